@@ -1,1 +1,2 @@
+//! Counts what the containers of a host do.
 fn main() {}

@@ -1,1 +1,25 @@
-fn main() {}
+//! Every developer command of this project, and all that CI calls: one list of commands in
+//! `flags`, one file a command, one place (`install`) that knows how to get what is missing.
+
+mod build_ebpf;
+mod command;
+mod flags;
+mod install;
+mod project;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let result = match flags::Xtask::parse().command {
+        flags::Command::BuildEbpf => build_ebpf::run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Getting what a command needs and this machine lacks. Every check is a look at files, so that
+//! nothing is slower when nothing is missing; what is got is said; doing it twice is harmless.
+
+pub(crate) mod ebpf;
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{find, output, run, say};
+
+/// Installs those of the Debian packages that are not installed.
+pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|name| !installed(name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(format!(
+        "{why}: installing the Debian packages {}",
+        missing.join(" ")
+    ));
+    if find("apt-get").is_none() {
+        bail!(
+            "this system has no apt-get: install by hand what {} are on Debian",
+            missing.join(" ")
+        );
+    }
+    run(as_root("apt-get")?.args(["update", "-qq"]))?;
+    run(as_root("apt-get")?
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+    .with_context(|| format!("cannot install what is needed: {why}"))
+}
+
+/// Whether dpkg has the package, fully installed.
+fn installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["-W", "-f=${db:Status-Status}", package])
+        .stderr(std::process::Stdio::null())
+        .output()
+        .is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// The program, run as root: by itself when we are, else by sudo.
+pub(crate) fn as_root(program: &str) -> Result<Command> {
+    if is_root()? {
+        return Ok(Command::new(program));
+    }
+    if find("sudo").is_none() {
+        bail!("{program} must run as root, and there is no sudo: run this command as root");
+    }
+    let mut command = Command::new("sudo");
+    command.args(["--preserve-env=DEBIAN_FRONTEND", program]);
+    Ok(command)
+}
+
+/// Whether this process is root's.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(output(Command::new("id").arg("-u"))? == "0")
+}
