@@ -1,2 +1,3 @@
-//! Counts what the containers of a host do.
+//! Entry point of `bubble-agent`.
+
 fn main() {}

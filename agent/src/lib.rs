@@ -1,0 +1,7 @@
+//! The agent: counts what the containers of a host do, and posts it.
+//!
+//! Data goes one way: a source calls a [`sink::Sink`]; the window is the sink
+//! that makes segments of the calls; segments go to the spool on disk, and from
+//! there to the server.
+
+pub mod sink;

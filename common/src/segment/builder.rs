@@ -1,0 +1,347 @@
+//! Builds a canonical segment from calls in any order.
+//!
+//! The agent's window, the decoder's tests, merging and roll-up all end here, so
+//! that there is one place in which dictionaries are united and indices mapped.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::cell::{Cell, Row, Value, normalise};
+use super::event::Event;
+use super::file::{File, FileIo};
+use super::loss::{Loss, Reason};
+use super::network::{Connection, NetworkIo};
+use super::process::{Cpu, Memory, Process, ProcessId};
+use super::total::{Metric, Total};
+use super::{Coverage, Facts, Key, Segment};
+
+/// A segment in the making. Indices that it hands out are good until [`Builder::build`].
+#[derive(Debug)]
+pub struct Builder {
+    segment: Segment,
+    processes: HashMap<(ProcessId, Box<str>), u32>,
+    files: HashMap<File, u32>,
+    connections: HashMap<Connection, u32>,
+}
+
+impl Builder {
+    /// Starts a segment of `slots` slots, all gaps.
+    pub fn new(key: Key, slots: usize) -> Self {
+        Self {
+            segment: Segment::empty(key, slots),
+            processes: HashMap::new(),
+            files: HashMap::new(),
+            connections: HashMap::new(),
+        }
+    }
+
+    /// The segment as far as it is: not canonical yet.
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Marks sub-slots of `slot` as known. A slot beyond the last is ignored.
+    pub fn cover(&mut self, slot: u32, coverage: Coverage) {
+        if let Some(known) = self.segment.coverage.get_mut(slot as usize) {
+            known.0 |= coverage.0;
+        }
+    }
+
+    /// Notes a fact about the container; a later one replaces it.
+    pub fn fact(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.segment.facts.insert(name.into(), value.into());
+    }
+
+    /// Notes facts; later ones replace those of the same name.
+    pub fn facts(&mut self, facts: &Facts) {
+        self.segment.facts.extend(
+            facts
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+    }
+
+    /// Forgets the processes that no cell and no event names and that did not
+    /// live within `span` (ns since the Unix epoch).
+    pub fn keep_processes_of(&mut self, span: Range<u64>) {
+        let segment = &mut self.segment;
+        let mut named = vec![false; segment.processes.len()];
+        let rows = segment.cpu.iter().map(|cell| cell.row.0);
+        let rows = rows.chain(segment.memory.iter().map(|cell| cell.row.0));
+        let rows = rows.chain(segment.file_io.iter().map(|cell| cell.row.0));
+        let rows = rows.chain(segment.network_io.iter().map(|cell| cell.row.0));
+        for row in rows.chain(segment.events.iter().filter_map(|event| event.process)) {
+            named[row as usize] = true;
+        }
+        let mut new = vec![u32::MAX; named.len()];
+        let mut kept = Vec::new();
+        for (old, process) in std::mem::take(&mut segment.processes)
+            .into_iter()
+            .enumerate()
+        {
+            let lived =
+                process.id.start < span.end && (process.end == 0 || process.end >= span.start);
+            if named[old] || lived {
+                new[old] = kept.len() as u32;
+                kept.push(process);
+            }
+        }
+        segment.processes = kept;
+        let map = |row: &mut u32| *row = new[*row as usize];
+        segment.cpu.iter_mut().for_each(|cell| map(&mut cell.row.0));
+        segment
+            .memory
+            .iter_mut()
+            .for_each(|cell| map(&mut cell.row.0));
+        segment
+            .file_io
+            .iter_mut()
+            .for_each(|cell| map(&mut cell.row.0));
+        segment
+            .network_io
+            .iter_mut()
+            .for_each(|cell| map(&mut cell.row.0));
+        segment
+            .events
+            .iter_mut()
+            .filter_map(|event| event.process.as_mut())
+            .for_each(map);
+        // The indices that were handed out are void.
+        self.processes.clear();
+    }
+
+    /// The index of `process`, whose details are united with what is known of it.
+    pub fn process(&mut self, process: Process) -> u32 {
+        let (id, name) = process.identity();
+        let next = self.segment.processes.len() as u32;
+        let index = *self.processes.entry((id, name.into())).or_insert(next);
+        match self.segment.processes.get_mut(index as usize) {
+            Some(known) => known.absorb(&process),
+            None => self.segment.processes.push(process),
+        }
+        index
+    }
+
+    /// The index of `file`.
+    pub fn file(&mut self, file: File) -> u32 {
+        intern(&mut self.files, &mut self.segment.files, file)
+    }
+
+    /// The index of `connection`.
+    pub fn connection(&mut self, connection: Connection) -> u32 {
+        intern(
+            &mut self.connections,
+            &mut self.segment.connections,
+            connection,
+        )
+    }
+
+    /// Adds CPU time of a process on a core.
+    pub fn cpu(&mut self, process: u32, core: u32, slot: u32, value: Cpu) {
+        self.segment.cpu.push(Cell {
+            row: Row(process, core),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds a reading of a process's memory.
+    pub fn memory(&mut self, process: u32, slot: u32, value: Memory) {
+        self.segment.memory.push(Cell {
+            row: Row(process, 0),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds what a process did with a file.
+    pub fn file_io(&mut self, process: u32, file: u32, slot: u32, value: FileIo) {
+        self.segment.file_io.push(Cell {
+            row: Row(process, file),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds what a process did with a connection.
+    pub fn network_io(&mut self, process: u32, connection: u32, slot: u32, value: NetworkIo) {
+        self.segment.network_io.push(Cell {
+            row: Row(process, connection),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds a figure of the container.
+    pub fn total(&mut self, metric: Metric, slot: u32, value: u64) {
+        self.segment.totals.push(Cell {
+            row: Row(metric.0, 0),
+            slot,
+            value: Total { value },
+        });
+    }
+
+    /// Adds a loss.
+    pub fn loss(&mut self, reason: Reason, slot: u32, value: Loss) {
+        self.segment.losses.push(Cell {
+            row: Row(reason.0, 0),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds an event; its process is an index that this builder gave.
+    pub fn event(&mut self, event: Event) {
+        self.segment.events.push(event);
+    }
+
+    /// Forgets all that is known of `slot`. Dictionaries keep their rows.
+    pub fn clear_slot(&mut self, slot: u32) {
+        fn drop_slot<V>(cells: &mut Vec<Cell<V>>, slot: u32) {
+            cells.retain(|cell| cell.slot != slot);
+        }
+        let segment = &mut self.segment;
+        if let Some(known) = segment.coverage.get_mut(slot as usize) {
+            *known = Coverage::NONE;
+        }
+        drop_slot(&mut segment.cpu, slot);
+        drop_slot(&mut segment.memory, slot);
+        drop_slot(&mut segment.file_io, slot);
+        drop_slot(&mut segment.network_io, slot);
+        drop_slot(&mut segment.totals, slot);
+        drop_slot(&mut segment.losses, slot);
+        let mut events = std::mem::take(&mut segment.events);
+        events.retain(|event| segment.slot_of(event.at) != Some(slot));
+        segment.events = events;
+    }
+
+    /// Takes in the dictionaries and the cells of `other`, cells at the slot
+    /// that `place` gives for theirs; those for which it gives none are left out.
+    pub fn take(&mut self, other: &Segment, place: impl Fn(u32) -> Option<u32>) {
+        let processes: Vec<u32> = other
+            .processes
+            .iter()
+            .map(|process| self.process(process.clone()))
+            .collect();
+        // Files and connections that no remaining cell names would be dead weight.
+        let mut files = vec![None; other.files.len()];
+        let mut connections = vec![None; other.connections.len()];
+        for cell in &other.cpu {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            self.cpu(processes[cell.row.0 as usize], cell.row.1, slot, cell.value);
+        }
+        for cell in &other.memory {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            self.memory(processes[cell.row.0 as usize], slot, cell.value);
+        }
+        for cell in &other.file_io {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            let old = cell.row.1 as usize;
+            let file = *files[old].get_or_insert_with(|| self.file(other.files[old].clone()));
+            self.file_io(processes[cell.row.0 as usize], file, slot, cell.value);
+        }
+        for cell in &other.network_io {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            let old = cell.row.1 as usize;
+            let connection = *connections[old]
+                .get_or_insert_with(|| self.connection(other.connections[old].clone()));
+            self.network_io(processes[cell.row.0 as usize], connection, slot, cell.value);
+        }
+        for cell in &other.totals {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            self.total(Metric(cell.row.0), slot, cell.value.value);
+        }
+        for cell in &other.losses {
+            let Some(slot) = place(cell.slot) else {
+                continue;
+            };
+            self.loss(Reason(cell.row.0), slot, cell.value);
+        }
+        for event in &other.events {
+            if other.slot_of(event.at).and_then(&place).is_some() {
+                let process = event.process.map(|old| processes[old as usize]);
+                self.event(Event {
+                    process,
+                    ..event.clone()
+                });
+            }
+        }
+    }
+
+    /// The canonical segment.
+    pub fn build(self) -> Segment {
+        let mut segment = self.segment;
+        let processes = sort_dictionary(&mut segment.processes, |a, b| {
+            a.identity().cmp(&b.identity())
+        });
+        let files = sort_dictionary(&mut segment.files, Ord::cmp);
+        let connections = sort_dictionary(&mut segment.connections, Ord::cmp);
+
+        remap(&mut segment.cpu, &processes, None);
+        remap(&mut segment.memory, &processes, None);
+        remap(&mut segment.file_io, &processes, Some(&files));
+        remap(&mut segment.network_io, &processes, Some(&connections));
+        normalise(&mut segment.totals);
+        normalise(&mut segment.losses);
+        for event in &mut segment.events {
+            event.process = event.process.map(|old| processes[old as usize]);
+        }
+        segment.events.sort();
+        segment.events.dedup();
+        segment
+    }
+}
+
+/// The index of `entry` in `dictionary`, where it is put if it is new.
+fn intern<T: Clone + Eq + std::hash::Hash>(
+    known: &mut HashMap<T, u32>,
+    dictionary: &mut Vec<T>,
+    entry: T,
+) -> u32 {
+    if let Some(index) = known.get(&entry) {
+        return *index;
+    }
+    let index = dictionary.len() as u32;
+    dictionary.push(entry.clone());
+    known.insert(entry, index);
+    index
+}
+
+/// Sorts `entries`, which are unique, and returns the new index of each old one.
+fn sort_dictionary<T>(
+    entries: &mut Vec<T>,
+    order: impl Fn(&T, &T) -> std::cmp::Ordering,
+) -> Vec<u32> {
+    let mut sorted: Vec<(u32, T)> = std::mem::take(entries)
+        .into_iter()
+        .enumerate()
+        .map(|(i, e)| (i as u32, e))
+        .collect();
+    sorted.sort_by(|(_, a), (_, b)| order(a, b));
+    let mut new = vec![0; sorted.len()];
+    for (index, (old, entry)) in sorted.into_iter().enumerate() {
+        new[old as usize] = index as u32;
+        entries.push(entry);
+    }
+    new
+}
+
+fn remap<V: Value>(cells: &mut Vec<Cell<V>>, first: &[u32], second: Option<&[u32]>) {
+    for cell in cells.iter_mut() {
+        cell.row.0 = first[cell.row.0 as usize];
+        if let Some(second) = second {
+            cell.row.1 = second[cell.row.1 as usize];
+        }
+    }
+    normalise(cells);
+}

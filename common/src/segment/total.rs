@@ -1,0 +1,108 @@
+//! The container's own figures, as its cgroup has them.
+
+use super::cell::{Row, Value, add, max};
+
+/// Which figure: the first index of a row of totals. Numbers below 0x8000 are
+/// counted within the slot and add up; those from 0x8000 are measured, and the
+/// highest counts. So a reader can merge even a metric that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Metric(pub u32);
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal;)+) => {
+        impl Metric {
+            $($(#[$doc])* pub const $constant: Self = Self($number);)+
+
+            /// All that have a name.
+            pub const ALL: &[Self] = &[$(Self::$constant),+];
+
+            /// Its name in the API; empty for a number that this version does not know.
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $($number => $name,)+
+                    _ => "",
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// CPU time in user mode, ns.
+    CPU_USER = 0, "cpu_user_ns";
+    /// CPU time in the kernel, ns.
+    CPU_SYSTEM = 1, "cpu_system_ns";
+    /// Time in which it was held back by its CPU limit, ns.
+    CPU_THROTTLED = 2, "cpu_throttled_ns";
+    /// Periods in which that happened.
+    CPU_THROTTLED_PERIODS = 3, "cpu_throttled_periods";
+    /// Bytes read from block devices.
+    BLOCK_IN = 4, "block_in_bytes";
+    /// Bytes written to block devices.
+    BLOCK_OUT = 5, "block_out_bytes";
+    /// Reads from block devices.
+    BLOCK_IN_OPS = 6, "block_in_ops";
+    /// Writes to block devices.
+    BLOCK_OUT_OPS = 7, "block_out_ops";
+    /// Time in which some task waited for a core, ns.
+    PRESSURE_CPU_SOME = 8, "pressure_cpu_some_ns";
+    /// Time in which some task waited for memory, ns.
+    PRESSURE_MEMORY_SOME = 9, "pressure_memory_some_ns";
+    /// Time in which all tasks waited for memory, ns.
+    PRESSURE_MEMORY_FULL = 10, "pressure_memory_full_ns";
+    /// Time in which some task waited for I/O, ns.
+    PRESSURE_IO_SOME = 11, "pressure_io_some_ns";
+    /// Time in which all tasks waited for I/O, ns.
+    PRESSURE_IO_FULL = 12, "pressure_io_full_ns";
+    /// Processes that the kernel killed for want of memory.
+    OOM_KILLS = 13, "oom_kills";
+    /// Processes started.
+    PROCESSES_STARTED = 14, "processes_started";
+    /// CPU limit in thousandths of a core; absent where there is none.
+    CPU_LIMIT = 0x8000, "cpu_limit_millicores";
+    /// Memory in use, bytes (page cache included).
+    MEMORY_CURRENT = 0x8001, "memory_current_bytes";
+    /// Memory limit, bytes; absent where there is none.
+    MEMORY_LIMIT = 0x8002, "memory_limit_bytes";
+    /// Of it page cache, bytes.
+    MEMORY_FILE = 0x8003, "memory_file_bytes";
+    /// Swap in use, bytes.
+    MEMORY_SWAP = 0x8004, "memory_swap_bytes";
+    /// Anonymous memory, bytes.
+    MEMORY_ANON = 0x8005, "memory_anon_bytes";
+    /// Tasks (threads) that exist.
+    TASKS = 0x8006, "tasks";
+    /// Limit of tasks; absent where there is none.
+    TASKS_LIMIT = 0x8007, "tasks_limit";
+}
+
+impl Metric {
+    /// Whether two slots' values add up (else the highest counts).
+    pub const fn adds(self) -> bool {
+        self.0 < 0x8000
+    }
+}
+
+/// A figure of the container in a slot; its unit is the metric's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    /// The number.
+    pub value: u64,
+}
+
+impl Value for Total {
+    const COLUMNS: usize = 1;
+
+    fn get(&self, _: usize) -> u64 {
+        self.value
+    }
+
+    fn set(&mut self, _: usize, number: u64) {
+        self.value = number;
+    }
+
+    fn absorb(&mut self, row: Row, other: &Self) {
+        let rule = if Metric(row.0).adds() { add } else { max };
+        rule(&mut self.value, other.value);
+    }
+}
