@@ -1,8 +1,12 @@
 //! The one list of commands. Each variant is carried out by the file of the same name.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
-/// Every developer command of bubble-chamber.
+use clap::{Args, Parser, Subcommand};
+
+use crate::vm::Kernel;
+
+/// Every developer command of bubble-chamber; each installs what it needs and says so
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 pub(crate) struct Xtask {
@@ -17,4 +21,75 @@ pub(crate) enum Command {
     /// Installs the eBPF toolchain if it is missing. The agent's build embeds the object it finds
     /// there.
     BuildEbpf,
+    Build(Build),
+    /// Build the page into server/ui/dist, from where the server embeds it
+    Ui,
+    Vm(Vm),
+}
+
+/// Build the agent, the server and the workload as static programs, kernel side and page included
+///
+/// They are left in target/x86_64-unknown-linux-gnu/. Without Node the server is built with the
+/// page as it is in server/ui/dist, if it is.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// Optimise, as for a release
+    #[arg(long)]
+    pub(crate) release: bool,
+}
+
+/// Run a command on a stock Debian kernel in QEMU, and end with its exit code
+///
+/// The guest has busybox, the agent, the server and the workload in /bin, a pure cgroup v2 tree
+/// with every controller on, bpffs, tracefs, a tmpfs on /tmp, and the loopback network. Needs no
+/// KVM and no root, once QEMU and busybox are installed.
+#[derive(Debug, Args)]
+pub(crate) struct Vm {
+    /// The kernel to boot
+    #[arg(long, value_enum, default_value = "6.12")]
+    pub(crate) kernel: Kernel,
+    /// The guest's memory in MiB
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) memory: u32,
+    /// One processor whose clock counts instructions: a nanosecond is an instruction
+    #[arg(long)]
+    pub(crate) instruction_clock: bool,
+    /// Seconds after which the guest is killed
+    #[arg(long, default_value_t = 600)]
+    pub(crate) timeout: u64,
+    /// A file to bring along, as PATH-IN-GUEST=PATH-HERE
+    #[arg(long, value_name = "GUEST=HERE", value_parser = file)]
+    pub(crate) file: Vec<(String, PathBuf)>,
+    /// A variable of the command
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Do not build the project's programs and bring none of them along
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// The command; a path of a static program here is brought along
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("there is no `=` in it")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn file(text: &str) -> Result<(String, PathBuf), String> {
+    let (guest, here) = pair(text)?;
+    if !guest.starts_with('/') {
+        return Err("the path in the guest must start with `/`".to_owned());
+    }
+    Ok((guest, PathBuf::from(here)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Xtask::command().debug_assert();
+    }
 }

@@ -29,12 +29,40 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
             missing.join(" ")
         );
     }
-    run(as_root("apt-get")?.args(["update", "-qq"]))?;
+    update_package_list()?;
     run(as_root("apt-get")?
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
         .env("DEBIAN_FRONTEND", "noninteractive"))
     .with_context(|| format!("cannot install what is needed: {why}"))
+}
+
+/// Fetches the list of Debian's packages.
+pub(crate) fn update_package_list() -> Result<()> {
+    run(as_root("apt-get")?.args(["update", "-qq"]))
+}
+
+/// QEMU, and what its guest is made from.
+pub(crate) fn vm() -> Result<()> {
+    if ["qemu-system-x86_64", "busybox", "xz"]
+        .iter()
+        .all(|program| find(program).is_some())
+    {
+        return Ok(());
+    }
+    // seabios and ipxe: QEMU's firmware, only recommended by it.
+    debian(
+        "the virtual machine",
+        &["qemu-system-x86", "seabios", "busybox-static", "xz-utils"],
+    )
+}
+
+/// Node and npm: those that are there, or Debian's.
+pub(crate) fn node() -> Result<()> {
+    if find("node").is_some() && find("npm").is_some() {
+        return Ok(());
+    }
+    debian("Node", &["nodejs", "npm"])
 }
 
 /// Whether dpkg has the package, fully installed.

@@ -1,11 +1,14 @@
 //! Every developer command of this project, and all that CI calls: one list of commands in
 //! `flags`, one file a command, one place (`install`) that knows how to get what is missing.
 
+mod build;
 mod build_ebpf;
 mod command;
 mod flags;
 mod install;
 mod project;
+mod ui;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -14,6 +17,9 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let result = match flags::Xtask::parse().command {
         flags::Command::BuildEbpf => build_ebpf::run(),
+        flags::Command::Build(flags) => build::run(&flags),
+        flags::Command::Ui => ui::run(),
+        flags::Command::Vm(flags) => vm::run(&flags),
     };
     match result {
         Ok(code) => code,

@@ -1,0 +1,81 @@
+//! `build`: the agent, the server and the workload as static programs, which run on any x86-64
+//! Linux: in an image FROM scratch, in a virtual machine that has no C library, on an old host.
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Result;
+
+use crate::{
+    build_ebpf,
+    command::{run as run_command, say},
+    flags, project, ui,
+};
+
+/// The target is named even though it is the host's: so the flags below reach the programs and
+/// not the build scripts, and these builds are kept apart from those of `cargo build`.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const STATIC: &str = "-Ctarget-feature=+crt-static";
+
+/// The packages built, each with one program.
+const PACKAGES: &[(&str, &str)] = &[
+    ("bubble-agent", "bubble-agent"),
+    ("bubble-server", "bubble-server"),
+    ("bubble-workload", "bubble-workload"),
+];
+
+/// Cargo's profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to compile.
+    Dev,
+    /// As shipped.
+    Release,
+}
+
+pub(crate) fn run(flags: &flags::Build) -> Result<ExitCode> {
+    let profile = if flags.release {
+        Profile::Release
+    } else {
+        Profile::Dev
+    };
+    for program in programs(profile)? {
+        say(format!("built {}", program.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything and gives the paths of the programs.
+pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
+    build_ebpf::build()?;
+    ui::build_if_possible()?;
+    let mut command = cargo("build", profile);
+    for (package, _) in PACKAGES {
+        command.args(["--package", package]);
+    }
+    run_command(&mut command)?;
+    let folder = project::target().join(TARGET).join(match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    });
+    Ok(PACKAGES
+        .iter()
+        .map(|(_, program)| folder.join(program))
+        .collect())
+}
+
+/// A Cargo command whose programs are static.
+pub(crate) fn cargo(subcommand: &str, profile: Profile) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .arg(subcommand)
+        .args(["--target", TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", STATIC)
+        .current_dir(project::root());
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    command
+}
