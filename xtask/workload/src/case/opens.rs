@@ -1,0 +1,39 @@
+//! Opens: more different files than any table can hold.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bubble_workload::truth::Truth;
+
+use crate::ledger::Ledger;
+
+/// Files in one folder.
+const IN_ONE: u32 = 1000;
+
+/// Makes, opens once and closes `count` files, then removes them by name.
+pub(crate) fn run(directory: &Path, count: u32) -> Result<Truth> {
+    let mut ledger = Ledger::new("opens");
+    let folder = |number: u32| directory.join(format!("opens-{:04}", number / IN_ONE));
+    let path = |number: u32| folder(number).join(format!("{number:07}"));
+    for number in 0..count {
+        if number % IN_ONE == 0 {
+            let folder = folder(number);
+            fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let path = path(number);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        ledger.opened_unlisted(1);
+    }
+    for number in 0..count {
+        fs::remove_file(path(number))?;
+    }
+    for number in (0..count).step_by(IN_ONE as usize) {
+        fs::remove_dir(folder(number))?;
+    }
+    Ok(ledger.close())
+}
