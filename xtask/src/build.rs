@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::{
     build_ebpf,
-    command::{run as run_command, say},
+    command::{cargo, run as run_command, say},
     flags, project, ui,
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn run(flags: &flags::Build) -> Result<ExitCode> {
 pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
     build_ebpf::build()?;
     ui::build_if_possible()?;
-    let mut command = cargo("build", profile);
+    let mut command = static_cargo("build", profile);
     for (package, _) in PACKAGES {
         command.args(["--package", package]);
     }
@@ -67,13 +67,11 @@ pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
 }
 
 /// A Cargo command whose programs are static.
-pub(crate) fn cargo(subcommand: &str, profile: Profile) -> Command {
-    let mut command = Command::new("cargo");
+pub(crate) fn static_cargo(subcommand: &str, profile: Profile) -> Command {
+    let mut command = cargo(subcommand);
     command
-        .arg(subcommand)
         .args(["--target", TARGET])
-        .env("CARGO_ENCODED_RUSTFLAGS", STATIC)
-        .current_dir(project::root());
+        .env("CARGO_ENCODED_RUSTFLAGS", STATIC);
     if profile == Profile::Release {
         command.arg("--release");
     }

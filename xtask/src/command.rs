@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::project;
+
 /// Says what is about to happen, apart from the output of the programs started.
 pub(crate) fn say(text: impl AsRef<str>) {
     eprintln!("==> {}", text.as_ref());
@@ -41,6 +43,23 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
+/// Cargo, in the workspace, as if typed at a prompt: the variables that the Cargo that started us
+/// set for us are taken away, or build scripts that look at them would run again each time.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.arg(subcommand).current_dir(project::root());
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            command.env_remove(name.as_ref());
+        }
+    }
+    command
+}
+
 /// Runs the command with our own output; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     say(shown(command));
@@ -61,6 +80,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{} ended with {}", shown(command), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether the command succeeds; its output is thrown away.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The program's path, looked up as a shell does, and in the folders of root's programs.

@@ -24,7 +24,13 @@ pub(crate) enum Command {
     Build(Build),
     /// Build the page into server/ui/dist, from where the server embeds it
     Ui,
+    Test(Test),
     Vm(Vm),
+    /// Build the images bubble-agent and bubble-server, static, FROM scratch
+    ///
+    /// Each is tagged with the version and `latest`. Starts a Docker daemon of its own if none
+    /// answers.
+    Image,
 }
 
 /// Build the agent, the server and the workload as static programs, kernel side and page included
@@ -36,6 +42,19 @@ pub(crate) struct Build {
     /// Optimise, as for a release
     #[arg(long)]
     pub(crate) release: bool,
+}
+
+/// Run the tests, in groups: all of them, as CI does, or some
+///
+/// A group that this machine cannot run is said aloud; with the variable CI set, it fails.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Run these groups only
+    #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Show the groups and run none
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 /// Run a command on a stock Debian kernel in QEMU, and end with its exit code

@@ -3,11 +3,17 @@
 
 pub(crate) mod ebpf;
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{find, output, run, say};
+use crate::{
+    command::{cargo, find, output, run, say},
+    project,
+};
+
+/// The version that is built.
+const CARGO_DENY: &str = "0.20.2";
 
 /// Installs those of the Debian packages that are not installed.
 pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
@@ -57,12 +63,48 @@ pub(crate) fn vm() -> Result<()> {
     )
 }
 
+/// Docker, with what it needs to start and what images are made from.
+pub(crate) fn docker() -> Result<()> {
+    if ["docker", "dockerd", "iptables", "busybox"]
+        .iter()
+        .all(|program| find(program).is_some())
+    {
+        return Ok(());
+    }
+    debian(
+        "Docker",
+        &["docker.io", "iptables", "busybox-static", "ca-certificates"],
+    )
+}
+
 /// Node and npm: those that are there, or Debian's.
 pub(crate) fn node() -> Result<()> {
     if find("node").is_some() && find("npm").is_some() {
         return Ok(());
     }
     debian("Node", &["nodejs", "npm"])
+}
+
+/// cargo-deny, built once into `.cache/tools` if it is nowhere.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let tools = project::cache().join("tools");
+    let own = tools.join("bin/cargo-deny");
+    if let Some(found) = find("cargo-deny").or_else(|| own.exists().then(|| own.clone())) {
+        return Ok(found);
+    }
+    say("building cargo-deny, once (some minutes)");
+    run(cargo("install")
+        .args([
+            "--quiet",
+            "--locked",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY,
+            "--root",
+        ])
+        .arg(&tools)
+        .env_remove("CARGO_TARGET_DIR"))?;
+    Ok(own)
 }
 
 /// Whether dpkg has the package, fully installed.

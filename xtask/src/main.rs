@@ -4,9 +4,13 @@
 mod build;
 mod build_ebpf;
 mod command;
+mod docker;
 mod flags;
+mod image;
 mod install;
+mod process;
 mod project;
+mod test;
 mod ui;
 mod vm;
 
@@ -19,6 +23,8 @@ fn main() -> ExitCode {
         flags::Command::BuildEbpf => build_ebpf::run(),
         flags::Command::Build(flags) => build::run(&flags),
         flags::Command::Ui => ui::run(),
+        flags::Command::Test(flags) => test::run(&flags),
+        flags::Command::Image => image::run(),
         flags::Command::Vm(flags) => vm::run(&flags),
     };
     match result {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::debian;
 use crate::{
-    command::{find, output, run, say},
+    command::{cargo, find, output, run, say},
     project,
 };
 
@@ -101,9 +101,8 @@ fn linker() -> Result<PathBuf> {
     )?;
     say("building bpf-linker, once (one to three minutes)");
     let llvm = format!("/usr/lib/llvm-{LLVM}");
-    run(Command::new("cargo")
+    run(cargo("install")
         .args([
-            "install",
             "--quiet",
             "--locked",
             "bpf-linker",

@@ -1,0 +1,55 @@
+//! `image`: the images of the agent and the server, FROM scratch, since each is one static
+//! program. The legacy builder is asked for by name: it needs no plugin and no network.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    build::{self, Profile},
+    command::{run as run_command, say},
+    docker::Daemon,
+    project,
+};
+
+/// The folder of each Dockerfile, and what image and program are called.
+const IMAGES: &[(&str, &str)] = &[("agent", "bubble-agent"), ("server", "bubble-server")];
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let programs = build::programs(Profile::Release)?;
+    let _daemon = Daemon::ensure()?;
+    for (folder, name) in IMAGES {
+        let program = programs.iter().find(|path| path.ends_with(name));
+        let program = program.with_context(|| format!("{name} was not built"))?;
+        build_image(folder, name, program)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_image(folder: &str, name: &str, program: &Path) -> Result<()> {
+    let context = project::target().join("image").join(name);
+    fs::create_dir_all(&context).with_context(|| format!("cannot make {}", context.display()))?;
+    fs::copy(program, context.join(name))
+        .with_context(|| format!("cannot copy {}", program.display()))?;
+    let tags = [format!("{name}:{VERSION}"), format!("{name}:latest")];
+    let mut command = Command::new("docker");
+    command
+        .env("DOCKER_BUILDKIT", "0")
+        .args(["build", "--quiet"]);
+    for tag in &tags {
+        command.args(["--tag", tag]);
+    }
+    run_command(
+        command
+            .arg("--file")
+            .arg(project::root().join(folder).join("Dockerfile"))
+            .arg(&context),
+    )?;
+    say(format!("built the image {}", tags.join(" and ")));
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `test`: everything that is held to be true of this project, in groups, cheapest first. A group
+//! that fails does not keep the next from running. A group that this machine cannot run is said
+//! aloud, and is a failure in CI: there nothing may be left out unseen.
+
+mod group;
+
+use std::{
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use self::group::{GROUPS, Group};
+use crate::{command::say, flags};
+
+/// Why a group cannot run on this machine: it is neither passed nor failed.
+#[derive(Debug)]
+pub(crate) struct CannotRun(pub(crate) String);
+
+impl std::fmt::Display for CannotRun {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CannotRun {}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
+    if flags.list {
+        for group in GROUPS {
+            println!("{:10} {}", group.name, group.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = choose(&flags.only)?;
+    let strict = env::var_os("CI").is_some();
+    let results: Vec<(&Group, Outcome, Duration)> = chosen
+        .into_iter()
+        .map(|group| {
+            say(format!("test group {}: {}", group.name, group.about));
+            let start = Instant::now();
+            let outcome = outcome(group, strict);
+            (group, outcome, start.elapsed())
+        })
+        .collect();
+    Ok(report(&results))
+}
+
+fn choose(only: &[String]) -> Result<Vec<&'static Group>> {
+    let known = |name: &str| GROUPS.iter().any(|group| group.name == name);
+    if let Some(unknown) = only.iter().find(|name| !known(name)) {
+        bail!("no test group {unknown}: `cargo xtask test --list` shows them");
+    }
+    let wanted = |group: &&Group| only.is_empty() || only.iter().any(|name| name == group.name);
+    Ok(GROUPS.iter().filter(wanted).collect())
+}
+
+fn outcome(group: &Group, strict: bool) -> Outcome {
+    match (group.run)() {
+        Ok(()) => Outcome::Passed,
+        Err(error) if error.is::<CannotRun>() && !strict => {
+            say(format!("test group {} is LEFT OUT: {error:#}", group.name));
+            Outcome::Skipped
+        }
+        Err(error) => {
+            say(format!("test group {} failed: {error:#}", group.name));
+            Outcome::Failed
+        }
+    }
+}
+
+fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
+    println!();
+    for (group, outcome, time) in results {
+        let word = match outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "left out",
+        };
+        println!("{:10} {word:8} {:7.1} s", group.name, time.as_secs_f64());
+    }
+    let count = |wanted| {
+        results
+            .iter()
+            .filter(|(_, outcome, _)| *outcome == wanted)
+            .count()
+    };
+    let failed = count(Outcome::Failed);
+    let skipped = match count(Outcome::Skipped) {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    println!(
+        "groups: {} passed, {failed} failed{skipped}",
+        count(Outcome::Passed)
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
