@@ -1,5 +1,10 @@
 //! The envelope in which an agent posts: who it is, what it cost, and segments.
 
+use crate::segment::codec::budget::Budget;
+use crate::segment::codec::frame::{self, Format};
+use crate::segment::codec::primitive::{Reader, narrow, put_bytes, put_varint};
+use crate::segment::codec::text::{put_texts, texts};
+use crate::segment::codec::{DecodeError, Effort};
 use crate::segment::{Segment, SourceId};
 
 /// One post of an agent: the segments of a second or two, or what its spool held.
@@ -42,4 +47,100 @@ pub struct AgentReport {
     pub spooled: u64,
     /// Slots that it dropped since it started, as its spool was full.
     pub dropped: u64,
+}
+
+/// The frame of a batch.
+const FORMAT: Format = Format {
+    name: "batch",
+    magic: [0xbc, b'B', b'A', b'T'],
+    version: 1,
+};
+
+impl Batch {
+    /// The batch as bytes, packed as one: what its segments have in common costs once.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = self.source.0.to_vec();
+        self.agent.put(&mut body);
+        put_varint(&mut body, self.segments.len() as u64);
+        for segment in &self.segments {
+            put_bytes(&mut body, &segment.encode(Effort::Raw));
+        }
+        let mut out = FORMAT.start();
+        frame::put_body(&mut out, &body, Effort::Fast);
+        out
+    }
+
+    /// The batch in `bytes`, all of which must belong to it.
+    ///
+    /// # Errors
+    /// When they are not what [`Self::encode`] writes, in this version or an
+    /// older one, or would decode to more than a bounded multiple of their size.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes, "a batch");
+        FORMAT.open(&mut reader)?;
+        let mut budget = Budget::for_input(bytes.len());
+        frame::with_body(reader, &mut budget, |body, budget| {
+            let mut reader = Reader::new(body, "a batch's body");
+            let source = SourceId(reader.array()?);
+            let agent = AgentReport::read(&mut reader, budget)?;
+            let count = reader.length()?;
+            let mut segments = budget.vec(count)?;
+            for _ in 0..count {
+                segments.push(Segment::decode_within(reader.bytes()?, budget)?);
+            }
+            reader.finish()?;
+            Ok(Self {
+                source,
+                agent,
+                segments,
+            })
+        })
+    }
+}
+
+impl AgentReport {
+    fn put(&self, out: &mut Vec<u8>) {
+        let texts = [&self.host, &self.version, &self.kernel, &self.hooks];
+        put_texts(out, texts.into_iter().map(String::as_str));
+        put_varint(out, self.missing.len() as u64);
+        put_texts(out, self.missing.iter().map(String::as_str));
+        let numbers = [
+            self.sent_at,
+            u64::from(self.cores),
+            self.memory,
+            self.cpu_ns,
+            self.rss,
+            self.kernel_ns,
+            self.spooled,
+            self.dropped,
+        ];
+        for number in numbers {
+            put_varint(out, number);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Self, DecodeError> {
+        let mut known = texts(reader, 4, budget)?.into_iter();
+        let mut text = || known.next().unwrap_or_default();
+        let (host, version, kernel, hooks) = (text(), text(), text(), text());
+        let missing = reader.length()?;
+        Ok(Self {
+            host,
+            version,
+            kernel,
+            hooks,
+            missing: texts(reader, missing, budget)?,
+            sent_at: reader.varint()?,
+            cores: narrow(
+                reader.varint()?,
+                "the number of cores has more than 32 bits",
+            )?,
+            memory: reader.varint()?,
+            cpu_ns: reader.varint()?,
+            rss: reader.varint()?,
+            kernel_ns: reader.varint()?,
+            spooled: reader.varint()?,
+            dropped: reader.varint()?,
+        })
+    }
 }

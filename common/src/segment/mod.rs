@@ -13,6 +13,8 @@
 //! segments with the same content are therefore equal, and encode to the same
 //! bytes. Build one with [`builder::Builder`], which keeps that promise.
 
+#[cfg(feature = "proptest")]
+pub mod arbitrary;
 pub mod builder;
 pub mod cell;
 pub mod codec;

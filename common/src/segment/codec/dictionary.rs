@@ -1,0 +1,297 @@
+//! The dictionaries and the events as columns.
+//!
+//! Each begins with its number of rows. Columns are in the order in which the
+//! functions below write them; the reader checks that rows ascend, so that a
+//! decoded segment is canonical whoever wrote it.
+
+use std::net::IpAddr;
+
+use super::budget::Budget;
+use super::error::DecodeError;
+use super::numbers::{numbers, put_numbers};
+use super::primitive::{Reader, narrow, put_varint, unzigzag, zigzag};
+use super::text::{put_texts, texts};
+use crate::segment::event::{Event, EventKind};
+use crate::segment::file::{File, FileKind};
+use crate::segment::network::{Address, Connection, Protocol, Role};
+use crate::segment::process::{Exit, Process, ProcessId};
+use crate::segment::{Facts, Segment};
+
+/// Appends a column of numbers, one a row.
+fn put_column<T>(out: &mut Vec<u8>, rows: &[T], number: impl Fn(&T) -> u64) {
+    let column: Vec<u64> = rows.iter().map(number).collect();
+    put_numbers(out, &column);
+}
+
+pub(super) fn put_facts(out: &mut Vec<u8>, facts: &Facts) {
+    put_varint(out, facts.len() as u64);
+    put_texts(out, facts.keys().map(String::as_str));
+    put_texts(out, facts.values().map(String::as_str));
+}
+
+pub(super) fn facts(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Facts, DecodeError> {
+    let count = reader.length()?;
+    let names = texts(reader, count, budget)?;
+    let values = texts(reader, count, budget)?;
+    if !names.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::Corrupt("facts are out of order"));
+    }
+    Ok(names.into_iter().zip(values).collect())
+}
+
+/// The moment from which times are counted: the segment's start in ns since the Unix epoch.
+fn epoch(start: u64) -> u64 {
+    start.wrapping_mul(1_000_000_000)
+}
+
+pub(super) fn put_processes(out: &mut Vec<u8>, segment: &Segment) {
+    let rows = &segment.processes[..];
+    put_varint(out, rows.len() as u64);
+    put_column(out, rows, |row| u64::from(row.id.pid));
+    put_column(out, rows, |row| match row.id.start {
+        0 => 0,
+        start => zigzag(start, epoch(segment.key.start)).wrapping_add(1),
+    });
+    put_column(out, rows, |row| u64::from(row.id.exec));
+    put_column(out, rows, |row| u64::from(row.container_pid));
+    put_column(out, rows, |row| u64::from(row.parent));
+    put_column(out, rows, |row| u64::from(row.uid));
+    put_column(out, rows, |row| u64::from(row.count));
+    put_column(out, rows, |row| match row.end {
+        0 => 0,
+        end => zigzag(end, epoch(segment.key.start)).wrapping_add(1),
+    });
+    put_column(out, rows, |row| match row.exit {
+        None => 0,
+        Some(Exit::Code(code)) => 1 + u64::from(code),
+        Some(Exit::Signal(signal)) => 257 + u64::from(signal),
+    });
+    put_texts(out, rows.iter().map(|row| row.name.as_str()));
+    put_texts(out, rows.iter().map(|row| row.exe.as_str()));
+    put_texts(out, rows.iter().map(|row| row.args.as_str()));
+}
+
+pub(super) fn processes(
+    reader: &mut Reader<'_>,
+    start: u64,
+    budget: &mut Budget,
+) -> Result<Vec<Process>, DecodeError> {
+    let count = reader.length()?;
+    let time = |coded: u64| match coded {
+        0 => 0,
+        coded => unzigzag(coded.wrapping_sub(1), epoch(start)),
+    };
+    let mut column = || numbers(reader, count, budget);
+    let (pids, starts, execs) = (column()?, column()?, column()?);
+    let (container_pids, parents, uids) = (column()?, column()?, column()?);
+    let (counts, ends, exits) = (column()?, column()?, column()?);
+    let names = texts(reader, count, budget)?;
+    let exes = texts(reader, count, budget)?;
+    let args = texts(reader, count, budget)?;
+    let mut rows = budget.vec(count)?;
+    for (index, ((name, exe), args)) in names.into_iter().zip(exes).zip(args).enumerate() {
+        let small = |number| narrow::<u32>(number, "a process's number has more than 32 bits");
+        rows.push(Process {
+            id: ProcessId {
+                pid: small(pids[index])?,
+                start: time(starts[index]),
+                exec: small(execs[index])?,
+            },
+            container_pid: small(container_pids[index])?,
+            parent: small(parents[index])?,
+            uid: small(uids[index])?,
+            name,
+            exe,
+            args,
+            end: time(ends[index]),
+            exit: match exits[index] {
+                0 => None,
+                code @ 1..257 => Some(Exit::Code((code - 1) as u8)),
+                signal @ 257..513 => Some(Exit::Signal((signal - 257) as u8)),
+                _ => {
+                    return Err(DecodeError::Corrupt(
+                        "a process has an unknown kind of exit",
+                    ));
+                }
+            },
+            count: small(counts[index])?,
+        });
+    }
+    if !rows.is_sorted_by(|a, b| a.identity() < b.identity()) {
+        return Err(DecodeError::Corrupt("processes are out of order"));
+    }
+    Ok(rows)
+}
+
+pub(super) fn put_files(out: &mut Vec<u8>, rows: &[File]) {
+    put_varint(out, rows.len() as u64);
+    put_texts(out, rows.iter().map(|row| row.path.as_str()));
+    put_column(out, rows, |row| row.kind as u64);
+}
+
+pub(super) fn files(
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<File>, DecodeError> {
+    let count = reader.length()?;
+    let paths = texts(reader, count, budget)?;
+    let kinds = numbers(reader, count, budget)?;
+    let mut rows = budget.vec(count)?;
+    for (path, kind) in paths.into_iter().zip(kinds) {
+        let kind = u8::try_from(kind)
+            .ok()
+            .and_then(FileKind::from_u8)
+            .ok_or(DecodeError::Corrupt("a file is of an unknown kind"))?;
+        rows.push(File { path, kind });
+    }
+    if !rows.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::Corrupt("files are out of order"));
+    }
+    Ok(rows)
+}
+
+pub(super) fn put_connections(out: &mut Vec<u8>, rows: &[Connection]) {
+    put_varint(out, rows.len() as u64);
+    put_column(out, rows, |row| row.protocol as u64);
+    put_column(out, rows, |row| row.role as u64);
+    put_addresses(out, rows, |row| &row.local);
+    put_addresses(out, rows, |row| &row.peer);
+}
+
+pub(super) fn connections(
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Connection>, DecodeError> {
+    let count = reader.length()?;
+    let protocols = numbers(reader, count, budget)?;
+    let roles = numbers(reader, count, budget)?;
+    let locals = addresses(reader, count, budget)?;
+    let peers = addresses(reader, count, budget)?;
+    let mut rows = budget.vec(count)?;
+    for (index, (local, peer)) in locals.into_iter().zip(peers).enumerate() {
+        let protocol = u8::try_from(protocols[index])
+            .ok()
+            .and_then(Protocol::from_u8)
+            .ok_or(DecodeError::Corrupt(
+                "a connection is of an unknown protocol",
+            ))?;
+        let role = u8::try_from(roles[index])
+            .ok()
+            .and_then(Role::from_u8)
+            .ok_or(DecodeError::Corrupt("a connection has an unknown role"))?;
+        rows.push(Connection {
+            protocol,
+            role,
+            local,
+            peer,
+        });
+    }
+    if !rows.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::Corrupt("connections are out of order"));
+    }
+    Ok(rows)
+}
+
+/// Families, then for all of one family together what it has: ports and bytes, or paths.
+fn put_addresses<T>(out: &mut Vec<u8>, rows: &[T], address: impl Fn(&T) -> &Address) {
+    put_column(out, rows, |row| match address(row) {
+        Address::None => 0,
+        Address::Ip(IpAddr::V4(_), _) => 1,
+        Address::Ip(IpAddr::V6(_), _) => 2,
+        Address::Path(_) => 3,
+    });
+    let (mut ports, mut octets, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        match address(row) {
+            Address::None => {}
+            Address::Ip(ip, port) => {
+                ports.push(u64::from(*port));
+                match ip {
+                    IpAddr::V4(ip) => octets.extend_from_slice(&ip.octets()),
+                    IpAddr::V6(ip) => octets.extend_from_slice(&ip.octets()),
+                }
+            }
+            Address::Path(path) => paths.push(path.as_str()),
+        }
+    }
+    put_numbers(out, &ports);
+    out.extend_from_slice(&octets);
+    put_texts(out, paths.into_iter());
+}
+
+fn addresses(
+    reader: &mut Reader<'_>,
+    count: usize,
+    budget: &mut Budget,
+) -> Result<Vec<Address>, DecodeError> {
+    let families = numbers(reader, count, budget)?;
+    let of = |wanted: &[u64]| families.iter().filter(|f| wanted.contains(f)).count();
+    let mut ports = numbers(reader, of(&[1, 2]), budget)?.into_iter();
+    let octets = reader.take(of(&[1]) * 4 + of(&[2]).saturating_mul(16))?;
+    let mut octets = Reader::new(octets, "an address");
+    let mut paths = texts(reader, of(&[3]), budget)?.into_iter();
+    let mut port = || narrow(ports.next().unwrap_or(0), "a port has more than 16 bits");
+    let mut rows = budget.vec(count)?;
+    for family in families {
+        rows.push(match family {
+            0 => Address::None,
+            1 => Address::Ip(IpAddr::from(octets.array::<4>()?), port()?),
+            2 => Address::Ip(IpAddr::from(octets.array::<16>()?), port()?),
+            3 => Address::Path(paths.next().unwrap_or_default()),
+            _ => return Err(DecodeError::Corrupt("an address is of an unknown family")),
+        });
+    }
+    Ok(rows)
+}
+
+pub(super) fn put_events(out: &mut Vec<u8>, segment: &Segment) {
+    let rows = &segment.events[..];
+    put_varint(out, rows.len() as u64);
+    put_column(out, rows, |row| {
+        row.at.wrapping_sub(epoch(segment.key.start))
+    });
+    put_column(out, rows, |row| u64::from(row.kind.0));
+    put_column(out, rows, |row| {
+        row.process.map_or(0, |process| 1 + u64::from(process))
+    });
+    put_texts(out, rows.iter().map(|row| row.detail.as_str()));
+}
+
+/// Reads the events into `segment`, whose processes and slots are known already.
+pub(super) fn events(
+    reader: &mut Reader<'_>,
+    segment: &mut Segment,
+    budget: &mut Budget,
+) -> Result<(), DecodeError> {
+    let count = reader.length()?;
+    let times = numbers(reader, count, budget)?;
+    let kinds = numbers(reader, count, budget)?;
+    let processes = numbers(reader, count, budget)?;
+    let details = texts(reader, count, budget)?;
+    let mut rows = budget.vec(count)?;
+    for (index, detail) in details.into_iter().enumerate() {
+        let at = times[index].wrapping_add(epoch(segment.key.start));
+        if segment.slot_of(at).is_none() {
+            return Err(DecodeError::Corrupt("an event is outside of the span"));
+        }
+        let process = match processes[index] {
+            0 => None,
+            number if number <= segment.processes.len() as u64 => Some((number - 1) as u32),
+            _ => return Err(DecodeError::Corrupt("an event names an unknown process")),
+        };
+        rows.push(Event {
+            at,
+            kind: EventKind(narrow(
+                kinds[index],
+                "an event's kind has more than 32 bits",
+            )?),
+            process,
+            detail,
+        });
+    }
+    if !rows.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::Corrupt("events are out of order"));
+    }
+    segment.events = rows;
+    Ok(())
+}

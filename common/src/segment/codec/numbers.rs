@@ -1,0 +1,80 @@
+//! A column of numbers whose count the reader knows already: one byte saying how, then the numbers.
+
+use super::budget::Budget;
+use super::error::DecodeError;
+use super::primitive::{Reader, put_varint, unzigzag, varint_len, zigzag};
+
+/// How a column is written. Its number is the column's first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Mode {
+    /// All are zero: nothing follows.
+    Zero = 0,
+    /// All are the same: it follows once.
+    Constant = 1,
+    /// Each as a varint.
+    Plain = 2,
+    /// Each as the zigzag varint of its difference to the one before (the first: to zero).
+    Delta = 3,
+}
+
+/// Appends `numbers` in the mode that takes the fewest bytes.
+pub(crate) fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    let first = numbers.first().copied().unwrap_or(0);
+    if numbers.iter().all(|&number| number == first) {
+        if first == 0 {
+            out.push(Mode::Zero as u8);
+        } else {
+            out.push(Mode::Constant as u8);
+            put_varint(out, first);
+        }
+        return;
+    }
+    let plain: usize = numbers.iter().map(|&number| varint_len(number)).sum();
+    let delta: usize = deltas(numbers).map(varint_len).sum();
+    if delta < plain {
+        out.push(Mode::Delta as u8);
+        deltas(numbers).for_each(|number| put_varint(out, number));
+    } else {
+        out.push(Mode::Plain as u8);
+        numbers.iter().for_each(|&number| put_varint(out, number));
+    }
+}
+
+fn deltas(numbers: &[u64]) -> impl Iterator<Item = u64> + '_ {
+    let mut previous = 0;
+    numbers
+        .iter()
+        .map(move |&number| zigzag(number, std::mem::replace(&mut previous, number)))
+}
+
+/// Reads `count` numbers.
+pub(crate) fn numbers(
+    reader: &mut Reader<'_>,
+    count: usize,
+    budget: &mut Budget,
+) -> Result<Vec<u64>, DecodeError> {
+    let mode = reader.byte()?;
+    if mode >= Mode::Plain as u8 && count > reader.rest().len() {
+        return Err(DecodeError::Truncated("a column"));
+    }
+    let mut column = budget.vec(count)?;
+    if mode == Mode::Zero as u8 {
+        column.resize(count, 0);
+    } else if mode == Mode::Constant as u8 {
+        column.resize(count, reader.varint()?);
+    } else if mode == Mode::Plain as u8 {
+        for _ in 0..count {
+            column.push(reader.varint()?);
+        }
+    } else if mode == Mode::Delta as u8 {
+        let mut previous = 0;
+        for _ in 0..count {
+            previous = unzigzag(reader.varint()?, previous);
+            column.push(previous);
+        }
+    } else {
+        return Err(DecodeError::Corrupt("a column has an unknown mode"));
+    }
+    Ok(column)
+}

@@ -1,0 +1,94 @@
+//! What is encoded decodes to the same, and nothing else does any harm.
+
+use bubble_common::batch::{AgentReport, Batch};
+use bubble_common::segment::arbitrary;
+use bubble_common::segment::codec::{DecodeError, Effort};
+use bubble_common::segment::{Segment, SourceId};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let report = (
+        vec("\\PC{0,12}", 4),
+        vec("\\PC{0,40}", 0..4),
+        vec(any::<u64>(), 7),
+        any::<u32>(),
+    );
+    let report = report.prop_map(|(texts, missing, numbers, cores)| AgentReport {
+        host: texts[0].clone(),
+        version: texts[1].clone(),
+        kernel: texts[2].clone(),
+        hooks: texts[3].clone(),
+        missing,
+        sent_at: numbers[0],
+        cores,
+        memory: numbers[1],
+        cpu_ns: numbers[2],
+        rss: numbers[3],
+        kernel_ns: numbers[4],
+        spooled: numbers[5],
+        dropped: numbers[6],
+    });
+    (any::<[u8; 16]>(), report, vec(arbitrary::segment(4), 0..4)).prop_map(
+        |(source, agent, segments)| Batch {
+            source: SourceId(source),
+            agent,
+            segments,
+        },
+    )
+}
+
+/// Damages `bytes` at some places.
+fn damaged(bytes: &[u8], damage: &[(usize, u8)]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (place, value) in damage {
+        let place = place % bytes.len();
+        bytes[place] = *value;
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn segments_return(segment in arbitrary::segment(70)) {
+        for effort in [Effort::Raw, Effort::Fast, Effort::Small] {
+            let bytes = segment.encode(effort);
+            prop_assert_eq!(Segment::decode(&bytes), Ok(segment.clone()));
+            let head = Segment::decode_head(&bytes).expect("its own head");
+            prop_assert_eq!(&head.key, &segment.key);
+            prop_assert_eq!(&head.coverage, &segment.coverage);
+        }
+    }
+
+    #[test]
+    fn batches_return(batch in batch()) {
+        prop_assert_eq!(Batch::decode(&batch.encode()), Ok(batch));
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in vec(any::<u8>(), 0..400)) {
+        let refused = DecodeError::Unrecognised { expected: "segment" };
+        prop_assert_eq!(Segment::decode(&bytes), Err(refused));
+    }
+
+    #[test]
+    fn every_cut_is_refused(segment in arbitrary::segment(8), cut in any::<usize>()) {
+        let bytes = segment.encode(Effort::Fast);
+        prop_assert_eq!(Segment::decode(&bytes[..cut % bytes.len()]).is_err(), true);
+    }
+
+    #[test]
+    fn damage_is_refused_or_gives_another_segment(
+        segment in arbitrary::segment(8),
+        damage in vec((any::<usize>(), any::<u8>()), 1..8),
+    ) {
+        // Packed too, though damage hardly gets past zstd.
+        for effort in [Effort::Raw, Effort::Small] {
+            let bytes = segment.encode(effort);
+            if let Ok(other) = Segment::decode(&damaged(&bytes, &damage)) {
+                let again = Segment::decode(&other.encode(Effort::Fast));
+                prop_assert_eq!(again, Ok(other));
+            }
+        }
+    }
+}
