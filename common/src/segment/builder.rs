@@ -3,11 +3,13 @@
 //! The agent's window, the decoder's tests, merging and roll-up all end here, so
 //! that there is one place in which dictionaries are united and indices mapped.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::cell::{Cell, Row, Value, normalise};
+use super::cell::{Cell, Row, normalise};
 use super::event::Event;
+use super::facts::STARTED;
 use super::file::{File, FileIo};
 use super::loss::{Loss, Reason};
 use super::network::{Connection, NetworkIo};
@@ -61,6 +63,12 @@ impl Builder {
         );
     }
 
+    /// Notes facts of which it is not known whether they are newer than those
+    /// noted already: see [`unite_facts`].
+    pub fn unite_facts(&mut self, facts: &Facts) {
+        unite_facts(&mut self.segment.facts, facts);
+    }
+
     /// Forgets the processes that no cell and no event names and that did not
     /// live within `span` (ns since the Unix epoch).
     pub fn keep_processes_of(&mut self, span: Range<u64>) {
@@ -79,33 +87,17 @@ impl Builder {
             .into_iter()
             .enumerate()
         {
-            let lived =
-                process.id.start < span.end && (process.end == 0 || process.end >= span.start);
+            // When a folded row lived is not known.
+            let lived = !process.is_folded()
+                && process.id.start < span.end
+                && (process.end == 0 || process.end >= span.start);
             if named[old] || lived {
                 new[old] = kept.len() as u32;
                 kept.push(process);
             }
         }
         segment.processes = kept;
-        let map = |row: &mut u32| *row = new[*row as usize];
-        segment.cpu.iter_mut().for_each(|cell| map(&mut cell.row.0));
-        segment
-            .memory
-            .iter_mut()
-            .for_each(|cell| map(&mut cell.row.0));
-        segment
-            .file_io
-            .iter_mut()
-            .for_each(|cell| map(&mut cell.row.0));
-        segment
-            .network_io
-            .iter_mut()
-            .for_each(|cell| map(&mut cell.row.0));
-        segment
-            .events
-            .iter_mut()
-            .filter_map(|event| event.process.as_mut())
-            .for_each(map);
+        segment.map_processes(&new);
         // The indices that were handed out are void.
         self.processes.clear();
     }
@@ -280,26 +272,105 @@ impl Builder {
 
     /// The canonical segment.
     pub fn build(self) -> Segment {
-        let mut segment = self.segment;
-        let processes = sort_dictionary(&mut segment.processes, |a, b| {
-            a.identity().cmp(&b.identity())
-        });
-        let files = sort_dictionary(&mut segment.files, Ord::cmp);
-        let connections = sort_dictionary(&mut segment.connections, Ord::cmp);
-
-        remap(&mut segment.cpu, &processes, None);
-        remap(&mut segment.memory, &processes, None);
-        remap(&mut segment.file_io, &processes, Some(&files));
-        remap(&mut segment.network_io, &processes, Some(&connections));
-        normalise(&mut segment.totals);
-        normalise(&mut segment.losses);
-        for event in &mut segment.events {
-            event.process = event.process.map(|old| processes[old as usize]);
-        }
-        segment.events.sort();
-        segment.events.dedup();
-        segment
+        canonical(self.segment)
     }
+}
+
+/// Makes facts known from two pieces one, whatever their order: those of the
+/// container's later start count (a restarted container forgets its exit code);
+/// of the same start all count, and the greater of two values.
+pub(super) fn unite_facts(kept: &mut Facts, other: &Facts) {
+    fn start(facts: &Facts) -> Option<(usize, &str)> {
+        let decimal = facts.get(STARTED)?;
+        Some((decimal.len(), decimal))
+    }
+    match start(other).cmp(&start(kept)) {
+        Ordering::Less => {}
+        Ordering::Greater => kept.clone_from(other),
+        Ordering::Equal => {
+            for (name, value) in other {
+                match kept.get_mut(name) {
+                    Some(known) if *known >= *value => {}
+                    Some(known) => known.clone_from(value),
+                    None => {
+                        kept.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Brings a segment whose dictionaries hold no duplicates into order: sorts
+/// dictionaries, cells and events, makes cells of the same place one, forgets
+/// files and connections that no cell names, and moves events that are outside
+/// of the span (by a clock's imprecision) to its edge.
+pub(super) fn canonical(mut segment: Segment) -> Segment {
+    let files = named(segment.files.len(), &segment.file_io);
+    let connections = named(segment.connections.len(), &segment.network_io);
+    let processes = sort_dictionary(
+        &mut segment.processes,
+        |_| true,
+        |a, b| a.identity().cmp(&b.identity()),
+    );
+    let files = sort_dictionary(&mut segment.files, |old| files[old], Ord::cmp);
+    let connections = sort_dictionary(&mut segment.connections, |old| connections[old], Ord::cmp);
+    segment.map_processes(&processes);
+    for cell in &mut segment.file_io {
+        cell.row.1 = files[cell.row.1 as usize];
+    }
+    for cell in &mut segment.network_io {
+        cell.row.1 = connections[cell.row.1 as usize];
+    }
+    normalise(&mut segment.cpu);
+    normalise(&mut segment.memory);
+    normalise(&mut segment.file_io);
+    normalise(&mut segment.network_io);
+    normalise(&mut segment.totals);
+    normalise(&mut segment.losses);
+    let start = segment.key.start.saturating_mul(1_000_000_000);
+    let end = segment.end().saturating_mul(1_000_000_000);
+    if start < end {
+        for event in &mut segment.events {
+            event.at = event.at.clamp(start, end - 1);
+        }
+    } else {
+        segment.events.clear();
+    }
+    segment.events.sort();
+    segment.events.dedup();
+    segment
+}
+
+impl Segment {
+    /// Gives each process that a cell or an event names the index that `new` has for it.
+    pub(super) fn map_processes(&mut self, new: &[u32]) {
+        fn map<V>(cells: &mut [Cell<V>], new: &[u32]) {
+            for cell in cells {
+                cell.row.0 = new[cell.row.0 as usize];
+            }
+        }
+        map(&mut self.cpu, new);
+        map(&mut self.memory, new);
+        map(&mut self.file_io, new);
+        map(&mut self.network_io, new);
+        for process in self
+            .events
+            .iter_mut()
+            .filter_map(|event| event.process.as_mut())
+        {
+            *process = new[*process as usize];
+        }
+    }
+}
+
+/// Which of `count` entries the second indices of `cells` name.
+fn named<V>(count: usize, cells: &[Cell<V>]) -> Vec<bool> {
+    let mut named = vec![false; count];
+    for cell in cells {
+        named[cell.row.1 as usize] = true;
+    }
+    named
 }
 
 /// The index of `entry` in `dictionary`, where it is put if it is new.
@@ -317,31 +388,23 @@ fn intern<T: Clone + Eq + std::hash::Hash>(
     index
 }
 
-/// Sorts `entries`, which are unique, and returns the new index of each old one.
+/// Sorts those of `entries`, which are unique, that `keep` accepts by their
+/// index, and returns the new index of each old one.
 fn sort_dictionary<T>(
     entries: &mut Vec<T>,
-    order: impl Fn(&T, &T) -> std::cmp::Ordering,
+    keep: impl Fn(usize) -> bool,
+    order: impl Fn(&T, &T) -> Ordering,
 ) -> Vec<u32> {
-    let mut sorted: Vec<(u32, T)> = std::mem::take(entries)
+    let mut new = vec![u32::MAX; entries.len()];
+    let mut sorted: Vec<(usize, T)> = std::mem::take(entries)
         .into_iter()
         .enumerate()
-        .map(|(i, e)| (i as u32, e))
+        .filter(|&(old, _)| keep(old))
         .collect();
     sorted.sort_by(|(_, a), (_, b)| order(a, b));
-    let mut new = vec![0; sorted.len()];
     for (index, (old, entry)) in sorted.into_iter().enumerate() {
-        new[old as usize] = index as u32;
+        new[old] = index as u32;
         entries.push(entry);
     }
     new
-}
-
-fn remap<V: Value>(cells: &mut Vec<Cell<V>>, first: &[u32], second: Option<&[u32]>) {
-    for cell in cells.iter_mut() {
-        cell.row.0 = first[cell.row.0 as usize];
-        if let Some(second) = second {
-            cell.row.1 = second[cell.row.1 as usize];
-        }
-    }
-    normalise(cells);
 }

@@ -135,7 +135,9 @@ impl Segment {
             }
         }
         builder.take(self, place);
-        builder.keep_processes_of(start * 1_000_000_000..(start + slots * length) * 1_000_000_000);
+        let end = slots.saturating_mul(length).saturating_add(start);
+        let moment = |second: u64| second.saturating_mul(1_000_000_000);
+        builder.keep_processes_of(moment(start)..moment(end));
         Ok(builder.build())
     }
 
@@ -218,22 +220,15 @@ fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Buil
         },
         slots as usize,
     );
-    for piece in in_order(pieces.to_vec()) {
-        builder.facts(&piece.facts);
+    for piece in pieces {
+        builder.unite_facts(&piece.facts);
     }
     Ok(builder)
 }
 
-/// By time, so that of two facts the later one counts whatever the order of arrival.
+/// By time, so that the order of arrival makes no difference where coverages overlap in part.
 fn in_order(mut pieces: Vec<&Segment>) -> Vec<&Segment> {
-    pieces.sort_by(|a, b| {
-        (a.end(), a.key.start, a.key.source, &a.facts).cmp(&(
-            b.end(),
-            b.key.start,
-            b.key.source,
-            &b.facts,
-        ))
-    });
+    pieces.sort_by_key(|piece| (piece.end(), piece.key.start, piece.key.source));
     pieces
 }
 

@@ -1,0 +1,273 @@
+//! What merging, adding, cutting, coarsening and folding promise.
+
+use std::collections::BTreeMap;
+
+use bubble_common::segment::cell::{Cell, Value};
+use bubble_common::segment::fold::Caps;
+use bubble_common::segment::total::Metric;
+use bubble_common::segment::{
+    ContainerId, Coverage, Key, Resolution, Segment, SourceId, arbitrary,
+};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+
+/// Slots of the truth that pieces are cut from; it spans two minutes.
+const SLOTS: u64 = 24;
+
+fn key(source: u8) -> Key {
+    Key {
+        container: ContainerId::new("0123456789ab").expect("an id"),
+        resolution: Resolution::Second,
+        start: 1_790_000_040 - SLOTS / 2,
+        source: SourceId([source; 16]),
+    }
+}
+
+/// What one source knows, all of it.
+fn truth(source: u8) -> impl Strategy<Value = Segment> {
+    arbitrary::segment_of(key(source), SLOTS as usize).prop_map(|mut segment| {
+        segment.coverage.fill(Coverage::SECOND);
+        segment
+    })
+}
+
+/// The truth, and pieces of it: some cut twice, some never.
+fn pieces() -> impl Strategy<Value = (Segment, Vec<Segment>)> {
+    (truth(1), vec((0..SLOTS, 1..SLOTS), 1..6)).prop_map(|(truth, cuts)| {
+        let cut = |(start, length)| {
+            let start = truth.key.start + start;
+            let end = truth.end().min(start + length);
+            truth.slice(start..end).expect("short")
+        };
+        let pieces = cuts.into_iter().map(cut).collect();
+        (truth, pieces)
+    })
+}
+
+/// Pieces that do not overlap.
+fn disjoint() -> impl Strategy<Value = (Segment, Vec<Segment>)> {
+    (truth(1), vec(1..SLOTS, 0..4)).prop_map(|(truth, cuts)| {
+        let mut cuts: Vec<u64> = cuts.into_iter().map(|cut| truth.key.start + cut).collect();
+        cuts.extend([truth.key.start, truth.end()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let pieces = cuts
+            .windows(2)
+            .map(|cut| truth.slice(cut[0]..cut[1]).expect("short"));
+        let pieces = pieces.collect();
+        (truth, pieces)
+    })
+}
+
+type Sums = BTreeMap<(&'static str, u32, u32, usize), u128>;
+
+fn sum<V: Value>(
+    sums: &mut Sums,
+    table: &'static str,
+    cells: &[Cell<V>],
+    place: impl Fn(&Cell<V>) -> (u32, u32),
+) {
+    for cell in cells {
+        let (a, b) = place(cell);
+        for column in 0..V::COLUMNS {
+            *sums.entry((table, a, b, column)).or_default() += u128::from(cell.value.get(column));
+        }
+    }
+    sums.retain(|_, sum| *sum > 0);
+}
+
+/// All that adds up, by slot: CPU by core, files, network, losses, and the metrics that add.
+fn counts(segment: &Segment, slot: impl Fn(u32) -> u32) -> Sums {
+    let mut sums = Sums::new();
+    sum(&mut sums, "cpu", &segment.cpu, |cell| {
+        (slot(cell.slot), cell.row.1)
+    });
+    sum(&mut sums, "file", &segment.file_io, |cell| {
+        (slot(cell.slot), 0)
+    });
+    sum(&mut sums, "network", &segment.network_io, |cell| {
+        (slot(cell.slot), 0)
+    });
+    sum(&mut sums, "loss", &segment.losses, |cell| {
+        (slot(cell.slot), cell.row.0)
+    });
+    let adding: Vec<_> = segment
+        .totals
+        .iter()
+        .copied()
+        .filter(|c| Metric(c.row.0).adds())
+        .collect();
+    sum(&mut sums, "total", &adding, |cell| {
+        (slot(cell.slot), cell.row.0)
+    });
+    sums
+}
+
+/// Memory by slot, all processes together.
+fn memory(segment: &Segment) -> Sums {
+    let mut sums = Sums::new();
+    sum(&mut sums, "memory", &segment.memory, |cell| (cell.slot, 0));
+    sums
+}
+
+/// How many events there are, those that are folded into one included.
+fn events(segment: &Segment) -> u64 {
+    let weight = |event: &bubble_common::segment::event::Event| match event.kind.name() {
+        "folded" => event.detail.parse().unwrap_or(1),
+        _ => 1_u64,
+    };
+    segment.events.iter().map(weight).sum()
+}
+
+fn merge(pieces: &[&Segment]) -> Segment {
+    Segment::merge(pieces.iter().copied()).expect("of one source")
+}
+
+fn tight() -> impl Strategy<Value = Caps> {
+    [2..6_usize, 2..6, 2..6, 2..30, 2..30, 2..6].prop_map(
+        |[
+            processes,
+            files,
+            connections,
+            file_rows,
+            network_rows,
+            events,
+        ]| Caps {
+            processes,
+            files,
+            connections,
+            file_rows,
+            network_rows,
+            events,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn merge_is_commutative((_, pieces) in pieces(), turn in any::<usize>()) {
+        let straight: Vec<&Segment> = pieces.iter().collect();
+        let mut turned = straight.clone();
+        turned.rotate_left(turn % straight.len());
+        turned.reverse();
+        prop_assert_eq!(merge(&straight), merge(&turned));
+    }
+
+    #[test]
+    fn merge_is_associative((_, pieces) in pieces(), split in any::<usize>()) {
+        let all: Vec<&Segment> = pieces.iter().collect();
+        let (left, right) = all.split_at(1 + split % all.len());
+        if !right.is_empty() {
+            prop_assert_eq!(merge(&[&merge(left), &merge(right)]), merge(&all));
+        }
+    }
+
+    #[test]
+    fn merge_is_idempotent((truth, pieces) in pieces()) {
+        let all: Vec<&Segment> = pieces.iter().collect();
+        let merged = merge(&all);
+        let again: Vec<&Segment> = all.iter().copied().chain([&merged, &merged]).collect();
+        prop_assert_eq!(&merge(&again), &merged);
+        // And a piece of a whole adds nothing to the whole.
+        let whole: Vec<&Segment> = all.into_iter().chain([&truth]).collect();
+        prop_assert_eq!(merge(&whole), truth);
+    }
+
+    #[test]
+    fn merge_of_all_pieces_is_the_whole((truth, pieces) in disjoint()) {
+        let all: Vec<&Segment> = pieces.iter().collect();
+        let merged = merge(&all);
+        prop_assert_eq!(counts(&merged, |slot| slot), counts(&truth, |slot| slot));
+        prop_assert_eq!(memory(&merged), memory(&truth));
+        prop_assert_eq!(events(&merged), events(&truth));
+        prop_assert_eq!(merged.coverage, truth.coverage);
+    }
+
+    #[test]
+    fn what_is_made_is_canonical((_, pieces) in pieces(), caps in tight()) {
+        let all: Vec<&Segment> = pieces.iter().collect();
+        let merged = merge(&all);
+        let made = [merged.coarsen().expect("seconds"), merged.clone().fold(&caps), merged];
+        for segment in made {
+            let bytes = segment.encode(bubble_common::segment::codec::Effort::Raw);
+            prop_assert_eq!(Segment::decode(&bytes), Ok(segment));
+        }
+    }
+
+    #[test]
+    fn adding_keeps_sums(one in truth(1), two in truth(2)) {
+        let sum = Segment::add([&one, &two]).expect("of one container");
+        prop_assert_eq!(&Segment::add([&two, &one]).expect("likewise"), &sum);
+        prop_assert_eq!(sum.key.source, SourceId::SUM);
+        let mut both = counts(&one, |slot| slot);
+        for (place, number) in counts(&two, |slot| slot) {
+            *both.entry(place).or_default() += number;
+        }
+        prop_assert_eq!(counts(&sum, |slot| slot), both);
+    }
+
+    #[test]
+    fn a_slice_is_that_part_of_the_whole(truth in truth(1), start in 0..SLOTS, length in 0..SLOTS) {
+        let from = truth.key.start + start;
+        let slice = truth.slice(from..from + length).expect("short");
+        let mut part = truth.clone();
+        part.cpu.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        part.file_io.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        part.network_io.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        part.totals.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        part.losses.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        prop_assert_eq!(counts(&slice, |slot| slot + start as u32), counts(&part, |slot| slot));
+        prop_assert_eq!(u64::from(slice.slots()), length);
+    }
+
+    #[test]
+    fn coarsening_keeps_sums(truth in truth(1)) {
+        let coarse = truth.coarsen().expect("seconds");
+        let minute = |slot: u32| ((truth.key.start + u64::from(slot) - coarse.key.start) / 60) as u32;
+        prop_assert_eq!(counts(&coarse, |slot| slot), counts(&truth, minute));
+        prop_assert_eq!(events(&coarse), events(&truth));
+    }
+
+    #[test]
+    fn coarsening_and_merging_change_places((_, pieces) in disjoint()) {
+        let all: Vec<&Segment> = pieces.iter().collect();
+        let coarse: Vec<Segment> = pieces.iter().filter_map(Segment::coarsen).collect();
+        let coarse: Vec<&Segment> = coarse.iter().collect();
+        prop_assert_eq!(merge(&coarse), merge(&all).coarsen().expect("seconds"));
+    }
+
+    #[test]
+    fn folding_keeps_sums(truth in truth(1), caps in tight()) {
+        let folded = truth.clone().fold(&caps);
+        prop_assert_eq!(counts(&folded, |slot| slot), counts(&truth, |slot| slot));
+        prop_assert_eq!(memory(&folded), memory(&truth));
+        prop_assert_eq!(events(&folded), events(&truth));
+    }
+
+    #[test]
+    fn folding_keeps_to_its_caps_and_changes_nothing_twice(truth in truth(1), caps in tight()) {
+        let folded = truth.fold(&caps);
+        let rows = |cap: usize| cap.max(2 * caps.processes);
+        prop_assert!(folded.processes.len() <= caps.processes);
+        prop_assert!(folded.files.len() <= caps.files);
+        prop_assert!(folded.connections.len() <= caps.connections);
+        prop_assert!(folded.events.len() <= caps.events);
+        let file_rows = folded.file_io.chunk_by(|a, b| a.row == b.row).count();
+        prop_assert!(file_rows <= rows(caps.file_rows));
+        let network_rows = folded.network_io.chunk_by(|a, b| a.row == b.row).count();
+        prop_assert!(network_rows <= rows(caps.network_rows));
+        prop_assert_eq!(folded.clone().fold(&caps), folded);
+    }
+
+    #[test]
+    fn sums_are_the_same_folded_before_and_after_merging((truth, pieces) in disjoint(), caps in tight()) {
+        let folded: Vec<Segment> = pieces.iter().map(|piece| piece.clone().fold(&caps)).collect();
+        let folded: Vec<&Segment> = folded.iter().collect();
+        let merged = merge(&folded);
+        prop_assert_eq!(counts(&merged, |slot| slot), counts(&truth, |slot| slot));
+        prop_assert_eq!(memory(&merged), memory(&truth));
+        let again = merged.fold(&caps);
+        prop_assert_eq!(counts(&again, |slot| slot), counts(&truth, |slot| slot));
+        prop_assert_eq!(events(&again), events(&truth));
+    }
+}
