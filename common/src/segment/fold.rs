@@ -165,8 +165,6 @@ fn fold_processes(mut segment: Segment, cap: usize) -> Segment {
     } else {
         names - 1
     };
-    let others = ranked.iter().skip(named).map(|(_, (_, count))| *count);
-    let others = others.fold(0, u32::saturating_add);
 
     let mut processes: Vec<Process> = ranked
         .iter()
