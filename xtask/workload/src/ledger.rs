@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bubble_workload::truth::{EventTruth, FileTruth, Flow, ProcessTruth, Truth};
+use bubble_workload::truth::{EventTruth, FileTruth, Flow, ProcessTruth, Pulse, Truth};
 
 use crate::sys;
 
@@ -127,6 +127,11 @@ impl Ledger {
     /// Something rare.
     pub(crate) fn event(&mut self, event: EventTruth) {
         self.truth.events.push(event);
+    }
+
+    /// One pulse.
+    pub(crate) fn pulse(&mut self, pulse: Pulse) {
+        self.truth.pulses.push(pulse);
     }
 
     /// What this process is going to leave with.

@@ -20,9 +20,10 @@ mod case;
 mod cpu;
 mod ledger;
 mod measure;
+mod start;
 mod sys;
 
-use case::{burn, datagram, file, memory, opens, process, tcp, unix};
+use case::{burn, datagram, file, memory, opens, process, pulse, tcp, unix};
 
 /// Does work of exactly known size and prints what it did, as one JSON object
 #[derive(Debug, Parser)]
@@ -121,6 +122,10 @@ enum Work {
         #[arg(long)]
         connect: SocketAddr,
     },
+    /// Files: one write each, at intervals, with the time of each
+    Pulse(pulse::Options),
+    /// Move into cgroups, then become another program (what a container runtime does)
+    Start(start::Options),
     /// The price of one operation, ns
     Loop(measure::Options),
     #[command(hide = true)]
@@ -184,6 +189,8 @@ fn work(cli: &Cli) -> Result<i32> {
             make(directory)?;
             return print(&measure::run(directory, options)?, 0);
         }
+        Work::Start(options) => return start::run(options),
+        Work::Pulse(options) => make(directory).and_then(|()| pulse::run(directory, options)),
         Work::File(options) => make(directory).and_then(|()| file::run(directory, options)),
         Work::TcpServer { listen, amount } => tcp::serve(*listen, amount),
         Work::TcpClient { connect, amount } => {

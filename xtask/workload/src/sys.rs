@@ -225,3 +225,10 @@ pub(crate) fn open_close(path: &CString) -> io::Result<()> {
     // SAFETY: the descriptor was made just now and belongs to nobody else.
     done(unsafe { libc::close(fd) })
 }
+
+/// `prctl(PR_SET_PDEATHSIG)`: killed when the thread that started this process is no more; it
+/// holds over an `exec`
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    // SAFETY: sets an attribute of this process and touches no memory.
+    done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
+}

@@ -41,7 +41,7 @@ pub struct FileTruth {
 /// What one process did with one connection, seen from its own end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionTruth {
-    /// `tcp`, `udp`, `unix-stream` or `unix-datagram`.
+    /// `tcp`, `udp`, `unix` (a stream) or `unix-datagram`.
     pub protocol: String,
     /// `ADDRESS:PORT` (`[ADDRESS]:PORT`), or the path of a Unix socket; empty for a nameless one.
     pub local: String,
@@ -96,6 +96,17 @@ pub enum EventTruth {
     },
 }
 
+/// One write of `pulse`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// When it was made, UTC, ns since 1970.
+    pub at_ns: u64,
+    /// The file, written by this one call and by no other.
+    pub path: String,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
 /// The object that every case prints, once, in one line on standard output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
@@ -117,6 +128,8 @@ pub struct Truth {
     pub processes: Vec<ProcessTruth>,
     /// In the order in which they happened.
     pub events: Vec<EventTruth>,
+    /// In the order in which they were made.
+    pub pulses: Vec<Pulse>,
     /// Whether a count of the kernel's own operations must equal `operations`. Not where one
     /// system call is several reads and writes within the kernel (a large `sendfile`).
     pub operations_are_exact: bool,

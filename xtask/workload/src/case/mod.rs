@@ -6,6 +6,7 @@ pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod opens;
 pub(crate) mod process;
+pub(crate) mod pulse;
 pub(crate) mod tcp;
 pub(crate) mod unix;
 pub(crate) mod uring;

@@ -68,11 +68,11 @@ fn stream(options: &Options, path: &Path) -> Result<Truth> {
     let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {name}"))?;
     let child = || {
         let socket = UnixStream::connect(path).context("cannot connect")?;
-        talk(&socket, options, "unix-stream", "", &name, true)
+        talk(&socket, options, "unix", "", &name, true)
     };
     with_child(&mut ledger, child, || {
         let (socket, _) = listener.accept().context("cannot accept the child")?;
-        talk(&socket, options, "unix-stream", &name, "", false)
+        talk(&socket, options, "unix", &name, "", false)
     })?;
     Ok(ledger.close())
 }
