@@ -4,4 +4,7 @@
 //! that makes segments of the calls; segments go to the spool on disk, and from
 //! there to the server.
 
+pub mod clock;
+pub mod container;
 pub mod sink;
+pub mod source;

@@ -32,8 +32,15 @@ pub struct FileHandle(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionHandle(pub u32);
 
-/// Takes what a source found out. Handles stay good until they are released;
-/// a call with a handle that is not good does nothing.
+/// How many seconds a handle of a file or a connection is good for after it was
+/// last asked for or used. Nobody says when a path is no longer of interest, and
+/// a container that opens a million must not fill the memory, so these end by
+/// age: a source that keeps one longer asks for it again.
+pub const HANDLE_SECONDS: u64 = 30;
+
+/// Takes what a source found out. Handles of containers and processes stay good
+/// until they are released, those of files and connections for
+/// [`HANDLE_SECONDS`]; a call with a handle that is not good does nothing.
 pub trait Sink {
     /// The handle of a container; the same for the same id.
     fn container(&mut self, id: &ContainerId) -> ContainerHandle;
