@@ -1,14 +1,26 @@
-//! The kernel side of bubble-agent.
+//! The kernel side of bubble-agent: counts what tasks do and keeps sums in maps.
+//!
+//! One file a concern, each with its hooks and its maps: `cpu`, `process`, `oom`
+//! and `cgroup`. They share what comes first: `btf` (reading the kernel's
+//! structs), `running` (who runs on this core), `generation` (which of two maps
+//! is being written), `record` (the ring buffer) and `loss`.
+//!
+//! Every hook has one shape: a thin entry with the kernel's prototype beside it,
+//! and a twin `try_…` in which a pointer that cannot be had ends the matter. No
+//! hook waits, takes a lock of its own or sends an event for each system call.
 #![no_std]
 #![no_main]
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-
-// TP_PROTO(bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
-#[btf_tracepoint(function = "sched_switch")]
-fn sched_switch(_ctx: BtfTracePointContext) -> i32 {
-    0
-}
+mod btf;
+mod cgroup;
+mod cpu;
+mod generation;
+mod loss;
+mod oom;
+mod process;
+mod record;
+mod running;
+mod settings;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

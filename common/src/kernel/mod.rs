@@ -3,4 +3,50 @@
 //! agent hands to the programs as globals.
 //!
 //! All are `repr(C)`, without padding that is not named, and their sizes are
-//! asserted at compile time: both sides are built by different compilers.
+//! asserted at compile time: both sides are built by different compilers. One
+//! file a concern, named as the files of both sides are.
+
+pub mod cgroup;
+pub mod cpu;
+pub mod loss;
+pub mod offsets;
+pub mod process;
+pub mod record;
+pub mod settings;
+
+/// A type that any bytes of its size are a value of, and that has no padding:
+/// the kernel's bytes may be taken for it, and its bytes may be hashed.
+///
+/// # Safety
+/// `repr(C)`, made of integers and arrays of them, and no byte of it is padding.
+pub unsafe trait Plain: Copy + 'static {
+    /// Reads one from the beginning of `bytes`; nothing when they are too few.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..size_of::<Self>())?;
+        // SAFETY: the slice is as long as the type, any bytes are a value of it
+        // (the trait's contract), and the read need not be aligned.
+        Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+    }
+
+    /// Its bytes.
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: no byte of it is padding (the trait's contract), so all are initialised.
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), size_of::<Self>()) }
+    }
+}
+
+// SAFETY: integers.
+unsafe impl Plain for u32 {}
+// SAFETY: integers.
+unsafe impl Plain for u64 {}
+
+/// Declares that types are [`Plain`], after a look at their size.
+macro_rules! plain {
+    ($($name:ident is $size:literal bytes;)+) => { $(
+        const _: () = assert!(size_of::<$name>() == $size);
+        const _: () = assert!(align_of::<$name>() <= 8);
+        // SAFETY: `repr(C)` of integers; the size above leaves no room for padding.
+        unsafe impl $crate::kernel::Plain for $name {}
+    )+ };
+}
+pub(crate) use plain;

@@ -1,0 +1,50 @@
+//! Sums are kept in pairs of maps, `NAME_0` and `NAME_1`, of which one is being
+//! written. Each second the agent changes the number here, waits until no
+//! program runs that saw the old one (an RCU grace period: programs run inside
+//! of one read section), and only then reads and empties the other map. So no
+//! sum is read while it is written, none is lost, and none is counted twice.
+
+use aya_ebpf::{macros::map, maps::Array};
+
+#[map]
+static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Whether the second map of each pair is being written, rather than the first.
+///
+/// Asked once by a program, and the answer kept: two answers may differ.
+#[inline(always)]
+pub fn second() -> bool {
+    match GENERATION.get_ptr(0) {
+        // SAFETY: a pointer into a map's value; volatile as the agent changes it.
+        Some(generation) => unsafe { core::ptr::read_volatile(generation) != 0 },
+        None => false,
+    }
+}
+
+/// The value of `key` in the map that is being written, made anew where there is none; nothing
+/// when the map is full.
+///
+/// It is a macro and not a function over the two maps, so that each look-up
+/// names one map: the verifier then turns it into direct code.
+macro_rules! sum {
+    ($first:ident, $second:ident, $key:expr, $new:expr) => {{
+        let key = $key;
+        if $crate::generation::second() {
+            $crate::generation::entry(&$second, key, $new)
+        } else {
+            $crate::generation::entry(&$first, key, $new)
+        }
+    }};
+}
+pub(crate) use sum;
+
+/// The value of `key`, made anew (`new`) where there is none; nothing when the map is full.
+#[inline(always)]
+pub fn entry<K, V>(map: &aya_ebpf::maps::HashMap<K, V>, key: &K, new: &V) -> Option<*mut V> {
+    if let Some(value) = map.get_ptr_mut(key) {
+        return Some(value);
+    }
+    // Another core may have made it in between, which is as good.
+    let _ = map.insert(key, new, u64::from(aya_ebpf::bindings::BPF_NOEXIST));
+    map.get_ptr_mut(key)
+}

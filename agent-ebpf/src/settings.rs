@@ -1,0 +1,25 @@
+//! Constants that the agent decides before it loads the programs.
+
+use bubble_common::kernel::settings::Settings;
+
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings {
+    controller: Settings::UNIFIED,
+    hierarchy: 0,
+    victim_is_task: 0,
+    exit_has_memory: 0,
+};
+
+/// The constants; take single ones by [`setting`].
+#[inline(always)]
+pub fn settings() -> *const Settings {
+    &raw const SETTINGS
+}
+
+/// Reads one constant: the verifier knows it, the compiler must not (see `btf`).
+macro_rules! setting {
+    ($field:ident) => {
+        $crate::btf::offset!($crate::settings::settings(), $field)
+    };
+}
+pub(crate) use setting;

@@ -1,0 +1,18 @@
+//! CPU time: the key under which it is summed. The value is a `u64`, nanoseconds.
+
+use super::plain;
+use super::process::ProcessKey;
+
+/// A process on a core. Only that core writes the entry, so no sum is contended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CpuKey {
+    /// The process.
+    pub process: ProcessKey,
+    /// Number of the core.
+    pub core: u32,
+    /// Zero.
+    pub unused: u32,
+}
+
+plain! { CpuKey is 32 bytes; }
