@@ -20,6 +20,7 @@ pub(crate) enum Command {
     ///
     /// Installs the eBPF toolchain if it is missing. The agent's build embeds the object it finds
     /// there.
+    Up(Up),
     BuildEbpf,
     Build(Build),
     /// Build the page into server/ui/dist, from where the server embeds it
@@ -31,6 +32,24 @@ pub(crate) enum Command {
     /// Each is tagged with the version and `latest`. Starts a Docker daemon of its own if none
     /// answers.
     Image,
+}
+
+/// Build and start the whole system on this machine, and print the link to its page
+///
+/// Needs root, for the agent. Where no container runs, it starts a small workload in a cgroup of
+/// its own, to have something to show. Everything that it started ends with it, on ctrl-C or
+/// SIGTERM; the data stays in the data folder and is there the next time.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The server's port on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) server_port: u16,
+    /// The port on 127.0.0.1 of the agent's metrics
+    #[arg(long, default_value_t = 9465)]
+    pub(crate) agent_port: u16,
+    /// The folder of data and logs (default: target/up)
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Build the agent, the server and the workload as static programs, kernel side and page included

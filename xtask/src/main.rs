@@ -12,6 +12,7 @@ mod process;
 mod project;
 mod test;
 mod ui;
+mod up;
 mod vm;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let result = match flags::Xtask::parse().command {
+        flags::Command::Up(flags) => up::run(&flags),
         flags::Command::BuildEbpf => build_ebpf::run(),
         flags::Command::Build(flags) => build::run(&flags),
         flags::Command::Ui => ui::run(),
