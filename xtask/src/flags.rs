@@ -26,6 +26,7 @@ pub(crate) enum Command {
     /// Build the page into server/ui/dist, from where the server embeds it
     Ui,
     Test(Test),
+    Bench(Bench),
     Vm(Vm),
     /// Build the images bubble-agent and bubble-server, static, FROM scratch
     ///
@@ -72,6 +73,19 @@ pub(crate) struct Test {
     #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Show the groups and run none
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+/// Measure something: sizes, rates, what the agent adds to an operation
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The benchmark; without one, they are listed
+    pub(crate) name: Option<String>,
+    /// Print one JSON object a line, not a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the benchmarks and run none
     #[arg(long)]
     pub(crate) list: bool,
 }

@@ -85,6 +85,14 @@ pub(crate) fn node() -> Result<()> {
     debian("Node", &["nodejs", "npm"])
 }
 
+/// The tracer that the agent's overhead is compared with.
+pub(crate) fn bpftrace() -> Result<()> {
+    if find("bpftrace").is_some() {
+        return Ok(());
+    }
+    debian("the tracer to compare with", &["bpftrace"])
+}
+
 /// cargo-deny, built once into `.cache/tools` if it is nowhere.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = project::cache().join("tools");

@@ -1,8 +1,10 @@
 //! Every developer command of this project, and all that CI calls: one list of commands in
 //! `flags`, one file a command, one place (`install`) that knows how to get what is missing.
 
+mod bench;
 mod build;
 mod build_ebpf;
+mod cgroup;
 mod command;
 mod docker;
 mod flags;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         flags::Command::Build(flags) => build::run(&flags),
         flags::Command::Ui => ui::run(),
         flags::Command::Test(flags) => test::run(&flags),
+        flags::Command::Bench(flags) => bench::run(&flags),
         flags::Command::Image => image::run(),
         flags::Command::Vm(flags) => vm::run(&flags),
     };

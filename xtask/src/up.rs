@@ -2,7 +2,6 @@
 //! and the agent, and, where no container runs, a small workload to look at. All of it ends with
 //! this command.
 
-mod cgroup;
 mod demo;
 
 use std::{
@@ -20,6 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use self::demo::Demo;
 use crate::{
     build::{self, Profile},
+    cgroup,
     command::{output, say},
     flags, install,
     process::Process,
@@ -117,7 +117,7 @@ fn start(setup: &Setup, running: &mut Vec<Process>, stop: &Receiver<()>) -> Resu
             "--metrics-listen",
             &setup.metrics.to_string(),
         ])
-        .args(["--cgroup", cgroup::NAME, "--spool"])
+        .args(["--cgroup", demo::CGROUP, "--spool"])
         .arg(setup.data.join("spool"))
         // Not as a flag: the arguments of a process are for everyone to read.
         .env("BUBBLE_API", key);
@@ -136,7 +136,7 @@ fn start(setup: &Setup, running: &mut Vec<Process>, stop: &Receiver<()>) -> Resu
     } else {
         say(format!(
             "no container runs here: starting a small workload in the cgroup {}, shown as one",
-            cgroup::NAME
+            demo::CGROUP
         ));
         Some(Demo::start(&setup.workload, &setup.data)?)
     };

@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::cgroup::Cgroup;
-use crate::process::Process;
+use crate::{cgroup::Cgroup, process::Process};
 
 const SCRIPT: &str = include_str!("demo.sh");
+
+/// The workload's cgroup, from the root of each hierarchy.
+pub(super) const CGROUP: &str = "/bubble-demo";
 
 /// The running workload. Its cgroup goes after it: fields are dropped in order.
 pub(super) struct Demo {
@@ -22,20 +24,15 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn start(workload: &Path, data: &Path) -> Result<Self> {
-        let cgroup = Cgroup::create()?;
+        let cgroup = Cgroup::create(CGROUP)?;
         let files = data.join("demo");
         fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
         let log = data.join("demo.log");
         let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        // The shell moves itself, and so all that it starts, before it starts anything.
-        let moves: String = cgroup
-            .entrances()
-            .map(|path| format!("echo $$ >'{}' || exit\n", path.display()))
-            .collect();
         let mut command = Process::command(Path::new("/bin/sh"));
         command
             .arg("-c")
-            .arg(format!("{moves}{SCRIPT}"))
+            .arg(format!("{}{SCRIPT}", cgroup.script()))
             .arg("bubble-demo")
             .arg(workload)
             .arg(&files)

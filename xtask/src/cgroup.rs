@@ -1,5 +1,5 @@
-//! The host's cgroups, as `up` needs them: whether a container runs, and a group of its own for
-//! the workload, in every hierarchy, so that it has all that a container's cgroup has.
+//! The host's cgroups: whether a container runs, and a group of our own for a workload, in every
+//! hierarchy, so that it has all that a container's cgroup has.
 
 use std::{
     fs,
@@ -12,14 +12,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::say;
 
-/// The workload's cgroup, from the root of each hierarchy.
-pub(super) const NAME: &str = "/bubble-demo";
-
 /// Length of a container's id in the names of the cgroups of every runtime.
 const ID: usize = 64;
 
 /// Whether any cgroup on this host is named after a container's id.
-pub(super) fn any_container() -> Result<bool> {
+pub(crate) fn any_container() -> Result<bool> {
     Ok(hierarchies()?
         .iter()
         .any(|mount| holds_container(&mount.path)))
@@ -69,19 +66,20 @@ fn parse(mounts: &str) -> Vec<Hierarchy> {
 }
 
 /// A cgroup of ours, in every hierarchy; ended and removed with this.
-pub(super) struct Cgroup {
+pub(crate) struct Cgroup {
     folders: Vec<PathBuf>,
     unified: Option<PathBuf>,
 }
 
 impl Cgroup {
-    pub(super) fn create() -> Result<Self> {
+    /// Makes the cgroup; the name is its path from the root of each hierarchy.
+    pub(crate) fn create(name: &str) -> Result<Self> {
         let mut group = Self {
             folders: Vec::new(),
             unified: None,
         };
         for hierarchy in hierarchies()? {
-            let folder = hierarchy.path.join(NAME.trim_start_matches('/'));
+            let folder = hierarchy.path.join(name.trim_start_matches('/'));
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make the cgroup {}", folder.display()))?;
             if hierarchy.unified {
@@ -95,8 +93,13 @@ impl Cgroup {
         Ok(group)
     }
 
-    /// The files into which a process writes its id to move there.
-    pub(super) fn entrances(&self) -> impl Iterator<Item = PathBuf> {
+    /// Shell commands by which a shell moves there, and so all that it starts afterwards.
+    pub(crate) fn script(&self) -> String {
+        let enter = |path: PathBuf| format!("echo $$ >'{}' || exit\n", path.display());
+        self.entrances().map(enter).collect()
+    }
+
+    fn entrances(&self) -> impl Iterator<Item = PathBuf> {
         self.folders
             .iter()
             .map(|folder| folder.join("cgroup.procs"))

@@ -1,0 +1,131 @@
+//! `bench`: one table of benchmarks. Some are programs of a crate (its examples), which print one
+//! JSON object a line; others have to arrange a whole machine, and are here. Either way a row says
+//! what was measured, of which variant, how much and in which unit; this file only shows the rows.
+
+mod overhead;
+mod row;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::row::Row;
+use crate::{
+    command::{cargo, shown},
+    flags,
+};
+
+/// Takes each row as it is measured.
+type Report<'a> = dyn FnMut(Row) -> Result<()> + 'a;
+
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    how: How,
+}
+
+enum How {
+    /// An example of a crate.
+    Example {
+        package: &'static str,
+        example: &'static str,
+    },
+    /// Code of this folder.
+    Here(fn(&mut Report<'_>) -> Result<()>),
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "segment",
+        about: "size of a busy container-second, and the rates of encoding, decoding, merging",
+        how: How::Example {
+            package: "bubble-common",
+            example: "bench_segment",
+        },
+    },
+    Bench {
+        name: "ingest",
+        about: "container-seconds per second into SQLite over HTTP",
+        how: How::Example {
+            package: "bubble-server",
+            example: "bench_ingest",
+        },
+    },
+    Bench {
+        name: "query",
+        about: "a page's request over an hour of seconds and two days of minutes",
+        how: How::Example {
+            package: "bubble-server",
+            example: "bench_query",
+        },
+    },
+    Bench {
+        name: "overhead",
+        about: "what the agent adds to an operation: in ns here, in instructions in QEMU",
+        how: How::Here(overhead::run),
+    },
+];
+
+pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
+    let Some(name) = flags.name.as_deref().filter(|_| !flags.list) else {
+        for bench in BENCHES {
+            println!("{:10} {}", bench.name, bench.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
+        bail!("no benchmark {name}: `cargo xtask bench --list` shows them");
+    };
+    let mut rows = Vec::new();
+    let mut report = |row: Row| {
+        if flags.json {
+            println!("{}", row.json()?);
+        }
+        rows.push(row);
+        Ok(())
+    };
+    match bench.how {
+        How::Example { package, example } => run_example(package, example, &mut report)?,
+        How::Here(run) => run(&mut report)?,
+    }
+    if rows.is_empty() {
+        bail!("the benchmark {name} measured nothing");
+    }
+    if !flags.json {
+        print!("{}", row::table(&rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs an example and reads its rows as they come; whatever else it prints is passed on.
+fn run_example(package: &str, example: &str, report: &mut Report<'_>) -> Result<()> {
+    let mut command = cargo("run");
+    command
+        .args([
+            "--quiet",
+            "--release",
+            "--package",
+            package,
+            "--example",
+            example,
+        ])
+        .args(["--", "--json"])
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    for line in BufReader::new(output).lines() {
+        let line = line.context("cannot read what the benchmark prints")?;
+        match Row::parse(&line)? {
+            Some(row) => report(row)?,
+            None => eprintln!("{line}"),
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(&command));
+    }
+    Ok(())
+}

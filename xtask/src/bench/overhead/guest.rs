@@ -1,0 +1,97 @@
+//! The overhead in instructions, in a guest whose clock counts them.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, bail};
+
+use super::{CASES, Loop, NONE, Report, Results};
+use crate::{
+    command::say,
+    vm::{Guest, Kernel},
+};
+
+/// Each with how the agent is told to hook; without, it is not started.
+const VARIANTS: &[(&str, Option<&str>)] = &[
+    (NONE, None),
+    ("ours-vfs", Some("vfs")),
+    ("ours-syscall", Some("syscall")),
+];
+
+/// Rounds are many and short: the guest has one processor, so a round in which the agent did its
+/// work of the second contains that work; the middle one of all rounds does not.
+const ROUNDS: u32 = 41;
+const SHORTER: u64 = 50;
+
+/// Until the guest has nothing left of its start to do, and the agent has attached.
+const SETTLE_S: u32 = 8;
+
+pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
+    let kernel = Kernel::V6_12;
+    let mut results = Results {
+        place: format!("debian-{}", kernel.name()),
+        unit: "instructions",
+        values: Vec::new(),
+    };
+    for (variant, hooks) in VARIANTS {
+        say(format!("overhead in {}: {variant}", results.place));
+        for found in boot(kernel, programs, *hooks)? {
+            results.add(&found.case, variant, found.median_ns);
+        }
+    }
+    results.report(report)
+}
+
+fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec<Loop>> {
+    let mut guest = Guest {
+        kernel,
+        memory: 1024,
+        instruction_clock: true,
+        time_limit: Duration::from_secs(600),
+        files: Vec::new(),
+        variables: Vec::new(),
+        command: ["sh", "-c", &script(hooks)].map(str::to_owned).to_vec(),
+    };
+    for program in programs {
+        guest.add_program(program)?;
+    }
+    let mut found = Vec::new();
+    let mut lines = Vec::new();
+    let code = guest.run(&mut |line| match serde_json::from_str(line) {
+        Ok(result) => found.push(result),
+        Err(_) => lines.push(line.to_owned()),
+    })?;
+    if code != 0 || found.len() != CASES.len() {
+        bail!(
+            "the guest measured {} cases and ended with {code}:\n{}",
+            found.len(),
+            lines.join("\n")
+        );
+    }
+    Ok(found)
+}
+
+fn script(hooks: Option<&str>) -> String {
+    let mut script = String::from("mkdir /sys/fs/cgroup/bench || exit\n");
+    if let Some(hooks) = hooks {
+        script.push_str(&format!(
+            "bubble-agent --server http://127.0.0.1:1 --api none --hooks {hooks} --cgroup /bench \
+             --spool /tmp/spool >/tmp/agent.log 2>&1 &\nagent=$!\n"
+        ));
+    }
+    script.push_str(&format!("sleep {SETTLE_S}\n"));
+    if hooks.is_some() {
+        // An agent that has ended counts nothing, and would be found to cost nothing.
+        script.push_str("kill -0 $agent || { cat /tmp/agent.log; exit 1; }\n");
+    }
+    script.push_str("echo $$ >/sys/fs/cgroup/bench/cgroup.procs || exit\n");
+    for (case, count) in CASES {
+        let count = (count / SHORTER).max(5);
+        script.push_str(&format!(
+            "bubble-workload loop {case} --count {count} --rounds {ROUNDS} || exit\n"
+        ));
+    }
+    if hooks.is_some() {
+        script.push_str("kill -0 $agent || { cat /tmp/agent.log; exit 1; }\n");
+    }
+    script
+}

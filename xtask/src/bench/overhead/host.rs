@@ -1,0 +1,165 @@
+//! The overhead in ns, on this host: the variants take turns.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{CASES, Loop, NONE, Report, Results, median};
+use crate::{
+    cgroup::Cgroup,
+    command::{find, output, say},
+    install,
+    process::Process,
+    project,
+};
+
+const ROUNDS: usize = 5;
+/// Until an observer has attached.
+const SETTLE: Duration = Duration::from_secs(3);
+/// The cgroup of what is measured, from the root of each hierarchy.
+const CGROUP: &str = "/bubble-bench";
+/// What one writes to see who calls the kernel how often.
+const BPFTRACE: &str = "tracepoint:raw_syscalls:sys_enter { @[cgroup] = count(); }";
+
+/// Someone who watches, or nobody.
+enum Variant {
+    None,
+    Agent {
+        name: &'static str,
+        hooks: &'static str,
+    },
+    Bpftrace {
+        program: PathBuf,
+    },
+}
+
+impl Variant {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::None => NONE,
+            Self::Agent { name, .. } => name,
+            Self::Bpftrace { .. } => "bpftrace",
+        }
+    }
+
+    fn start(&self, agent: &Path, folder: &Path) -> Result<Option<Process>> {
+        let mut command = match self {
+            Self::None => return Ok(None),
+            Self::Agent { hooks, .. } => {
+                let mut command = Process::command(agent);
+                command
+                    .args(["--server", "http://127.0.0.1:1", "--api", "none"])
+                    .args(["--hooks", hooks, "--cgroup", CGROUP, "--spool"])
+                    .arg(folder.join("spool"));
+                command
+            }
+            Self::Bpftrace { program } => {
+                let mut command = Process::command(program);
+                command.args(["-e", BPFTRACE]);
+                command
+            }
+        };
+        let log = folder.join(format!("{}.log", self.name()));
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().context("cannot share a log")?)
+            .stderr(file);
+        let mut process = Process::start(self.name(), command)?;
+        thread::sleep(SETTLE);
+        if let Some(status) = process.ended()? {
+            bail!("it ended with {status}: see {}", log.display());
+        }
+        Ok(Some(process))
+    }
+}
+
+pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
+    if !install::is_root()? {
+        bail!("the overhead on this host is measured by root: run this as root");
+    }
+    let program = |name: &str| {
+        let found = programs.iter().find(|path| path.ends_with(name));
+        found.with_context(|| format!("{name} was not built"))
+    };
+    let (agent, workload) = (program("bubble-agent")?, program("bubble-workload")?);
+    let folder = project::target().join("bench-overhead");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let cgroup = Cgroup::create(CGROUP)?;
+    let variants = available(agent, &folder)?;
+    let mut measured: Vec<(&str, &str, Vec<f64>)> = Vec::new();
+    for round in 1..=ROUNDS {
+        for variant in &variants {
+            let name = variant.name();
+            say(format!(
+                "overhead on this host: round {round} of {ROUNDS}, {name}"
+            ));
+            let _observer = variant.start(agent, &folder)?;
+            for (case, count) in CASES {
+                let value = measure(workload, &cgroup, case, *count)?;
+                match measured
+                    .iter_mut()
+                    .find(|row| (row.0, row.1) == (*case, name))
+                {
+                    Some((.., values)) => values.push(value),
+                    None => measured.push((case, name, vec![value])),
+                }
+            }
+        }
+    }
+    let mut results = Results {
+        place: "this host".to_owned(),
+        unit: "ns",
+        values: Vec::new(),
+    };
+    for (case, variant, values) in measured {
+        results.add(case, variant, median(values).context("no rounds")?);
+    }
+    results.report(report)
+}
+
+/// The variants that this kernel allows; those that it refuses are named.
+fn available(agent: &Path, folder: &Path) -> Result<Vec<Variant>> {
+    install::bpftrace()?;
+    let bpftrace = find("bpftrace").context("bpftrace is not installed")?;
+    let wanted = [
+        Variant::Agent {
+            name: "ours-vfs",
+            hooks: "vfs",
+        },
+        Variant::Agent {
+            name: "ours-syscall",
+            hooks: "syscall",
+        },
+        Variant::Bpftrace { program: bpftrace },
+    ];
+    let mut available = vec![Variant::None];
+    for variant in wanted {
+        match variant.start(agent, folder) {
+            Ok(_) => available.push(variant),
+            Err(error) => say(format!("{} does not run here: {error:#}", variant.name())),
+        }
+    }
+    Ok(available)
+}
+
+/// The middle of some rounds of one case, in the cgroup.
+fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<f64> {
+    let line = output(
+        Command::new("/bin/sh")
+            .arg("-c")
+            .arg(format!("{}exec \"$@\"", cgroup.script()))
+            .arg("bench")
+            .arg(workload)
+            .args(["loop", case, "--count", &count.to_string(), "--rounds", "3"]),
+    )?;
+    let found: Loop =
+        serde_json::from_str(&line).with_context(|| format!("not a result: {line}"))?;
+    Ok(found.median_ns)
+}
