@@ -2,7 +2,7 @@
 //! else an answer holds is not their business.
 
 use std::io::{BufRead, BufReader};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -352,17 +352,25 @@ impl Api {
     }
 
     /// Follows a container live: hands the data of each `slots` event to `each`, until that says
-    /// that it has seen enough, or the stream ends.
+    /// that it has seen enough, the stream ends, or the deadline has passed.
     ///
     /// # Errors
     /// When the server does not stream.
-    pub fn live(&self, id: &str, mut each: impl FnMut(Summary) -> bool) -> Result<()> {
+    pub fn live(
+        &self,
+        id: &str,
+        deadline: Instant,
+        mut each: impl FnMut(Summary) -> bool,
+    ) -> Result<()> {
         let path = format!("/api/v1/containers/{id}/live?step=1&top=200");
         let answer = self.request(&path)?;
         ensure!(answer.status() == 200, "GET {path}: {}", answer.status());
         let mut event = String::new();
         for line in BufReader::new(answer.into_body().into_reader()).lines() {
             let line = line?;
+            if Instant::now() > deadline {
+                break;
+            }
             if let Some(name) = line.strip_prefix("event:") {
                 event = name.trim().to_owned();
             } else if let Some(data) = line.strip_prefix("data:")

@@ -69,7 +69,7 @@ pub fn now() -> f64 {
 }
 
 /// The time in which `finished` lived, and some around it: a container is older than its work.
-fn span(finished: &Finished) -> Span {
+pub fn span(finished: &Finished) -> Span {
     Span {
         from: (finished.truth.start_ns as f64 / 1e9 - 60.0).floor(),
         to: now().ceil(),
@@ -121,7 +121,10 @@ pub fn find(api: &crate::api::Api, name: &str, state: Option<&str>) -> Result<Co
     loop {
         let found = match &id {
             Some(id) => api.container(id)?,
-            None => api.search(name)?.pop(),
+            None => api
+                .search(name)?
+                .into_iter()
+                .find(|found| found.name == name),
         };
         match found {
             Some(found) if state.is_none_or(|state| found.state == state) => return Ok(found),

@@ -23,5 +23,7 @@ pub mod bench;
 pub mod compare;
 pub mod container;
 pub mod keeper;
+pub mod pulse;
 pub mod server;
 pub mod settings;
+pub mod spool;

@@ -4,8 +4,12 @@
 
 mod common;
 
+mod away;
+mod container;
 mod cpu;
 mod file;
+mod fresh;
+mod kill;
 mod memory;
 mod network;
 mod process;

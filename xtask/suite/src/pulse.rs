@@ -1,0 +1,50 @@
+//! What has become of pulses: of small writes, each to a file of its own, each at a known time.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+use bubble_workload::truth::Pulse;
+
+use crate::api::{Api, File, Span};
+use crate::bench;
+use crate::container::Finished;
+
+/// A time, seconds since 1970.
+pub type Seconds = f64;
+
+/// When a pulse was, seconds since 1970.
+pub fn time(pulse: &Pulse) -> Seconds {
+    pulse.at_ns as f64 / 1e9
+}
+
+/// The pulses of `finished` that are not stored.
+///
+/// # Errors
+/// When one is stored in part, or more than once: no failure may do that.
+pub fn missing(api: &Api, id: &str, finished: &Finished) -> Result<Vec<Pulse>> {
+    let first = finished.truth.pulses.first().map_or(0.0, time);
+    let span = Span {
+        from: (first - 60.0).floor(),
+        to: bench::now().ceil(),
+    };
+    let files: Vec<File> = api.ledger(id, span)?.files;
+    let mut stored: HashMap<&str, (u64, u64)> = HashMap::new();
+    for file in &files {
+        let sums = stored.entry(&file.path).or_default();
+        *sums = (sums.0 + file.bytes_out, sums.1 + file.ops_out);
+    }
+    let mut missing = Vec::new();
+    for pulse in &finished.truth.pulses {
+        match stored.get(pulse.path.as_str()) {
+            // Opened in one second and written in the next: the second may be missing alone.
+            None | Some((0, 0)) => missing.push(pulse.clone()),
+            Some(sums) => ensure!(
+                *sums == (pulse.bytes, 1),
+                "{} was written once, {} bytes; stored is {sums:?} (bytes, operations)",
+                pulse.path,
+                pulse.bytes,
+            ),
+        }
+    }
+    Ok(missing)
+}
