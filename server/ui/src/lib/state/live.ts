@@ -1,0 +1,112 @@
+// The live view of a container: one whole summary, then the newest slots as the
+// server sends them. Every few seconds the whole is asked for again, as the
+// tables' sums cannot forget what left the window, and as late slots may have come.
+
+import { ApiError, address, api, containerPath, serverNow } from "../api/client";
+import { follow, type ServerEvent } from "../api/events";
+import type { Summary } from "../api/types";
+import { append, HoleError, lastCovered, trim } from "../slots";
+
+const AGAIN_EVERY = 10_000;
+const RETRY_AFTER = 2000;
+const ROWS = 100;
+/** Pieces kept, to be put behind a summary that was asked for before they came. */
+const PIECES = 30;
+
+export interface FeedListener {
+  onSummary(summary: Summary): void;
+  onConnected(connected: boolean): void;
+  onError(error: unknown): void;
+  onEnd(): void;
+}
+
+export class LiveFeed {
+  private readonly closing = new AbortController();
+  private summary: Summary | null = null;
+  private pieces: Summary[] = [];
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private asking = false;
+
+  constructor(
+    private readonly id: string,
+    private readonly span: number,
+    private readonly process: string | null,
+    private readonly listener: FeedListener,
+  ) {}
+
+  async open(): Promise<void> {
+    const url = address(`${containerPath(this.id)}/live`, { step: 1, top: ROWS, process: this.process });
+    void follow(url, this.closing.signal, {
+      onEvent: (event) => this.received(event),
+      onConnected: (connected) => {
+        if (this.closing.signal.aborted) return;
+        this.listener.onConnected(connected);
+      },
+      onRefused: (error) => this.listener.onError(error),
+    });
+    await this.ask();
+  }
+
+  close(): void {
+    this.closing.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Asks for the whole window. */
+  private async ask(): Promise<void> {
+    if (this.asking || this.closing.signal.aborted) return;
+    this.asking = true;
+    clearTimeout(this.timer);
+    let wait = AGAIN_EVERY;
+    try {
+      const now = Math.ceil(serverNow());
+      const query = { from: now - this.span, to: now, step: 1, top: ROWS, process: this.process };
+      const whole = trim(await api.summary(this.id, query, this.closing.signal));
+      if (this.closing.signal.aborted) return;
+      this.summary = whole;
+      for (const piece of this.pieces) this.put(piece);
+      this.listener.onSummary(this.summary);
+    } catch (error) {
+      if (this.closing.signal.aborted) return;
+      wait = RETRY_AFTER;
+      this.listener.onError(error);
+      if (error instanceof ApiError && (error.refused || error.status === 404)) return;
+    } finally {
+      this.asking = false;
+    }
+    this.timer = setTimeout(() => void this.ask(), wait);
+  }
+
+  private received(event: ServerEvent): void {
+    if (this.closing.signal.aborted) return;
+    if (event.event === "end") {
+      this.listener.onEnd();
+      return;
+    }
+    if (event.event !== "slots") return;
+    let piece: Summary;
+    try {
+      piece = trim(JSON.parse(event.data) as Summary);
+    } catch {
+      this.listener.onError(new ApiError(0, "", "the live stream could not be read"));
+      return;
+    }
+    this.pieces = [...this.pieces.slice(1 - PIECES), piece];
+    if (this.summary === null) return;
+    if (this.put(piece)) this.listener.onSummary(this.summary);
+    else void this.ask();
+  }
+
+  /** Puts `piece` behind the summary; false when it does not follow. */
+  private put(piece: Summary): boolean {
+    if (this.summary === null || lastCovered(piece.covered) < 0) return true;
+    if (piece.range.to <= this.summary.range.from) return true;
+    try {
+      this.summary = append(this.summary, piece, this.span);
+      return true;
+    } catch (error) {
+      if (error instanceof HoleError) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// What the container page shows, as its address has it: a link is a view.
+//
+// `from` and `to` are the range of the charts, `t` the instant of the tables,
+// `sel` the process that scopes everything, `pin` the panel shown large. With
+// neither `from` nor `t` the page is live and shows the last `span` seconds.
+
+export const SPANS = [60, 300, 900, 3600] as const;
+export const DEFAULT_SPAN = 300;
+
+/** Seconds shown around an instant when a link has no range. */
+const AROUND = 300;
+
+export interface View {
+  from: number | null;
+  to: number | null;
+  at: number | null;
+  process: string | null;
+  pin: string | null;
+  span: number;
+}
+
+export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, span: DEFAULT_SPAN };
+
+export function isLive(view: View): boolean {
+  return view.from === null && view.at === null;
+}
+
+function number(search: URLSearchParams, name: string): number | null {
+  const text = search.get(name);
+  if (text === null || text.trim() === "") return null;
+  const value = Number(text);
+  return Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+/** Reads an address. What makes no sense is left out, so any link shows something. */
+export function parseView(text: string): View {
+  const search = new URLSearchParams(text);
+  let from = number(search, "from");
+  let to = number(search, "to");
+  const at = number(search, "t");
+  if (from === null || to === null || to <= from) {
+    from = to = null;
+    if (at !== null) {
+      from = Math.max(0, at - AROUND / 2);
+      to = at + AROUND / 2;
+    }
+  }
+  const span = number(search, "span");
+  return {
+    from,
+    to,
+    at,
+    process: search.get("sel") || null,
+    pin: search.get("pin") || null,
+    span: span !== null && span >= 10 && span <= 86_400 ? Math.round(span) : DEFAULT_SPAN,
+  };
+}
+
+/** Seconds in an address: whole where they are, else to the millisecond. */
+function seconds(value: number): string {
+  return String(Math.round(value * 1000) / 1000);
+}
+
+/** The search part of an address, with `?`, or empty. */
+export function formatView(view: View): string {
+  const search = new URLSearchParams();
+  if (view.from !== null && view.to !== null) {
+    search.set("from", seconds(view.from));
+    search.set("to", seconds(view.to));
+  }
+  if (view.at !== null) search.set("t", seconds(view.at));
+  if (view.process !== null) search.set("sel", view.process);
+  if (view.pin !== null) search.set("pin", view.pin);
+  if (view.span !== DEFAULT_SPAN) search.set("span", String(view.span));
+  const text = search.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+/** Moves `[from, to]`, its width kept, so that `at` is inside. */
+export function follow(from: number, to: number, at: number): [number, number] {
+  const width = to - from;
+  if (at < from) return [at - width / 10, at - width / 10 + width];
+  if (at >= to) return [at + width / 10 - width, at + width / 10];
+  return [from, to];
+}

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { command, exitText, failed, processLabel } from "../src/parts/label";
+import { tokenOf } from "../src/lib/token";
+import { stack } from "../src/lib/chart/stack";
+import { processRow } from "./summary";
+
+test("a process by name and the pid that its container knows", () => {
+  expect(processLabel("k", processRow({ pid: 4711, container_pid: 7, name: "cc1" }))).toBe("cc1 7");
+  expect(processLabel("k", processRow({ pid: 4711, name: "cc1" }))).toBe("cc1 4711");
+  expect(processLabel("k", processRow({ pid: 0, name: "cc1", count: 412 }))).toBe("cc1 ×412");
+  expect(processLabel("k", undefined)).toBe("k");
+});
+
+test("words of a command line stay apart", () => {
+  expect(command(processRow({ args: ["sh", "-c", "echo 'hi'", ""] }))).toBe("sh -c 'echo '\\''hi'\\''' ''");
+  expect(command(processRow({ exe: "/bin/x" }))).toBe("/bin/x");
+});
+
+test("how a process ended", () => {
+  expect(exitText({ code: 3 })).toBe("code 3");
+  expect(exitText({ signal: 9 })).toBe("signal KILL");
+  expect(exitText({ signal: 64 })).toBe("signal 64");
+  expect(exitText(null)).toBe("");
+  expect([failed({ code: 0 }), failed({ code: 1 }), failed({ signal: 15 }), failed(null)]).toEqual([false, true, true, false]);
+});
+
+test("the token of a link", () => {
+  expect(tokenOf("#token=a.b-_.c")).toBe("a.b-_.c");
+  expect(tokenOf("#x=1&token=abc")).toBe("abc");
+  expect(tokenOf("#token=")).toBeNull();
+  expect(tokenOf("")).toBeNull();
+});
+
+test("a stack is running sums; a slot where all are unknown stays unknown", () => {
+  expect(stack([[1, null, null], [2, 5, null]])).toEqual([[1, null, null], [3, 5, null]]);
+});

@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { hash, OTHER, OTHER_COLOUR, Palette } from "../src/lib/palette";
+
+test("a name has the same colour on every page", () => {
+  // FNV-1a's published value: were it another, every colour would change.
+  expect(hash("foobar")).toBe(0xbf9cf968);
+  const [one, other] = [new Palette(), new Palette()];
+  for (const name of ["java", "nginx"]) expect(one.colour(name)).toBe(other.colour(name));
+});
+
+test("names that meet get different colours, and keep them", () => {
+  const palette = new Palette();
+  const names = Array.from({ length: 12 }, (_, i) => `process-${i}`);
+  const colours = names.map((name) => palette.colour(name));
+  expect(new Set(colours).size).toBe(12);
+  expect(names.map((name) => palette.colour(name))).toEqual(colours);
+});
+
+test("what is folded has a colour of its own", () => {
+  expect(new Palette().colour(OTHER)).toBe(OTHER_COLOUR);
+});

@@ -1,0 +1,39 @@
+import { describe, expect, test } from "vitest";
+import { follow, formatView, isLive, LIVE, parseView, type View } from "../src/lib/view";
+
+describe("the address holds the view", () => {
+  const views: [string, View][] = [
+    ["", LIVE],
+    ["?span=60", { ...LIVE, span: 60 }],
+    ["?from=100&to=200", { ...LIVE, from: 100, to: 200 }],
+    ["?from=100&to=200&t=150.25&sel=4711-1764000000000000000-2&pin=cpu", {
+      ...LIVE, from: 100, to: 200, at: 150.25, process: "4711-1764000000000000000-2", pin: "cpu",
+    }],
+  ];
+  test.each(views)("%s", (text, view) => {
+    expect(parseView(text)).toEqual(view);
+    expect(formatView(view)).toBe(text);
+  });
+});
+
+test("an instant without a range gets one around it", () => {
+  const view = parseView("?t=1000");
+  expect(view).toEqual({ ...LIVE, from: 850, to: 1150, at: 1000 });
+  expect(isLive(view)).toBe(false);
+});
+
+test.each(["?from=200&to=100", "?from=x&to=100", "?from=&to=", "?span=-1", "?from=NaN&to=Infinity", "?t=abc"])(
+  "%s makes no sense, and shows what is now",
+  (text) => expect(parseView(text)).toEqual(LIVE),
+);
+
+test("a process name from a stranger survives the way through the address", () => {
+  const view = { ...LIVE, process: `<img src=x>&sel=1#"` };
+  expect(parseView(formatView(view))).toEqual(view);
+});
+
+test("the range follows the handle, its width kept", () => {
+  expect(follow(100, 200, 150)).toEqual([100, 200]);
+  expect(follow(100, 200, 95)).toEqual([85, 185]);
+  expect(follow(100, 200, 200)).toEqual([110, 210]);
+});
