@@ -75,6 +75,9 @@ pub(crate) struct Test {
     /// Show the groups and run none
     #[arg(long)]
     pub(crate) list: bool,
+    /// What the suite's test program gets: the name of a test, for instance
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Measure something: sizes, rates, what the agent adds to an operation

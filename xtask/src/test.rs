@@ -3,6 +3,7 @@
 //! aloud, and is a failure in CI: there nothing may be left out unseen.
 
 mod group;
+mod suite;
 
 use std::{
     env,
@@ -37,7 +38,7 @@ enum Outcome {
 pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
     if flags.list {
         for group in GROUPS {
-            println!("{:10} {}", group.name, group.about);
+            println!("{:15} {}", group.name, group.about);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -48,7 +49,7 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
         .map(|group| {
             say(format!("test group {}: {}", group.name, group.about));
             let start = Instant::now();
-            let outcome = outcome(group, strict);
+            let outcome = outcome(group, &flags.arguments, strict);
             (group, outcome, start.elapsed())
         })
         .collect();
@@ -64,8 +65,8 @@ fn choose(only: &[String]) -> Result<Vec<&'static Group>> {
     Ok(GROUPS.iter().filter(wanted).collect())
 }
 
-fn outcome(group: &Group, strict: bool) -> Outcome {
-    match (group.run)() {
+fn outcome(group: &Group, arguments: &[String], strict: bool) -> Outcome {
+    match (group.run)(arguments) {
         Ok(()) => Outcome::Passed,
         Err(error) if error.is::<CannotRun>() && !strict => {
             say(format!("test group {} is LEFT OUT: {error:#}", group.name));
@@ -86,7 +87,7 @@ fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
             Outcome::Failed => "FAILED",
             Outcome::Skipped => "left out",
         };
-        println!("{:10} {word:8} {:7.1} s", group.name, time.as_secs_f64());
+        println!("{:15} {word:8} {:7.1} s", group.name, time.as_secs_f64());
     }
     let count = |wanted| {
         results

@@ -4,17 +4,20 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::suite;
 use crate::{
     build_ebpf,
     command::{cargo, run},
     install, project,
+    vm::Kernel,
 };
 
 /// One row of the list.
 pub(super) struct Group {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) run: fn() -> Result<()>,
+    /// Runs it; what was given after `--` is for the suite.
+    pub(super) run: fn(&[String]) -> Result<()>,
 }
 
 /// In the order in which they run.
@@ -22,29 +25,54 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "fmt",
         about: "the Rust code is formatted",
-        run: fmt,
+        run: |_| fmt(),
     },
     Group {
         name: "clippy",
         about: "clippy has nothing to say",
-        run: clippy,
+        run: |_| clippy(),
     },
     Group {
         name: "deny",
         about: "licences, sources and bans of the dependencies",
-        run: deny,
+        run: |_| deny(),
     },
     Group {
         name: "unit",
         about: "the tests of each crate",
-        run: unit,
+        run: |_| unit(),
+    },
+    Group {
+        name: "suite",
+        about: "known workloads in Docker's containers on this host, to the byte",
+        run: suite::on_this_host,
+    },
+    Group {
+        name: "vm-6.12",
+        about: "the same in cgroups on Debian's 6.12, with hooks on functions",
+        run: |arguments| suite::in_guest(Kernel::V6_12, "vfs", arguments),
+    },
+    Group {
+        name: "vm-6.12-syscall",
+        about: "the same, with hooks on system calls",
+        run: |arguments| suite::in_guest(Kernel::V6_12, "syscall", arguments),
+    },
+    Group {
+        name: "vm-6.1",
+        about: "the same in cgroups on Debian's 6.1, with hooks on functions",
+        run: |arguments| suite::in_guest(Kernel::V6_1, "vfs", arguments),
+    },
+    Group {
+        name: "vm-6.1-syscall",
+        about: "the same, with hooks on system calls",
+        run: |arguments| suite::in_guest(Kernel::V6_1, "syscall", arguments),
     },
 ];
 
 fn fmt() -> Result<()> {
     run(cargo("fmt").args(["--all", "--check"]))?;
     run(cargo("fmt")
-        .args(["--check"])
+        .arg("--check")
         .current_dir(project::root().join("agent-ebpf")))
 }
 
@@ -67,6 +95,6 @@ fn deny() -> Result<()> {
 
 fn unit() -> Result<()> {
     build_ebpf::build()?;
-    // The suite has groups of its own: it needs root, containers and the built programs.
+    // The suite is a group of its own.
     run(cargo("test").args(["--workspace", "--exclude", "bubble-suite"]))
 }

@@ -1,0 +1,143 @@
+//! The privileged suite, on this host and in virtual machines: one static program, which is told
+//! by variables where the other programs are (the list is in the head of the crate bubble-suite).
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::CannotRun;
+use crate::{
+    build::{self, Profile, static_cargo},
+    command::{output, run},
+    docker::Daemon,
+    install, project,
+    vm::{Guest, Kernel},
+};
+
+/// How much slower than a host an emulated guest is taken to be, when the suite waits.
+const PATIENCE: &str = "4";
+/// A guest that has not ended by then never will.
+const TIME_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// In containers of a real Docker daemon.
+pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
+    if !install::is_root()? {
+        return Err(CannotRun("it takes root, as the agent does".to_owned()).into());
+    }
+    let programs = build::programs(Profile::Release)?;
+    let suite = compile()?;
+    let _daemon = Daemon::ensure()?;
+    let mut command = Command::new(suite);
+    command
+        .current_dir(project::root())
+        .args(arguments)
+        .env("BUBBLE_RUNNER", "docker");
+    for program in &programs {
+        command.env(variable(program)?, program);
+    }
+    run(&mut command)
+}
+
+/// In cgroups of a guest, with one family of hooks.
+pub(super) fn in_guest(kernel: Kernel, hooks: &str, arguments: &[String]) -> Result<()> {
+    let programs = build::programs(Profile::Release)?;
+    let suite = compile()?;
+    let mut guest = Guest {
+        kernel,
+        memory: 3072,
+        instruction_clock: false,
+        time_limit: TIME_LIMIT,
+        files: vec![("/bin/suite".to_owned(), suite)],
+        variables: [
+            ("BUBBLE_RUNNER", "cgroup"),
+            ("BUBBLE_HOOKS", hooks),
+            ("BUBBLE_PATIENCE", PATIENCE),
+            ("RUST_BACKTRACE", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+        command: std::iter::once("suite".to_owned())
+            .chain(arguments.iter().cloned())
+            .collect(),
+    };
+    for program in &programs {
+        guest.add_program(program)?;
+        let path = format!("/bin/{}", name(program)?);
+        guest.variables.push((variable(program)?, path));
+    }
+    let code = guest.run(&mut |line| println!("{line}"))?;
+    anyhow::ensure!(
+        code == 0,
+        "the suite ended with {code} on Debian's {}",
+        kernel.name()
+    );
+    Ok(())
+}
+
+fn name(program: &Path) -> Result<&str> {
+    let name = program.file_name().and_then(|name| name.to_str());
+    name.with_context(|| format!("{} has no usable name", program.display()))
+}
+
+/// The variable that tells the suite where a program is: `BUBBLE_AGENT_BIN`.
+fn variable(program: &Path) -> Result<String> {
+    Ok(format!(
+        "{}_BIN",
+        name(program)?.replace('-', "_").to_uppercase()
+    ))
+}
+
+/// Compiles the suite and gives its program.
+fn compile() -> Result<PathBuf> {
+    let mut command = static_cargo("test", Profile::Dev);
+    command.args([
+        "--quiet",
+        "--no-run",
+        "--package",
+        "bubble-suite",
+        "--test",
+        "suite",
+    ]);
+    run(&mut command)?;
+    // Again, for its path, now that there is nothing to compile and no message to be shown.
+    let messages = output(command.arg("--message-format=json"))?;
+    executable(&messages).context("cargo did not say where it put the suite")
+}
+
+/// The path in the last of Cargo's messages that has one.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let path = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    };
+    messages.lines().filter_map(path).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{executable, variable};
+
+    #[test]
+    fn the_path_is_read_from_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/t/suite-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/suite-1")));
+        assert_eq!(executable(""), None);
+    }
+
+    #[test]
+    fn variables_are_those_of_the_suite() {
+        assert_eq!(
+            variable(Path::new("/t/bubble-agent")).unwrap(),
+            "BUBBLE_AGENT_BIN"
+        );
+    }
+}
