@@ -25,6 +25,8 @@ pub mod loss;
 pub mod merge;
 pub mod network;
 pub mod process;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod total;
 
 use std::collections::BTreeMap;
