@@ -5,6 +5,7 @@
 //! finds into the sink, and asks [`Containers`] whose a cgroup is. Recorded
 //! captures are not live: they call a sink by themselves, at their own pace.
 
+pub mod ebpf;
 pub mod procfs;
 
 use std::os::fd::BorrowedFd;

@@ -1,0 +1,195 @@
+//! What /proc says of a process that is still there: its memory, and of one of
+//! which no record came, who it is.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+use bubble_common::segment::process::{Memory, Process};
+
+use super::record::arguments;
+
+/// Longest command line that is read, in bytes.
+const ARGS_MAX: u64 = 8192;
+/// /proc gives starts in ticks of this many ns (USER_HZ is 100 on all that we run on).
+const TICK: u64 = 10_000_000;
+
+/// Bytes of a page.
+pub fn page_size() -> u64 {
+    // SAFETY: no pointers; the kernel always knows it.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}
+
+/// Reads the memory of processes, with one buffer for all.
+pub struct Reader {
+    buffer: Vec<u8>,
+    page: u64,
+    /// Whether the host has swap at all: without, half of the reading is saved.
+    swap: bool,
+}
+
+impl Reader {
+    /// Looks whether the host has swap.
+    pub fn new() -> Self {
+        let mut reader = Self {
+            buffer: Vec::with_capacity(4096),
+            page: page_size(),
+            swap: false,
+        };
+        reader.look();
+        reader
+    }
+
+    /// Looks again whether the host has swap, as it may be added.
+    pub fn look(&mut self) {
+        self.swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
+    }
+
+    /// The memory of a process; nothing when it has gone.
+    pub fn read(&mut self, pid: u32) -> Option<Memory> {
+        let mut numbers = self
+            .text(&format!("/proc/{pid}/statm"))?
+            .split_ascii_whitespace()
+            .map_while(|word| word.parse::<u64>().ok());
+        let (vm, rss) = (numbers.next()?, numbers.next()?);
+        let mut memory = Memory {
+            vm: vm.saturating_mul(self.page),
+            rss: rss.saturating_mul(self.page),
+            swap: 0,
+        };
+        if self.swap {
+            memory.swap = swap(self.text(&format!("/proc/{pid}/status"))?).unwrap_or(0);
+        }
+        Some(memory)
+    }
+
+    fn text(&mut self, path: &str) -> Option<&str> {
+        self.buffer.clear();
+        File::open(path)
+            .and_then(|file| file.take(16 * 1024).read_to_end(&mut self.buffer))
+            .ok()?;
+        std::str::from_utf8(&self.buffer).ok()
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The line `VmSwap:      12 kB`, in bytes.
+fn swap(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSwap:"))?;
+    let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    number.checked_mul(1024)
+}
+
+/// Fills in what is not known of a process that was forked at `start` (ns since boot), as far as
+/// /proc still has it.
+pub fn describe(process: &mut Process, start: u64) {
+    let folder = format!("/proc/{}", process.id.pid);
+    let Ok(stat) = fs::read_to_string(format!("{folder}/stat")) else {
+        return;
+    };
+    let Some(stat) = Stat::parse(&stat) else {
+        return;
+    };
+    // The number may have gone to another process since.
+    if stat.start.abs_diff(start / TICK) > 1 {
+        return;
+    }
+    if process.name.is_empty() {
+        process.name = stat.name.to_owned();
+        process.parent = stat.parent;
+    }
+    if process.container_pid == 0
+        && let Ok(status) = fs::read_to_string(format!("{folder}/status"))
+    {
+        (process.uid, process.container_pid) = identity(&status);
+    }
+    if process.exe.is_empty()
+        && let Ok(exe) = fs::read_link(format!("{folder}/exe"))
+    {
+        process.exe = exe.to_string_lossy().into_owned();
+    }
+    if process.args.is_empty()
+        && let Ok(file) = File::open(format!("{folder}/cmdline"))
+    {
+        let mut args = Vec::new();
+        // What could be read is what there is: the process may be ending.
+        let _ = file.take(ARGS_MAX + 1).read_to_end(&mut args);
+        let total = args.len() as u32;
+        args.truncate(ARGS_MAX as usize);
+        process.args = arguments(&args, total);
+    }
+}
+
+/// What is taken from /proc/PID/stat.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat<'a> {
+    name: &'a str,
+    parent: u32,
+    /// In ticks since boot.
+    start: u64,
+}
+
+impl<'a> Stat<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        // The name may hold anything, parentheses and spaces too.
+        let (before, after) = text.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let mut fields = after.split_ascii_whitespace();
+        Some(Self {
+            name,
+            parent: fields.nth(1)?.parse().ok()?,
+            start: fields.nth(17)?.parse().ok()?,
+        })
+    }
+}
+
+/// The effective user id, and the number in the innermost pid namespace.
+fn identity(status: &str) -> (u32, u32) {
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::split_ascii_whitespace)
+    };
+    let uid = field("Uid:").and_then(|mut words| words.nth(1)?.parse().ok());
+    let pid = field("NSpid:").and_then(|words| words.last()?.parse().ok());
+    (uid.unwrap_or(0), pid.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, identity, swap};
+
+    #[test]
+    fn a_hostile_name_does_not_shift_the_fields() {
+        let text = "42 (a) 1 (b) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 1234 5 6";
+        let stat = Stat::parse(text).expect("it is well-formed");
+        assert_eq!(
+            stat,
+            Stat {
+                name: "a) 1 (b",
+                parent: 7,
+                start: 1234
+            }
+        );
+        assert_eq!(Stat::parse("42 (a"), None);
+        assert_eq!(Stat::parse("42 (a) S"), None);
+    }
+
+    #[test]
+    fn swap_and_identity_are_lines_of_status() {
+        let text = "Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t100\t20\t3\nVmSwap:\t      12 kB\n";
+        assert_eq!(swap(text), Some(12 * 1024));
+        assert_eq!(identity(text), (2, 3));
+        assert_eq!(swap("VmSwap: 12 MB"), None);
+        assert_eq!(swap("VmSwap: 99999999999999999999 kB"), None);
+        assert_eq!(identity(""), (0, 0));
+    }
+}

@@ -1,0 +1,46 @@
+//! A pair of maps, of which one is being written while the other is read: see
+//! `generation` on the kernel side.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bubble_common::kernel::Plain;
+
+use super::bpf::Taken;
+use super::load::{LoadError, Loaded};
+
+/// Sums of one kind, in two generations.
+pub struct Sums<K, V> {
+    maps: [OwnedFd; 2],
+    taken: Taken<K, V>,
+}
+
+/// Most entries taken in one second: a guard, as no map is that large.
+const LIMIT: usize = 1 << 22;
+
+impl<K: Plain + Default, V: Plain + Default> Sums<K, V> {
+    /// The pair of maps `NAME_0` and `NAME_1`.
+    ///
+    /// # Errors
+    /// When the kernel side has no such hash maps.
+    pub fn open(loaded: &Loaded, name: &str) -> Result<Self, LoadError> {
+        Ok(Self {
+            maps: [
+                loaded.hash::<K, V>(&format!("{name}_0"))?,
+                loaded.hash::<K, V>(&format!("{name}_1"))?,
+            ],
+            taken: Taken::new(),
+        })
+    }
+
+    /// Takes everything out of a generation, which nobody writes any more.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn take(&mut self, generation: usize) -> io::Result<impl Iterator<Item = (&K, &V)>> {
+        self.taken.shrink();
+        self.taken
+            .take_all(self.maps[generation & 1].as_fd(), LIMIT)?;
+        Ok(self.taken.iter())
+    }
+}
