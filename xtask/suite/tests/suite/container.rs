@@ -13,10 +13,11 @@ fn the_cgroup_counts_what_the_kernel_told_the_parent() {
         .cpu_ns
         .expect("the child's CPU is known");
     let cgroup = finished.cpu_ns.expect("the cgroup has a count");
-    // The first process has used something as well, and what made it a container: well below 0.1 s.
+    // The first process has used something as well, and so has what made it a container: little, but
+    // an exec takes 0.1 s where the machine is emulated.
     let least = child as f64 * (1.0 - SUM_PERCENT / 100.0);
     assert!(
-        (least..child as f64 + 1e8).contains(&(cgroup as f64)),
+        (least..child as f64 * 1.5).contains(&(cgroup as f64)),
         "{cgroup} for {child}"
     );
 }
