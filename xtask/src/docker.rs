@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,7 +22,8 @@ const START: Duration = Duration::from_secs(60);
 
 /// A daemon that answers for as long as this lives.
 pub(crate) struct Daemon {
-    own: Option<Process>,
+    /// Ours, and the folder of its sockets.
+    own: Option<(Process, PathBuf)>,
 }
 
 impl Daemon {
@@ -72,14 +74,21 @@ impl Daemon {
             }
             thread::sleep(Duration::from_millis(200));
         }
-        Ok(Self { own: Some(own) })
+        Ok(Self {
+            own: Some((own, run)),
+        })
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.own.is_some() {
-            say("stopping our Docker daemon");
+        let Some((process, run)) = self.own.take() else {
+            return;
+        };
+        say("stopping our Docker daemon");
+        drop(process);
+        if let Err(error) = fs::remove_dir_all(&run) {
+            say(format!("cannot remove {}: {error}", run.display()));
         }
     }
 }
