@@ -28,10 +28,11 @@ struct Bench {
 }
 
 enum How {
-    /// An example of a crate.
+    /// An example of a crate, which may need a feature of it.
     Example {
         package: &'static str,
         example: &'static str,
+        features: &'static str,
     },
     /// Code of this folder.
     Here(fn(&mut Report<'_>) -> Result<()>),
@@ -44,6 +45,7 @@ const BENCHES: &[Bench] = &[
         how: How::Example {
             package: "bubble-common",
             example: "bench_segment",
+            features: "testing",
         },
     },
     Bench {
@@ -52,6 +54,7 @@ const BENCHES: &[Bench] = &[
         how: How::Example {
             package: "bubble-server",
             example: "bench_ingest",
+            features: "",
         },
     },
     Bench {
@@ -60,6 +63,7 @@ const BENCHES: &[Bench] = &[
         how: How::Example {
             package: "bubble-server",
             example: "bench_query",
+            features: "",
         },
     },
     Bench {
@@ -88,7 +92,11 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
         Ok(())
     };
     match bench.how {
-        How::Example { package, example } => run_example(package, example, &mut report)?,
+        How::Example {
+            package,
+            example,
+            features,
+        } => run_example(package, example, features, &mut report)?,
         How::Here(run) => run(&mut report)?,
     }
     if rows.is_empty() {
@@ -101,7 +109,12 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
 }
 
 /// Runs an example and reads its rows as they come; whatever else it prints is passed on.
-fn run_example(package: &str, example: &str, report: &mut Report<'_>) -> Result<()> {
+fn run_example(
+    package: &str,
+    example: &str,
+    features: &str,
+    report: &mut Report<'_>,
+) -> Result<()> {
     let mut command = cargo("run");
     command
         .args([
@@ -112,7 +125,7 @@ fn run_example(package: &str, example: &str, report: &mut Report<'_>) -> Result<
             "--example",
             example,
         ])
-        .args(["--", "--json"])
+        .args(["--features", features, "--", "--json"])
         .stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;

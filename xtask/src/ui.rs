@@ -32,9 +32,6 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Builds the page when there is a Node to do it, and says so when there is not.
 pub(crate) fn build_if_possible() -> Result<()> {
-    if !folder().join("package.json").exists() {
-        return Ok(());
-    }
     if find("npm").is_some() {
         return build();
     }

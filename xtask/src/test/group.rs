@@ -8,7 +8,7 @@ use super::suite;
 use crate::{
     build_ebpf,
     command::{cargo, run},
-    install, project,
+    install, project, ui,
     vm::Kernel,
 };
 
@@ -41,6 +41,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "unit",
         about: "the tests of each crate",
         run: |_| unit(),
+    },
+    Group {
+        name: "ui",
+        about: "the page: its types, its tests, its build",
+        run: |_| page(),
     },
     Group {
         name: "suite",
@@ -97,4 +102,13 @@ fn unit() -> Result<()> {
     build_ebpf::build()?;
     // The suite is a group of its own.
     run(cargo("test").args(["--workspace", "--exclude", "bubble-suite"]))
+}
+
+fn page() -> Result<()> {
+    install::node()?;
+    ui::packages()?;
+    for script in ["check", "test", "build"] {
+        ui::npm_run(script)?;
+    }
+    Ok(())
 }
