@@ -18,6 +18,7 @@ use serde::Serialize;
 
 mod case;
 mod cpu;
+mod crowd;
 mod ledger;
 mod measure;
 mod start;
@@ -128,6 +129,8 @@ enum Work {
     Start(start::Options),
     /// The price of one operation, ns
     Loop(measure::Options),
+    /// Many processes that each do a little every second
+    Crowd(crowd::Options),
     #[command(hide = true)]
     Child {
         /// Only to be seen among the arguments
@@ -188,6 +191,11 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Loop(options) => {
             make(directory)?;
             return print(&measure::run(directory, options)?, 0);
+        }
+        Work::Crowd(options) => {
+            return make(directory)
+                .and_then(|()| crowd::run(directory, options))
+                .map(|()| 0);
         }
         Work::Start(options) => return start::run(options),
         Work::Pulse(options) => make(directory).and_then(|()| pulse::run(directory, options)),
