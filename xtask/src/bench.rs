@@ -2,6 +2,7 @@
 //! JSON object a line; others have to arrange a whole machine, and are here. Either way a row says
 //! what was measured, of which variant, how much and in which unit; this file only shows the rows.
 
+mod agent;
 mod overhead;
 mod row;
 
@@ -65,6 +66,11 @@ const BENCHES: &[Bench] = &[
             example: "bench_query",
             features: "",
         },
+    },
+    Bench {
+        name: "agent",
+        about: "the agent's CPU and memory at 100 containers with 2,000 processes",
+        how: How::Here(agent::run),
     },
     Bench {
         name: "overhead",

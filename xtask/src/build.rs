@@ -2,11 +2,11 @@
 //! Linux: in an image FROM scratch, in a virtual machine that has no C library, on an old host.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     build_ebpf,
@@ -64,6 +64,14 @@ pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|(_, program)| folder.join(program))
         .collect())
+}
+
+/// One of the programs that were built.
+pub(crate) fn program<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path> {
+    let found = programs.iter().find(|path| path.ends_with(name));
+    found
+        .map(PathBuf::as_path)
+        .with_context(|| format!("{name} was not built"))
 }
 
 /// A Cargo command whose programs are static.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    build::{self, Profile},
+    build::{self, Profile, program},
     command::{run as run_command, say},
     docker::Daemon,
     project,
@@ -24,9 +24,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let programs = build::programs(Profile::Release)?;
     let _daemon = Daemon::ensure()?;
     for (folder, name) in IMAGES {
-        let program = programs.iter().find(|path| path.ends_with(name));
-        let program = program.with_context(|| format!("{name} was not built"))?;
-        build_image(folder, name, program)?;
+        build_image(folder, name, program(&programs, name)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ mod image;
 mod install;
 mod process;
 mod project;
+mod service;
 mod test;
 mod ui;
 mod up;

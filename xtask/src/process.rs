@@ -45,6 +45,11 @@ impl Process {
         Ok(Self { name, child })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What messages call it.
     pub(crate) fn name(&self) -> &'static str {
         self.name

@@ -1,9 +1,9 @@
 //! The overhead in ns, on this host: the variants take turns.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -12,11 +12,13 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{CASES, Loop, NONE, Report, Results, median};
 use crate::{
+    build::program,
     cgroup::Cgroup,
     command::{find, output, say},
     install,
     process::Process,
     project,
+    service::Service,
 };
 
 const ROUNDS: usize = 5;
@@ -48,8 +50,8 @@ impl Variant {
         }
     }
 
-    fn start(&self, agent: &Path, folder: &Path) -> Result<Option<Process>> {
-        let mut command = match self {
+    fn start(&self, agent: &Path, folder: &Path) -> Result<Option<Service>> {
+        let command = match self {
             Self::None => return Ok(None),
             Self::Agent { hooks, .. } => {
                 let mut command = Process::command(agent);
@@ -65,18 +67,10 @@ impl Variant {
                 command
             }
         };
-        let log = folder.join(format!("{}.log", self.name()));
-        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().context("cannot share a log")?)
-            .stderr(file);
-        let mut process = Process::start(self.name(), command)?;
+        let mut service = Service::start(self.name(), command, folder)?;
         thread::sleep(SETTLE);
-        if let Some(status) = process.ended()? {
-            bail!("it ended with {status}: see {}", log.display());
-        }
-        Ok(Some(process))
+        service.check()?;
+        Ok(Some(service))
     }
 }
 
@@ -84,11 +78,10 @@ pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
     if !install::is_root()? {
         bail!("the overhead on this host is measured by root: run this as root");
     }
-    let program = |name: &str| {
-        let found = programs.iter().find(|path| path.ends_with(name));
-        found.with_context(|| format!("{name} was not built"))
-    };
-    let (agent, workload) = (program("bubble-agent")?, program("bubble-workload")?);
+    let (agent, workload) = (
+        program(programs, "bubble-agent")?,
+        program(programs, "bubble-workload")?,
+    );
     let folder = project::target().join("bench-overhead");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cgroup = Cgroup::create(CGROUP)?;
