@@ -3,7 +3,10 @@
 
 pub(crate) mod ebpf;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,7 +42,9 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
     run(as_root("apt-get")?
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // A line for every package and no more news than that; errors go to the other stream.
+        .stdout(Stdio::null()))
     .with_context(|| format!("cannot install what is needed: {why}"))
 }
 
@@ -119,7 +124,7 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
 fn installed(package: &str) -> bool {
     Command::new("dpkg-query")
         .args(["-W", "-f=${db:Status-Status}", package])
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .output()
         .is_ok_and(|output| output.stdout == b"installed")
 }
