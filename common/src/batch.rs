@@ -76,6 +76,21 @@ impl Batch {
     /// When they are not what [`Self::encode`] writes, in this version or an
     /// older one, or would decode to more than a bounded multiple of their size.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_each(bytes, |_| ())
+    }
+
+    /// As [`Self::decode`], and each segment's own bytes, so that who stores
+    /// them need not encode them again.
+    ///
+    /// # Errors
+    /// As for [`Self::decode`].
+    pub fn decode_with_bytes(bytes: &[u8]) -> Result<(Self, Vec<Vec<u8>>), DecodeError> {
+        let mut each = Vec::new();
+        let batch = Self::decode_each(bytes, |segment| each.push(segment.to_vec()))?;
+        Ok((batch, each))
+    }
+
+    fn decode_each(bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, "a batch");
         FORMAT.open(&mut reader)?;
         let mut budget = Budget::for_input(bytes.len());
@@ -86,7 +101,9 @@ impl Batch {
             let count = reader.length()?;
             let mut segments = budget.vec(count)?;
             for _ in 0..count {
-                segments.push(Segment::decode_within(reader.bytes()?, budget)?);
+                let bytes = reader.bytes()?;
+                segments.push(Segment::decode_within(bytes, budget)?);
+                each(bytes);
             }
             reader.finish()?;
             Ok(Self {
