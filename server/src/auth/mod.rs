@@ -1,0 +1,5 @@
+//! Who may do what: API keys post, tokens read.
+
+pub mod key;
+pub mod secret;
+pub mod token;

@@ -1,0 +1,119 @@
+//! `serve`: the whole system on one machine.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Settings;
+use crate::config::flags::Serve;
+use crate::http::app;
+use crate::http::state::AppState;
+use crate::rollup::Rollup;
+use crate::store::Store;
+use crate::store::sqlite::Sqlite;
+
+/// After so long a stop does not wait for requests any more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(flags: &Serve) -> Result<()> {
+    let settings = Settings::new(flags)?;
+    log_to_stderr(&settings)?;
+    let (secret, made) = settings.base.secret()?;
+    if let Some(path) = made {
+        info!(path = %path.display(), "made a secret for tokens");
+    }
+    let store: Arc<dyn Store> = Arc::new(Sqlite::serve(&settings.base.data, settings.durability)?);
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow!(
+                "port {} is in use on {}: stop what listens there, or choose another with --listen",
+                settings.listen.port(),
+                settings.listen.ip()
+            ),
+            ErrorKind::PermissionDenied => anyhow!(
+                "may not listen on {}: choose a port of 1024 or above with --listen, or run as root",
+                settings.listen
+            ),
+            _ => anyhow!("cannot listen on {}: {error}", settings.listen),
+        })?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let (stop, stopped) = watch::channel(false);
+    let state = AppState::new(
+        Arc::clone(&store),
+        secret,
+        settings.retention,
+        settings.limits,
+        stopped.clone(),
+    );
+    let rollup = Rollup::new(store, settings.retention, Arc::clone(&state.metrics));
+    let rollup = tokio::spawn(rollup.serve(stopped.clone()));
+    info!(%address, data = %settings.base.data.display(), "serving");
+
+    let mut until = stopped.clone();
+    let server = axum::serve(listener, app(state))
+        .with_graceful_shutdown(async move {
+            // The sender is dropped only after this has ended.
+            let _ = until.wait_for(|stop| *stop).await;
+        })
+        .into_future();
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        served = &mut server => served.context("serving failed")?,
+        () = asked_to_stop() => {
+            info!("stopping");
+            stop.send_replace(true);
+            if tokio::time::timeout(PATIENCE, server).await.is_err() {
+                warn!("some requests were not answered in time");
+            }
+        }
+    }
+    stop.send_replace(true);
+    rollup.await.context("roll-up panicked")?;
+    Ok(())
+}
+
+/// Returns when someone wants the program to stop.
+async fn asked_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(error) => {
+                warn!(%error, "cannot wait for SIGTERM");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        result = tokio::signal::ctrl_c() => {
+            if let Err(error) = result {
+                warn!(%error, "cannot wait for SIGINT");
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+fn log_to_stderr(settings: &Settings) -> Result<()> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .with_context(|| format!("--log {:?} is not a filter", settings.log))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let set = match settings.log_json {
+        true => log.json().try_init(),
+        false => log.with_ansi(false).try_init(),
+    };
+    set.map_err(|error| anyhow!("cannot set up the log: {error}"))
+}

@@ -1,0 +1,140 @@
+//! The command line, as it is typed. Each flag is also an environment variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::duration::Period;
+use crate::store::sqlite::Durability;
+
+/// Stores what bubble-agents post, rolls it up, and serves the API and the page.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API and the page, with everything built in
+    Serve(Box<Serve>),
+    /// API keys, with which agents post
+    Key {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Key,
+    },
+    /// Make a token, with which people read
+    Token(Token),
+}
+
+/// What all commands take.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Directory of the database and the secret [default: ./bubble-data]
+    #[arg(long, env = "BUBBLE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// File with settings (TOML); a name is that of a flag, with _ for -
+    #[arg(long, env = "BUBBLE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Secret by which tokens are signed, at least 32 bytes; without it the server makes its own
+    #[arg(
+        long,
+        env = "BUBBLE_SECRET",
+        hide_env_values = true,
+        value_name = "TEXT"
+    )]
+    pub secret: Option<String>,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "BUBBLE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// How long seconds are kept [default: 1h]
+    #[arg(long, env = "BUBBLE_RETENTION_SECONDS", value_name = "PERIOD")]
+    pub retention_seconds: Option<Period>,
+    /// How long minutes are kept [default: 2d]
+    #[arg(long, env = "BUBBLE_RETENTION_MINUTES", value_name = "PERIOD")]
+    pub retention_minutes: Option<Period>,
+    /// How long hours are kept [default: 120d]; days are kept for ever
+    #[arg(long, env = "BUBBLE_RETENTION_HOURS", value_name = "PERIOD")]
+    pub retention_hours: Option<Period>,
+    /// What an acknowledged post survives: the death of the process, or the loss of power as well [default: power]
+    #[arg(long, env = "BUBBLE_DURABILITY", value_enum)]
+    pub durability: Option<Durability>,
+    /// Largest body that is taken, in bytes [default: 16777216]
+    #[arg(long, env = "BUBBLE_MAX_BODY", value_name = "BYTES")]
+    pub max_body: Option<usize>,
+    /// Posts that are worked on at the same time; beyond that 429 [default: 64]
+    #[arg(long, env = "BUBBLE_MAX_POSTS", value_name = "N")]
+    pub max_posts: Option<usize>,
+    /// Questions that are worked on at the same time; beyond that 429 [default: 64]
+    #[arg(long, env = "BUBBLE_MAX_READS", value_name = "N")]
+    pub max_reads: Option<usize>,
+    /// What is logged: error, warn, info, debug, or a filter of tracing [default: info]
+    #[arg(long, env = "BUBBLE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Log as JSON, a line each
+    #[arg(long, env = "BUBBLE_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// What to do with API keys.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a key, and show it: this once
+    Create {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+        /// Whom it is for
+        #[arg(long, value_name = "NAME")]
+        owner: String,
+    },
+    /// List keys: id, owner, when made, when last used
+    List {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Delete a key, which is then void at once
+    Delete {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+        /// Its id: the part before the dot
+        id: String,
+    },
+}
+
+/// Flags of `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+    /// For this one container
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "admin",
+        conflicts_with = "admin"
+    )]
+    pub container: Option<String>,
+    /// For everything
+    #[arg(long)]
+    pub admin: bool,
+    /// Days for which it is good
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub days: u64,
+}

@@ -1,0 +1,140 @@
+//! Settings: a flag counts more than the environment, that more than the file, that more than the default.
+//!
+//! Flags and environment are one for clap; this is the one place where the rest is decided.
+
+pub mod duration;
+mod file;
+pub mod flags;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use crate::auth::secret::Secret;
+use crate::http::state::Limits;
+use crate::rollup::retention::Retention;
+use crate::store::sqlite::Durability;
+use file::File;
+use flags::{Common, Serve};
+
+/// What all commands need.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// Directory of the database and the secret.
+    pub data: PathBuf,
+    /// The secret, if one was given.
+    secret: Option<String>,
+}
+
+/// Settings of `serve`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What all commands need.
+    pub base: Base,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long each resolution is kept.
+    pub retention: Retention,
+    /// What an acknowledged post survives.
+    pub durability: Durability,
+    /// Bounds on what is taken on at a time.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+}
+
+impl Base {
+    /// Decides by flags and file.
+    ///
+    /// # Errors
+    /// When the file can't be read or has a mistake.
+    pub fn new(flags: &Common) -> Result<Self> {
+        Ok(Self::resolve(flags, &File::read(flags.config.as_deref())?))
+    }
+
+    fn resolve(flags: &Common, file: &File) -> Self {
+        let data = flags.data.clone().or_else(|| file.data.clone());
+        // The name that the Python system had for it.
+        let legacy = || std::env::var("AUTH_SECRET").ok();
+        Self {
+            data: data.unwrap_or_else(|| PathBuf::from("bubble-data")),
+            secret: flags
+                .secret
+                .clone()
+                .or_else(legacy)
+                .or_else(|| file.secret.clone()),
+        }
+    }
+
+    /// The secret that was given, or else that of the data directory, which is
+    /// made when there is none; and where, if it was made now.
+    ///
+    /// # Errors
+    /// When it is too short, or can't be read or made.
+    pub fn secret(&self) -> Result<(Secret, Option<PathBuf>)> {
+        Ok(match &self.secret {
+            Some(text) => (Secret::new(text)?, None),
+            None => Secret::of_data(&self.data)?,
+        })
+    }
+}
+
+impl Settings {
+    /// Decides by flags and file.
+    ///
+    /// # Errors
+    /// When the file can't be read or has a mistake, or settings contradict each other.
+    pub fn new(flags: &Serve) -> Result<Self> {
+        let file = File::read(flags.common.config.as_deref())?;
+        let period = |flag: Option<duration::Period>, file: Option<duration::Period>, default| {
+            flag.or(file).map_or(default, |period| period.0)
+        };
+        let default = Retention::default();
+        let retention = Retention {
+            seconds: period(
+                flags.retention_seconds,
+                file.retention_seconds,
+                default.seconds,
+            ),
+            minutes: period(
+                flags.retention_minutes,
+                file.retention_minutes,
+                default.minutes,
+            ),
+            hours: period(flags.retention_hours, file.retention_hours, default.hours),
+        };
+        ensure!(
+            retention.seconds >= 300,
+            "retention-seconds must be at least 5m: what is not rolled up yet must not expire"
+        );
+        ensure!(
+            retention.minutes >= 7_200 && retention.hours >= 2 * 86_400,
+            "retention-minutes must be at least 2h, and retention-hours at least 2d"
+        );
+        let limits = Limits::default();
+        Ok(Self {
+            base: Base::resolve(&flags.common, &file),
+            listen: flags
+                .listen
+                .or(file.listen)
+                .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8_080).into()),
+            retention,
+            durability: flags.durability.or(file.durability).unwrap_or_default(),
+            limits: Limits {
+                body: flags.max_body.or(file.max_body).unwrap_or(limits.body),
+                posts: flags.max_posts.or(file.max_posts).unwrap_or(limits.posts),
+                reads: flags.max_reads.or(file.max_reads).unwrap_or(limits.reads),
+                ..limits
+            },
+            log: flags
+                .log
+                .clone()
+                .or(file.log)
+                .unwrap_or_else(|| "info".to_owned()),
+            log_json: flags.log_json || file.log_json.unwrap_or(false),
+        })
+    }
+}

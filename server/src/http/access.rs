@@ -1,0 +1,126 @@
+//! Extractors that say who asks.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bubble_common::segment::ContainerId;
+
+use super::error::{ApiError, Code};
+use super::state::AppState;
+use crate::auth::key;
+use crate::auth::token::{self, Access};
+use crate::clock;
+use crate::ingest::short_id;
+use crate::store::key::ApiKey;
+
+/// Someone with a good token.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// What may be read.
+    pub access: Access,
+    /// Until when: seconds since the Unix epoch.
+    pub expires: u64,
+}
+
+/// Someone with an administrator's token.
+#[derive(Debug, Clone)]
+pub struct Admin;
+
+/// The container of the path, which the asker may read.
+#[derive(Debug, Clone)]
+pub struct Readable(pub ContainerId);
+
+/// Someone with an API key.
+#[derive(Debug, Clone)]
+pub struct Poster(pub ApiKey);
+
+/// The word after `Bearer` or (as the Python system had it) `token`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, word) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
+    known.then(|| word.trim())
+}
+
+impl FromRequestParts<AppState> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            ApiError::new(
+                Code::Unauthorized,
+                "a token is needed: send it as `Authorization: Bearer TOKEN` (`bubble-server token` makes one)",
+            )
+        })?;
+        let (access, expires) = token::check(&state.secret, token).map_err(|reason| {
+            ApiError::new(
+                Code::Unauthorized,
+                "the token is not valid, or has expired: ask for a new one",
+            )
+            .because(format!("token refused: {reason}"))
+        })?;
+        Ok(Self { access, expires })
+    }
+}
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        match Reader::from_request_parts(parts, state).await?.access {
+            Access::Admin => Ok(Self),
+            Access::Container(_) => Err(ApiError::new(
+                Code::Forbidden,
+                "this token is for one container: an administrator's is needed",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Readable {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let reader = Reader::from_request_parts(parts, state).await?;
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let id = path
+            .ok()
+            .and_then(|Path(id)| short_id(&id))
+            .ok_or_else(|| ApiError::new(Code::BadRequest, "the path has no valid container id"))?;
+        match reader.access {
+            Access::Admin => Ok(Self(id)),
+            Access::Container(own) if own == id => Ok(Self(id)),
+            Access::Container(_) => Err(ApiError::new(
+                Code::Forbidden,
+                "this token is for another container",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Poster {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let own = parts
+            .headers
+            .get("x-api-key")
+            .and_then(|key| key.to_str().ok());
+        let text = own.or_else(|| bearer(&parts.headers)).ok_or_else(|| {
+            ApiError::new(
+                Code::Unauthorized,
+                "an API key is needed: send it as `Authorization: Bearer KEY` (`bubble-server key create` makes one)",
+            )
+        })?;
+        let key = key::check(&*state.store, text, clock::now()).await?;
+        key.map(Self).ok_or_else(|| {
+            ApiError::new(
+                Code::Unauthorized,
+                "the API key is not known: `bubble-server key list` shows which are",
+            )
+        })
+    }
+}

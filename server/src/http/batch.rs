@@ -1,0 +1,59 @@
+//! `POST /api/v1/batch`: what agents send.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+
+use super::access::Poster;
+use super::error::{ApiError, Code, ErrorBody};
+use super::state::AppState;
+use crate::ingest::Receipt;
+
+/// The media type of a batch.
+pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
+
+/// Stores a batch of segments. Idempotent by the segments' keys: it may be posted again after any failure.
+#[utoipa::path(
+    post, path = "/api/v1/batch", operation_id = "postBatch", tag = "agents",
+    request_body(content = Vec<u8>, content_type = "application/vnd.bubble.batch",
+        description = "a batch as docs/segment-format.md has it"),
+    responses(
+        (status = 200, body = Receipt),
+        (status = 401, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
+        (status = 429, body = ErrorBody, description = "too many posts at a time: wait as Retry-After says"),
+        (status = 503, body = ErrorBody, description = "the store does not answer: post again later"),
+    ),
+    security(("key" = [])),
+)]
+pub(super) async fn post(
+    State(state): State<AppState>,
+    _poster: Poster,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Receipt>, ApiError> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if given != MEDIA_TYPE {
+        return Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            format!("the content type must be {MEDIA_TYPE}"),
+        ));
+    }
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            Code::TooLarge,
+            format!(
+                "the body is larger than {} bytes: post fewer segments at a time",
+                state.limits.body
+            ),
+        ),
+        _ => ApiError::new(Code::BadRequest, "the body ended before all of it was sent")
+            .because(rejection.body_text()),
+    })?;
+    Ok(Json(state.ingest.post(body.into()).await?))
+}

@@ -1,0 +1,194 @@
+//! Errors as answers. What the outside reads and what the log says are apart: a
+//! stranger learns what to do, not what is inside.
+
+use std::cell::Cell;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bubble_common::segment::codec::DecodeError;
+use serde::Serialize;
+use tracing::{error, info};
+
+use crate::ingest::IngestError;
+use crate::query::error::QueryError;
+use crate::store::error::StoreError;
+
+/// What kind of error: a closed list, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// 400
+    BadRequest,
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 405
+    MethodNotAllowed,
+    /// 413
+    TooLarge,
+    /// 415
+    UnsupportedVersion,
+    /// 415
+    UnsupportedMediaType,
+    /// 422
+    Malformed,
+    /// 429
+    TooManyRequests,
+    /// 500
+    Internal,
+    /// 503
+    Unavailable,
+}
+
+impl Code {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedVersion | Self::UnsupportedMediaType => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// An error as it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ErrorBody {
+    /// What kind of error.
+    pub code: Code,
+    /// What to do about it, for people.
+    pub message: String,
+    /// By which the log can be searched.
+    pub request_id: String,
+}
+
+/// An error on its way out.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    /// For the outside.
+    message: String,
+    /// For the log, when it is more than the message.
+    internal: Option<String>,
+}
+
+tokio::task_local! {
+    /// The number of the request that this task answers.
+    pub(super) static REQUEST: Cell<u64>;
+}
+
+/// The request's number as text.
+pub(super) fn request_id() -> String {
+    REQUEST
+        .try_with(Cell::get)
+        .map_or_else(|_| String::new(), |id| format!("{id:016x}"))
+}
+
+impl ApiError {
+    /// An error that says the same inside and outside.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            internal: None,
+        }
+    }
+
+    /// The same, with more for the log.
+    #[must_use]
+    pub fn because(mut self, internal: impl Into<String>) -> Self {
+        self.internal = Some(internal.into());
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let request_id = request_id();
+        let internal = self.internal.as_deref().unwrap_or(&self.message);
+        let code = self.code;
+        if self.code.status().is_server_error() {
+            error!(request_id, ?code, "{internal}");
+        } else {
+            info!(request_id, ?code, "{internal}");
+        }
+        let body = ErrorBody {
+            code: self.code,
+            message: self.message,
+            request_id,
+        };
+        let mut response = (self.code.status(), Json(body)).into_response();
+        let headers = response.headers_mut();
+        match self.code {
+            Code::TooManyRequests | Code::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            Code::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Unavailable, "the store does not answer, try again")
+            .because(error.to_string())
+    }
+}
+
+impl From<DecodeError> for ApiError {
+    fn from(error: DecodeError) -> Self {
+        let code = match error {
+            DecodeError::UnsupportedVersion { .. } => Code::UnsupportedVersion,
+            DecodeError::TooLarge { .. } => Code::TooLarge,
+            DecodeError::Unrecognised { .. }
+            | DecodeError::Truncated(_)
+            | DecodeError::Corrupt(_) => Code::Malformed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Decode(error) => error.into(),
+            IngestError::Store(error) => error.into(),
+            IngestError::Cut => internal(&error),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Store(error) => error.into(),
+            QueryError::NoContainer(_) => Self::new(Code::NotFound, error.to_string()),
+            QueryError::Merge(_) | QueryError::Cut => internal(&error),
+        }
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> ApiError {
+    ApiError::new(
+        Code::Internal,
+        "something went wrong here, the server's log has more",
+    )
+    .because(error.to_string())
+}

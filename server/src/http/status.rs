@@ -1,0 +1,85 @@
+//! Hosts, who one is, and how the server itself is.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::access::{Admin, Reader};
+use super::error::{ApiError, ErrorBody};
+use super::state::AppState;
+use crate::auth::token::Access;
+use crate::store::host::Host;
+
+/// Hosts from which agents report.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct HostList {
+    /// By name.
+    hosts: Vec<Host>,
+}
+
+/// What a token allows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Me {
+    /// Whether everything may be read.
+    admin: bool,
+    /// The one container that may be read.
+    container: Option<String>,
+    /// Until when, seconds since the Unix epoch.
+    expires: u64,
+}
+
+/// Lists hosts.
+#[utoipa::path(
+    get, path = "/api/v1/hosts", operation_id = "listHosts", tag = "hosts",
+    responses((status = 200, body = HostList), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody)),
+    security(("token" = [])),
+)]
+pub(super) async fn hosts(
+    State(state): State<AppState>,
+    _admin: Admin,
+) -> Result<Json<HostList>, ApiError> {
+    let hosts = state.store.hosts().await?;
+    Ok(Json(HostList { hosts }))
+}
+
+/// Says what the token allows.
+#[utoipa::path(
+    get, path = "/api/v1/me", operation_id = "getMe", tag = "access",
+    responses((status = 200, body = Me), (status = 401, body = ErrorBody)),
+    security(("token" = [])),
+)]
+pub(super) async fn me(reader: Reader) -> Json<Me> {
+    let (admin, container) = match reader.access {
+        Access::Admin => (true, None),
+        Access::Container(id) => (false, Some(id.as_str().to_owned())),
+    };
+    Json(Me {
+        admin,
+        container,
+        expires: reader.expires,
+    })
+}
+
+/// Whether the server and its store answer.
+#[utoipa::path(
+    get, path = "/ping", operation_id = "ping", tag = "server",
+    responses((status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = ErrorBody)),
+)]
+pub(super) async fn ping(State(state): State<AppState>) -> Result<&'static str, ApiError> {
+    state.store.check().await?;
+    Ok("pong\n")
+}
+
+/// The server's own figures, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "getMetrics", tag = "server",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")),
+)]
+pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], state.metrics.text())
+}

@@ -1,0 +1,161 @@
+//! The server's own figures, in the format of Prometheus.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Counters that the whole server shares.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Segments that were new.
+    pub segments_stored: Counter,
+    /// Segments that were known.
+    pub segments_known: Counter,
+    /// Segments that were refused.
+    pub segments_refused: Counter,
+    /// Container-seconds in segments that were new.
+    pub container_seconds: Counter,
+    /// Bytes of bodies posted.
+    pub batch_bytes: Counter,
+    /// Live streams that are open.
+    pub live_streams: Gauge,
+    packed: Counter,
+    pack_failed: Counter,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    up_since: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("bubble_server"),
+            segments_stored: Counter::default(),
+            segments_known: Counter::default(),
+            segments_refused: Counter::default(),
+            container_seconds: Counter::default(),
+            batch_bytes: Counter::default(),
+            live_streams: Gauge::default(),
+            packed: Counter::default(),
+            pack_failed: Counter::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
+            }),
+            up_since: Gauge::default(),
+        };
+        metrics.up_since.set(crate::clock::now_ns() as f64 / 1e9);
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        let counters = [
+            (
+                "segments_stored",
+                "Segments that were new",
+                &self.segments_stored,
+            ),
+            (
+                "segments_known",
+                "Segments that were stored before",
+                &self.segments_known,
+            ),
+            (
+                "segments_refused",
+                "Segments that were refused",
+                &self.segments_refused,
+            ),
+            (
+                "container_seconds",
+                "Container-seconds in the segments that were new",
+                &self.container_seconds,
+            ),
+            ("rollup_packed", "Spans packed", &self.packed),
+            (
+                "rollup_failed",
+                "Spans that could not be packed",
+                &self.pack_failed,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register_with_unit(
+            "batch",
+            "Bytes of bodies posted",
+            Unit::Bytes,
+            self.batch_bytes.clone(),
+        );
+        registry.register(
+            "live_streams",
+            "Live streams that are open",
+            self.live_streams.clone(),
+        );
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "Time until the head of the answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "start_time",
+            "When the server started, since the Unix epoch",
+            Unit::Seconds,
+            self.up_since.clone(),
+        );
+        self
+    }
+
+    /// Counts what a run of the roll-up did.
+    pub fn packed(&self, packed: u64, failed: u64) {
+        self.packed.inc_by(packed);
+        self.pack_failed.inc_by(failed);
+    }
+
+    /// Counts a request. `route` is the pattern, never the path: that may hold anything.
+    pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        self.requests
+            .get_or_create(&RequestLabels {
+                route: route.to_owned(),
+                method: method.to_owned(),
+                status,
+            })
+            .inc();
+        self.durations
+            .get_or_create(&RouteLabels {
+                route: route.to_owned(),
+            })
+            .observe(took.as_secs_f64());
+    }
+
+    /// All of them as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,114 @@
+//! A container as lists and pages show it.
+
+use std::collections::BTreeMap;
+
+use bubble_common::segment::facts;
+use serde::Serialize;
+
+use crate::store::container::{Container, State};
+
+/// A container, from the index alone. Times are seconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct ContainerItem {
+    /// Its id: 12 hexadecimal digits, or `NAME@HOST`.
+    pub id: String,
+    /// Its name, as its runtime has it; empty when not known.
+    pub name: String,
+    /// The image it was made from; empty when not known.
+    pub image: String,
+    /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `systemd`, `lxc`, `cgroup`; empty when not known.
+    pub runtime: String,
+    /// Name of the host.
+    pub host: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Cores of the host.
+    pub cores: Option<u64>,
+    /// Memory of the host in bytes.
+    pub host_memory: Option<u64>,
+    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`; empty when not known.
+    pub hooks: String,
+    /// Start of the first slot in which it was seen.
+    pub first_seen: f64,
+    /// End of the last slot in which it was seen.
+    pub last_seen: f64,
+    /// Whether it runs.
+    pub state: State,
+    /// When it was started.
+    pub started: Option<f64>,
+    /// When it ended.
+    pub ended: Option<f64>,
+    /// Exit code of its first process.
+    pub exit_code: Option<u64>,
+    /// Whether the kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// CPU time over its life, ns.
+    pub cpu_ns: u64,
+    /// Cores it used in its latest 10 s; none when it does not run.
+    pub cpu_now: Option<f64>,
+    /// Memory in use when it was last seen, bytes.
+    pub memory_now: u64,
+    /// Highest memory in use, bytes.
+    pub memory_peak: u64,
+    /// Memory limit, bytes.
+    pub memory_limit: Option<u64>,
+    /// Bytes read from files and received, over its life.
+    pub bytes_in: u64,
+    /// Bytes written to files and sent, over its life.
+    pub bytes_out: u64,
+    /// Cores used in its latest 60 buckets of 10 s, oldest first; null where nothing is known.
+    pub spark: Vec<Option<f64>>,
+}
+
+impl ContainerItem {
+    /// The container as of `now` (seconds since the Unix epoch).
+    pub fn new(container: &Container, now: u64) -> Self {
+        let text = |fact: &str| container.facts.get(fact).cloned().unwrap_or_default();
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let state = container.state(now);
+        let thousandths = |cores: f64| (cores * 1_000.0).round() / 1_000.0;
+        let labels = container.facts.iter().filter_map(|(name, value)| {
+            let label = name.strip_prefix(facts::LABEL)?;
+            Some((label.to_owned(), value.clone()))
+        });
+        let seen = container.last_seen > 0;
+        Self {
+            id: container.id.as_str().to_owned(),
+            name: text(facts::NAME),
+            image: text(facts::IMAGE),
+            runtime: text(facts::RUNTIME),
+            host: text(facts::HOST),
+            labels: labels.collect(),
+            cores: container.number(facts::CORES),
+            host_memory: container.number(facts::HOST_MEMORY),
+            hooks: text(facts::HOOKS),
+            first_seen: if seen {
+                container.first_seen as f64
+            } else {
+                0.0
+            },
+            last_seen: container.last_seen as f64,
+            state,
+            started: container.started().map(seconds),
+            ended: container.ended().map(seconds),
+            exit_code: container.number(facts::EXIT_CODE),
+            oom_killed: text(facts::OOM_KILLED) == "true",
+            cpu_ns: container.cpu_ns,
+            cpu_now: match state {
+                State::Running => container.recent.now().map(thousandths),
+                State::Ended | State::Silent => None,
+            },
+            memory_now: container.memory_now,
+            memory_peak: container.memory_peak,
+            memory_limit: Some(container.memory_limit).filter(|limit| *limit > 0),
+            bytes_in: container.bytes_in,
+            bytes_out: container.bytes_out,
+            spark: container
+                .recent
+                .cores()
+                .into_iter()
+                .map(|cores| cores.map(thousandths))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What goes into a store and comes out of it: keyed bytes.
+
+use bubble_common::segment::{ContainerId, Facts, Key, Resolution};
+
+/// How a row came to be, which decides what it is worth beside others of its span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// A whole span of one source.
+    Packed,
+    /// One slot made from the finer resolution; it is complete, and takes the
+    /// place of that slot in the packed row.
+    Rolled,
+    /// As an agent posted it.
+    Posted,
+}
+
+/// A stored segment, coded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its key.
+    pub key: Key,
+    /// How it came to be.
+    pub form: Form,
+    /// The segment, as the codec made it.
+    pub bytes: Vec<u8>,
+}
+
+/// A segment that an agent posted, within one packed span.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// Its key.
+    pub key: Key,
+    /// Bit *i*: slot *i* of the packed span is not a gap.
+    pub slots: u64,
+    /// The segment, as the codec made it. Without any slot only the facts are kept.
+    pub bytes: Vec<u8>,
+    /// What it adds to the index of containers.
+    pub activity: Activity,
+}
+
+/// What a posted segment adds to the index of containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Start of the first slot that is not a gap, seconds since the Unix epoch.
+    pub first: u64,
+    /// End of the last slot that is not a gap, exclusive.
+    pub last: u64,
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// Highest memory in use, bytes; absent when it was not measured.
+    pub memory_peak: Option<u64>,
+    /// Memory in use in the last slot, bytes.
+    pub memory_now: Option<u64>,
+    /// Memory limit, bytes.
+    pub memory_limit: Option<u64>,
+    /// Bytes read from files and received.
+    pub bytes_in: u64,
+    /// Bytes written to files and sent.
+    pub bytes_out: u64,
+    /// CPU time by slot, of slots that are not gaps: (start, length in seconds, ns).
+    pub cpu: Vec<(u64, u64, u64)>,
+    /// The facts that it carries.
+    pub facts: Facts,
+}
+
+/// What became of a posted segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored.
+    Stored,
+    /// It was stored before, and counts once.
+    Known,
+}
+
+/// A span in which pieces wait to be packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirtySpan {
+    /// The container.
+    pub container: ContainerId,
+    /// The resolution.
+    pub resolution: Resolution,
+    /// Start of the packed span.
+    pub start: u64,
+    /// When a piece was last put, seconds since the Unix epoch.
+    pub touched: u64,
+    /// What the mark was when it was read: [`Repack`] clears it only if nothing was put since.
+    pub version: u64,
+}
+
+/// The result of packing one dirty span.
+#[derive(Debug, Clone)]
+pub struct Repack {
+    /// Which span, as the store gave it.
+    pub span: DirtySpan,
+    /// The packed rows, one a source, with the slots that are not gaps.
+    pub packed: Vec<(Row, u64)>,
+    /// Pieces that are in them, to be deleted.
+    pub pieces: Vec<(Key, Form)>,
+    /// Slots of the coarser resolution, to be put in the place of earlier ones; their spans become dirty.
+    pub rolled: Vec<Row>,
+}

@@ -1,0 +1,192 @@
+//! The index of containers.
+
+use bubble_common::segment::{ContainerId, Facts, facts};
+use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params};
+
+use super::memory::ContainerRow;
+use super::{failed, number, unsigned};
+use crate::store::container::{Container, ContainerFilter, ContainerPage, Recent, Sort, State};
+use crate::store::error::StoreError;
+
+const COLUMNS: &str = "id, name, facts, facts_at, first_seen, last_seen, cpu_ns, memory_now, \
+    memory_peak, memory_limit, bytes_in, bytes_out, recent";
+
+/// A container and its row number.
+pub(super) fn get(
+    connection: &Connection,
+    id: &ContainerId,
+) -> Result<Option<(ContainerRow, Container)>, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM container WHERE name = ?1"))
+        .and_then(|mut statement| statement.query_row([id.as_str()], read).optional())
+        .map_err(failed("look up a container"))
+}
+
+/// The row number of a container.
+pub(super) fn row_of(
+    connection: &Connection,
+    id: &ContainerId,
+) -> Result<Option<ContainerRow>, StoreError> {
+    connection
+        .prepare_cached("SELECT id FROM container WHERE name = ?1")
+        .and_then(|mut statement| {
+            statement
+                .query_row([id.as_str()], |row| row.get(0))
+                .optional()
+        })
+        .map_err(failed("look up a container"))
+}
+
+/// Adds a container and returns its row number.
+pub(super) fn insert(
+    connection: &Connection,
+    container: &Container,
+) -> Result<ContainerRow, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO container (name, facts, facts_at, title, host, ended, first_seen, last_seen,
+                cpu_ns, memory_now, memory_peak, memory_limit, bytes_in, bytes_out, recent)
+             VALUES (?1, '{}', 0, '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, x'')",
+        )
+        .and_then(|mut statement| statement.insert([container.id.as_str()]))
+        .map_err(failed("add a container"))
+}
+
+/// Writes a container's entry; its facts only when they changed.
+pub(super) fn update(
+    connection: &Connection,
+    row: ContainerRow,
+    container: &Container,
+    facts_changed: bool,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE container SET facts_at = ?2, first_seen = ?3, last_seen = ?4, cpu_ns = ?5,
+                memory_now = ?6, memory_peak = ?7, memory_limit = ?8, bytes_in = ?9,
+                bytes_out = ?10, recent = ?11
+             WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                row,
+                number(container.facts_at),
+                number(container.first_seen),
+                number(container.last_seen),
+                number(container.cpu_ns),
+                number(container.memory_now),
+                number(container.memory_peak),
+                number(container.memory_limit),
+                number(container.bytes_in),
+                number(container.bytes_out),
+                container.recent.to_bytes(),
+            ])
+        })
+        .map_err(failed("update a container"))?;
+    if facts_changed {
+        let json = serde_json::to_string(&container.facts).unwrap_or_default();
+        let fact = |name| container.facts.get(name).map_or("", String::as_str);
+        connection
+            .prepare_cached(
+                "UPDATE container SET facts = ?2, title = ?3, host = ?4, ended = ?5 WHERE id = ?1",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    row,
+                    json,
+                    fact(facts::NAME),
+                    fact(facts::HOST),
+                    number(container.ended().unwrap_or(0)),
+                ])
+            })
+            .map_err(failed("update a container"))?;
+    }
+    Ok(())
+}
+
+/// A page of the index.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &ContainerFilter,
+) -> Result<ContainerPage, StoreError> {
+    // Facts hold name, image, host and labels, so one search covers all of them.
+    let mut conditions =
+        vec!["(:search IS NULL OR instr(lower(name || ' ' || facts), :search) > 0)"];
+    conditions.push("(:host IS NULL OR host = :host)");
+    conditions.push(match filter.state {
+        None => ":heard = :heard",
+        Some(State::Running) => "ended = 0 AND last_seen >= :heard",
+        Some(State::Silent) => "ended = 0 AND last_seen < :heard",
+        Some(State::Ended) => "ended != 0 AND :heard = :heard",
+    });
+    let conditions = conditions.join(" AND ");
+    let order = match filter.sort {
+        Sort::Activity => "last_seen DESC",
+        Sort::Name => "CASE title WHEN '' THEN name ELSE title END COLLATE NOCASE",
+        Sort::Cpu => "cpu_ns DESC",
+        Sort::Memory => "memory_peak DESC",
+        Sort::Bytes => "bytes_in + bytes_out DESC",
+    };
+    let search = filter.search.as_ref().map(|text| text.to_lowercase());
+    let heard = number(filter.now.saturating_sub(State::SILENT_AFTER));
+    let (limit, offset) = (number(filter.limit as u64), number(filter.offset as u64));
+    let common: [(&str, &dyn ToSql); 3] = [
+        (":search", &search),
+        (":host", &filter.host),
+        (":heard", &heard),
+    ];
+    let total: i64 = connection
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM container WHERE {conditions}"
+        ))
+        .and_then(|mut statement| statement.query_row(&common[..], |row| row.get(0)))
+        .map_err(failed("count containers"))?;
+    let containers = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM container WHERE {conditions} ORDER BY {order}, name LIMIT :limit OFFSET :offset"
+        ))
+        .and_then(|mut statement| {
+            let rows = statement.query_map(
+                named_params! {
+                    ":search": search, ":host": filter.host, ":heard": heard,
+                    ":limit": limit, ":offset": offset,
+                },
+                read,
+            )?;
+            rows.map(|row| Ok(row?.1)).collect()
+        })
+        .map_err(failed("list containers"))?;
+    Ok(ContainerPage {
+        containers,
+        total: unsigned(total),
+    })
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, Container)> {
+    let name: String = row.get(1)?;
+    let id = ContainerId::new(&name).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    let facts: String = row.get(2)?;
+    let facts: Facts = serde_json::from_str(&facts).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    let recent: Vec<u8> = row.get(12)?;
+    let column = |index: usize| row.get(index).map(unsigned);
+    let last_seen = column(5)?;
+    let container = Container {
+        id,
+        facts,
+        facts_at: column(3)?,
+        // A row in the making has seen nothing.
+        first_seen: if last_seen == 0 { u64::MAX } else { column(4)? },
+        last_seen,
+        cpu_ns: column(6)?,
+        memory_now: column(7)?,
+        memory_peak: column(8)?,
+        memory_limit: column(9)?,
+        bytes_in: column(10)?,
+        bytes_out: column(11)?,
+        recent: Recent::from_bytes(&recent),
+    };
+    Ok((row.get(0)?, container))
+}

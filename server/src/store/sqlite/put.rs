@@ -1,0 +1,232 @@
+//! Storing posts, and the results of packing.
+
+use bubble_common::segment::{Key, Resolution};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::memory::{ContainerRow, Memory, SourceRow};
+use super::writer::Open;
+use super::{failed, form_number, number, unsigned};
+use crate::clock;
+use crate::store::error::StoreError;
+use crate::store::row::{Form, Outcome, Post, Repack, Row};
+
+/// Stores posts, each at most once.
+pub(super) fn put(open: &mut Open<'_>, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
+    let now = clock::now();
+    posts
+        .iter()
+        .map(|post| put_one(open.connection, open.memory, post, now))
+        .collect()
+}
+
+fn put_one(
+    connection: &Connection,
+    memory: &mut Memory,
+    post: &Post,
+    now: u64,
+) -> Result<Outcome, StoreError> {
+    let (row, _) = memory.container(connection, &post.key.container)?;
+    let source = memory.source(connection, post.key.source)?;
+    if post.slots != 0 {
+        let resolution = post.key.resolution;
+        let span = resolution.packed_start(post.key.start);
+        let packed = memory.mark(connection, (row, resolution, span), now)?;
+        // A second is whole or not there, so that its bit tells. Of a coarser
+        // slot only packing can tell what is new in it.
+        let known = packed
+            && resolution == Resolution::Second
+            && packed_slots(connection, row, resolution, span, source)? & post.slots == post.slots;
+        let place = (row, source);
+        if known || !insert(connection, place, &post.key, Form::Posted, &post.bytes)? {
+            return Ok(Outcome::Known);
+        }
+    }
+    let (_, container) = memory.container(connection, &post.key.container)?;
+    let facts = container.absorb(&post.activity);
+    memory.container_changed(&post.key.container, facts);
+    Ok(Outcome::Stored)
+}
+
+/// Which slots a packed row has; none when there is no such row.
+fn packed_slots(
+    connection: &Connection,
+    container: ContainerRow,
+    resolution: Resolution,
+    start: u64,
+    source: SourceRow,
+) -> Result<u64, StoreError> {
+    let slots = connection
+        .prepare_cached(
+            "SELECT slots FROM packed WHERE container = ?1 AND resolution = ?2 AND start = ?3 AND source = ?4",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![container, resolution as u8, number(start), source], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .optional()
+        })
+        .map_err(failed("look for a packed row"))?;
+    // All 64 bits are used as they are.
+    Ok(slots.unwrap_or(0).cast_unsigned())
+}
+
+/// Adds a piece; `false` when its key is taken.
+fn insert(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    key: &Key,
+    form: Form,
+    bytes: &[u8],
+) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO piece (resolution, start, container, source, form, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                key.resolution as u8,
+                number(key.start),
+                container,
+                source,
+                form_number(form),
+                bytes
+            ])
+        })
+        .map(|rows| rows > 0)
+        .map_err(failed("store a segment"))
+}
+
+/// Puts the result of packing in place.
+pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreError> {
+    let now = clock::now();
+    let Open { connection, memory } = open;
+    let span = &change.span;
+    let (container, _) = memory.container(connection, &span.container)?;
+    for (packed, slots) in &change.packed {
+        let source = memory.source(connection, packed.key.source)?;
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO packed (container, resolution, start, source, slots, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    container,
+                    packed.key.resolution as u8,
+                    number(packed.key.start),
+                    source,
+                    slots.cast_signed(),
+                    packed.bytes
+                ])
+            })
+            .map_err(failed("store a packed segment"))?;
+    }
+    for (key, form) in &change.pieces {
+        let source = memory.source(connection, key.source)?;
+        connection
+            .prepare_cached(
+                "DELETE FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
+                 AND source = ?4 AND form = ?5",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    key.resolution as u8,
+                    number(key.start),
+                    container,
+                    source,
+                    form_number(*form)
+                ])
+            })
+            .map_err(failed("delete a packed piece"))?;
+    }
+    for row in &change.rolled {
+        put_rolled(connection, memory, container, row, now)?;
+    }
+    memory.clear(
+        connection,
+        (container, span.resolution, span.start),
+        span.version,
+    )
+}
+
+fn put_rolled(
+    connection: &Connection,
+    memory: &mut Memory,
+    container: ContainerRow,
+    row: &Row,
+    now: u64,
+) -> Result<(), StoreError> {
+    let resolution = row.key.resolution;
+    let span = resolution.packed_start(row.key.start);
+    memory.mark(connection, (container, resolution, span), now)?;
+    let source = memory.source(connection, row.key.source)?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO piece (resolution, start, container, source, form, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                resolution as u8,
+                number(row.key.start),
+                container,
+                source,
+                form_number(row.form),
+                row.bytes
+            ])
+        })
+        .map(drop)
+        .map_err(failed("store a rolled-up slot"))
+}
+
+/// Deletes expired rows of one container; returns how many.
+pub(super) fn expire(
+    open: &mut Open<'_>,
+    container: ContainerRow,
+    resolution: Resolution,
+    before: u64,
+) -> Result<u64, StoreError> {
+    let last = before.saturating_sub(resolution.packed_seconds());
+    open.connection
+        .prepare_cached(
+            "DELETE FROM packed WHERE container = ?1 AND resolution = ?2 AND start <= ?3
+             AND NOT EXISTS (SELECT 1 FROM dirty WHERE dirty.container = packed.container
+                 AND dirty.resolution = packed.resolution AND dirty.start = packed.start)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![container, resolution as u8, number(last)])
+        })
+        .map(|rows| rows as u64)
+        .map_err(failed("delete expired rows"))
+}
+
+/// Remembers up to when rows have expired.
+pub(super) fn set_horizon(
+    open: &mut Open<'_>,
+    resolution: Resolution,
+    before: u64,
+) -> Result<(), StoreError> {
+    open.connection
+        .prepare_cached(
+            "INSERT INTO horizon (resolution, before) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET before = max(before, excluded.before)",
+        )
+        .and_then(|mut statement| statement.execute(params![resolution as u8, number(before)]))
+        .map(drop)
+        .map_err(failed("note what has expired"))
+}
+
+/// Up to when rows have expired.
+pub(super) fn horizon(connection: &Connection, resolution: Resolution) -> Result<u64, StoreError> {
+    connection
+        .prepare_cached("SELECT before FROM horizon WHERE resolution = ?1")
+        .and_then(|mut statement| {
+            statement
+                .query_row([resolution as u8], |row| row.get(0))
+                .optional()
+        })
+        .map(|before| before.map_or(0, unsigned))
+        .map_err(failed("read what has expired"))
+}

@@ -1,0 +1,112 @@
+//! Tables, by numbered migrations. A migration that has been released is never edited.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::failed;
+use crate::store::error::StoreError;
+
+/// Migrations in order; the version of a database is how many were applied.
+///
+/// - `piece` is ordered by time first: pieces are written at its end and deleted
+///   from its beginning, so that a thousand containers a second touch few pages.
+///   One container's are found by asking for each second of a span that is dirty.
+/// - `packed` is ordered by container first: a page reads one container's range.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE container (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        facts TEXT NOT NULL,
+        facts_at INTEGER NOT NULL,
+        title TEXT NOT NULL,
+        host TEXT NOT NULL,
+        ended INTEGER NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        cpu_ns INTEGER NOT NULL,
+        memory_now INTEGER NOT NULL,
+        memory_peak INTEGER NOT NULL,
+        memory_limit INTEGER NOT NULL,
+        bytes_in INTEGER NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        recent BLOB NOT NULL
+    );
+    CREATE TABLE source (
+        id INTEGER PRIMARY KEY,
+        uuid BLOB NOT NULL UNIQUE
+    );
+    CREATE TABLE piece (
+        resolution INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        container INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        form INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (resolution, start, container, source, form)
+    ) WITHOUT ROWID;
+    CREATE TABLE packed (
+        container INTEGER NOT NULL,
+        resolution INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        slots INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (container, resolution, start, source)
+    ) WITHOUT ROWID;
+    CREATE TABLE dirty (
+        resolution INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        container INTEGER NOT NULL,
+        touched INTEGER NOT NULL,
+        PRIMARY KEY (resolution, start, container)
+    ) WITHOUT ROWID;
+    CREATE INDEX dirty_of_container ON dirty (container, resolution, start);
+    CREATE TABLE horizon (
+        resolution INTEGER PRIMARY KEY,
+        before INTEGER NOT NULL
+    );
+    CREATE TABLE host (
+        name TEXT PRIMARY KEY,
+        report TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE api_key (
+        id TEXT PRIMARY KEY,
+        hash BLOB NOT NULL,
+        owner TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        last_used INTEGER NOT NULL
+    ) WITHOUT ROWID;
+"];
+
+/// Brings the database to the latest version. Safe when two processes do it at once.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let doing = "bring the database to the latest version";
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed(doing))?;
+    transaction
+        .execute_batch("CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, applied INTEGER NOT NULL)")
+        .map_err(failed(doing))?;
+    let found: u32 = transaction
+        .query_row(
+            "SELECT coalesce(max(version), 0) FROM migration",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(failed(doing))?;
+    let known = MIGRATIONS.len() as u32;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for version in found + 1..=known {
+        transaction
+            .execute_batch(MIGRATIONS[version as usize - 1])
+            .map_err(failed(doing))?;
+        transaction
+            .execute(
+                "INSERT INTO migration (version, applied) VALUES (?1, unixepoch())",
+                [version],
+            )
+            .map_err(failed(doing))?;
+    }
+    transaction.commit().map_err(failed(doing))
+}
