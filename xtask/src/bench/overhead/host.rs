@@ -28,6 +28,9 @@ const SETTLE: Duration = Duration::from_secs(3);
 const CGROUP: &str = "/bubble-bench";
 /// What one writes to see who calls the kernel how often.
 const BPFTRACE: &str = "tracepoint:raw_syscalls:sys_enter { @[cgroup] = count(); }";
+/// bpftrace looks for tracepoints in tracefs, which not every host has mounted: it gets a mount of
+/// its own, which goes with it.
+const IN_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing && exec \"$@\"";
 
 /// Someone who watches, or nobody.
 enum Variant {
@@ -62,8 +65,12 @@ impl Variant {
                 command
             }
             Self::Bpftrace { program } => {
-                let mut command = Process::command(program);
-                command.args(["-e", BPFTRACE]);
+                let unshare = find("unshare").context("there is no unshare")?;
+                let mut command = Process::command(&unshare);
+                command
+                    .args(["--mount", "sh", "-c", IN_TRACEFS, "sh"])
+                    .arg(program)
+                    .args(["-e", BPFTRACE]);
                 command
             }
         };
