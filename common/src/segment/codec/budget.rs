@@ -15,18 +15,23 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// Granted to any input, however short: an idle container's cells compress well.
-    pub(crate) const BASE: usize = 16 << 20;
+    const BASE: usize = 16 << 20;
     /// Granted for each byte of input.
-    pub(crate) const PER_BYTE: usize = 256;
+    const PER_BYTE: usize = 256;
     /// Never more than this.
-    pub(crate) const MAX: usize = 512 << 20;
+    const MAX: usize = 512 << 20;
+
+    /// The most that decoding `input` bytes may allocate.
+    pub(crate) fn limit_for(input: usize) -> usize {
+        input
+            .saturating_mul(Self::PER_BYTE)
+            .saturating_add(Self::BASE)
+            .min(Self::MAX)
+    }
 
     /// The budget for decoding `input` bytes.
     pub(crate) fn for_input(input: usize) -> Self {
-        let limit = input
-            .saturating_mul(Self::PER_BYTE)
-            .saturating_add(Self::BASE)
-            .min(Self::MAX);
+        let limit = Self::limit_for(input);
         Self { left: limit, limit }
     }
 

@@ -36,6 +36,8 @@ pub(super) fn facts(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Fact
     if !names.is_sorted_by(|a, b| a < b) {
         return Err(DecodeError::Corrupt("facts are out of order"));
     }
+    // The map's nodes, and the list that it is made from.
+    budget.charge::<[String; 4]>(count)?;
     Ok(names.into_iter().zip(values).collect())
 }
 

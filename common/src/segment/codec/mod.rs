@@ -48,6 +48,12 @@ impl Effort {
     }
 }
 
+/// Most bytes of memory that decoding a segment or a batch of `input` bytes
+/// takes, zstd's own working memory apart.
+pub fn memory_limit(input: usize) -> usize {
+    Budget::limit_for(input)
+}
+
 /// The frame of a segment.
 pub(crate) const FORMAT: Format = Format {
     name: "segment",
