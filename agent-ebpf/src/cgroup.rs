@@ -80,7 +80,7 @@ fn try_tell(kind: Kind, cgroup: Kernel, path: *const u8) -> Option<()> {
     };
     let length = size_of::<CgroupRecord>() + length;
     // SAFETY: no longer than the scratch.
-    unsafe { record::send_bytes(core::ptr::from_ref(told).cast(), length as u64) };
+    unsafe { record::send_bytes(core::ptr::from_ref(told).cast(), length as u64, true) };
     Some(())
 }
 

@@ -115,7 +115,7 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
     exec.record.args_total = args_total.min(u64::from(u32::MAX)) as u32;
     let length = size_of::<ExecRecord>() + exe_len + args_len;
     // SAFETY: no longer than the scratch.
-    unsafe { record::send_bytes(core::ptr::from_ref(exec).cast(), length as u64) };
+    unsafe { record::send_bytes(core::ptr::from_ref(exec).cast(), length as u64, false) };
     Some(())
 }
 
@@ -163,13 +163,21 @@ fn try_process_exit(task: Kernel) -> Option<()> {
             vm_pages = field!(mm, mm_total_vm);
         }
     }
-    record::send(&ExitRecord {
+    let container_pid = container_pid(task);
+    let record = ExitRecord {
         header: record::header(Kind::EXIT, key),
         peak_pages: field!(signal, signal_maxrss),
         vm_pages,
         status,
-        unused: 0,
-    });
+        container_pid,
+        comm: comm_of(task),
+    };
+    if container_pid == 1 {
+        // With it the container ends, and its cgroup will soon be gone.
+        record::send_urgently(&record);
+    } else {
+        record::send(&record);
+    }
     Some(())
 }
 
@@ -262,15 +270,20 @@ fn tell(kind: Kind, task: Kernel) {
 fn describe(kind: Kind, task: Kernel, key: ProcessKey) -> ProcessRecord {
     let parent: Kernel = field!(task, task_real_parent);
     let cred: Kernel = field!(task, task_cred);
-    let name: [u64; 2] = field!(task, task_comm);
     ProcessRecord {
         header: record::header(kind, key),
         parent: running::key_of(parent),
         uid: field!(cred, cred_euid),
         container_pid: container_pid(task),
-        // SAFETY: as many bytes, and any are a name.
-        comm: unsafe { core::mem::transmute::<[u64; 2], Comm>(name) },
+        comm: comm_of(task),
     }
+}
+
+#[inline(always)]
+fn comm_of(task: Kernel) -> Comm {
+    let name: [u64; 2] = field!(task, task_comm);
+    // SAFETY: as many bytes, and any are a name.
+    unsafe { core::mem::transmute::<[u64; 2], Comm>(name) }
 }
 
 /// The process's number in the innermost pid namespace that it is in.

@@ -41,16 +41,35 @@ pub fn header(kind: Kind, process: ProcessKey) -> Header {
 #[inline(always)]
 pub fn send<T: Plain>(record: &T) {
     // SAFETY: as many bytes as the type has.
-    unsafe { send_bytes(core::ptr::from_ref(record).cast(), size_of::<T>() as u64) }
+    unsafe {
+        send_bytes(
+            core::ptr::from_ref(record).cast(),
+            size_of::<T>() as u64,
+            false,
+        )
+    }
 }
 
-/// Sends `length` bytes, which the verifier must be able to bound.
+/// Sends a record of one size, and wakes the agent.
+#[inline(always)]
+pub fn send_urgently<T: Plain>(record: &T) {
+    // SAFETY: as many bytes as the type has.
+    unsafe {
+        send_bytes(
+            core::ptr::from_ref(record).cast(),
+            size_of::<T>() as u64,
+            true,
+        )
+    }
+}
+
+/// Sends `length` bytes, which the verifier must be able to bound; wakes the agent when `urgent`.
 ///
 /// # Safety
 /// So many bytes can be read there.
 #[inline(always)]
-pub unsafe fn send_bytes(bytes: *const u8, length: u64) {
-    let flags = if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > WAKE_AT {
+pub unsafe fn send_bytes(bytes: *const u8, length: u64, urgent: bool) {
+    let flags = if urgent || EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > WAKE_AT {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP

@@ -69,8 +69,10 @@ pub struct ExitRecord {
     pub vm_pages: u64,
     /// As `wait` has it: signal in the low 7 bits, code in bits 8 to 15.
     pub status: u32,
-    /// Zero.
-    pub unused: u32,
+    /// Process id in the pid namespace that it lived in: 1 is the first of a container.
+    pub container_pid: u32,
+    /// Its name, should this be the first that is heard of it.
+    pub comm: Comm,
 }
 
 /// Longest path of a program that is told, in bytes.
@@ -82,5 +84,5 @@ plain! {
     ProcessKey is 24 bytes;
     ProcessRecord is 88 bytes;
     ExecRecord is 112 bytes;
-    ExitRecord is 64 bytes;
+    ExitRecord is 80 bytes;
 }

@@ -15,6 +15,9 @@ pub const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 const MAGIC: u16 = 0xeb9f;
 /// Longest chain of typedefs and qualifiers, and deepest nesting of anonymous members.
 const MAX_DEPTH: u32 = 32;
+/// Most structs that are searched for one member: anonymous members that hold each other would
+/// else be searched for ever.
+const MAX_VISITS: u32 = 4096;
 
 /// Why BTF could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -188,12 +191,12 @@ impl Btf {
             .ok_or_else(|| BtfError::NoType(of.to_owned()))?;
         let mut bits = 0u32;
         for name in path.split('.') {
-            let (member, before) =
-                self.member(at, name, MAX_DEPTH)
-                    .ok_or_else(|| BtfError::NoMember {
-                        of: of.to_owned(),
-                        path: path.to_owned(),
-                    })?;
+            let (member, before) = self
+                .member(at, name, MAX_DEPTH, &mut { MAX_VISITS })
+                .ok_or_else(|| BtfError::NoMember {
+                    of: of.to_owned(),
+                    path: path.to_owned(),
+                })?;
             bits = bits.saturating_add(before);
             if member.bits != 0 || !bits.is_multiple_of(8) {
                 return Err(BtfError::BitField {
@@ -300,8 +303,9 @@ impl Btf {
     }
 
     /// The member `name` of a struct or union, and its offset in bits.
-    fn member(&self, id: u32, name: &str, depth: u32) -> Option<(Member, u32)> {
+    fn member(&self, id: u32, name: &str, depth: u32, visits: &mut u32) -> Option<(Member, u32)> {
         let depth = depth.checked_sub(1)?;
+        *visits = visits.checked_sub(1)?;
         let found = self.get(id)?;
         if !matches!(found.kind, Kind::Struct | Kind::Union) {
             return None;
@@ -313,7 +317,8 @@ impl Btf {
                 let before = member.bit_offset;
                 Some((member, before))
             } else if text.is_empty() {
-                let (inner, before) = self.member(self.resolve(member.type_id), name, depth)?;
+                let (inner, before) =
+                    self.member(self.resolve(member.type_id), name, depth, visits)?;
                 Some((inner, before.saturating_add(member.bit_offset)))
             } else {
                 None

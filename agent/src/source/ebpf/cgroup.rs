@@ -38,7 +38,8 @@ pub const HOOKS: &[Hook] = &[
 
 /// The cgroups that the programs leave out: the host's own, which would only cost.
 pub struct Ignored {
-    map: HashMap<MapData, u64, u32>,
+    /// None in tests of what uses it.
+    map: Option<HashMap<MapData, u64, u32>>,
     known: HashSet<u64>,
 }
 
@@ -51,23 +52,43 @@ impl Ignored {
         let map: Option<Map> = loaded.ebpf.take_map("IGNORED");
         let map = map.and_then(|map| HashMap::try_from(map).ok());
         Ok(Self {
-            map: map.ok_or_else(|| LoadError::Missing("map IGNORED".into()))?,
+            map: Some(map.ok_or_else(|| LoadError::Missing("map IGNORED".into()))?),
             known: HashSet::new(),
         })
+    }
+
+    /// Of no kernel.
+    #[cfg(test)]
+    pub fn nowhere() -> Self {
+        Self {
+            map: None,
+            known: HashSet::new(),
+        }
+    }
+
+    /// Whether this cgroup is left out.
+    #[cfg(test)]
+    pub fn contains(&self, cgroup: u64) -> bool {
+        self.known.contains(&cgroup)
     }
 
     /// From now on nothing in this cgroup is counted.
     pub fn add(&mut self, cgroup: u64) {
         // A map that is full costs a little time, no number: what comes is left out here.
-        if self.known.insert(cgroup) && self.map.insert(cgroup, IGNORED, 0).is_err() {
+        if self.known.insert(cgroup)
+            && let Some(map) = &mut self.map
+            && map.insert(cgroup, IGNORED, 0).is_err()
+        {
             self.known.remove(&cgroup);
         }
     }
 
     fn remove(&mut self, cgroup: u64) {
-        if self.known.remove(&cgroup) {
+        if self.known.remove(&cgroup)
+            && let Some(map) = &mut self.map
+        {
             // It may have been taken out before: gone is gone.
-            let _ = self.map.remove(&cgroup);
+            let _ = map.remove(&cgroup);
         }
     }
 

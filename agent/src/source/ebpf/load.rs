@@ -2,7 +2,7 @@
 //! that the kernel takes, and says of each what became of it.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{Map, MapData};
 use aya::programs::{Program, ProgramError};
@@ -318,7 +318,6 @@ impl Loaded {
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, LoadError> {
-    debug_assert!(fd.as_raw_fd() >= 0);
     fd.try_clone_to_owned().map_err(|error| LoadError::System {
         what: "duplicate a descriptor",
         error,

@@ -127,10 +127,20 @@ pub fn describe(process: &mut Process, start: u64) {
     }
 }
 
+/// Whether a process that was forked at `start` (ns since boot) is still there; a zombie is not.
+pub fn is_there(pid: u32, start: u64) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    // What cannot be read is given the benefit of the doubt.
+    Stat::parse(&text).is_none_or(|stat| !stat.dead && stat.start.abs_diff(start / TICK) <= 1)
+}
+
 /// What is taken from /proc/PID/stat.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat<'a> {
     name: &'a str,
+    dead: bool,
     parent: u32,
     /// In ticks since boot.
     start: u64,
@@ -144,7 +154,8 @@ impl<'a> Stat<'a> {
         let mut fields = after.split_ascii_whitespace();
         Some(Self {
             name,
-            parent: fields.nth(1)?.parse().ok()?,
+            dead: matches!(fields.next()?, "Z" | "X"),
+            parent: fields.next()?.parse().ok()?,
             start: fields.nth(17)?.parse().ok()?,
         })
     }
@@ -175,6 +186,7 @@ mod tests {
             stat,
             Stat {
                 name: "a) 1 (b",
+                dead: false,
                 parent: 7,
                 start: 1234
             }

@@ -12,6 +12,7 @@
 pub mod bpf;
 pub mod btf;
 pub mod cgroup;
+pub mod cost;
 pub mod cpu;
 pub mod hooks;
 pub mod load;
@@ -34,6 +35,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 
 use self::bpf::Barrier;
 use self::cgroup::Ignored;
+use self::cost::CostSampler;
 use self::cpu::Cpu;
 use self::hooks::{Attach, Family, Finding};
 use self::load::{LoadError, Loaded};
@@ -44,6 +46,9 @@ use self::turn::Turn;
 use super::{Host, Source, SourceError};
 use crate::container::hierarchy::Hierarchy;
 use crate::sink::Sink;
+
+/// Drains between two looks whether what is known is still so.
+const LOOK_AFTER: u64 = 60;
 
 /// What can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +96,8 @@ pub struct Ebpf {
     missing: Vec<String>,
     programs: HashMap<&'static str, OwnedFd>,
     misses: u64,
+    cost: CostSampler,
+    drains: u64,
     barrier: Barrier,
     generation: usize,
     selector: Array<MapData, u32>,
@@ -134,6 +141,8 @@ impl Ebpf {
             missing: Vec::new(),
             programs: loaded.programs(),
             misses: 0,
+            cost: CostSampler::new(),
+            drains: 0,
             barrier,
             generation: 0,
             selector: generation,
@@ -259,6 +268,10 @@ impl Source for Ebpf {
         &self.missing
     }
 
+    fn kernel_ns(&self) -> u64 {
+        self.cost.total()
+    }
+
     fn wake(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the descriptor is open as long as the ring buffer, which we own.
         Some(unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) })
@@ -301,8 +314,14 @@ impl Source for Ebpf {
             .map_err(failed("cannot read the sums of CPU time"))?;
         turn.rename();
         self.processes.read_memory(at, &mut self.memory, sink);
+        if self.drains.is_multiple_of(LOOK_AFTER) {
+            self.processes.look_after(at, sink);
+            self.memory.look();
+        }
         self.losses.drain(at, sink);
         self.tell_misses(at, sink);
+        self.cost.turn(self.programs.values());
+        self.drains += 1;
         self.processes.turn(sink);
         Ok(())
     }

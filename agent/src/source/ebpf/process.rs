@@ -107,8 +107,8 @@ pub struct Processes {
     ended: VecDeque<(u64, ProcessHandle, Option<ProcessKey>)>,
     /// Names given that may be an exec's own.
     renamed: Vec<ProcessRecord>,
-    /// Containers in which processes ended, and whether their last figures are at stake.
-    exits: Vec<ContainerHandle>,
+    /// Containers in which processes ended, and whether the first of them was among those.
+    exits: HashMap<ContainerHandle, bool>,
     drains: u64,
 }
 
@@ -217,6 +217,19 @@ impl Processes {
             .flatten()
     }
 
+    /// Names a row of which nothing was known but its key.
+    fn name<S: Sink>(&mut self, key: &ProcessKey, exit: &ExitRecord, sink: &mut S) {
+        if let Some(row) = self
+            .rows
+            .get_mut(key)
+            .filter(|row| row.process.name.is_empty())
+        {
+            row.process.name = name(&exit.comm);
+            row.process.container_pid = exit.container_pid;
+            sink.process(row.owner.container, &row.process);
+        }
+    }
+
     /// The row goes on as another from `at` on, or ends.
     fn end<S: Sink>(&mut self, key: &ProcessKey, at: u64, exit: Option<Exit>, sink: &mut S) {
         let release = self.drains + KEPT;
@@ -259,9 +272,31 @@ impl Processes {
         }
     }
 
-    /// Containers whose last process, or whose first one, has ended since this was last asked.
+    /// Containers whose last process, or whose first one, has ended since this was last asked:
+    /// their cgroups will soon be gone.
     pub fn exits(&mut self) -> Vec<ContainerHandle> {
-        std::mem::take(&mut self.exits)
+        let mut exits = std::mem::take(&mut self.exits);
+        if !exits.is_empty() {
+            for row in self.rows.values().filter(|row| !row.ended) {
+                if exits.get(&row.owner.container) == Some(&false) {
+                    exits.remove(&row.owner.container);
+                }
+            }
+        }
+        exits.into_keys().collect()
+    }
+
+    /// Ends those that are gone though no record of their exit came (the ring buffer was full).
+    pub fn look_after<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        let gone: Vec<ProcessKey> = self
+            .rows
+            .iter()
+            .filter(|(key, row)| !row.ended && !memory::is_there(key.pid, key.start))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in gone {
+            self.end(&key, at, None, sink);
+        }
     }
 }
 
@@ -278,7 +313,7 @@ impl<S: Sink> Turn<'_, '_, S> {
         };
         let at = self.host.clock.of_boot(record.header.at);
         let mut process = self.describe(record);
-        if record.header.kind == Kind::ALIVE {
+        if matches!(record.header.kind, Kind::ALIVE | Kind::ATTACH) {
             memory::describe(&mut process, key.start);
         }
         if record.header.kind == Kind::FORK {
@@ -337,6 +372,7 @@ impl<S: Sink> Turn<'_, '_, S> {
             return;
         };
         let at = self.host.clock.of_boot(exit.header.at);
+        self.processes.name(key, exit, self.sink);
         let Some(row) = self.processes.rows.get(key).filter(|row| !row.ended) else {
             return;
         };
@@ -349,9 +385,7 @@ impl<S: Sink> Turn<'_, '_, S> {
         }
         self.sink
             .memory(at, owner.process, Memory { vm, rss, swap: 0 });
-        if row.process.container_pid == 1 {
-            self.processes.exits.push(owner.container);
-        }
+        *self.processes.exits.entry(owner.container).or_default() |= exit.container_pid == 1;
         self.processes
             .end(key, at, Some(status(exit.status)), self.sink);
     }
@@ -412,16 +446,4 @@ fn status(status: u32) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
-    use bubble_common::segment::process::Exit;
-
-    use super::status;
-
-    #[test]
-    fn a_status_is_a_code_or_a_signal() {
-        assert_eq!(status(3 << 8), Exit::Code(3));
-        assert_eq!(status(0), Exit::Code(0));
-        assert_eq!(status(9), Exit::Signal(9));
-        assert_eq!(status(0x80 | 11), Exit::Signal(11), "with a core dump");
-    }
-}
+mod tests;

@@ -1,1 +1,199 @@
+//! A small BTF made here, the running kernel's own, and bytes that are none.
 
+use proptest::prelude::{any, proptest};
+
+use super::{Argument, Btf, BtfError};
+
+/// Makes BTF, type by type.
+#[derive(Default)]
+struct Maker {
+    types: Vec<u8>,
+    strings: Vec<u8>,
+    count: u32,
+}
+
+impl Maker {
+    fn new() -> Self {
+        Self {
+            strings: vec![0],
+            ..Self::default()
+        }
+    }
+
+    fn text(&mut self, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let at = self.strings.len() as u32;
+        self.strings.extend(text.as_bytes());
+        self.strings.push(0);
+        at
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        kind: u32,
+        length: usize,
+        size_or_type: u32,
+        more: &[u32],
+    ) -> u32 {
+        let name = self.text(name);
+        for word in [name, kind << 24 | length as u32, size_or_type]
+            .iter()
+            .chain(more)
+        {
+            self.types.extend(word.to_le_bytes());
+        }
+        self.count += 1;
+        self.count
+    }
+
+    /// A struct (kind 4) or union (5): members are name, type, offset in bits.
+    fn record(&mut self, name: &str, kind: u32, members: &[(&str, u32, u32)]) -> u32 {
+        let more: Vec<u32> = members
+            .iter()
+            .flat_map(|(name, id, bits)| [self.text(name), *id, *bits])
+            .collect();
+        self.add(name, kind, members.len(), 64, &more)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let (types, strings) = (self.types.len() as u32, self.strings.len() as u32);
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, types, types, strings] {
+            bytes.extend(u32::to_le_bytes(word));
+        }
+        bytes.extend(&self.types);
+        bytes.extend(&self.strings);
+        bytes
+    }
+}
+
+/// `struct task` with an anonymous union in an anonymous struct, a struct in an array behind
+/// qualifiers, a bit field, a tracepoint and an enumeration.
+fn sample() -> Vec<u8> {
+    let mut maker = Maker::new();
+    let int = maker.add("int", 1, 0, 4, &[32]);
+    let element = maker.record("element", 4, &[("first", int, 0), ("second", int, 32)]);
+    let constant = maker.add("", 10, 0, element, &[]);
+    let named = maker.add("element_t", 8, 0, constant, &[]);
+    let array = maker.add("", 3, 0, 0, &[named, int, 3]);
+    let union = maker.record("", 5, &[("a", int, 0), ("b", int, 0)]);
+    let inner = maker.record("", 4, &[("skipped", int, 0), ("", union, 32)]);
+    let task = maker.record(
+        "task",
+        4,
+        &[("pid", int, 0), ("", inner, 64), ("all", array, 128)],
+    );
+    let more: Vec<u32> = [maker.text("flag"), int, 3 << 24 | 5].to_vec();
+    maker.add("bits", 4 | 0x80, 1, 4, &more);
+    let pointer = maker.add("", 2, 0, task, &[]);
+    let prototype = maker.add("", 13, 3, 0, &[0, 0, 0, pointer, 0, int]);
+    let function = maker.add("", 2, 0, prototype, &[]);
+    maker.add("btf_trace_thing", 8, 0, function, &[]);
+    maker.add("vfs_thing", 12, 0, prototype, &[]);
+    let more = [maker.text("one_id"), 4, maker.text("two_id"), 9];
+    maker.add("ids", 6, 2, 4, &more);
+    maker.bytes()
+}
+
+#[test]
+fn members_are_found_through_anonymous_ones_arrays_and_names() {
+    let btf = Btf::parse(sample()).expect("it is well-formed");
+    let offset = |path| btf.offset("task", path).expect("there is one");
+    assert_eq!(offset("pid"), 0);
+    assert_eq!(offset("skipped"), 8);
+    assert_eq!(offset("b"), 12);
+    assert_eq!(offset("all"), 16);
+    assert_eq!(offset("all.second"), 20);
+}
+
+#[test]
+fn what_is_not_there_is_said_by_name() {
+    let btf = Btf::parse(sample()).expect("it is well-formed");
+    assert!(matches!(btf.offset("taks", "pid"), Err(BtfError::NoType(of)) if of == "taks"));
+    assert!(
+        matches!(btf.offset("task", "pid.x"), Err(BtfError::NoMember { path, .. }) if path == "pid.x")
+    );
+    assert!(matches!(
+        btf.offset("bits", "flag"),
+        Err(BtfError::BitField { .. })
+    ));
+}
+
+#[test]
+fn tracepoints_functions_and_constants_are_known() {
+    let btf = Btf::parse(sample()).expect("it is well-formed");
+    assert!(btf.has_tracepoint("thing") && !btf.has_tracepoint("other"));
+    assert!(btf.has_function("vfs_thing") && !btf.has_function("thing"));
+    let argument = |n| btf.tracepoint_argument("thing", n);
+    assert_eq!(argument(0), Some(Argument::Struct("task".into())));
+    assert_eq!(argument(1), Some(Argument::Value));
+    assert_eq!(argument(2), None);
+    assert_eq!(argument(usize::MAX), None);
+    assert_eq!(btf.enumerator("ids", "two_id"), Some(9));
+    assert_eq!(btf.enumerator("ids", "no_id"), None);
+}
+
+#[test]
+fn what_is_cut_is_an_error() {
+    let bytes = sample();
+    for length in 0..bytes.len() {
+        assert!(
+            Btf::parse(bytes[..length].to_vec()).is_err(),
+            "{length} bytes"
+        );
+    }
+}
+
+#[test]
+fn references_that_go_in_circles_end() {
+    let mut maker = Maker::new();
+    maker.add("loop", 8, 0, 2, &[]);
+    maker.add("loop", 10, 0, 1, &[]);
+    maker.record("own", 4, &[("", 3, 0), ("", 3, 8), ("next", 1, 16)]);
+    let btf = Btf::parse(maker.bytes()).expect("it is well-formed");
+    assert!(btf.offset("own", "next.more").is_err());
+    assert!(btf.offset("own", "absent").is_err());
+}
+
+#[test]
+fn the_running_kernel_has_what_the_programs_read() {
+    // Where the kernel has no BTF there is nothing to read; every kernel that the programs run on
+    // has it, and the vm tests run this source there.
+    if let Ok(btf) = Btf::of_kernel() {
+        let fields = bubble_common::kernel::offsets::TaskOffsets::FIELDS;
+        let bytes = crate::source::ebpf::offsets::resolve(&btf, fields).expect("all are there");
+        assert_eq!(bytes.len(), 4 * fields.len());
+    } else {
+        eprintln!("this kernel has no BTF: only the error was tested");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..600), from in 0usize..600) {
+        // A good beginning, so that it is not refused at once.
+        let good = sample();
+        let from = from.min(good.len());
+        bytes.splice(..0, good[..from].iter().copied());
+        if let Ok(btf) = Btf::parse(bytes) {
+            let _ = btf.offset("task", "all.second");
+            btf.tracepoint_argument("thing", 0);
+            btf.enumerator("ids", "two_id");
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_panics(at in 0usize..600, value in any::<u8>()) {
+        let mut bytes = sample();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        if let Ok(btf) = Btf::parse(bytes) {
+            let _ = btf.offset("task", "all.second");
+            let _ = btf.offset("task", "b");
+            btf.tracepoint_argument("thing", 1);
+        }
+    }
+}
