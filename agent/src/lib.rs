@@ -8,3 +8,4 @@ pub mod clock;
 pub mod container;
 pub mod sink;
 pub mod source;
+pub mod window;
