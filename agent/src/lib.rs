@@ -8,4 +8,5 @@ pub mod clock;
 pub mod container;
 pub mod sink;
 pub mod source;
+pub mod spool;
 pub mod window;
