@@ -2,10 +2,17 @@
 //!
 //! Data goes one way: a source calls a [`sink::Sink`]; the window is the sink
 //! that makes segments of the calls; segments go to the spool on disk, and from
-//! there to the server.
+//! there to the server. [`run`] puts the parts together, [`collect`] is the loop.
 
 pub mod clock;
+pub mod collect;
+pub mod config;
 pub mod container;
+pub mod doctor;
+pub mod live;
+pub mod report;
+pub mod run;
+pub mod send;
 pub mod sink;
 pub mod source;
 pub mod spool;

@@ -1,3 +1,30 @@
 //! Entry point of `bubble-agent`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bubble_agent::config::{Cli, Command, Config};
+use bubble_agent::{doctor, run};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("BUBBLE_LOG")
+                .unwrap_or_else(|_| "info".into()),
+        )
+        .init();
+    let result = Config::resolve(cli.flags).and_then(|config| match cli.command {
+        None => run::run(&config).map(|()| true),
+        Some(Command::Doctor { json }) => doctor::run(&config, json),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bubble-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! The file format of the spool: records one after the other, each with its length
 //! and a checksum, so that a file that was cut anywhere is read up to the cut.
 //!
-//!     file   = "BCSPOOL1" record*
-//!     record = length (u32) segments (u32) checksum (u32) payload
+//! ```text
+//! file   = "BCSPOOL1" record*
+//! record = length (u32) segments (u32) checksum (u32) payload
+//! ```
 //!
 //! Numbers are little endian. `length` is the payload's, `segments` how many
 //! segments are in it, and the checksum is the CRC-32 of the rest of the record.

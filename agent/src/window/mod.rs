@@ -287,10 +287,12 @@ impl Sink for Window {
         }
         let open = self.open_from..=self.newest;
         // Its beginning and its end make the second known in which they were.
-        if id.pid != 0 && known.is_none() && open.contains(&(id.start / SECOND)) {
-            if let Some((second, _)) = self.second(container.0, id.start) {
-                second.started.insert((id.pid, id.start));
-            }
+        if id.pid != 0
+            && known.is_none()
+            && open.contains(&(id.start / SECOND))
+            && let Some((second, _)) = self.second(container.0, id.start)
+        {
+            second.started.insert((id.pid, id.start));
         }
         if process.end != 0 && open.contains(&(process.end / SECOND)) {
             self.second(container.0, process.end);
