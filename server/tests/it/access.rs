@@ -1,0 +1,188 @@
+//! Who may do what.
+
+use bubble_server::auth::token::{AUDIENCE, Access, Claims};
+use bubble_server::clock;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::StatusCode;
+
+use crate::common::{SECRET, Server, id, seconds, token};
+
+const OWN: &str = "aaaaaaaaaaaa";
+const OTHER: &str = "bbbbbbbbbbbb";
+
+fn claims() -> Claims {
+    Claims {
+        aud: AUDIENCE.to_owned(),
+        exp: clock::now() + 600,
+        container: Some(OWN.to_owned()),
+        admin: false,
+    }
+}
+
+fn sign(algorithm: Algorithm, claims: &Claims, secret: &str) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
+}
+
+async fn server() -> Server {
+    let server = Server::start().await;
+    let now = clock::now();
+    let segments = vec![
+        seconds(OWN, 1, now - 5, 1, 1),
+        seconds(OTHER, 1, now - 5, 1, 1),
+    ];
+    assert_eq!(server.post(segments).await, (2, 0));
+    server
+}
+
+#[tokio::test]
+async fn a_token_reads_its_container_only() {
+    let server = server().await;
+    let own = token(&Access::Container(id(OWN)));
+    let path = |id: &str, what: &str| format!("/api/v1/containers/{id}{what}");
+    for what in ["", "/summary", "/life", "/table?kind=file"] {
+        let answer = server.get_with(&path(OWN, what), &own).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{what}");
+        let answer = server.get_with(&path(OTHER, what), &own).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{what}");
+    }
+    let answer = server.get_with(&path(OTHER, "/live"), &own).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    for path in ["/api/v1/containers", "/api/v1/hosts"] {
+        let answer = server.get_with(path, &own).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_in_full_is_the_same_container() {
+    let server = server().await;
+    let full = OWN.repeat(6)[..64].to_owned();
+    let claims = Claims {
+        container: Some(full.clone()),
+        ..claims()
+    };
+    let token = sign(Algorithm::HS256, &claims, SECRET);
+    let answer = server
+        .get_with(&format!("/api/v1/containers/{full}"), &token)
+        .await;
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_bad_token_is_401() {
+    let server = server().await;
+    let none = {
+        // {"alg":"none","typ":"JWT"}, good claims, no signature.
+        use base64::Engine as _;
+        let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let claims = serde_json::to_vec(&claims()).expect("JSON");
+        format!(
+            "{}.{}.",
+            engine.encode(br#"{"alg":"none","typ":"JWT"}"#),
+            engine.encode(claims)
+        )
+    };
+    let expired = Claims {
+        exp: clock::now() - 60,
+        ..claims()
+    };
+    let elsewhere = Claims {
+        aud: "urn:cb/other".to_owned(),
+        ..claims()
+    };
+    let nobody = Claims {
+        container: None,
+        ..claims()
+    };
+    let bad = [
+        ("alg none", none),
+        ("expired", sign(Algorithm::HS256, &expired, SECRET)),
+        ("audience", sign(Algorithm::HS256, &elsewhere, SECRET)),
+        (
+            "another algorithm",
+            sign(Algorithm::HS384, &claims(), SECRET),
+        ),
+        (
+            "another secret",
+            sign(
+                Algorithm::HS256,
+                &claims(),
+                "another secret of 32 bytes or more",
+            ),
+        ),
+        ("nobody", sign(Algorithm::HS256, &nobody, SECRET)),
+        ("garbage", "garbage".to_owned()),
+        ("an API key", server.key.clone()),
+    ];
+    for (what, token) in bad {
+        let answer = server
+            .get_with(&format!("/api/v1/containers/{OWN}"), &token)
+            .await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{what}");
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        assert_eq!(body["code"], "unauthorized", "{what}");
+        assert_ne!(body["request_id"], "", "{what}");
+    }
+    let good = sign(Algorithm::HS256, &claims(), SECRET);
+    let answer = server
+        .client
+        .get(format!("{}/api/v1/me", server.url))
+        .header("authorization", format!("token {good}"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_or_deleted_key_is_401_at_once() {
+    let mut server = server().await;
+    let good = server.key.clone();
+    let body = || crate::common::batch(Vec::new()).encode();
+    assert_eq!(server.post_bytes(body()).await.status(), StatusCode::OK);
+    let (key_id, _) = good.split_once('.').expect("id and secret");
+    for bad in [
+        "",
+        "x",
+        "a.b",
+        &format!("{key_id}.wrong"),
+        &server.admin.clone(),
+    ] {
+        server.key = bad.to_owned();
+        let status = server.post_bytes(body()).await.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{bad:?}");
+    }
+    server.key = good.clone();
+    let used = server.state.store.key(key_id).await.expect("answers");
+    assert!(used.is_some_and(|key| key.last_used > 0));
+    assert!(
+        server
+            .state
+            .store
+            .delete_key(key_id)
+            .await
+            .expect("answers")
+    );
+    let status = server.post_bytes(body()).await.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_secret_is_long_enough_or_made() {
+    use bubble_server::auth::secret::Secret;
+    use std::os::unix::fs::PermissionsExt as _;
+    let error = Secret::new("short").expect_err("too short");
+    assert!(error.to_string().contains("at least 32"));
+    let data = tempfile::TempDir::new().expect("a folder");
+    let (first, made) = Secret::of_data(data.path()).expect("made");
+    let path = made.expect("says where");
+    let mode = std::fs::metadata(&path)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (second, made) = Secret::of_data(data.path()).expect("read");
+    assert_eq!(made, None);
+    assert_eq!(first.bytes(), second.bytes());
+}

@@ -1,0 +1,94 @@
+//! Settings, and the program's own words.
+
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn bubble(data: &TempDir, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bubble-server"))
+        .args(args)
+        .env_clear()
+        .env("BUBBLE_DATA", data.path())
+        .output()
+        .expect("it runs")
+}
+
+fn refusal(data: &TempDir, args: &[&str]) -> String {
+    let output = bubble(data, args);
+    assert!(!output.status.success(), "{args:?} was not refused");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a temporary folder")
+}
+
+#[test]
+fn an_unknown_setting_is_refused_by_name() {
+    let data = folder();
+    let path = data.path().join("server.toml");
+    std::fs::write(
+        &path,
+        "listen = \"127.0.0.1:0\"\nretention_second = \"1h\"\n",
+    )
+    .expect("written");
+    let path = path.to_str().expect("text");
+    let error = refusal(&data, &["serve", "--config", path]);
+    assert!(
+        error.contains("retention_second") && error.contains("line 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_short_secret_is_refused() {
+    let data = folder();
+    let error = refusal(
+        &data,
+        &["serve", "--secret", "short", "--listen", "127.0.0.1:0"],
+    );
+    assert!(error.contains("at least 32"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let data = folder();
+    let error = refusal(&data, &["serve", "--log", "error", "--listen", &address]);
+    assert!(
+        error.contains("is in use") && error.contains("--listen"),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_data_directory_is_served_once() {
+    use bubble_server::store::sqlite::{Durability, Sqlite};
+    let data = folder();
+    let _held = Sqlite::serve(data.path(), Durability::Process).expect("an empty store");
+    let error = refusal(
+        &data,
+        &["serve", "--log", "error", "--listen", "127.0.0.1:0"],
+    );
+    assert!(error.contains("another bubble-server"), "{error}");
+}
+
+#[test]
+fn keys_are_shown_once_and_deleted() {
+    let data = folder();
+    let made = bubble(&data, &["key", "create", "--owner", "node7"]);
+    assert!(made.status.success());
+    let key = String::from_utf8(made.stdout).expect("text");
+    let (id, secret) = key.trim().split_once('.').expect("id and secret");
+    let list = String::from_utf8(bubble(&data, &["key", "list"]).stdout).expect("text");
+    assert!(list.contains(id) && list.contains("node7"), "{list}");
+    let database = std::fs::read(data.path().join("bubble.sqlite")).expect("there");
+    let shown = |bytes: &[u8]| bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+    assert!(!shown(&database) && !list.contains(secret));
+    assert!(bubble(&data, &["key", "delete", id]).status.success());
+    let error = refusal(&data, &["key", "delete", id]);
+    assert!(error.contains("key list"), "{error}");
+}

@@ -1,0 +1,13 @@
+//! The server's tests, in one binary: each starts what it needs on a port of its own.
+
+mod access;
+mod bad_input;
+mod common;
+mod config;
+mod kill;
+mod live;
+mod openapi;
+mod page;
+mod query;
+mod rollup;
+mod store;

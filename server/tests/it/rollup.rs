@@ -1,0 +1,248 @@
+//! Roll-up: the same sums at every resolution, whatever came when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bubble_common::segment::arbitrary::segment_of;
+use bubble_common::segment::cell::{Cell, Value};
+use bubble_common::segment::total::Metric;
+use bubble_common::segment::{Coverage, Key, Resolution, Segment, SourceId};
+use bubble_server::metrics::Metrics;
+use bubble_server::query::read::gather;
+use bubble_server::rollup::Rollup;
+use bubble_server::rollup::pack::pack;
+use bubble_server::rollup::retention::Retention;
+use bubble_server::store::Store;
+use bubble_server::store::row::{DirtySpan, Row};
+use bubble_server::store::sqlite::{Durability, Sqlite};
+use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
+use proptest::sample::Index;
+use tempfile::TempDir;
+
+use crate::common::{id, seconds};
+use crate::store::post;
+
+const ID: &str = "aaaaaaaaaaaa";
+/// Start of a day.
+const DAY: u64 = 1_790_035_200;
+/// Far enough from it that all is due.
+const LATER: u64 = DAY + 40 * 86_400;
+
+const FOR_EVER: Retention = Retention {
+    seconds: u64::MAX,
+    minutes: u64::MAX,
+    hours: u64::MAX,
+};
+
+fn open() -> (Arc<dyn Store>, TempDir) {
+    let data = TempDir::new().expect("a temporary folder");
+    let store = Sqlite::serve(data.path(), Durability::Process).expect("an empty store");
+    (Arc::new(store), data)
+}
+
+async fn run(store: &Arc<dyn Store>, retention: Retention, now: u64) {
+    let metrics = Arc::new(Metrics::default());
+    let done = Rollup::new(Arc::clone(store), retention, metrics)
+        .run(now)
+        .await;
+    assert_eq!(done.expect("the store answers").failed, 0);
+}
+
+/// Every column's sum over all cells; of metrics those that add up.
+type Sums = BTreeMap<(&'static str, usize), u128>;
+
+fn sums(segments: &[Segment]) -> Sums {
+    fn add<V: Value>(sums: &mut Sums, table: &'static str, cells: &[Cell<V>]) {
+        for cell in cells {
+            for column in 0..V::COLUMNS {
+                *sums.entry((table, column)).or_default() += u128::from(cell.value.get(column));
+            }
+        }
+    }
+    let mut sums = Sums::new();
+    for segment in segments {
+        add(&mut sums, "cpu", &segment.cpu);
+        add(&mut sums, "file", &segment.file_io);
+        add(&mut sums, "network", &segment.network_io);
+        add(&mut sums, "loss", &segment.losses);
+        let adding = segment
+            .totals
+            .iter()
+            .filter(|cell| Metric(cell.row.0).adds());
+        let adding: Vec<_> = adding.copied().collect();
+        add(&mut sums, "total", &adding);
+        // What is measured takes the maximum: of all there is one that is the highest.
+        for cell in &segment.memory {
+            let rss = sums.entry(("rss", 0)).or_default();
+            *rss = (*rss).max(u128::from(cell.value.rss));
+        }
+    }
+    sums.retain(|_, sum| *sum > 0);
+    sums
+}
+
+async fn read(store: &dyn Store, resolution: Resolution) -> Vec<Segment> {
+    let span = DAY..DAY + 86_400;
+    let container = id(ID);
+    let gathered = gather(store, &container, resolution, span)
+        .await
+        .expect("rows");
+    gathered.resolve().expect("segments")
+}
+
+async fn rows(store: &dyn Store) -> Vec<Row> {
+    let mut all = Vec::new();
+    for resolution in Resolution::ALL {
+        all.extend(
+            store
+                .range(&id(ID), resolution, DAY..DAY + 86_400)
+                .await
+                .expect("rows"),
+        );
+    }
+    all
+}
+
+/// Short segments of two sources, anywhere in a few minutes around an edge of an hour.
+fn pieces() -> impl Strategy<Value = Vec<Segment>> {
+    let piece = (0..2_u8, 3_500_u64..3_700, 1..4_usize).prop_flat_map(|(source, at, slots)| {
+        let key = Key {
+            container: id(ID),
+            resolution: Resolution::Second,
+            start: DAY + at,
+            source: SourceId([source + 1; 16]),
+        };
+        // An agent's live segments do not reach over the edge of a minute: ingest cuts them.
+        let slots = slots.min((60 - at % 60) as usize);
+        segment_of(key, slots)
+    });
+    let whole = piece.prop_map(|mut segment| {
+        segment.coverage.fill(Coverage::SECOND);
+        segment
+    });
+    proptest::collection::vec(whole, 1..12).prop_map(|pieces| {
+        // A source tells each second once: later pieces that overlap are dropped.
+        let mut taken = std::collections::HashSet::new();
+        let mut kept = Vec::new();
+        for piece in pieces {
+            let span: Vec<_> = (piece.key.start..piece.end())
+                .map(|at| (piece.key.source, at))
+                .collect();
+            if span.iter().all(|second| !taken.contains(second)) {
+                taken.extend(span);
+                kept.push(piece);
+            }
+        }
+        kept
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sums_are_equal_at_every_resolution_in_any_order(
+        pieces in pieces(),
+        order in proptest::collection::vec((any::<Index>(), any::<bool>()), 0..24),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let (store, _data) = open();
+            // In any order and again and again, with roll-up in between; at the end all that are missing.
+            for (index, roll) in &order {
+                let piece = &pieces[index.index(pieces.len())];
+                store.put(vec![post(piece)]).await.expect("stored");
+                if *roll {
+                    run(&store, FOR_EVER, LATER).await;
+                }
+            }
+            for piece in pieces.iter().rev() {
+                store.put(vec![post(piece)]).await.expect("stored");
+            }
+            let expected = sums(&pieces);
+            for resolution in Resolution::ALL {
+                assert_eq!(sums(&read(&*store, resolution).await), expected, "{resolution:?} before");
+            }
+            run(&store, FOR_EVER, LATER).await;
+            for resolution in Resolution::ALL {
+                assert_eq!(sums(&read(&*store, resolution).await), expected, "{resolution:?} after");
+            }
+            let dirty = store.dirty(Resolution::Second, u64::MAX, None, 10).await;
+            assert_eq!(dirty.expect("answers"), []);
+
+            // Doing all of it again changes not a byte.
+            let first = rows(&*store).await;
+            for resolution in Resolution::ALL {
+                let spans: std::collections::BTreeSet<u64> = first
+                    .iter()
+                    .filter(|row| row.key.resolution == resolution)
+                    .map(|row| resolution.packed_start(row.key.start))
+                    .collect();
+                for start in spans {
+                    let span = DirtySpan { container: id(ID), resolution, start, touched: 0, version: 0 };
+                    pack(&*store, span).await.expect("packed");
+                }
+            }
+            run(&store, FOR_EVER, LATER).await;
+            assert_eq!(rows(&*store).await, first);
+        });
+    }
+}
+
+/// CPU time of all segments.
+fn cpu(segments: &[Segment]) -> u64 {
+    segments
+        .iter()
+        .flat_map(|s| &s.cpu)
+        .map(|cell| cell.value.ns)
+        .sum()
+}
+
+#[tokio::test]
+async fn what_comes_after_the_finer_have_expired_is_added_once() {
+    let (store, _data) = open();
+    let retention = Retention::default();
+    // Half a minute comes in time, is rolled up, and its seconds and minutes expire.
+    let early = seconds(ID, 1, DAY + 600, 30, 1_000);
+    store.put(vec![post(&early)]).await.expect("stored");
+    run(&store, retention, DAY + 86_400 * 3).await;
+    let left = store
+        .range(&id(ID), Resolution::Second, DAY..DAY + 86_400)
+        .await;
+    assert_eq!(left.expect("rows"), []);
+    let left = store
+        .range(&id(ID), Resolution::Minute, DAY..DAY + 86_400)
+        .await;
+    assert_eq!(left.expect("rows"), []);
+    assert_eq!(cpu(&read(&*store, Resolution::Hour).await), 30_000);
+
+    // Then other minutes of that hour come, one of them twice, from a spool.
+    for _ in 0..2 {
+        for minute in [660, 720] {
+            let late = seconds(ID, 1, DAY + minute, 60, 1_000);
+            store.put(vec![post(&late)]).await.expect("stored");
+        }
+        run(&store, retention, LATER).await;
+    }
+    assert_eq!(cpu(&read(&*store, Resolution::Hour).await), 150_000);
+    assert_eq!(cpu(&read(&*store, Resolution::Day).await), 150_000);
+}
+
+#[tokio::test]
+async fn nothing_expires_before_it_is_rolled_up() {
+    let (store, _data) = open();
+    store
+        .put(vec![post(&seconds(ID, 1, DAY, 60, 1_000))])
+        .await
+        .expect("stored");
+    // Expiry alone, as if roll-up had been down for days.
+    for resolution in [Resolution::Second, Resolution::Minute, Resolution::Hour] {
+        store
+            .expire(resolution, DAY + 30 * 86_400)
+            .await
+            .expect("expired");
+    }
+    assert_eq!(cpu(&read(&*store, Resolution::Day).await), 60_000);
+    run(&store, Retention::default(), LATER).await;
+    assert_eq!(cpu(&read(&*store, Resolution::Day).await), 60_000);
+}
