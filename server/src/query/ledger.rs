@@ -73,6 +73,9 @@ pub struct MetricSums {
     pub total: u64,
 }
 
+/// A process (none: all others together) and its values by slot.
+pub type ProcessValues = (Option<u32>, Vec<u64>);
+
 /// Rows of a table of (process, file) or (process, connection).
 pub type Pairs<'a, T, V> = Vec<(u32, &'a T, V)>;
 
@@ -349,7 +352,7 @@ impl<'a> Ledger<'a> {
 
     /// Series of the `top` processes by CPU time, and of all others together
     /// (last, when there are any): (index of the process, ns by slot).
-    pub fn cpu_by_process(&self, top: usize) -> Vec<(Option<u32>, Vec<u64>)> {
+    pub fn cpu_by_process(&self, top: usize) -> Vec<ProcessValues> {
         let (mut series, places) = self.top_series(top, |row| row.rank_cpu);
         for placed in &self.segments {
             for row in placed.segment.cpu.chunk_by(|a, b| a.row == b.row) {
@@ -370,7 +373,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// The same for memory: rss in bytes, the highest within a slot.
-    pub fn rss_by_process(&self, top: usize) -> Vec<(Option<u32>, Vec<u64>)> {
+    pub fn rss_by_process(&self, top: usize) -> Vec<ProcessValues> {
         let (mut series, places) = self.top_series(top, |row| row.rank_rss);
         let unit = self.plan.resolution.seconds();
         let raw = ((self.plan.span.end - self.plan.span.start) / unit) as usize;
@@ -411,7 +414,7 @@ impl<'a> Ledger<'a> {
         &self,
         top: usize,
         rank: impl Fn(&ProcessRow) -> u64,
-    ) -> (Vec<(Option<u32>, Vec<u64>)>, Vec<usize>) {
+    ) -> (Vec<ProcessValues>, Vec<usize>) {
         let mut ranked: Vec<u32> = (0..self.processes.len() as u32)
             .filter(|index| rank(&self.processes[*index as usize]) > 0)
             .collect();

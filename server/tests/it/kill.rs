@@ -38,10 +38,11 @@ impl Program {
             .spawn()
             .expect("it runs");
         let url = format!("http://{address}");
+        let program = Self { child, url };
         for _ in 0..1_000 {
-            let ping = client.get(format!("{url}/ping")).send().await;
+            let ping = client.get(format!("{}/ping", program.url)).send().await;
             if ping.is_ok_and(|answer| answer.status().is_success()) {
-                return Self { child, url };
+                return program;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
