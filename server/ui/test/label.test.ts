@@ -1,14 +1,13 @@
 import { expect, test } from "vitest";
-import { command, exitText, failed, processLabel } from "../src/parts/label";
+import { command, exitText, failed, processLabel } from "../src/lib/label";
 import { tokenOf } from "../src/lib/token";
 import { stack } from "../src/lib/chart/stack";
 import { processRow } from "./summary";
 
 test("a process by name and the pid that its container knows", () => {
-  expect(processLabel("k", processRow({ pid: 4711, container_pid: 7, name: "cc1" }))).toBe("cc1 7");
-  expect(processLabel("k", processRow({ pid: 4711, name: "cc1" }))).toBe("cc1 4711");
-  expect(processLabel("k", processRow({ pid: 0, name: "cc1", count: 412 }))).toBe("cc1 ×412");
-  expect(processLabel("k", undefined)).toBe("k");
+  expect(processLabel(processRow({ pid: 4711, container_pid: 7, name: "cc1" }))).toBe("cc1 7");
+  expect(processLabel(processRow({ pid: 4711, name: "cc1" }))).toBe("cc1 4711");
+  expect(processLabel(processRow({ pid: 0, name: "cc1", count: 412 }))).toBe("cc1 ×412");
 });
 
 test("words of a command line stay apart", () => {

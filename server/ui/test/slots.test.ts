@@ -36,7 +36,7 @@ describe("live pieces", () => {
     const joined = append(summary(100, [1, 2, 3]), summary(103, [4, 5]), 4);
     expect(joined.range).toEqual({ from: 101, to: 105, step: 1, resolution: "second", slots: 4 });
     expect(joined.cpu.total).toEqual([2, 3, 4, 5]);
-    expect(joined.cpu.processes).toEqual([{ process: "1-0-0", values: [2, 3, 4, 5] }]);
+    expect(joined.cpu.processes).toEqual([{ process: "1-0-0", name: "sh", values: [2, 3, 4, 5] }]);
     expect(joined.covered).toEqual([1, 1, 1, 1]);
   });
 
@@ -55,11 +55,11 @@ describe("live pieces", () => {
 
   test("a process that is new was idle before, and one that is gone is idle now", () => {
     const piece = summary(102, [5]);
-    piece.cpu.processes = [{ process: "2-0-0", values: [5] }];
+    piece.cpu.processes = [{ process: "2-0-0", name: "sh", values: [5] }];
     const joined = append(summary(100, [1, null]), piece, 10);
     expect(joined.cpu.processes).toEqual([
-      { process: "1-0-0", values: [1, null, 0] },
-      { process: "2-0-0", values: [0, null, 5] },
+      { process: "1-0-0", name: "sh", values: [1, null, 0] },
+      { process: "2-0-0", name: "sh", values: [0, null, 5] },
     ]);
   });
 

@@ -1,8 +1,8 @@
 // A summary for tests of what the page does with one: every series of the same length.
 
-import type { ProcessRow, Summary } from "../src/lib/api/types";
+import type { ProcessInfo, Summary } from "../src/lib/api/types";
 
-export function processRow(part: Partial<ProcessRow> = {}): ProcessRow {
+export function processRow(part: Partial<ProcessInfo> = {}): ProcessInfo {
   return {
     key: `${part.pid ?? 1}-${part.start ?? 0}-${part.exec ?? 0}`,
     pid: 1,
@@ -39,6 +39,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
       image: "web:1",
       runtime: "docker",
       host: "node1",
+      hooks: "syscall",
       labels: {},
       cores: 4,
       first_seen: from,
@@ -61,7 +62,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
       system: known,
       throttled: known,
       limit: known.map(() => null),
-      processes: [{ process: "1-0-0", values }],
+      processes: [{ process: "1-0-0", name: "sh", values }],
       cores: [{ core: 0, values }],
     },
     memory: { current: known, file: known, anon: known, swap: known, limit: known.map(() => null), processes: [] },
@@ -74,6 +75,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
     pressure: { cpu: known, memory: known, io: known },
     totals: {},
     events: [],
+    total_events: 0,
     losses: [],
     accounting: { process_cpu_ns: 0, cgroup_cpu_ns: null, difference_percent: null, hooks: "syscall", lost: 0 },
     ...part,

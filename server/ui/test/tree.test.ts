@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import type { ProcessRow } from "../src/lib/api/types";
+import type { ProcessInfo } from "../src/lib/api/types";
 import { ALIKE, flatten, processTree } from "../src/lib/tree";
 import { processRow } from "./summary";
 
-const byStart = (a: ProcessRow, b: ProcessRow): number => a.start - b.start;
-const shape = (rows: ProcessRow[], open: string[] = []): string[] =>
+const byStart = (a: ProcessInfo, b: ProcessInfo): number => a.start - b.start;
+const shape = (rows: ProcessInfo[], open: string[] = []): string[] =>
   flatten(processTree(rows, byStart), new Set(open)).map((node) => `${"  ".repeat(node.depth)}${node.row.name} ${node.row.count}`);
 
 test("children stand under the parent that was alive when they began", () => {

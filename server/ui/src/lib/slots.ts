@@ -1,7 +1,7 @@
 // Slots: the equal pieces of time that a summary's series are cut into, and how
 // the newest of them, which come live, are put behind those that are there.
 
-import type { CoreSeries, FileRow, NetworkRow, ProcessRow, ProcessSeries, Summary } from "./api/types";
+import type { ConnectionInfo, CoreSeries, FileInfo, ProcessInfo, Summary } from "./api/types";
 import type { Series } from "./units";
 
 type Values = (number | null)[];
@@ -150,7 +150,7 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
     for (const item of added.values()) joined.push({ ...item, values: join(idle(base.covered), item.values) });
     return joined.filter((item) => item.values.some((value) => value !== null && value > 0));
   };
-  const process = (item: ProcessSeries) => item.process;
+  const process = (item: { process: string }) => item.process;
   const core = (item: CoreSeries) => item.core;
 
   return {
@@ -193,6 +193,7 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
       total_rows: Math.max(base.network.total_rows, piece.network.total_rows),
     },
     processes: fresh ? addProcesses(base.processes, piece.processes) : base.processes,
+    total_events: Math.max(base.total_events, piece.total_events),
     total_processes: Math.max(base.total_processes, piece.total_processes),
     block: { in: join(base.block.in, piece.block.in), out: join(base.block.out, piece.block.out) },
     tasks: join(base.tasks, piece.tasks),
@@ -227,7 +228,7 @@ function addRows<T>(old: T[], add: T[], key: (row: T) => string, merge: (a: T, b
 
 const both = (a: string[], b: string[]): string[] => (b.every((key) => a.includes(key)) ? a : [...new Set([...a, ...b])]);
 
-function addFiles(old: FileRow[], add: FileRow[]): FileRow[] {
+function addFiles(old: FileInfo[], add: FileInfo[]): FileInfo[] {
   return addRows(old, add, (row) => `${row.kind} ${row.path}`, (a, b) => ({
     ...a,
     bytes_in: a.bytes_in + b.bytes_in,
@@ -239,7 +240,7 @@ function addFiles(old: FileRow[], add: FileRow[]): FileRow[] {
   }));
 }
 
-function addPeers(old: NetworkRow[], add: NetworkRow[]): NetworkRow[] {
+function addPeers(old: ConnectionInfo[], add: ConnectionInfo[]): ConnectionInfo[] {
   return addRows(old, add, (row) => `${row.protocol} ${row.role} ${row.local} ${row.peer}`, (a, b) => ({
     ...a,
     bytes_in: a.bytes_in + b.bytes_in,
@@ -252,7 +253,7 @@ function addPeers(old: NetworkRow[], add: NetworkRow[]): NetworkRow[] {
   }));
 }
 
-function addProcesses(old: ProcessRow[], add: ProcessRow[]): ProcessRow[] {
+function addProcesses(old: ProcessInfo[], add: ProcessInfo[]): ProcessInfo[] {
   return addRows(old, add, (row) => row.key, (a, b) => ({
     ...b,
     cpu_ns: a.cpu_ns + b.cpu_ns,

@@ -1,37 +1,38 @@
 // The table of processes as a tree: children under the parent that was alive
 // when they began, many alike leaves under one row (`cc1 ×412`).
 
-import type { ProcessRow } from "./api/types";
+import type { ProcessInfo } from "./api/types";
+import { failed } from "./label";
 
 export interface ProcessNode {
   /** The row; for a group the sum of its members. */
-  row: ProcessRow;
+  row: ProcessInfo;
   depth: number;
   children: ProcessNode[];
   /** Members, when the row stands for several alike. */
-  group: ProcessRow[] | null;
+  group: ProcessInfo[] | null;
 }
 
 /** From how many alike leaves on they are shown as one row. */
 export const ALIKE = 6;
 
-export function processTree(rows: readonly ProcessRow[], compare: (a: ProcessRow, b: ProcessRow) => number): ProcessNode[] {
-  const byPid = new Map<number, ProcessRow[]>();
+export function processTree(rows: readonly ProcessInfo[], compare: (a: ProcessInfo, b: ProcessInfo) => number): ProcessNode[] {
+  const byPid = new Map<number, ProcessInfo[]>();
   for (const row of rows) {
     if (row.pid === 0) continue;
     const known = byPid.get(row.pid);
     if (known === undefined) byPid.set(row.pid, [row]);
     else known.push(row);
   }
-  const children = new Map<ProcessRow | null, ProcessRow[]>();
+  const children = new Map<ProcessInfo | null, ProcessInfo[]>();
   for (const row of rows) {
     const parent = parentOf(row, byPid);
     const siblings = children.get(parent);
     if (siblings === undefined) children.set(parent, [row]);
     else siblings.push(row);
   }
-  const build = (parent: ProcessRow | null, depth: number): ProcessNode[] => {
-    const leaves = new Map<string, ProcessRow[]>();
+  const build = (parent: ProcessInfo | null, depth: number): ProcessNode[] => {
+    const leaves = new Map<string, ProcessInfo[]>();
     const nodes: ProcessNode[] = [];
     for (const row of children.get(parent) ?? []) {
       if (children.has(row) || row.end === null || row.end === undefined) {
@@ -43,7 +44,7 @@ export function processTree(rows: readonly ProcessRow[], compare: (a: ProcessRow
       }
     }
     for (const alike of leaves.values()) {
-      const leaf = (row: ProcessRow, at: number): ProcessNode => ({ row, depth: at, children: [], group: null });
+      const leaf = (row: ProcessInfo, at: number): ProcessNode => ({ row, depth: at, children: [], group: null });
       if (alike.length < ALIKE) nodes.push(...alike.map((row) => leaf(row, depth)));
       else {
         const members = [...alike].sort(compare);
@@ -61,30 +62,30 @@ export function processTree(rows: readonly ProcessRow[], compare: (a: ProcessRow
 }
 
 /** The row of the parent process that was alive when `row` began. */
-function parentOf(row: ProcessRow, byPid: Map<number, ProcessRow[]>): ProcessRow | null {
+function parentOf(row: ProcessInfo, byPid: Map<number, ProcessInfo[]>): ProcessInfo | null {
   // A program that was exec'd stands under what the same process ran before.
   const before = (byPid.get(row.pid) ?? []).filter((other) => other.start === row.start && other.exec < row.exec);
   const previous = before.sort((a, b) => b.exec - a.exec)[0];
   if (previous !== undefined) return previous;
   // A parent began before its child; of two that began at once it is the lower pid. So no row is its own ancestor.
-  const older = (other: ProcessRow): boolean =>
+  const older = (other: ProcessInfo): boolean =>
     other.start < row.start || (other.start === row.start && other.pid < row.pid);
   const parents = (byPid.get(row.parent) ?? []).filter(older);
   return parents.sort((a, b) => b.start - a.start || b.exec - a.exec)[0] ?? null;
 }
 
-function sum(rows: ProcessRow[]): ProcessRow {
-  const first = rows[0] as ProcessRow;
-  const add = (field: (row: ProcessRow) => number) => rows.reduce((total, row) => total + field(row), 0);
-  const most = (field: (row: ProcessRow) => number) => rows.reduce((top, row) => Math.max(top, field(row)), 0);
-  const failed = rows.find((row) => (row.exit?.code ?? 0) !== 0 || row.exit?.signal != null);
+function sum(rows: ProcessInfo[]): ProcessInfo {
+  const first = rows[0] as ProcessInfo;
+  const add = (field: (row: ProcessInfo) => number) => rows.reduce((total, row) => total + field(row), 0);
+  const most = (field: (row: ProcessInfo) => number) => rows.reduce((top, row) => Math.max(top, field(row)), 0);
+  const failure = rows.find((row) => failed(row.exit));
   return {
     ...first,
     key: `alike ${first.parent} ${first.name}`,
     args: [],
     start: rows.reduce((low, row) => Math.min(low, row.start), first.start),
     end: most((row) => row.end ?? 0),
-    exit: failed?.exit ?? first.exit ?? null,
+    exit: failure?.exit ?? first.exit ?? null,
     count: add((row) => row.count),
     cpu_ns: add((row) => row.cpu_ns),
     rss_max: most((row) => row.rss_max),

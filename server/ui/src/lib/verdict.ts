@@ -3,7 +3,7 @@
 
 import type { ContainerItem, Summary } from "./api/types";
 import { lastCovered, mean, peak } from "./slots";
-import { bytes, count, cores as coresText, duration, percent } from "./units";
+import { ago, bytes, count, cores as coresText, duration, percent } from "./units";
 
 export type Weight = "plain" | "warn" | "bad";
 
@@ -27,10 +27,10 @@ export function verdict(container: ContainerItem, summary: Summary, live: boolea
 
   const cpu = mean(summary.cpu.total, from);
   const limit = peak(summary.cpu.limit);
-  const available = limit !== null && limit > 0 ? Math.min(limit, container.cores * 100) : container.cores * 100;
+  const available = Math.min(limit || Infinity, (container.cores ?? 0) * 100 || Infinity);
   if (cpu !== null) {
-    const of = available > 0 ? ` of ${coresText(available).replace(/\.0$/, "")} cores` : " cores";
-    say(`${coresText(cpu)}${of}${live ? "" : " on average"}`, available > 0 && cpu > 0.95 * available ? "warn" : "plain");
+    const of = available < Infinity ? ` of ${coresText(available).replace(/\.0$/, "")} cores` : " cores";
+    say(`${coresText(cpu)}${of}${live ? "" : " on average"}`, cpu > 0.95 * available ? "warn" : "plain");
   }
   if (available > 100) {
     const pinned = summary.cpu.cores.filter((core) => (mean(core.values, from) ?? 0) >= 97);
@@ -76,6 +76,7 @@ function knownGap(container: ContainerItem, summary: Summary): number {
 /** `running 3 h`, `exited 137, out of memory`, … */
 export function stateText(container: ContainerItem, now: number): string {
   const start = container.started ?? container.first_seen;
+  if (container.state === "silent") return `silent, last seen ${ago(now - container.last_seen)}`;
   if (container.state === "running") return `running ${duration(Math.max(0, Math.floor(now - start)))}`;
   const end = container.ended ?? container.last_seen;
   const ran = `after ${duration(Math.max(0, end - start))}`;

@@ -1,6 +1,6 @@
 // Paths, put together by directory for the icicle.
 
-import type { FileRow } from "../lib/api/types";
+import type { FileInfo } from "../lib/api/types";
 
 const SYSTEM = ["/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/etc/", "/proc/", "/sys/", "/dev/", "/run/"];
 
@@ -17,7 +17,7 @@ export interface Directory {
 }
 
 /** Directories and files by bytes, `levels` deep; a chain of directories with one entry is one. */
-export function directories(rows: readonly FileRow[], levels: number): Directory {
+export function directories(rows: readonly FileInfo[], levels: number): Directory {
   const root: Directory = { path: "", name: "/", bytes: 0, children: [] };
   for (const row of rows) {
     const bytes = row.bytes_in + row.bytes_out;

@@ -2,14 +2,14 @@
 // is the cursor, zooming by dragging, picking an instant, and how gaps look.
 
 import uPlot from "uplot";
-import type { Range } from "../api/types";
+import type { RangeInfo } from "../api/types";
 import { gaps } from "../slots";
 import { axisTimes } from "../units";
 import { hatch, theme, type Theme } from "./theme";
 
 /** What changes from one drawing to the next. */
 export interface Frame {
-  range: Range;
+  range: RangeInfo;
   covered: readonly number[];
   /** The part of the time axis that is shown. */
   shown: readonly [number, number];
@@ -62,7 +62,7 @@ export class Chart {
       {
         width,
         height: look.height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         // The grid is drawn over the areas, which would hide it.
         drawOrder: ["series", "axes"] as uPlot.DrawOrderKey[],
@@ -164,7 +164,7 @@ export class Chart {
 
   private drawMarks(u: uPlot): void {
     const { ctx, bbox } = u;
-    const line = (at: number, colour: string, dash: number[], width: number): void => {
+    const line = (at: number, colour: string, dash: number[], width: number, tall = bbox.height): void => {
       const x = Math.round(u.valToPos(at, "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) return;
       ctx.strokeStyle = colour;
@@ -172,19 +172,18 @@ export class Chart {
       ctx.setLineDash(dash.map((part) => part * devicePixelRatio));
       ctx.beginPath();
       ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.lineTo(x, bbox.top + tall);
       ctx.stroke();
     };
     ctx.save();
-    for (const mark of this.frame.marks) line(mark.at, markColour(mark.kind, this.colours), [3, 3], 1);
+    for (const mark of this.frame.marks) {
+      // What can happen every second is a tick; the rare is a line.
+      if (mark.kind === "connection_failed") line(mark.at, this.colours.warn, [], 2, 6 * devicePixelRatio);
+      else line(mark.at, mark.kind === "oom_kill" ? this.colours.bad : this.colours.muted, [3, 3], 1);
+    }
     if (this.frame.at !== null) line(this.frame.at + this.frame.range.step / 2, this.colours.at, [], 2);
     ctx.restore();
   }
-}
-
-export function markColour(kind: string, colours: Theme): string {
-  if (kind === "oom_kill") return colours.bad;
-  return kind === "connection_failed" || kind === "throttled" ? colours.warn : colours.muted;
 }
 
 /** `values` with the last once more: a step is drawn up to the end of its slot. */

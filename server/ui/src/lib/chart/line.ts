@@ -8,4 +8,6 @@ export interface Line {
   values: Series;
   /** Part of the stack, or a line of its own; a limit is dashed. */
   kind: "stack" | "area" | "line" | "limit";
+  /** What a click on its name chooses; nothing when absent. */
+  choice?: string | null;
 }

@@ -9,7 +9,7 @@ import { append, HoleError, lastCovered, trim } from "../slots";
 
 const AGAIN_EVERY = 10_000;
 const RETRY_AFTER = 2000;
-const ROWS = 100;
+const ROWS = 200;
 /** Pieces kept, to be put behind a summary that was asked for before they came. */
 const PIECES = 30;
 

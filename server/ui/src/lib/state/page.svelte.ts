@@ -3,7 +3,7 @@
 // only by the methods below.
 
 import { ApiError, api } from "../api/client";
-import type { ContainerItem, Life, ProcessRow, Range, Summary } from "../api/types";
+import type { ContainerItem, Life, ProcessInfo, RangeInfo, Summary } from "../api/types";
 import type { Frame, Handlers } from "../chart/chart";
 import { lastCovered, slotOf } from "../slots";
 import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
@@ -13,7 +13,7 @@ import { router } from "./route.svelte";
 import { settings } from "./settings.svelte";
 
 /** Rows of a table that a page asks for; the rest is in the exports. */
-export const ROWS = 200;
+export const ROWS = 500;
 /** Silence in seconds after which a live page says that nothing arrives. */
 const LATE = 6;
 /** How often the bar of the whole life is asked for while it grows, in ms. */
@@ -22,7 +22,7 @@ const LIFE_EVERY = 15_000;
 const MOVE_EVERY = 60;
 const PLAY_EVERY = 250;
 
-const NO_RANGE: Range = { from: 0, to: 1, step: 1, resolution: "second", slots: 0 };
+const NO_RANGE: RangeInfo = { from: 0, to: 1, step: 1, resolution: "second", slots: 0 };
 
 export interface Moment {
   at: number;
@@ -43,8 +43,8 @@ export class Page {
   hover = $state<number | null>(null);
 
   /** The address asks for what is now, and there is a now. */
-  readonly live = $derived(isLive(this.view) && this.container?.state !== "ended");
-  readonly range = $derived<Range>(this.summary?.range ?? NO_RANGE);
+  readonly live = $derived(isLive(this.view) && this.container?.state === "running");
+  readonly range = $derived<RangeInfo>(this.summary?.range ?? NO_RANGE);
   readonly covered = $derived<number[]>(this.summary?.covered ?? []);
   /** Seconds since the newest that is known; 0 unless live and late. */
   readonly late = $derived.by(() => {
@@ -61,7 +61,7 @@ export class Page {
     const container = this.container;
     if (container === null) return [0, 0];
     const start = Math.min(container.started ?? container.first_seen, container.first_seen);
-    if (container.state === "ended") return [start, container.ended ?? container.last_seen];
+    if (container.state !== "running") return [start, container.ended ?? container.last_seen];
     // The newest seconds are still under way, which is no gap.
     return [start, this.live ? Math.max(this.range.to, this.shown[1]) : clock.now - LATE];
   });
@@ -83,7 +83,7 @@ export class Page {
     marks: this.marks,
     utc: settings.utc,
   }));
-  readonly names = $derived.by<Map<string, ProcessRow>>(
+  readonly names = $derived.by<Map<string, ProcessInfo>>(
     () => new Map((this.summary?.processes ?? []).map((row) => [row.key, row])),
   );
 
@@ -114,7 +114,8 @@ export class Page {
     }
     void this.loadLife();
     this.lifeTimer = setInterval(() => {
-      if (this.container?.state === "running") void this.loadLife();
+      if (this.container?.state !== "ended") void this.loadLife();
+      if (this.container?.state === "silent") void this.heard();
     }, LIFE_EVERY);
     this.load(0);
   }
@@ -320,6 +321,18 @@ export class Page {
     }
     if (this.container?.state === "ended") this.load(0);
     else this.retry(async () => this.load(0));
+  }
+
+  /** Whether a silent container is heard of again. */
+  private async heard(): Promise<void> {
+    try {
+      const container = await api.container(this.id, this.closing.signal);
+      const back = container.state === "running" && this.container?.state !== "running";
+      this.container = container;
+      if (back && isLive(this.view)) this.load(0);
+    } catch {
+      // It stays silent; the next try comes by itself.
+    }
   }
 
   private async loadLife(): Promise<void> {

@@ -1,0 +1,338 @@
+// What a person sees, from a real server with real data. The figures are those
+// that common/examples/page_batch.rs writes down for each second.
+
+import { readFileSync } from "node:fs";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { browser, CONTAINER, DESK, picture, Server, tab } from "./system";
+
+const server = new Server();
+let chrome: Browser;
+let admin: string;
+const now = (): number => Math.floor(Date.now() / 1000);
+/** The container began ten minutes ago, at a full minute. */
+const started = now() - 600 - (now() % 60);
+let posted = started;
+
+/** Posts all seconds that are over. */
+async function catchUp(burst = 0): Promise<void> {
+  const until = now();
+  if (until <= posted) return;
+  await server.post(started, posted, until - posted, burst);
+  posted = until;
+}
+
+/** Goes on posting, second by second, while `work` runs. */
+async function fed<T>(work: () => Promise<T>): Promise<T> {
+  let going = true;
+  const feeding = (async () => {
+    while (going) {
+      await catchUp();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  try {
+    return await work();
+  } finally {
+    going = false;
+    await feeding;
+  }
+}
+
+beforeAll(async () => {
+  await server.start();
+  admin = server.token("--admin");
+  await catchUp();
+  chrome = await browser();
+});
+
+afterAll(async () => {
+  await chrome?.close();
+  await server.stop();
+});
+
+const link = (path: string, token = admin): string => `${server.url}${path}#token=${token}`;
+const past = (from: number, to: number, more = ""): string =>
+  `/c/${CONTAINER}?from=${started + from}&to=${started + to}${more}`;
+
+/** Opens a page and waits until its figures are there. */
+async function show(page: Page, path: string): Promise<void> {
+  await page.goto(link(path));
+  await page.getByTestId("tile-cpu").waitFor();
+}
+const row = (page: Page, table: string, text: string) =>
+  page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text }).first();
+
+describe("who may see what", () => {
+  test("without a token the page says what to do", async () => {
+    const { context, page } = await tab(chrome);
+    await page.goto(server.url);
+    await page.getByText("This page needs a link with a token").waitFor();
+    expect(await page.getByRole("alert").innerText()).toContain("bubble-server token");
+    await context.close();
+  });
+
+  test("the token leaves the address, and the tab keeps it", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 400));
+    expect(page.url()).not.toContain("token");
+    await page.reload();
+    await page.getByTestId("tile-cpu").waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a token for one container shows that one, and no other", async () => {
+    const { context, page } = await tab(chrome);
+    const token = server.token("--container", CONTAINER);
+    await page.goto(link("/", token));
+    await page.getByRole("heading", { name: "shop-web-1" }).waitFor();
+    expect(page.url()).toContain(`/c/${CONTAINER}`);
+    await page.goto(`${server.url}/c/0000000000aa`);
+    await page.getByText("This token is not for this page").waitFor();
+    await context.close();
+  });
+});
+
+describe("the list", () => {
+  test("shows the container, finds it, and says why it is empty", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link("/"));
+    await page.getByRole("link", { name: "shop-web-1" }).waitFor();
+    await picture(page, "list-light-1280");
+    await page.keyboard.press("/");
+    await page.keyboard.type("no such thing");
+    await page.getByText("No container matches").waitFor();
+    await page.getByRole("searchbox").fill("checkout");
+    await page.getByRole("link", { name: "shop-web-1" }).click();
+    await page.getByTestId("tile-cpu").waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("hosts show their agents, and what they miss", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link("/hosts"));
+    await page.getByText("6.12.0-example").waitFor();
+    await page.getByText("1 thing this host does not let it count").click();
+    await page.getByText("trampolines are refused").waitFor();
+    await picture(page, "hosts-light-1280");
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("the past", () => {
+  test("sums of a range are exact, file by file and peer by peer", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 360));
+    const html = row(page, "files", "/var/www/shop/index.html");
+    // Two workers, 10 reads of 4,096 bytes each second.
+    expect(await html.locator("td").nth(1).getAttribute("title")).toBe("4,915,200 bytes in 1,200 reads");
+    expect(await html.locator("td").nth(1).innerText()).toBe("4.69 MiB");
+    const library = row(page, "files", "/usr/lib/libssl.so.3");
+    expect(await library.locator("td").nth(1).getAttribute("title")).toBe("49,920 bytes in 60 reads");
+    const peer = row(page, "network peers", "10.1.0.2:40000");
+    expect(await peer.locator("td").nth(3).getAttribute("title")).toBe("491,520 bytes in 400 calls");
+    const refused = row(page, "network peers", "10.9.9.9:5432");
+    expect(await refused.locator("td").last().innerText()).toBe("2");
+    // 0.12 s of CPU a second.
+    const database = row(page, "processes", "postgres");
+    expect(await database.getByTitle("ns of CPU time").getAttribute("title")).toBe("7,200,000,000 ns of CPU time");
+    expect(await page.getByText("+0.00 %").count()).toBe(1);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("an instant shows that second alone; arrows and the address move it", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 360, `&t=${started + 310}`));
+    const html = row(page, "files", "/var/www/shop/index.html").locator("td").nth(1);
+    expect(await html.getAttribute("title")).toBe("81,920 bytes in 20 reads");
+    // In the tenth second compilers ran; in the next they did not.
+    await row(page, "processes", "cc1").waitFor();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL(new RegExp(`t=${started + 311}`));
+    await row(page, "processes", "cc1").waitFor({ state: "detached" });
+    await page.keyboard.press("Shift+ArrowLeft");
+    await page.waitForURL(new RegExp(`t=${started + 301}`));
+    await page.keyboard.press("n");
+    await page.waitForURL(new RegExp(`t=${started + 330}`));
+    await page.keyboard.press("Escape");
+    await page.waitForURL((url) => !url.searchParams.has("t"));
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("what was not counted is a gap, never a zero", async () => {
+    const { context, page } = await tab(chrome);
+    await show(page, past(100, 160));
+    expect(await page.getByTestId("verdict").innerText()).toContain("20 s not counted");
+    await show(page, past(125, 135));
+    expect(await page.getByTestId("verdict").innerText()).toContain("nothing was counted in this range");
+    expect(await page.getByTestId("tile-cpu").innerText()).toContain("–");
+    await context.close();
+  });
+
+  test("the verdict names a pinned core, the limit, and an out-of-memory kill", async () => {
+    const { context, page } = await tab(chrome);
+    await show(page, past(60, 90));
+    const verdict = page.getByTestId("verdict");
+    expect(await verdict.innerText()).toContain("core 3 pinned at 100 %");
+    expect(await verdict.innerText()).toContain("held back by its CPU limit 25 % of the time");
+    await show(page, past(190, 220));
+    expect(await verdict.innerText()).toContain("1 out-of-memory kill");
+    expect(await page.getByText("a path could not be resolved").innerText()).toContain("3 times, 4 KiB");
+    await context.close();
+  });
+
+  test("a process scopes every panel; Backspace ends it", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 360));
+    await row(page, "processes", "postgres").click();
+    await page.waitForURL(/sel=1040-/);
+    await row(page, "files", "/var/www/shop/index.html").waitFor({ state: "detached" });
+    await row(page, "files", "/var/lib/db/base/16384/2619").waitFor();
+    await picture(page, "scoped-light-1280");
+    await page.keyboard.press("Backspace");
+    await row(page, "files", "/var/www/shop/index.html").waitFor();
+    await page.goBack();
+    await page.waitForURL(/sel=1040-/);
+    await row(page, "files", "/var/www/shop/index.html").waitFor({ state: "detached" });
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("dragging over a chart zooms, a click picks an instant, on the bar too", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 400));
+    const chart = page.locator(".u-over").first();
+    const box = await chart.boundingBox();
+    if (box === null) throw new Error("there is no chart");
+    const y = box.y + 40;
+    await page.mouse.move(box.x + box.width * 0.25, y);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.5, y, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForURL((url) => Number(url.searchParams.get("to")) - Number(url.searchParams.get("from")) < 30);
+    const zoomed = new URL(page.url()).searchParams;
+    expect(Math.abs(Number(zoomed.get("from")) - (started + 325))).toBeLessThanOrEqual(2);
+    expect(Math.abs(Number(zoomed.get("to")) - (started + 350))).toBeLessThanOrEqual(2);
+    await page.waitForFunction(() => document.querySelector(".grid")?.getAttribute("aria-busy") === "false");
+    await page.mouse.click(box.x + box.width * 0.5, y);
+    await page.waitForURL(/[?&]t=/);
+    const bar = await page.getByRole("slider").boundingBox();
+    if (bar === null) throw new Error("there is no time bar");
+    await page.mouse.click(bar.x + bar.width * 0.1, bar.y + 20);
+    await page.waitForURL((url) => Number(url.searchParams.get("t")) < started + 100);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a table is taken along as CSV and JSON", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 360));
+    for (const format of ["CSV", "JSON"]) {
+      await page.getByText("Export", { exact: true }).click();
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: `files as ${format}` }).click(),
+      ]);
+      const text = readFileSync(await download.path(), "utf8");
+      expect(text).toContain("/var/www/shop/index.html");
+      if (format === "JSON") JSON.parse(text);
+    }
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});
+
+test("what strangers named is text, and nothing of it is run", async () => {
+  const { context, page, wrong } = await tab(chrome);
+  await show(page, past(300, 360));
+  await row(page, "processes", "<i>evil</i>").waitFor();
+  await row(page, "files", "/tmp/<script>alert(3)</script>").waitFor();
+  await page.getByText("2 labels").click();
+  await page.getByText("<b>not bold</b>").waitFor();
+  expect(await page.locator("td i, td img, dd b, td script").count()).toBe(0);
+  expect(wrong).toEqual([]);
+  await context.close();
+});
+
+describe("live", () => {
+  test("follows; L goes to the past and back", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await fed(async () => {
+      await show(page, `/c/${CONTAINER}?span=60`);
+      await page.locator(".dot.on").waitFor();
+      const first = await page.locator(".scope").first().innerText();
+      await page.waitForFunction((text) => document.querySelector(".scope")?.textContent?.trim() !== text, first);
+      await picture(page, "live-light-1280");
+      await page.keyboard.press("l");
+      await page.getByTestId("when").waitFor();
+      await page.waitForURL(/[?&]t=/);
+      await page.keyboard.press("L");
+      await page.locator(".dot.on").waitFor();
+      expect(page.url()).not.toContain("from=");
+    });
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a change is on the page soon after it was posted", async () => {
+    const { context, page } = await tab(chrome);
+    await show(page, `/c/${CONTAINER}?span=60`);
+    const took: number[] = [];
+    const tile = (): Promise<number> =>
+      page.getByTestId("tile-cpu").locator(".value").innerText().then((text) => Number(text.replace(/[^\d.]/g, "")));
+    await fed(async () => void (await page.locator(".dot.on").waitFor()));
+    for (let round = 0; round < 5; round++) {
+      await fed(async () => void (await expect.poll(tile, { timeout: 20_000, interval: 20 }).toBeLessThan(300)));
+      while (now() <= posted) await new Promise((resolve) => setTimeout(resolve, 10));
+      const begun = performance.now();
+      await catchUp(1000);
+      await expect.poll(tile, { timeout: 20_000, interval: 20 }).toBeGreaterThan(900);
+      took.push(performance.now() - begun);
+    }
+    took.sort((a, b) => a - b);
+    console.log(`from the post to the page: median ${took[2]?.toFixed(0)} ms, longest ${took[4]?.toFixed(0)} ms`);
+    await context.close();
+  });
+
+  test("a server that was killed is followed again when it is back, and nothing is missing", async () => {
+    const { context, page } = await tab(chrome);
+    await show(page, `/c/${CONTAINER}?span=60`);
+    await fed(async () => void (await page.locator(".dot.on").waitFor()));
+    await server.kill();
+    await page.locator(".dot.on").waitFor({ state: "detached" });
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await server.start();
+    await fed(async () => {
+      await page.locator(".dot.on").waitFor();
+      await page.getByRole("alert").waitFor({ state: "detached" });
+      await expect.poll(() => page.getByTestId("verdict").innerText(), { timeout: 20_000 }).toMatch(/of 3 cores/);
+    });
+    expect(await page.getByTestId("verdict").innerText()).not.toContain("not counted");
+    await context.close();
+  });
+});
+
+describe("looks", () => {
+  for (const scheme of ["light", "dark"] as const) {
+    for (const width of [1280, 380]) {
+      test(`${scheme}, ${width} px wide: nothing is cut off`, async () => {
+        const { context, page, wrong } = await tab(chrome, { ...DESK, width, height: width === 380 ? 800 : 900, scheme });
+        await show(page, past(0, 360));
+        await page.waitForFunction(() => document.querySelectorAll(".u-over").length >= 5);
+        await picture(page, `container-${scheme}-${width}`);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+        await page.goto(`${server.url}/`);
+        await page.getByRole("link", { name: "shop-web-1" }).waitFor();
+        await picture(page, `list-${scheme}-${width}`);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+        expect(wrong).toEqual([]);
+        await context.close();
+      });
+    }
+  }
+});
