@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::cell::{Cell, Row, normalise};
 use super::event::Event;
@@ -61,45 +60,6 @@ impl Builder {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
-    }
-
-    /// Notes facts of which it is not known whether they are newer than those
-    /// noted already: see [`unite_facts`].
-    pub fn unite_facts(&mut self, facts: &Facts) {
-        unite_facts(&mut self.segment.facts, facts);
-    }
-
-    /// Forgets the processes that no cell and no event names and that did not
-    /// live within `span` (ns since the Unix epoch).
-    pub fn keep_processes_of(&mut self, span: Range<u64>) {
-        let segment = &mut self.segment;
-        let mut named = vec![false; segment.processes.len()];
-        let rows = segment.cpu.iter().map(|cell| cell.row.0);
-        let rows = rows.chain(segment.memory.iter().map(|cell| cell.row.0));
-        let rows = rows.chain(segment.file_io.iter().map(|cell| cell.row.0));
-        let rows = rows.chain(segment.network_io.iter().map(|cell| cell.row.0));
-        for row in rows.chain(segment.events.iter().filter_map(|event| event.process)) {
-            named[row as usize] = true;
-        }
-        let mut new = vec![u32::MAX; named.len()];
-        let mut kept = Vec::new();
-        for (old, process) in std::mem::take(&mut segment.processes)
-            .into_iter()
-            .enumerate()
-        {
-            // When a folded row lived is not known.
-            let lived = !process.is_folded()
-                && process.id.start < span.end
-                && (process.end == 0 || process.end >= span.start);
-            if named[old] || lived {
-                new[old] = kept.len() as u32;
-                kept.push(process);
-            }
-        }
-        segment.processes = kept;
-        segment.map_processes(&new);
-        // The indices that were handed out are void.
-        self.processes.clear();
     }
 
     /// The index of `process`, whose details are united with what is known of it.
@@ -185,26 +145,6 @@ impl Builder {
     /// Adds an event; its process is an index that this builder gave.
     pub fn event(&mut self, event: Event) {
         self.segment.events.push(event);
-    }
-
-    /// Forgets all that is known of `slot`. Dictionaries keep their rows.
-    pub fn clear_slot(&mut self, slot: u32) {
-        fn drop_slot<V>(cells: &mut Vec<Cell<V>>, slot: u32) {
-            cells.retain(|cell| cell.slot != slot);
-        }
-        let segment = &mut self.segment;
-        if let Some(known) = segment.coverage.get_mut(slot as usize) {
-            *known = Coverage::NONE;
-        }
-        drop_slot(&mut segment.cpu, slot);
-        drop_slot(&mut segment.memory, slot);
-        drop_slot(&mut segment.file_io, slot);
-        drop_slot(&mut segment.network_io, slot);
-        drop_slot(&mut segment.totals, slot);
-        drop_slot(&mut segment.losses, slot);
-        let mut events = std::mem::take(&mut segment.events);
-        events.retain(|event| segment.slot_of(event.at) != Some(slot));
-        segment.events = events;
     }
 
     /// Takes in the dictionaries and the cells of `other`, cells at the slot

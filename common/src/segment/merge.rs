@@ -8,7 +8,8 @@
 
 use std::ops::Range;
 
-use super::builder::Builder;
+use super::builder::unite_facts;
+use super::unite::{Part, unite};
 use super::{Coverage, Key, Resolution, Segment, SourceId};
 
 /// Why segments cannot become one.
@@ -64,24 +65,37 @@ impl Segment {
     /// When there is no piece, when they differ in container, resolution or
     /// source, or when the span is longer than [`Self::MAX_SLOTS`].
     pub fn merge<'a>(pieces: impl IntoIterator<Item = &'a Self>) -> Result<Self, MergeError> {
-        let pieces: Vec<&Self> = pieces.into_iter().collect();
-        let mut builder = united(&pieces, |first, other| first.source == other.source)?;
-        for piece in in_order(pieces) {
-            let shift = shift(builder.segment(), piece);
-            let mut wanted = vec![false; piece.coverage.len()];
+        let pieces = in_order(pieces.into_iter().collect());
+        let mut whole = united(&pieces, |first, other| first.source == other.source)?;
+        let mut parts: Vec<Part<'_>> = Vec::with_capacity(pieces.len());
+        // By slot: which parts' slots are in it so far.
+        let mut holders: Vec<Vec<(usize, usize)>> = vec![Vec::new(); whole.coverage.len()];
+        for piece in pieces {
+            let shift = shift(&whole, piece);
+            let mut places = vec![None; piece.coverage.len()];
             for (slot, arriving) in piece.coverage.iter().enumerate() {
-                let target = slot as u32 + shift;
-                match Arrival::of(*arriving, builder.segment().coverage[target as usize]) {
+                let target = slot + shift as usize;
+                let known = &mut whole.coverage[target];
+                match Arrival::of(*arriving, *known) {
                     Arrival::Known => continue,
                     Arrival::New => {}
-                    Arrival::Better => builder.clear_slot(target),
+                    Arrival::Better => {
+                        *known = Coverage::NONE;
+                        for (part, slot) in holders[target].drain(..) {
+                            parts[part].places[slot] = None;
+                        }
+                    }
                 }
-                builder.cover(target, *arriving);
-                wanted[slot] = true;
+                known.0 |= arriving.0;
+                places[slot] = Some(target as u32);
+                holders[target].push((parts.len(), slot));
             }
-            builder.take(piece, |slot| wanted[slot as usize].then_some(slot + shift));
+            parts.push(Part {
+                segment: piece,
+                places,
+            });
         }
-        Ok(builder.build())
+        Ok(unite(whole, &parts, |_| true))
     }
 
     /// Adds up segments of different sources (each already merged) over the
@@ -90,18 +104,22 @@ impl Segment {
     /// # Errors
     /// As for [`Self::merge`], but for the source.
     pub fn add<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Result<Self, MergeError> {
-        let parts: Vec<&Self> = parts.into_iter().collect();
-        let mut builder = united(&parts, |_, _| true)?;
-        for part in in_order(parts) {
-            let shift = shift(builder.segment(), part);
-            for (slot, coverage) in part.coverage.iter().enumerate() {
-                builder.cover(slot as u32 + shift, *coverage);
+        let pieces = in_order(parts.into_iter().collect());
+        let mut whole = united(&pieces, |_, _| true)?;
+        whole.key.source = SourceId::SUM;
+        let mut parts = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let shift = shift(&whole, piece);
+            for (slot, coverage) in (shift as usize..).zip(&piece.coverage) {
+                whole.coverage[slot].0 |= coverage.0;
             }
-            builder.take(part, |slot| Some(slot + shift));
+            let slots = 0..piece.slots();
+            parts.push(Part {
+                segment: piece,
+                places: slots.map(|slot| Some(slot + shift)).collect(),
+            });
         }
-        let mut sum = builder.build();
-        sum.key.source = SourceId::SUM;
-        Ok(sum)
+        Ok(unite(whole, &parts, |_| true))
     }
 
     /// The part from `span.start` to `span.end` (seconds since the Unix epoch,
@@ -122,23 +140,30 @@ impl Segment {
             start,
             ..self.key.clone()
         };
-        let mut builder = Builder::new(key, slots as usize);
-        builder.facts(&self.facts);
-        let place = |slot: u32| {
-            let at = self.key.start + u64::from(slot) * length;
-            let target = at.checked_sub(start)? / length;
-            (target < slots).then_some(target as u32)
-        };
+        let mut slice = Self::empty(key, slots as usize);
+        slice.facts.clone_from(&self.facts);
+        let mut places = vec![None; self.coverage.len()];
         for (slot, coverage) in self.coverage.iter().enumerate() {
-            if let Some(target) = place(slot as u32) {
-                builder.cover(target, *coverage);
+            let at = self.key.start + slot as u64 * length;
+            let target = at.checked_sub(start).map(|after| after / length);
+            if let Some(target) = target.filter(|target| *target < slots) {
+                slice.coverage[target as usize] = *coverage;
+                places[slot] = Some(target as u32);
             }
         }
-        builder.take(self, place);
-        let end = slots.saturating_mul(length).saturating_add(start);
         let moment = |second: u64| second.saturating_mul(1_000_000_000);
-        builder.keep_processes_of(moment(start)..moment(end));
-        Ok(builder.build())
+        let end = moment(slots.saturating_mul(length).saturating_add(start));
+        let start = moment(start);
+        let part = Part {
+            segment: self,
+            places,
+        };
+        // When a folded row lived is not known.
+        Ok(unite(slice, &[part], |process| {
+            !process.is_folded()
+                && process.id.start < end
+                && (process.end == 0 || process.end >= start)
+        }))
     }
 
     /// The same at the next coarser resolution: slots merged, and each coarse
@@ -149,25 +174,25 @@ impl Segment {
         let start = self.key.start - self.key.start % coarse.seconds();
         let slots = (self.end().max(start + 1) - start).div_ceil(coarse.seconds());
         let at = |slot: u32| self.key.start - start + u64::from(slot) * fine.seconds();
-        let place = |slot: u32| Some((at(slot) / coarse.seconds()) as u32);
         let key = Key {
             resolution: coarse,
             start,
             ..self.key.clone()
         };
-        let mut builder = Builder::new(key, slots as usize);
-        builder.facts(&self.facts);
-        for (slot, coverage) in self.coverage.iter().enumerate() {
+        let mut whole = Self::empty(key, slots as usize);
+        whole.facts.clone_from(&self.facts);
+        let place = |slot: u32| (at(slot) / coarse.seconds()) as u32;
+        for (slot, coverage) in (0..).zip(&self.coverage) {
             if !coverage.is_gap() {
-                let sub_slot = at(slot as u32) % coarse.seconds() / fine.seconds();
-                builder.cover(
-                    (at(slot as u32) / coarse.seconds()) as u32,
-                    Coverage(1 << sub_slot),
-                );
+                let sub_slot = at(slot) % coarse.seconds() / fine.seconds();
+                whole.coverage[place(slot) as usize].0 |= 1 << sub_slot;
             }
         }
-        builder.take(self, place);
-        Some(builder.build())
+        let part = Part {
+            segment: self,
+            places: (0..self.slots()).map(|slot| Some(place(slot))).collect(),
+        };
+        Some(unite(whole, &[part], |_| true))
     }
 
     /// How many slots of the finest resolution it knows, were each slot full:
@@ -190,8 +215,8 @@ impl Segment {
     }
 }
 
-/// A builder over the span of all `pieces`, when they belong together.
-fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Builder, MergeError> {
+/// A segment over the span of all `pieces`, with their facts, when they belong together.
+fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Segment, MergeError> {
     let first = &pieces.first().ok_or(MergeError::Empty)?.key;
     let stranger = pieces.iter().map(|piece| &piece.key).find(|key| {
         key.container != first.container || key.resolution != first.resolution || !same(first, key)
@@ -213,17 +238,15 @@ fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Buil
     if slots > Segment::MAX_SLOTS {
         return Err(MergeError::TooLong(slots));
     }
-    let mut builder = Builder::new(
-        Key {
-            start,
-            ..first.clone()
-        },
-        slots as usize,
-    );
+    let key = Key {
+        start,
+        ..first.clone()
+    };
+    let mut whole = Segment::empty(key, slots as usize);
     for piece in pieces {
-        builder.unite_facts(&piece.facts);
+        unite_facts(&mut whole.facts, &piece.facts);
     }
-    Ok(builder)
+    Ok(whole)
 }
 
 /// By time, so that the order of arrival makes no difference where coverages overlap in part.

@@ -28,6 +28,7 @@ pub mod process;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod total;
+mod unite;
 
 use std::collections::BTreeMap;
 use std::fmt;

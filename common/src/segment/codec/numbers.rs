@@ -1,5 +1,7 @@
 //! A column of numbers whose count the reader knows already: one byte saying how, then the numbers.
 
+use smallvec::SmallVec;
+
 use super::budget::Budget;
 use super::error::DecodeError;
 use super::primitive::{Reader, put_varint, unzigzag, varint_len, zigzag};
@@ -48,17 +50,21 @@ fn deltas(numbers: &[u64]) -> impl Iterator<Item = u64> + '_ {
         .map(move |&number| zigzag(number, std::mem::replace(&mut previous, number)))
 }
 
+/// A column that was read: a live second's columns are short, and there are many.
+pub(crate) type Numbers = SmallVec<[u64; 32]>;
+
 /// Reads `count` numbers.
 pub(crate) fn numbers(
     reader: &mut Reader<'_>,
     count: usize,
     budget: &mut Budget,
-) -> Result<Vec<u64>, DecodeError> {
+) -> Result<Numbers, DecodeError> {
     let mode = reader.byte()?;
     if mode >= Mode::Plain as u8 && count > reader.rest().len() {
         return Err(DecodeError::Truncated("a column"));
     }
-    let mut column = budget.vec(count)?;
+    budget.charge::<u64>(count)?;
+    let mut column = Numbers::with_capacity(count);
     if mode == Mode::Zero as u8 {
         column.resize(count, 0);
     } else if mode == Mode::Constant as u8 {
