@@ -24,10 +24,12 @@ pub fn task() -> *const TaskOffsets {
 
 /// Reads one offset out of a global.
 macro_rules! offset {
-    ($of:expr, $field:ident) => {
+    ($of:expr, $field:ident) => {{
+        #[allow(unused_unsafe, reason = "it is used within unsafe blocks, too")]
         // SAFETY: the pointer is to a global of that type.
-        unsafe { core::ptr::read_volatile(&raw const (*$of).$field) }
-    };
+        let offset = unsafe { core::ptr::read_volatile(&raw const (*$of).$field) };
+        offset
+    }};
 }
 pub(crate) use offset;
 

@@ -10,17 +10,31 @@
 //! hook waits, takes a lock of its own or sends an event for each system call.
 #![no_std]
 #![no_main]
+// Sums that several cores add to: the target's atomic types have no operations.
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "see above")]
 
 mod btf;
 mod cgroup;
 mod cpu;
+mod file;
+mod file_path;
+mod file_uring;
+mod file_vfs;
 mod generation;
 mod loss;
+mod network;
+mod network_accept;
+mod network_name;
+mod network_peer;
+mod network_tcp;
+mod network_vfs;
 mod oom;
 mod process;
 mod record;
 mod running;
 mod settings;
+mod syscall;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

@@ -8,6 +8,8 @@ static SETTINGS: Settings = Settings {
     hierarchy: 0,
     victim_is_task: 0,
     exit_has_memory: 0,
+    datagrams: Settings::PEER_OF_SOCKET,
+    sockets_at_exit: 0,
 };
 
 /// The constants; take single ones by [`setting`].

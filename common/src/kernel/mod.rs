@@ -8,11 +8,14 @@
 
 pub mod cgroup;
 pub mod cpu;
+pub mod file;
 pub mod loss;
+pub mod network;
 pub mod offsets;
 pub mod process;
 pub mod record;
 pub mod settings;
+pub mod syscall;
 
 /// A type that any bytes of its size are a value of, and that has no padding:
 /// the kernel's bytes may be taken for it, and its bytes may be hashed.

@@ -43,6 +43,8 @@ impl Kind {
     pub const CGROUP_MADE: Self = Self(8);
     /// [`super::cgroup::CgroupRecord`]: a cgroup was removed.
     pub const CGROUP_REMOVED: Self = Self(9);
+    /// [`super::network::NetworkRecord`]: a connection failed.
+    pub const CONNECTION_FAILED: Self = Self(10);
 }
 
 plain! {

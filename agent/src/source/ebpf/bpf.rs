@@ -11,6 +11,7 @@ use bubble_common::kernel::Plain;
 
 const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE: libc::c_int = 2;
+const MAP_DELETE: libc::c_int = 3;
 const PROGRAM_TEST_RUN: libc::c_int = 10;
 const OBJECT_INFO: libc::c_int = 15;
 const LOOKUP_AND_DELETE_BATCH: libc::c_int = 25;
@@ -203,6 +204,24 @@ struct Update {
     key: u64,
     value: u64,
     flags: u64,
+}
+
+/// Takes an entry out of a map with keys of 64 bits; it not being there is fine.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove(map: BorrowedFd<'_>, key: &u64) -> io::Result<()> {
+    let mut key = *key;
+    let mut attr = Update {
+        map: number(map),
+        key: address(&mut key),
+        ..Update::default()
+    };
+    // SAFETY: the key is of the map's size: our callers opened it as such.
+    match unsafe { bpf(MAP_DELETE, &mut attr) } {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn create(mut attr: Create) -> io::Result<OwnedFd> {

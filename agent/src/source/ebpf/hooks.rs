@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::{cgroup, cpu, oom, process};
+use super::{cgroup, cpu, file, network, oom, process};
 
 /// A program, and what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -97,9 +97,16 @@ pub enum State {
 
 /// All hooks, in the order in which they are attached.
 pub fn table() -> impl Iterator<Item = &'static Hook> {
-    [cpu::HOOKS, process::HOOKS, cgroup::HOOKS, oom::HOOKS]
-        .into_iter()
-        .flatten()
+    [
+        cpu::HOOKS,
+        process::HOOKS,
+        cgroup::HOOKS,
+        oom::HOOKS,
+        file::HOOKS,
+        network::HOOKS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// What is not counted here, one sentence each, given what became of the hooks

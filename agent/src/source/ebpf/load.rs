@@ -8,8 +8,11 @@ use aya::maps::{Map, MapData};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bubble_common::kernel::Plain;
+use bubble_common::kernel::file::{FileOffsets, UringOffsets};
+use bubble_common::kernel::network::NetworkOffsets;
 use bubble_common::kernel::offsets::TaskOffsets;
 use bubble_common::kernel::settings::Settings;
+use bubble_common::kernel::syscall::RegisterOffsets;
 
 use super::btf::{Argument, Btf, BtfError};
 use super::hooks::{self, Attach, Family, Finding, Hook, State};
@@ -96,12 +99,20 @@ pub fn load(
     let object = object()?;
     let btf = Btf::of_kernel()?;
     let task = offsets::resolve(&btf, TaskOffsets::FIELDS)?;
-    let settings = settings(&btf, primary)?;
+    let file = offsets::resolve(&btf, FileOffsets::FIELDS)?;
+    let uring = offsets::resolve(&btf, UringOffsets::FIELDS)?;
+    let network = offsets::resolve(&btf, NetworkOffsets::FIELDS)?;
+    let registers = offsets::resolve(&btf, RegisterOffsets::FIELDS)?;
+    let settings = settings(&btf, primary, family)?;
     let mut loader = EbpfLoader::new();
     // We have no relocations against the kernel's types: the loader need not keep them.
     loader.btf(None);
     loader
         .override_global("TASK", task.as_slice(), true)
+        .override_global("FILE", file.as_slice(), true)
+        .override_global("URING", uring.as_slice(), true)
+        .override_global("NETWORK", network.as_slice(), true)
+        .override_global("REGISTERS", registers.as_slice(), true)
         .override_global("SETTINGS", settings.bytes(), true);
     for (map, entries) in options.map_entries() {
         loader.map_max_entries(map, entries);
@@ -123,7 +134,7 @@ pub fn load(
 }
 
 /// Chooses the settings by what the kernel has.
-fn settings(btf: &Btf, primary: &Hierarchy) -> Result<Settings, LoadError> {
+fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, LoadError> {
     let victim_is_task = matches!(
         btf.tracepoint_argument("mark_victim", 0),
         Some(Argument::Struct(_))
@@ -142,6 +153,11 @@ fn settings(btf: &Btf, primary: &Hierarchy) -> Result<Settings, LoadError> {
         hierarchy,
         victim_is_task: u32::from(victim_is_task),
         exit_has_memory: u32::from(exit_has_memory),
+        datagrams: match family {
+            Family::Vfs => Settings::PEER_OF_MESSAGE,
+            _ => Settings::PEER_AT_EXIT,
+        },
+        sockets_at_exit: u32::from(!btf.has_tracepoint("sock_send_length")),
     })
 }
 

@@ -14,10 +14,12 @@ pub mod btf;
 pub mod cgroup;
 pub mod cost;
 pub mod cpu;
+pub mod file;
 pub mod hooks;
 pub mod load;
 pub mod loss;
 pub mod memory;
+pub mod network;
 pub mod offsets;
 pub mod oom;
 pub mod process;
@@ -37,9 +39,11 @@ use self::bpf::Barrier;
 use self::cgroup::Ignored;
 use self::cost::CostSampler;
 use self::cpu::Cpu;
+use self::file::Files;
 use self::hooks::{Attach, Family, Finding};
 use self::load::{LoadError, Loaded};
 use self::loss::Losses;
+use self::network::Network;
 use self::process::Processes;
 use self::record::Record;
 use self::turn::Turn;
@@ -103,6 +107,8 @@ pub struct Ebpf {
     selector: Array<MapData, u32>,
     events: RingBuf<MapData>,
     cpu: Cpu,
+    files: Files,
+    network: Network,
     processes: Processes,
     ignored: Ignored,
     losses: Losses,
@@ -131,6 +137,8 @@ impl Ebpf {
             error,
         })?;
         let cpu = Cpu::open(&loaded)?;
+        let files = Files::open(&mut loaded)?;
+        let network = Network::open(&mut loaded)?;
         let ignored = Ignored::open(&mut loaded)?;
         let losses = Losses::open(&mut loaded)?;
         // Who runs on each core must be known before anything else asks for it.
@@ -148,6 +156,8 @@ impl Ebpf {
             selector: generation,
             events,
             cpu,
+            files,
+            network,
             processes: Processes::default(),
             ignored,
             losses,
@@ -188,6 +198,7 @@ impl Ebpf {
             host,
             sink,
         };
+        self.files.paths.absorb();
         while let Some(item) = self.events.next() {
             match record::decode(&item) {
                 Some(Record::Process(record)) => turn.process(&record),
@@ -196,6 +207,9 @@ impl Ebpf {
                 Some(Record::Oom(header)) => turn.oom(&header),
                 Some(Record::Cgroup { cgroup, path }) => {
                     turn.ignored.record(&cgroup, path, turn.host, turn.sink);
+                }
+                Some(Record::Failed(record)) => {
+                    turn.connection_failed(&record, &mut self.files.paths);
                 }
                 Some(Record::Other(header, _)) => {
                     tracing::debug!(kind = header.kind.0, "a record of no known kind");
@@ -312,6 +326,12 @@ impl Source for Ebpf {
         self.cpu
             .drain(old, &mut turn)
             .map_err(failed("cannot read the sums of CPU time"))?;
+        self.files
+            .drain(old, &mut turn)
+            .map_err(failed("cannot read the sums of files"))?;
+        self.network
+            .drain(old, &mut self.files.paths, &mut turn)
+            .map_err(failed("cannot read the sums of connections"))?;
         turn.rename();
         self.processes.read_memory(at, &mut self.memory, sink);
         if self.drains.is_multiple_of(LOOK_AFTER) {

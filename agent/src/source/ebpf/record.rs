@@ -3,6 +3,7 @@
 
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::cgroup::CgroupRecord;
+use bubble_common::kernel::network::NetworkRecord;
 use bubble_common::kernel::process::{Comm, ExecRecord, ExitRecord, ProcessRecord};
 use bubble_common::kernel::record::{Header, Kind};
 
@@ -31,6 +32,8 @@ pub enum Record<'a> {
         /// Its path from the root of its hierarchy.
         path: &'a [u8],
     },
+    /// A connection failed.
+    Failed(NetworkRecord),
     /// Of another concern, by its kind.
     Other(Header, &'a [u8]),
 }
@@ -58,6 +61,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
                 .get(..cgroup.path_len as usize)?;
             Record::Cgroup { cgroup, path }
         }
+        Kind::CONNECTION_FAILED => Record::Failed(NetworkRecord::read(bytes)?),
         _ => Record::Other(header, bytes),
     })
 }

@@ -1,0 +1,337 @@
+//! Files: bytes, operations and opens by process and file.
+//!
+//! The hooks (`file_vfs` or `syscall`, and `uring`) say which file and how much;
+//! here it is summed, by one rule for all. What the same process does to the same
+//! file again and again is added to this core's [`FileLast`], and goes to the map
+//! when another comes: the map costs more than all the rest.
+//!
+//! A file is told from others by where it is (mount, directory entry) and by the
+//! hashes of its name and its directory's: addresses are used again after a file
+//! is gone. Of these a number is made, under which its path is told, once
+//! (`file_path`). Sockets are left to `network`, so that no byte counts twice.
+//!
+//! What is read or written through memory mappings is not seen by any hook.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::{
+    helpers::generated::bpf_probe_read_kernel,
+    macros::map,
+    maps::{HashMap, PerCpuArray},
+};
+use bubble_common::kernel::{
+    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN},
+    loss::Cause,
+    process::ProcessKey,
+};
+
+use crate::{
+    btf::{Kernel, load, offset},
+    file_path::{self, Place},
+    generation,
+    loss::lost,
+    running::{self, Running},
+};
+
+/// Where the fields of files are.
+#[unsafe(no_mangle)]
+static FILE: FileOffsets = FileOffsets::NONE;
+
+/// The offsets of files; take single fields by `offset!`.
+#[inline(always)]
+pub fn offsets() -> *const FileOffsets {
+    &raw const FILE
+}
+
+#[map]
+static FILES_0: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0);
+#[map]
+static FILES_1: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0);
+
+/// What found no room above, by process: so a process that opens a million files stays exact.
+#[map]
+static FILE_OTHERS_0: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
+#[map]
+static FILE_OTHERS_1: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
+
+#[map]
+static FILE_LAST: PerCpuArray<FileLast> = PerCpuArray::with_max_entries(FileLast::COUNT, 0);
+
+/// Into the process.
+pub const IN: u32 = 0;
+/// Out of the process.
+pub const OUT: u32 = 1;
+
+/// `S_IFMT` and `S_IFSOCK` of `linux/stat.h`.
+const TYPE_MASK: u16 = 0o170_000;
+const SOCKET: u16 = 0o140_000;
+
+/// How a field of the kernel's is read: by a plain load where the verifier knows
+/// the type of the pointer, else by a helper.
+pub trait Access {
+    /// Reads a `T` at `base + offset`; zero when it cannot be read.
+    fn read<T: Copy>(base: Kernel, offset: u32) -> T;
+}
+
+/// The verifier knows the type.
+pub struct Typed;
+/// The verifier does not.
+pub struct Untyped;
+
+impl Access for Typed {
+    #[inline(always)]
+    fn read<T: Copy>(base: Kernel, offset: u32) -> T {
+        // SAFETY: as the name says; `btf::load` asks for no more.
+        unsafe { load(base, offset) }
+    }
+}
+
+impl Access for Untyped {
+    #[inline(always)]
+    fn read<T: Copy>(base: Kernel, offset: u32) -> T {
+        let mut value = core::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the helper takes any address, and writes zeros when it cannot read there; all that
+        // is read are integers and addresses, for which zero is good. Its answer is not looked at: each
+        // look would double the ways that the verifier has to follow.
+        unsafe {
+            bpf_probe_read_kernel(
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+                base.wrapping_add(offset as usize).cast(),
+            );
+            value.assume_init()
+        }
+    }
+}
+
+/// What is added.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Amount {
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Calls that moved them.
+    pub ops: u64,
+    /// Times it was opened.
+    pub opens: u64,
+}
+
+impl Amount {
+    /// One call that moved so many bytes.
+    pub const fn moved(bytes: u64) -> Self {
+        Self {
+            bytes,
+            ops: 1,
+            opens: 0,
+        }
+    }
+
+    /// One open.
+    pub const OPEN: Self = Self {
+        bytes: 0,
+        ops: 0,
+        opens: 1,
+    };
+}
+
+/// Counts `bytes` that the process running here moved between itself and `file`.
+#[inline(always)]
+pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> {
+    let running = running::counted()?;
+    let last = FILE_LAST.get_ptr_mut(FileLast::index(generation::second(), direction))?;
+    let mount: u64 = A::read(file, offset!(offsets(), file_path));
+    let dentry: Kernel = A::read(file, offset!(offsets(), file_path) + 8);
+    // SAFETY: this core's value of the map, and `busy` keeps others out.
+    unsafe {
+        if (*last).busy == 0
+            && (*last).epoch == running.epoch
+            && (*last).mount == mount
+            && (*last).dentry == dentry as u64
+            && (*last).name == A::read::<u64>(dentry, offset!(offsets(), dentry_name))
+        {
+            (*last).bytes += bytes;
+            (*last).ops += 1;
+            return Some(());
+        }
+    }
+    another(file, direction, &Amount::moved(bytes));
+    Some(())
+}
+
+/// Like [`moved`], for calls that are rare: all of them share one piece of code.
+#[inline(never)]
+pub fn moved_rarely(file: Kernel, direction: u32, bytes: u64) -> u32 {
+    another(file, direction, &Amount::moved(bytes))
+}
+
+/// Counts that the process running here opened `file`.
+#[inline(always)]
+pub fn opened(file: Kernel) {
+    another(file, IN, &Amount::OPEN);
+}
+
+/// Counts what was done to a file whose descriptor is closed by now.
+#[inline(always)]
+pub fn unknown(direction: u32, amount: &Amount) {
+    if let Some(running) = running::counted() {
+        let key = FileKey {
+            process: running.key,
+            file: UNKNOWN,
+        };
+        add(generation::second(), &key, direction, amount);
+        lost(Cause::PATH, amount.bytes);
+    }
+}
+
+/// Counts what `process`, which does not run here, did to `file`.
+#[inline(never)]
+pub fn elsewhere(process: &ProcessKey, file: Kernel, direction: u32, amount: &Amount) -> u32 {
+    if running::is_ignored(process.cgroup) {
+        return 0;
+    }
+    if let Some(place) = file_path::place(file) {
+        let key = FileKey {
+            process: *process,
+            file: file_path::number(&place),
+        };
+        add(generation::second(), &key, direction, amount);
+    }
+    0
+}
+
+/// The long way: looks well at the file, tells its path at first sight, and makes it this core's last one.
+#[inline(never)]
+fn another(file: Kernel, direction: u32, amount: &Amount) -> u32 {
+    let Some(running) = running::counted() else {
+        return 0;
+    };
+    let second = generation::second();
+    let Some(last) = FILE_LAST.get_ptr_mut(FileLast::index(second, direction)) else {
+        return 0;
+    };
+    let Some(place) = file_path::place(file) else {
+        return 0;
+    };
+    // SAFETY: this core's value of the map; what may preempt us sees `busy`.
+    unsafe {
+        if (*last).busy != 0 {
+            let key = FileKey {
+                process: running.key,
+                file: file_path::number(&place),
+            };
+            add(second, &key, direction, amount);
+            return 0;
+        }
+        core::ptr::write_volatile(&raw mut (*last).busy, 1);
+        if is_last(last, running, &place) {
+            (*last).bytes += amount.bytes;
+            (*last).ops += amount.ops;
+            (*last).opens += amount.opens;
+        } else {
+            flush(second, direction, last);
+            (*last).epoch = running.epoch;
+            (*last).mount = place.mount;
+            (*last).dentry = place.dentry;
+            (*last).name = place.name;
+            (*last).parent = place.parent;
+            (*last).key.process = running.key;
+            (*last).key.file = file_path::number(&place);
+            (*last).bytes = amount.bytes;
+            (*last).ops = amount.ops;
+            (*last).opens = amount.opens;
+        }
+        core::ptr::write_volatile(&raw mut (*last).busy, 0);
+    }
+    0
+}
+
+/// Whether it is the same process and the same file as last time.
+///
+/// # Safety
+/// `last` is this core's value.
+#[inline(always)]
+unsafe fn is_last(last: *const FileLast, running: &Running, place: &Place) -> bool {
+    // SAFETY: the caller's promise.
+    let last = unsafe { &*last };
+    last.epoch == running.epoch
+        && last.mount == place.mount
+        && last.dentry == place.dentry
+        && last.name == place.name
+        && last.parent == place.parent
+}
+
+/// Whether a file is a socket.
+#[inline(always)]
+pub fn is_socket(file: Kernel) -> bool {
+    let inode: Kernel = Untyped::read(file, offset!(offsets(), file_inode));
+    let mode: u16 = Untyped::read(inode, offset!(offsets(), inode_mode));
+    mode & TYPE_MASK == SOCKET
+}
+
+/// Brings to the map what this core did last.
+///
+/// # Safety
+/// `last` is this core's value, and marked busy.
+#[inline(always)]
+unsafe fn flush(second: bool, direction: u32, last: *mut FileLast) {
+    // SAFETY: the caller's promise.
+    let last = unsafe { &*last };
+    if last.epoch == 0 {
+        return;
+    }
+    let amount = Amount {
+        bytes: last.bytes,
+        ops: last.ops,
+        opens: last.opens,
+    };
+    add(second, &last.key, direction, &amount);
+}
+
+/// Adds to the map: the file's sum, or the process's for what finds no room.
+#[inline(always)]
+fn add(second: bool, key: &FileKey, direction: u32, amount: &Amount) {
+    let key = *key;
+    let none = FileSum::default();
+    let mut sum = None;
+    if key.file != OTHER {
+        sum = if second {
+            generation::entry(&FILES_1, &key, &none)
+        } else {
+            generation::entry(&FILES_0, &key, &none)
+        };
+    }
+    if sum.is_none() {
+        sum = if second {
+            generation::entry(&FILE_OTHERS_1, &key.process, &none)
+        } else {
+            generation::entry(&FILE_OTHERS_0, &key.process, &none)
+        };
+    }
+    let Some(sum) = sum else {
+        lost(Cause::FILE, amount.bytes);
+        return;
+    };
+    // SAFETY: a pointer into the map's value, which other cores add to as well.
+    unsafe {
+        if direction == IN {
+            atomic_add(&raw mut (*sum).bytes_in, amount.bytes);
+            atomic_add(&raw mut (*sum).ops_in, amount.ops);
+        } else {
+            atomic_add(&raw mut (*sum).bytes_out, amount.bytes);
+            atomic_add(&raw mut (*sum).ops_out, amount.ops);
+        }
+        if amount.opens != 0 {
+            atomic_add(&raw mut (*sum).opens, amount.opens);
+        }
+    }
+}
+
+/// Adds to a number that other cores add to as well.
+///
+/// # Safety
+/// `number` is in the value of a map.
+#[inline(always)]
+pub unsafe fn atomic_add(number: *mut u64, amount: u64) {
+    // SAFETY: the caller's promise; the values of maps are aligned.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(number, amount) };
+}

@@ -1,0 +1,143 @@
+//! Files by io_uring: when a request is complete, it still has its file and its
+//! result. It may be completed by whoever runs, so the request says whose it is.
+//!
+//! Not seen: requests that leave no completion (`IOSQE_CQE_SKIP_SUCCESS`), those that
+//! complete many times over (multishot reads and accepts), and completions that
+//! overflow their ring: the kernel tells of them without the request.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use bubble_common::kernel::{
+    file::UringOffsets,
+    offsets::ABSENT,
+    process::ProcessKey,
+    settings::Settings,
+    syscall::{self as calls, Action},
+};
+
+use crate::{
+    btf::{Kernel, offset, task},
+    file::{Access, Amount, IN, OUT, Untyped, elsewhere, moved, moved_rarely, opened, unknown},
+    network_accept, running,
+    settings::setting,
+    syscall::{file_of, spliced},
+};
+
+/// Where the fields of requests are.
+#[unsafe(no_mangle)]
+static URING: UringOffsets = UringOffsets::NONE;
+
+#[inline(always)]
+fn offsets() -> *const UringOffsets {
+    &raw const URING
+}
+
+/// `SPLICE_F_FD_IN_FIXED` of `linux/io_uring.h`: the number is not a descriptor.
+const FIXED_INPUT: u32 = 1 << 31;
+
+// TP_PROTO(struct io_ring_ctx *ctx, void *req, …): io_uring/io_uring.h, io_fill_cqe_req()
+#[btf_tracepoint(function = "io_uring_complete")]
+fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
+    try_io_uring_complete(ctx.arg(1));
+    0
+}
+
+#[inline(always)]
+fn try_io_uring_complete(request: Kernel) -> Option<()> {
+    if request.is_null() {
+        return None;
+    }
+    let opcode: u8 = Untyped::read(request, offset!(offsets(), request_opcode));
+    let action = calls::uring(opcode);
+    if action == 0 {
+        return None;
+    }
+    let result: i32 = Untyped::read(request, offset!(offsets(), request_result));
+    let file: Kernel = Untyped::read(request, offset!(offsets(), request_file));
+    let owner = owner_of(request);
+    let pid: u32 = Untyped::read(owner, offset!(task(), task_tgid));
+    let here = match running::counted() {
+        Some(running) => running.key.pid == pid,
+        None => false,
+    };
+    if result < 0 {
+        if here && action == Action::CONNECT {
+            network_accept::refused(file, result.into());
+        }
+        return None;
+    }
+    let bytes = result as u64;
+    if !here {
+        // Its descriptors are not those of who runs; the file of the request is known all the same.
+        let key = key_of(owner);
+        match action {
+            Action::READ => elsewhere(&key, file, IN, &Amount::moved(bytes)),
+            Action::WRITE | Action::COPY | Action::TEE => {
+                elsewhere(&key, file, OUT, &Amount::moved(bytes))
+            }
+            _ => 0,
+        };
+        return None;
+    }
+    match action {
+        Action::READ | Action::WRITE | Action::TEE => {
+            let direction = if action == Action::READ { IN } else { OUT };
+            moved::<Untyped>(file, direction, bytes);
+        }
+        Action::COPY => {
+            moved_rarely(file, OUT, bytes);
+            let flags: u32 = Untyped::read(request, offset!(offsets(), splice_flags));
+            let number: u32 = Untyped::read(request, offset!(offsets(), splice_in));
+            match file_of(running::current(), number) {
+                Some(input) if flags & FIXED_INPUT == 0 => spliced(input, bytes),
+                _ => unknown(IN, &Amount::moved(bytes)),
+            }
+        }
+        Action::OPEN => {
+            let slot: u32 = Untyped::read(request, offset!(offsets(), open_slot));
+            match file_of(running::current(), result as u32) {
+                Some(file) if slot == 0 => opened(file),
+                _ => unknown(IN, &Amount::OPEN),
+            }
+        }
+        Action::ACCEPT => {
+            network_accept::accepted(file_of(running::current(), result as u32)?);
+        }
+        Action::CONNECT => {
+            network_accept::connected(file);
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+/// The task that a request belongs to.
+#[inline(always)]
+fn owner_of(request: Kernel) -> Kernel {
+    if offset!(offsets(), request_task) != ABSENT {
+        return Untyped::read(request, offset!(offsets(), request_task));
+    }
+    let context: Kernel = Untyped::read(request, offset!(offsets(), request_context));
+    Untyped::read(context, offset!(offsets(), context_task))
+}
+
+/// What `running::key_of` says, of a pointer that the verifier does not know.
+#[inline(always)]
+fn key_of(owner: Kernel) -> ProcessKey {
+    let leader: Kernel = Untyped::read(owner, offset!(task(), task_group_leader));
+    let set: Kernel = Untyped::read(owner, offset!(task(), task_cgroups));
+    let controller = setting!(controller);
+    let cgroup: Kernel = if controller == Settings::UNIFIED {
+        Untyped::read(set, offset!(task(), css_set_dfl_cgrp))
+    } else {
+        let state: Kernel = Untyped::read(set, offset!(task(), css_set_subsys) + controller * 8);
+        Untyped::read(state, offset!(task(), css_cgroup))
+    };
+    let node: Kernel = Untyped::read(cgroup, offset!(task(), cgroup_kn));
+    let exec: u64 = Untyped::read(owner, offset!(task(), task_self_exec_id));
+    ProcessKey {
+        cgroup: Untyped::read(node, offset!(task(), kernfs_node_id)),
+        start: Untyped::read(leader, offset!(task(), task_start_boottime)),
+        pid: Untyped::read(owner, offset!(task(), task_tgid)),
+        exec: exec as u32,
+    }
+}

@@ -1,0 +1,109 @@
+//! Files by the kernel's own functions, where it lets them be hooked: then only
+//! calls that move bytes cost anything.
+//!
+//! `vfs_read` and its like are given the file. For calls whose files no one
+//! function has both of, the function of the system call itself is hooked, and
+//! what it did is counted as `syscall` counts it.
+
+use aya_ebpf::{macros::fexit, programs::FExitContext};
+
+use crate::{
+    btf::Kernel,
+    file::{Amount, IN, OUT, Typed, moved, opened, unknown},
+    network_accept, running, syscall,
+};
+
+#[inline(always)]
+fn transferred(file: Kernel, result: i64, direction: u32) -> i32 {
+    if result >= 0 {
+        moved::<Typed>(file, direction, result as u64);
+    }
+    0
+}
+
+// ssize_t vfs_read(struct file *file, char __user *buf, size_t count, loff_t *pos): fs/read_write.c
+#[fexit(function = "vfs_read")]
+fn vfs_read(ctx: FExitContext) -> i32 {
+    transferred(ctx.arg(0), ctx.arg(4), IN)
+}
+
+// ssize_t vfs_write(struct file *file, const char __user *buf, size_t count, loff_t *pos): fs/read_write.c
+#[fexit(function = "vfs_write")]
+fn vfs_write(ctx: FExitContext) -> i32 {
+    transferred(ctx.arg(0), ctx.arg(4), OUT)
+}
+
+// static ssize_t vfs_readv(struct file *file, const struct iovec __user *vec, unsigned long vlen, loff_t *pos, rwf_t flags): fs/read_write.c
+#[fexit(function = "vfs_readv")]
+fn vfs_readv(ctx: FExitContext) -> i32 {
+    transferred(ctx.arg(0), ctx.arg(5), IN)
+}
+
+// static ssize_t vfs_writev(struct file *file, const struct iovec __user *vec, unsigned long vlen, loff_t *pos, rwf_t flags): fs/read_write.c
+#[fexit(function = "vfs_writev")]
+fn vfs_writev(ctx: FExitContext) -> i32 {
+    transferred(ctx.arg(0), ctx.arg(5), OUT)
+}
+
+// static long do_sys_openat2(int dfd, const char __user *filename, struct open_how *how): fs/open.c
+#[fexit(function = "do_sys_openat2")]
+fn do_sys_openat2(ctx: FExitContext) -> i32 {
+    let result: i32 = ctx.arg(3);
+    if result >= 0 && running::counted().is_some() {
+        match syscall::file_of(running::current(), result as u32) {
+            Some(file) => opened(file),
+            None => unknown(IN, &Amount::OPEN),
+        }
+    }
+    0
+}
+
+/// The function of a system call, which has the registers for its only argument.
+macro_rules! call {
+    ($name:ident, $function:literal) => {
+        #[fexit(function = $function)]
+        fn $name(ctx: FExitContext) -> i32 {
+            syscall::ended(ctx.arg(0), ctx.arg(1));
+            0
+        }
+    };
+}
+
+// long __x64_sys_sendfile64(const struct pt_regs *regs): fs/read_write.c, SYSCALL_DEFINE4(sendfile64, …)
+call!(call_sendfile, "__x64_sys_sendfile64");
+// long __x64_sys_splice(const struct pt_regs *regs): fs/splice.c, SYSCALL_DEFINE6(splice, …)
+call!(call_splice, "__x64_sys_splice");
+// long __x64_sys_tee(const struct pt_regs *regs): fs/splice.c, SYSCALL_DEFINE4(tee, …)
+call!(call_tee, "__x64_sys_tee");
+// long __x64_sys_vmsplice(const struct pt_regs *regs): fs/splice.c, SYSCALL_DEFINE4(vmsplice, …)
+call!(call_vmsplice, "__x64_sys_vmsplice");
+// long __x64_sys_copy_file_range(const struct pt_regs *regs): fs/read_write.c, SYSCALL_DEFINE6(copy_file_range, …)
+call!(call_copy_file_range, "__x64_sys_copy_file_range");
+// long __x64_sys_open_by_handle_at(const struct pt_regs *regs): fs/fhandle.c, SYSCALL_DEFINE3(open_by_handle_at, …)
+call!(call_open_by_handle_at, "__x64_sys_open_by_handle_at");
+
+// struct file *do_accept(struct file *file, …, int flags), with five arguments: net/socket.c
+#[fexit(function = "do_accept")]
+fn do_accept(ctx: FExitContext) -> i32 {
+    let file: u64 = ctx.arg(5);
+    // An error is a pointer within the last page.
+    if file != 0 && file < u64::MAX - 4095 && running::counted().is_some() {
+        network_accept::accepted(file as Kernel);
+    }
+    0
+}
+
+// int __sys_connect_file(struct file *file, struct sockaddr_storage *address, int addrlen, int file_flags): net/socket.c
+#[fexit(function = "__sys_connect_file")]
+fn connect_file(ctx: FExitContext) -> i32 {
+    let file: Kernel = ctx.arg(0);
+    let result: i32 = ctx.arg(4);
+    if running::counted().is_some() {
+        if result == 0 {
+            network_accept::connected(file);
+        } else if result < 0 {
+            network_accept::refused(file, result.into());
+        }
+    }
+    0
+}

@@ -1,0 +1,265 @@
+//! Sockets: bytes and operations by process and connection.
+//!
+//! Whatever the call was (`send`, `write`, `sendfile`, io_uring), what a socket
+//! takes or gives passes one place in the kernel, and is counted there. As with
+//! files, the last connection of a core is kept before the map ([`NetworkLast`]).
+//!
+//! Which end connected and which accepted is known while a TCP connection is
+//! made (`network_tcp`); a Unix socket's names tell it. A datagram's peer is in
+//! the message and not in the socket: `network_peer` finds it.
+//!
+//! Not seen: memory that TCP maps into the process (`TCP_ZEROCOPY_RECEIVE`).
+
+use aya_ebpf::{
+    helpers::generated::bpf_get_socket_cookie,
+    macros::{btf_tracepoint, map},
+    maps::{HashMap, PerCpuArray},
+    programs::BtfTracePointContext,
+};
+use bubble_common::kernel::{
+    loss::Cause,
+    network::{NetworkKey, NetworkLast, NetworkOffsets, NetworkSum, family, protocol},
+    process::ProcessKey,
+    settings::Settings,
+};
+
+use crate::{
+    btf::{Kernel, offset},
+    file::{Access, IN, OUT, Typed, Untyped, atomic_add},
+    generation,
+    loss::lost,
+    network_name::unix_names,
+    network_peer, network_tcp,
+    running::{self, Running},
+    settings::setting,
+};
+
+/// Where the fields of sockets are.
+#[unsafe(no_mangle)]
+static NETWORK: NetworkOffsets = NetworkOffsets::NONE;
+
+/// The offsets of sockets; take single fields by `offset!`.
+#[inline(always)]
+pub fn offsets() -> *const NetworkOffsets {
+    &raw const NETWORK
+}
+
+#[map]
+static NETWORK_0: HashMap<NetworkKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
+#[map]
+static NETWORK_1: HashMap<NetworkKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
+
+/// What found no room above, by process.
+#[map]
+static NETWORK_OTHERS_0: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
+#[map]
+static NETWORK_OTHERS_1: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
+
+#[map]
+static NETWORK_LAST: PerCpuArray<NetworkLast> =
+    PerCpuArray::with_max_entries(NetworkLast::COUNT, 0);
+
+/// Flags of `recvmsg` that look and do not take: `MSG_PEEK` and `MSG_ERRQUEUE` of `linux/socket.h`.
+pub const LOOKING: i32 = 0x2 | 0x2000;
+
+/// Address families and types of sockets, of `linux/socket.h` and `linux/net.h`.
+const AF_UNIX: u16 = 1;
+/// IPv4.
+pub const AF_INET: u16 = 2;
+/// IPv6.
+pub const AF_INET6: u16 = 10;
+const AF_NETLINK: u16 = 16;
+const AF_PACKET: u16 = 17;
+const AF_VSOCK: u16 = 40;
+const SOCK_STREAM: u16 = 1;
+
+// TP_PROTO(struct sock *sk, int ret, int flags): net/socket.c, call_trace_sock_send_length()
+#[btf_tracepoint(function = "sock_send_length")]
+fn sock_sent(ctx: BtfTracePointContext) -> i32 {
+    passed(ctx.arg(0), ctx.arg(1), OUT);
+    0
+}
+
+// TP_PROTO(struct sock *sk, int ret, int flags): net/socket.c, call_trace_sock_recv_length()
+#[btf_tracepoint(function = "sock_recv_length")]
+fn sock_received(ctx: BtfTracePointContext) -> i32 {
+    let flags: i32 = ctx.arg(2);
+    if flags & LOOKING == 0 {
+        passed(ctx.arg(0), ctx.arg(1), IN);
+    }
+    0
+}
+
+/// Counts what a socket took or gave: `result` is bytes, or an error.
+#[inline(always)]
+pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
+    if result < 0 {
+        return None;
+    }
+    let running = running::counted()?;
+    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(generation::second(), direction))?;
+    let bytes = result as u64;
+    // SAFETY: this core's value of the map, and `busy` keeps others out.
+    unsafe {
+        if (*last).busy == 0
+            && (*last).epoch == running.epoch
+            && (*last).socket == socket as u64
+            && (*last).cookie == Typed::read::<u64>(socket, offset!(offsets(), cookie))
+            && (*last).addresses == Typed::read::<u64>(socket, offset!(offsets(), addresses))
+            && (*last).ports == Typed::read::<u32>(socket, offset!(offsets(), ports))
+        {
+            (*last).bytes += bytes;
+            (*last).ops += 1;
+            return Some(());
+        }
+    }
+    // It gets its cookie now, should it have none: so that it is told from the next at its address.
+    // SAFETY: the helper takes a typed pointer, as the hooks of sockets have it.
+    unsafe { bpf_get_socket_cookie(socket.cast_mut().cast()) };
+    another(socket, direction, bytes);
+    Some(())
+}
+
+/// The long way: finds out which connection it is, and makes it this core's last one.
+#[inline(never)]
+fn another(socket: Kernel, direction: u32, bytes: u64) -> u32 {
+    let Some(running) = running::counted() else {
+        return 0;
+    };
+    let second = generation::second();
+    let mut key = NetworkKey::default();
+    describe(socket, &running.key, &mut key);
+    if key.protocol == protocol::UDP || key.protocol == protocol::UNIX_DATAGRAM {
+        // Their peer may be another each time: they are never the last one.
+        let counted_by_message =
+            setting!(datagrams) == Settings::PEER_OF_MESSAGE && key.family != family::NONE;
+        if counted_by_message && key.protocol == protocol::UDP {
+            return 0;
+        }
+        if setting!(datagrams) == Settings::PEER_AT_EXIT
+            && network_peer::put_off(&key, direction, bytes)
+        {
+            return 0;
+        }
+        add(second, &key, direction, bytes, 1);
+        return 0;
+    }
+    remember(running, second, socket, &key, direction, bytes);
+    0
+}
+
+/// Makes a connection this core's last one.
+#[inline(always)]
+fn remember(
+    running: &Running,
+    second: bool,
+    socket: Kernel,
+    key: &NetworkKey,
+    direction: u32,
+    bytes: u64,
+) -> Option<()> {
+    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(second, direction))?;
+    // SAFETY: this core's value of the map; what may preempt us sees `busy`.
+    unsafe {
+        if (*last).busy != 0 {
+            add(second, key, direction, bytes, 1);
+            return None;
+        }
+        core::ptr::write_volatile(&raw mut (*last).busy, 1);
+        if (*last).epoch != 0 {
+            let old = (*last).key;
+            add(second, &old, direction, (*last).bytes, (*last).ops);
+        }
+        (*last).epoch = running.epoch;
+        (*last).socket = socket as u64;
+        (*last).cookie = Untyped::read(socket, offset!(offsets(), cookie));
+        (*last).addresses = Untyped::read(socket, offset!(offsets(), addresses));
+        (*last).ports = Untyped::read(socket, offset!(offsets(), ports));
+        (*last).key = *key;
+        (*last).bytes = bytes;
+        (*last).ops = 1;
+        core::ptr::write_volatile(&raw mut (*last).busy, 0);
+    }
+    Some(())
+}
+
+/// Says which connection a socket is.
+#[inline(always)]
+pub fn describe(socket: Kernel, process: &ProcessKey, key: &mut NetworkKey) {
+    let domain: u16 = Untyped::read(socket, offset!(offsets(), family));
+    let kind: u16 = Untyped::read(socket, offset!(offsets(), kind));
+    let number: u16 = Untyped::read(socket, offset!(offsets(), protocol));
+    key.process = *process;
+    key.protocol = match (domain, kind, number) {
+        // IPPROTO_TCP, IPPROTO_MPTCP
+        (AF_INET | AF_INET6, _, 6 | 262) => protocol::TCP,
+        // IPPROTO_UDP, IPPROTO_UDPLITE
+        (AF_INET | AF_INET6, _, 17 | 136) => protocol::UDP,
+        // SOCK_RAW; IPPROTO_ICMP and IPPROTO_ICMPV6 without a raw socket
+        (AF_INET | AF_INET6, 3, _) | (AF_INET | AF_INET6, _, 1 | 58) => protocol::RAW,
+        (AF_UNIX, SOCK_STREAM, _) => protocol::UNIX_STREAM,
+        (AF_UNIX, ..) => protocol::UNIX_DATAGRAM,
+        (AF_NETLINK, ..) => protocol::NETLINK,
+        (AF_PACKET, ..) => protocol::RAW,
+        (AF_VSOCK, ..) => protocol::VSOCK,
+        _ => protocol::OTHER,
+    };
+    if domain == AF_INET {
+        key.family = family::V4;
+        key.local[0] = Untyped::read::<u32>(socket, offset!(offsets(), local_v4)).into();
+        key.peer[0] = Untyped::read::<u32>(socket, offset!(offsets(), peer_v4)).into();
+    } else if domain == AF_INET6 {
+        key.family = family::V6;
+        key.local = Untyped::read(socket, offset!(offsets(), local_v6));
+        key.peer = Untyped::read(socket, offset!(offsets(), peer_v6));
+    } else if domain == AF_UNIX {
+        unix_names(socket, key);
+        return;
+    } else {
+        return;
+    }
+    key.local_port = Untyped::read(socket, offset!(offsets(), local_port));
+    key.peer_port = Untyped::read::<u16>(socket, offset!(offsets(), peer_port)).swap_bytes();
+    if key.protocol == protocol::TCP {
+        key.role = network_tcp::role_of(socket);
+    }
+}
+
+/// Adds to the map: the connection's sum, or the process's for what finds no room.
+#[inline(always)]
+pub fn add(second: bool, key: &NetworkKey, direction: u32, bytes: u64, ops: u64) {
+    let Some(sum) = sum_of(second, key) else {
+        lost(Cause::NETWORK, bytes);
+        return;
+    };
+    // SAFETY: a pointer into the map's value, which other cores add to as well.
+    unsafe {
+        if direction == IN {
+            atomic_add(&raw mut (*sum).bytes_in, bytes);
+            atomic_add(&raw mut (*sum).ops_in, ops);
+        } else {
+            atomic_add(&raw mut (*sum).bytes_out, bytes);
+            atomic_add(&raw mut (*sum).ops_out, ops);
+        }
+    }
+}
+
+/// Where the sums of a connection are, or else those of the process.
+#[inline(always)]
+pub fn sum_of(second: bool, key: &NetworkKey) -> Option<*mut NetworkSum> {
+    let key = *key;
+    let none = NetworkSum::default();
+    let sum = if second {
+        generation::entry(&NETWORK_1, &key, &none)
+    } else {
+        generation::entry(&NETWORK_0, &key, &none)
+    };
+    if sum.is_some() {
+        return sum;
+    }
+    if second {
+        generation::entry(&NETWORK_OTHERS_1, &key.process, &none)
+    } else {
+        generation::entry(&NETWORK_OTHERS_0, &key.process, &none)
+    }
+}

@@ -1,0 +1,63 @@
+//! Names of Unix sockets: paths, or in the abstract name space any bytes after a
+//! NUL. They become numbers, whose text is told once, in the way of files' paths.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel as probe_read;
+use bubble_common::kernel::network::{NetworkKey, role};
+
+use crate::{
+    btf::{Kernel, offset},
+    file::{Access, Untyped},
+    file_path,
+    network::offsets,
+};
+
+/// Longest `sun_path` (`UNIX_PATH_MAX`), and one to make it whole words.
+pub const NAME_WORDS: usize = 14;
+const NAME_MAX: usize = 108;
+
+/// A name: zero after its end.
+pub type Name = [u64; NAME_WORDS];
+
+/// Fills in the names of both ends, and the role that they tell.
+#[inline(always)]
+pub fn unix_names(socket: Kernel, key: &mut NetworkKey) {
+    key.family = bubble_common::kernel::network::family::UNIX;
+    let peer: Kernel = Untyped::read(socket, offset!(offsets(), unix_peer));
+    key.local[0] = name_of(socket);
+    if !peer.is_null() {
+        key.peer[0] = name_of(peer);
+    }
+    if key.protocol == bubble_common::kernel::network::protocol::UNIX_STREAM {
+        // Who connects need not have a name, who accepts has the listener's.
+        key.role = match (key.local[0], key.peer[0]) {
+            (0, 1..) => role::CLIENT,
+            (1.., 0) => role::SERVER,
+            _ => role::UNKNOWN,
+        };
+    }
+}
+
+/// The number of a socket's name, 0 when it has none.
+#[inline(never)]
+fn name_of(socket: Kernel) -> u64 {
+    let address: Kernel = Untyped::read(socket, offset!(offsets(), unix_address));
+    if address.is_null() {
+        return 0;
+    }
+    // Of the whole address, the family (2 bytes) among it.
+    let length: u32 = Untyped::read(address, offset!(offsets(), unix_address_length));
+    if length <= 2 {
+        return 0;
+    }
+    let mut name: Name = [0; NAME_WORDS];
+    let length = (length - 2) & 0x7f;
+    let length = if length > NAME_MAX as u32 {
+        NAME_MAX as u32
+    } else {
+        length
+    };
+    let from = address.wrapping_add(offset!(offsets(), unix_address_name) as usize + 2);
+    // SAFETY: `length` bytes fit.
+    unsafe { probe_read((&raw mut name).cast(), length, from.cast()) };
+    file_path::named(&name, length)
+}

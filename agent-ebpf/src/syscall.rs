@@ -1,0 +1,219 @@
+//! The end of a system call, for kernels that refuse to have their functions
+//! hooked: one program for all calls, which first of all looks at the number.
+//!
+//! The arguments are still in the registers, so the beginning of the call need
+//! not be hooked. A file is found from its descriptor; should another thread have
+//! closed it by now, the bytes count, under no path. Where functions can be hooked, the
+//! same code serves those calls whose files no function has both of
+//! (`file_vfs`).
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use bubble_common::kernel::syscall::{Action, CALLS, COMPAT, Calls, RegisterOffsets, X86};
+
+use crate::{
+    btf::{Kernel, offset},
+    file::{
+        self, Access, Amount, IN, OUT, Typed, Untyped, is_socket, moved, moved_rarely, opened,
+        unknown,
+    },
+    network_accept, network_peer, running,
+};
+
+/// Where the registers are.
+#[unsafe(no_mangle)]
+static REGISTERS: RegisterOffsets = RegisterOffsets::NONE;
+
+/// What each system call does; the agent empties what it has better hooks for.
+#[unsafe(no_mangle)]
+static CALL_ACTIONS: Calls = X86;
+
+/// `FMODE_WRITE` of `linux/fs.h`.
+const MODE_WRITE: u32 = 2;
+
+// TP_PROTO(struct pt_regs *regs, long ret): kernel/entry/common.c, syscall_exit_work()
+#[btf_tracepoint(function = "sys_exit")]
+fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    ended(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+#[inline(always)]
+fn registers() -> *const RegisterOffsets {
+    &raw const REGISTERS
+}
+
+/// What both kinds of programs do by this number: 0 for most.
+#[inline(always)]
+fn actions(registers_of: Kernel) -> u16 {
+    let number: u64 = Typed::read(registers_of, offset!(registers(), number));
+    if number >= CALLS as u64 {
+        return 0;
+    }
+    // SAFETY: below the length.
+    unsafe {
+        core::ptr::read_volatile((&raw const CALL_ACTIONS).cast::<u16>().add(number as usize))
+    }
+}
+
+/// Whether a task is in a system call of a 32-bit program.
+#[inline(always)]
+fn is_narrow(task: Kernel) -> bool {
+    let status: u32 = Typed::read(task, offset!(registers(), task_status));
+    status & COMPAT != 0
+}
+
+/// What the system call that `task` is in does.
+#[inline(always)]
+pub fn action(task: Kernel, registers_of: Kernel) -> u8 {
+    let both = actions(registers_of);
+    if both == 0 {
+        0
+    } else if is_narrow(task) {
+        (both >> 8) as u8
+    } else {
+        both as u8
+    }
+}
+
+/// Argument 1 of a system call of a 64-bit program.
+#[inline(always)]
+pub fn argument_1(registers_of: Kernel) -> u64 {
+    Typed::read(registers_of, offset!(registers(), argument_1))
+}
+
+/// Argument 4, likewise.
+#[inline(always)]
+pub fn argument_4(registers_of: Kernel) -> u64 {
+    Typed::read(registers_of, offset!(registers(), argument_4))
+}
+
+/// Counts what a system call did.
+#[inline(always)]
+pub fn ended(registers_of: Kernel, result: i64) -> Option<()> {
+    let both = actions(registers_of);
+    if both == 0 {
+        return None;
+    }
+    running::counted()?;
+    let task = running::current();
+    let narrow = is_narrow(task);
+    let action = if narrow { both >> 8 } else { both } as u8;
+    if result < 0 {
+        if action == Action::CONNECT {
+            network_accept::refused(file_of(task, descriptor(registers_of, narrow, 0))?, result);
+        }
+        return None;
+    }
+    let bytes = result as u64;
+    match action {
+        0 => {}
+        Action::READ | Action::WRITE => {
+            let direction = if action == Action::READ { IN } else { OUT };
+            match file_of(task, descriptor(registers_of, narrow, 0)) {
+                Some(file) => {
+                    moved::<Untyped>(file, direction, bytes);
+                }
+                None => unknown(direction, &Amount::moved(bytes)),
+            }
+        }
+        Action::OPEN => match file_of(task, result as u32) {
+            Some(file) => opened(file),
+            None => unknown(IN, &Amount::OPEN),
+        },
+        Action::SENDFILE => {
+            one(descriptor(registers_of, narrow, 1), IN, bytes);
+            one(descriptor(registers_of, narrow, 0), OUT, bytes);
+        }
+        Action::COPY => {
+            match file_of(task, descriptor(registers_of, narrow, 0)) {
+                Some(file) => spliced(file, bytes),
+                None => unknown(IN, &Amount::moved(bytes)),
+            }
+            one(descriptor(registers_of, narrow, 2), OUT, bytes);
+        }
+        Action::TEE => {
+            one(descriptor(registers_of, narrow, 1), OUT, bytes);
+        }
+        Action::VMSPLICE => {
+            let number = descriptor(registers_of, narrow, 0);
+            let mode: u32 = match file_of(task, number) {
+                Some(file) => Untyped::read(file, offset!(file::offsets(), file_mode)),
+                None => MODE_WRITE,
+            };
+            let direction = if mode & MODE_WRITE != 0 { OUT } else { IN };
+            one(number, direction, bytes);
+        }
+        Action::ACCEPT => {
+            network_accept::accepted(file_of(task, result as u32)?);
+        }
+        Action::CONNECT => {
+            network_accept::connected(file_of(task, descriptor(registers_of, narrow, 0))?);
+        }
+        action => {
+            network_peer::settle(registers_of, action.into(), result);
+        }
+    }
+    Some(())
+}
+
+/// A descriptor out of the arguments.
+#[inline(always)]
+fn descriptor(registers_of: Kernel, narrow: bool, n: u32) -> u32 {
+    let offset = match (narrow, n) {
+        (false, 0) => offset!(registers(), argument_0),
+        (false, 1) => offset!(registers(), argument_1),
+        (true, 0) => offset!(registers(), narrow_0),
+        (true, 1) => offset!(registers(), narrow_1),
+        // The same register for both.
+        _ => offset!(registers(), argument_2),
+    };
+    Typed::read::<u64>(registers_of, offset) as u32
+}
+
+/// Counts bytes that went through one descriptor, unless it is a socket's.
+#[inline(never)]
+fn one(number: u32, direction: u32, bytes: u64) -> u32 {
+    match file_of(running::current(), number) {
+        Some(file) => {
+            moved_rarely(file, direction, bytes);
+        }
+        None => unknown(direction, &Amount::moved(bytes)),
+    }
+    0
+}
+
+/// Counts bytes that were spliced out of a file. A stream socket gives its pages to the pipe and
+/// not to a message, so the hooks of sockets do not see it.
+#[inline(always)]
+pub fn spliced(file: Kernel, bytes: u64) {
+    if is_socket(file) {
+        network_accept::spliced(file, bytes);
+    } else {
+        moved_rarely(file, IN, bytes);
+    }
+}
+
+/// The file behind a descriptor.
+#[inline(always)]
+pub fn file_of(task: Kernel, number: u32) -> Option<Kernel> {
+    let files: Kernel = Typed::read(task, offset!(file::offsets(), task_files));
+    let table: Kernel = Typed::read(files, offset!(file::offsets(), files_fdt));
+    let size: u32 = Typed::read(table, offset!(file::offsets(), fdtable_max_fds));
+    if number >= size {
+        return None;
+    }
+    let first: Kernel = Typed::read(table, offset!(file::offsets(), fdtable_fd));
+    let file: Kernel = Untyped::read(first.wrapping_add(number as usize * 8), 0);
+    (!file.is_null()).then_some(file)
+}
+
+/// The socket behind a file; nothing when it is none.
+#[inline(always)]
+pub fn socket_of(file: Kernel) -> Option<Kernel> {
+    if !is_socket(file) {
+        return None;
+    }
+    let socket: Kernel = Untyped::read(file, offset!(file::offsets(), file_private));
+    let sock: Kernel = Untyped::read(socket, offset!(crate::network::offsets(), socket_sock));
+    (!sock.is_null()).then_some(sock)
+}

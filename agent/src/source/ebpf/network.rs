@@ -1,0 +1,255 @@
+//! Connections: what each process received and sent, and what failed.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aya::maps::{MapData, PerCpuArray};
+use bubble_common::kernel::Plain;
+use bubble_common::kernel::network::{NetworkKey, NetworkLast, NetworkRecord, NetworkSum, family};
+use bubble_common::kernel::process::ProcessKey;
+use bubble_common::segment::event::EventKind;
+use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
+
+use super::file::{Paths, bytes_of, last, take_last};
+use super::hooks::{Attach, Family, Hook};
+use super::load::{LoadError, Loaded};
+use super::sums::Sums;
+use super::turn::Turn;
+use crate::sink::{ConnectionHandle, ContainerHandle, Sink};
+
+const fn tracepoint(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
+    Hook {
+        program,
+        attach: Attach::Tracepoint(name),
+        family: Family::Both,
+        gives,
+        needs: "the tracepoint (6.3 and later)",
+        fallback: "with vfs hooks the functions below serve instead; else it is not counted",
+        required: false,
+        unless: None,
+    }
+}
+
+/// A function that serves where the tracepoint above is missing.
+const fn older(program: &'static str, gives: &'static str) -> Hook {
+    Hook {
+        program,
+        attach: Attach::Exit(program),
+        family: Family::Vfs,
+        gives,
+        needs: "trampolines (fexit)",
+        fallback: "not counted",
+        required: false,
+        unless: Some("sock_send_length"),
+    }
+}
+
+const fn function(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
+    Hook {
+        program,
+        attach: Attach::Exit(name),
+        family: Family::Vfs,
+        gives,
+        needs: "trampolines (fexit)",
+        fallback: "not counted",
+        required: false,
+        unless: None,
+    }
+}
+
+/// What sums it.
+pub const HOOKS: &[Hook] = &[
+    tracepoint(
+        "tcp_state",
+        "inet_sock_set_state",
+        "TCP connections made and failed, and which end connected",
+    ),
+    tracepoint(
+        "sock_sent",
+        "sock_send_length",
+        "bytes sent by process and connection",
+    ),
+    tracepoint(
+        "sock_received",
+        "sock_recv_length",
+        "bytes received by process and connection",
+    ),
+    older("inet_sendmsg", "bytes sent (IPv4)"),
+    older("inet6_sendmsg", "bytes sent (IPv6)"),
+    older("inet_recvmsg", "bytes received (IPv4)"),
+    older("inet6_recvmsg", "bytes received (IPv6)"),
+    older("inet_sendpage", "bytes sent by sendfile and splice (IP)"),
+    older("unix_stream_sendmsg", "bytes sent (Unix stream)"),
+    older("unix_stream_recvmsg", "bytes received (Unix stream)"),
+    older(
+        "unix_stream_sendpage",
+        "bytes sent by sendfile and splice (Unix stream)",
+    ),
+    older("unix_dgram_sendmsg", "bytes sent (Unix datagram)"),
+    older("unix_dgram_recvmsg", "bytes received (Unix datagram)"),
+    older("netlink_sendmsg", "bytes sent (netlink)"),
+    older("netlink_recvmsg", "bytes received (netlink)"),
+    function("udp_sendmsg", "udp_sendmsg", "UDP sent, by peer (IPv4)"),
+    function("udp_recvmsg", "udp_recvmsg", "UDP received, by peer (IPv4)"),
+    function("udpv6_sendmsg", "udpv6_sendmsg", "UDP sent, by peer (IPv6)"),
+    function(
+        "udpv6_recvmsg",
+        "udpv6_recvmsg",
+        "UDP received, by peer (IPv6)",
+    ),
+    function("do_accept", "do_accept", "connections accepted"),
+    function(
+        "connect_file",
+        "__sys_connect_file",
+        "connections of Unix sockets made and failed",
+    ),
+];
+
+/// The sums.
+pub struct Network {
+    sums: Sums<NetworkKey, NetworkSum>,
+    others: Sums<ProcessKey, NetworkSum>,
+    last: PerCpuArray<MapData, [u64; LAST_WORDS]>,
+}
+
+/// A [`NetworkLast`] as words, of which aya knows that they are plain.
+const LAST_WORDS: usize = size_of::<NetworkLast>() / 8;
+
+/// Connections that the sink was asked for in this turn, by their keys without the process.
+type Handles = HashMap<(ContainerHandle, NetworkKey), ConnectionHandle>;
+
+impl Network {
+    /// Takes the maps.
+    ///
+    /// # Errors
+    /// When the kernel side has none.
+    pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
+        Ok(Self {
+            sums: Sums::open(loaded, "NETWORK")?,
+            others: Sums::open(loaded, "NETWORK_OTHERS")?,
+            last: last(loaded.ebpf.take_map("NETWORK_LAST"), "NETWORK_LAST")?,
+        })
+    }
+
+    /// Passes the sums of a generation on.
+    ///
+    /// # Errors
+    /// When the kernel refuses to give them.
+    pub fn drain<S: Sink>(
+        &mut self,
+        generation: usize,
+        paths: &mut Paths,
+        turn: &mut Turn<'_, '_, S>,
+    ) -> io::Result<()> {
+        let mut handles = Handles::new();
+        for direction in 0..2 {
+            let index = NetworkLast::index(generation == 1, direction);
+            for last in take_last(&mut self.last, index)? {
+                let Some(last) = NetworkLast::read(bytes_of(&last)) else {
+                    continue;
+                };
+                if last.epoch != 0 {
+                    let mut io = NetworkIo::default();
+                    if direction == 0 {
+                        (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
+                    } else {
+                        (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
+                    }
+                    charge(turn, paths, &mut handles, &last.key, io);
+                }
+            }
+        }
+        for (key, sum) in self.sums.take(generation)? {
+            charge(turn, paths, &mut handles, key, io_of(sum));
+        }
+        for (process, sum) in self.others.take(generation)? {
+            if let Some(owner) = turn.owner(process) {
+                let other = turn.sink.connection(owner.container, &Connection::other());
+                turn.sink
+                    .network_io(turn.at, owner.process, other, io_of(sum));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn charge<S: Sink>(
+    turn: &mut Turn<'_, '_, S>,
+    paths: &mut Paths,
+    handles: &mut Handles,
+    key: &NetworkKey,
+    io: NetworkIo,
+) {
+    let Some(owner) = turn.owner(&key.process) else {
+        return;
+    };
+    let place = NetworkKey {
+        process: ProcessKey::default(),
+        ..*key
+    };
+    let sink = &mut *turn.sink;
+    let handle = *handles
+        .entry((owner.container, place))
+        .or_insert_with(|| sink.connection(owner.container, &connection(key, paths)));
+    turn.sink.network_io(turn.at, owner.process, handle, io);
+}
+
+fn io_of(sum: &NetworkSum) -> NetworkIo {
+    NetworkIo {
+        bytes_in: sum.bytes_in,
+        bytes_out: sum.bytes_out,
+        ops_in: sum.ops_in,
+        ops_out: sum.ops_out,
+        connects: sum.connects,
+        failures: sum.failures,
+    }
+}
+
+impl<S: Sink> Turn<'_, '_, S> {
+    /// Takes in that a connection failed.
+    pub fn connection_failed(&mut self, record: &NetworkRecord, paths: &mut Paths) {
+        if let Some(owner) = self.owner(&record.header.process) {
+            let at = self.host.clock.of_boot(record.header.at);
+            let peer = connection(&record.key, paths).peer;
+            let error = io::Error::from_raw_os_error(record.error as i32);
+            self.sink.event(
+                at,
+                owner.container,
+                EventKind::CONNECTION_FAILED,
+                Some(owner.process),
+                &format!("{peer}: {error}"),
+            );
+        }
+    }
+}
+
+/// The connection of a key.
+fn connection(key: &NetworkKey, paths: &mut Paths) -> Connection {
+    Connection {
+        protocol: Protocol::from_u8(key.protocol).unwrap_or_default(),
+        role: Role::from_u8(key.role).unwrap_or_default(),
+        local: address(key.family, key.local, key.local_port, paths),
+        peer: address(key.family, key.peer, key.peer_port, paths),
+    }
+}
+
+fn address(of: u8, words: [u64; 2], port: u16, paths: &mut Paths) -> Address {
+    let bytes = [words[0].to_ne_bytes(), words[1].to_ne_bytes()].concat();
+    match of {
+        family::V4 => match bytes.first_chunk::<4>() {
+            Some([0, 0, 0, 0]) if port == 0 => Address::None,
+            Some(v4) => Address::Ip(IpAddr::V4(Ipv4Addr::from(*v4)), port),
+            None => Address::None,
+        },
+        family::V6 => match bytes.first_chunk::<16>() {
+            Some([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) if port == 0 => Address::None,
+            Some(v6) => Address::Ip(Ipv6Addr::from(*v6).to_canonical(), port),
+            None => Address::None,
+        },
+        family::UNIX => paths
+            .get(words[0])
+            .map_or(Address::None, |name| Address::Path(name.path.clone())),
+        _ => Address::None,
+    }
+}
