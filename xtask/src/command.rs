@@ -21,10 +21,11 @@ pub(crate) fn say(text: impl AsRef<str>) {
 /// path, which would hide the rest).
 pub(crate) fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
-        let value = value
-            .filter(|_| name != "PATH")?
-            .to_string_lossy()
-            .replace('\x1f', " ");
+        let value = match value.filter(|_| name != "PATH")? {
+            // What is printed ends up in logs.
+            _ if name == "BUBBLE_API" => "…".to_owned(),
+            value => value.to_string_lossy().replace('\x1f', " "),
+        };
         Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))
     });
     let words = std::iter::once(command.get_program())
