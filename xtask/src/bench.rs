@@ -131,7 +131,7 @@ fn run_example(
             "--example",
             example,
         ])
-        .args(["--features", features, "--", "--json"])
+        .args(["--features", features])
         .stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;

@@ -98,6 +98,14 @@ pub(crate) fn bpftrace() -> Result<()> {
     debian("the tracer to compare with", &["bpftrace"])
 }
 
+/// The browser of the end-to-end tests.
+pub(crate) fn chromium() -> Result<()> {
+    if find("chromium").is_some() {
+        return Ok(());
+    }
+    debian("the browser", &["chromium"])
+}
+
 /// cargo-deny, built once into `.cache/tools` if it is nowhere.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = project::cache().join("tools");

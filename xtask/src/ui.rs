@@ -55,7 +55,7 @@ pub(crate) fn build() -> Result<()> {
         return Ok(());
     }
     packages()?;
-    npm_run("build")
+    run_command(&mut npm_run("build"))
 }
 
 /// Fetches the packages that the lock file names, when it changed.
@@ -69,9 +69,11 @@ pub(crate) fn packages() -> Result<()> {
     run_command(npm().args(["ci", "--no-audit", "--no-fund"]))
 }
 
-/// Runs one of the scripts in package.json.
-pub(crate) fn npm_run(script: &str) -> Result<()> {
-    run_command(npm().args(["run", "--silent", script]))
+/// A command that runs one of the scripts in package.json.
+pub(crate) fn npm_run(script: &str) -> Command {
+    let mut command = npm();
+    command.args(["run", "--silent", script]);
+    command
 }
 
 fn npm() -> Command {

@@ -48,6 +48,11 @@ pub(super) const GROUPS: &[Group] = &[
         run: |_| page(),
     },
     Group {
+        name: "e2e",
+        about: "the page in Chromium, on a real server",
+        run: |_| end_to_end(),
+    },
+    Group {
         name: "suite",
         about: "known workloads in Docker's containers on this host, to the byte",
         run: suite::on_this_host,
@@ -108,7 +113,22 @@ fn page() -> Result<()> {
     install::node()?;
     ui::packages()?;
     for script in ["check", "test", "build"] {
-        ui::npm_run(script)?;
+        run(&mut ui::npm_run(script))?;
     }
     Ok(())
+}
+
+fn end_to_end() -> Result<()> {
+    install::chromium()?;
+    install::node()?;
+    ui::packages()?;
+    ui::build()?;
+    run(cargo("build").args(["--package", "bubble-server"]))?;
+    run(cargo("build")
+        .args(["--package", "bubble-common", "--features", "testing"])
+        .args(["--example", "page_batch"]))?;
+    let built = project::target().join("debug");
+    run(ui::npm_run("e2e")
+        .env("BUBBLE_SERVER_BIN", built.join("bubble-server"))
+        .env("BUBBLE_PAGE_BATCH_BIN", built.join("examples/page_batch")))
 }
