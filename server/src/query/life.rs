@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::ledger::Ledger;
 use super::range::Plan;
-use super::summary::{Gaps, Series};
+use super::summary::Gaps;
 use crate::store::container::Container;
 
 /// A container's life, in at most 600 slots.
@@ -18,7 +18,7 @@ pub struct Life {
     /// Length of a slot in seconds.
     pub step: u64,
     /// CPU in percent of one core; null in gaps.
-    pub cpu: Series<f64>,
+    pub cpu: Vec<Option<f64>>,
     /// What part of each slot is known, 0 to 1.
     pub covered: Vec<f64>,
     /// What happened to the container.

@@ -17,7 +17,8 @@ const SERIES: usize = 12;
 /// Events in an answer; what is beyond is told by [`Summary::total_events`].
 const EVENTS: usize = 1_000;
 
-/// Numbers by slot; null where nothing is known.
+/// Numbers by slot; null where nothing is known. Fields of answers spell it out: in the API's
+/// description an alias would lose the nulls.
 pub type Series<T> = Vec<Option<T>>;
 
 /// Everything about a container in one range. Series have a value for each slot;
@@ -45,7 +46,7 @@ pub struct Summary {
     /// Block devices: bytes by slot.
     pub block: InOut,
     /// Tasks (threads) by slot.
-    pub tasks: Series<u64>,
+    pub tasks: Vec<Option<u64>>,
     /// Pressure: part of the time in which some task waited, in percent.
     pub pressure: Pressure,
     /// The container's own figures over the range, by name: sums, or the highest.
@@ -79,15 +80,15 @@ pub struct RangeInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CpuPanel {
     /// Sum of the processes.
-    pub total: Series<f64>,
+    pub total: Vec<Option<f64>>,
     /// In user mode, by the cgroup.
-    pub user: Series<f64>,
+    pub user: Vec<Option<f64>>,
     /// In the kernel, by the cgroup.
-    pub system: Series<f64>,
+    pub system: Vec<Option<f64>>,
     /// Held back by the limit.
-    pub throttled: Series<f64>,
+    pub throttled: Vec<Option<f64>>,
     /// The limit.
-    pub limit: Series<f64>,
+    pub limit: Vec<Option<f64>>,
     /// The busiest processes, and `(other)`.
     pub processes: Vec<ProcessPercent>,
     /// By core.
@@ -102,7 +103,7 @@ pub struct ProcessPercent {
     /// Its name.
     pub name: String,
     /// Values by slot.
-    pub values: Series<f64>,
+    pub values: Vec<Option<f64>>,
 }
 
 /// A process's memory by slot.
@@ -113,7 +114,7 @@ pub struct ProcessBytes {
     /// Its name.
     pub name: String,
     /// Values by slot.
-    pub values: Series<u64>,
+    pub values: Vec<Option<u64>>,
 }
 
 /// A core's values by slot.
@@ -122,22 +123,22 @@ pub struct CoreSeries {
     /// Number of the core.
     pub core: u32,
     /// Percent of it that was used.
-    pub values: Series<f64>,
+    pub values: Vec<Option<f64>>,
 }
 
 /// Memory in bytes, the highest within a slot.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct MemoryPanel {
     /// In use, by the cgroup; when scoped to a process, its rss.
-    pub current: Series<u64>,
+    pub current: Vec<Option<u64>>,
     /// Of it page cache.
-    pub file: Series<u64>,
+    pub file: Vec<Option<u64>>,
     /// Anonymous memory.
-    pub anon: Series<u64>,
+    pub anon: Vec<Option<u64>>,
     /// Swap in use.
-    pub swap: Series<u64>,
+    pub swap: Vec<Option<u64>>,
     /// The limit.
-    pub limit: Series<u64>,
+    pub limit: Vec<Option<u64>>,
     /// Rss of the largest processes, and `(other)`.
     pub processes: Vec<ProcessBytes>,
 }
@@ -146,20 +147,20 @@ pub struct MemoryPanel {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct InOut {
     /// In.
-    pub r#in: Series<u64>,
+    pub r#in: Vec<Option<u64>>,
     /// Out.
-    pub out: Series<u64>,
+    pub out: Vec<Option<u64>>,
 }
 
 /// Files.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FilePanel {
     /// Bytes read by slot.
-    pub r#in: Series<u64>,
+    pub r#in: Vec<Option<u64>>,
     /// Bytes written by slot.
-    pub out: Series<u64>,
+    pub out: Vec<Option<u64>>,
     /// Opens by slot.
-    pub opens: Series<u64>,
+    pub opens: Vec<Option<u64>>,
     /// Files, busiest first.
     pub rows: Vec<FileInfo>,
     /// How many there are.
@@ -191,9 +192,9 @@ pub struct FileInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct NetworkPanel {
     /// Bytes received by slot.
-    pub r#in: Series<u64>,
+    pub r#in: Vec<Option<u64>>,
     /// Bytes sent by slot.
-    pub out: Series<u64>,
+    pub out: Vec<Option<u64>>,
     /// Connections, busiest first.
     pub rows: Vec<ConnectionInfo>,
     /// How many there are.
@@ -288,11 +289,11 @@ pub enum ExitInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Pressure {
     /// Some task waited for a core.
-    pub cpu: Series<f64>,
+    pub cpu: Vec<Option<f64>>,
     /// Some task waited for memory.
-    pub memory: Series<f64>,
+    pub memory: Vec<Option<f64>>,
     /// Some task waited for I/O.
-    pub io: Series<f64>,
+    pub io: Vec<Option<f64>>,
 }
 
 /// Something that happened.
