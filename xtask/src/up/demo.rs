@@ -26,11 +26,16 @@ impl Demo {
         let cgroup = Cgroup::create(CGROUP)?;
         let files = data.join("demo");
         fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
+        // The shell moves itself, and so all that it starts.
+        let script = data.join("demo.sh");
+        fs::write(
+            &script,
+            format!("{}exec >/dev/null\n{SCRIPT}", cgroup.script()),
+        )
+        .with_context(|| format!("cannot write {}", script.display()))?;
         let mut command = Process::command(Path::new("/bin/sh"));
         command
-            .arg("-c")
-            .arg(format!("{}exec >/dev/null\n{SCRIPT}", cgroup.script()))
-            .arg("bubble-demo")
+            .arg(&script)
             .arg(workload)
             .arg(&files)
             .arg(free_port()?.to_string());
