@@ -1,27 +1,23 @@
 //! The loop: polls the source, and just after each second of the clock drains it,
-//! closes the second, and puts its segments into the spool.
+//! closes the second, and hands its segments over to be stored.
 //!
-//! It runs in a thread of its own and waits for nobody but the disk; sending and
-//! Docker's answers are others' business.
+//! It runs in a thread of its own and waits for nobody: not for the disk, nor for
+//! the server, nor for Docker's answers.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use bubble_common::batch::{AgentReport, Batch};
-use bubble_common::segment::SourceId;
+use anyhow::{Context as _, Result, bail};
 use bubble_common::segment::loss::{Loss, Reason};
+use bubble_common::segment::{Segment, SourceId};
 
 use crate::clock::{Clock, SECOND, Step};
 use crate::container::Containers;
 use crate::live::Live;
-use crate::report::{self, Shared};
-use crate::send::Queue;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
-use crate::spool::Stored;
 use crate::window::Window;
 
 /// Records of the kernel are taken in at most so often, and at least so often.
@@ -31,6 +27,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const LOOK: u64 = 10;
 /// Seconds after which a batch is sent though nothing happened: the agent is alive.
 const HEARTBEAT: u64 = 5;
+/// Most segments that wait for a disk that does not keep up.
+const LATE_MAX: usize = 20_000;
 
 /// What the loop works with.
 pub struct Collect {
@@ -39,11 +37,24 @@ pub struct Collect {
     /// Where the numbers come from.
     pub source: Live,
     /// Where the segments go.
-    pub queue: Arc<Queue>,
-    /// What is said of the agent itself: what does not change.
-    pub report: AgentReport,
-    /// The newest report, for the agent's own metrics.
-    pub shared: Shared,
+    pub out: SyncSender<Closed>,
+    /// Segments that the disk was too slow for.
+    pub late: Vec<Segment>,
+}
+
+/// What came to its end with a second.
+#[derive(Debug)]
+pub struct Closed {
+    /// Whose the segments are.
+    pub source: SourceId,
+    /// Now: ns since the Unix epoch.
+    pub at: u64,
+    /// The segments.
+    pub segments: Vec<Segment>,
+    /// How many containers run.
+    pub containers: usize,
+    /// Time that the programs in the kernel ran, ns.
+    pub kernel_ns: u64,
 }
 
 impl Collect {
@@ -55,8 +66,9 @@ impl Collect {
         let mut clock = Clock::new();
         let mut window = Window::new(SourceId(rand::random()), clock.now() / SECOND);
         self.containers.look(clock.now(), &mut window);
+        // From here on what the cgroups count is counted.
+        self.containers.read_totals(clock.now(), &mut window);
         let mut posted = 0;
-        let mut disk_refuses = false;
         // The second that is being counted.
         let mut second = clock.now() / SECOND;
         loop {
@@ -76,10 +88,9 @@ impl Collect {
             } else {
                 window.advance(end);
             }
-            let segments = window.take_closed();
-            if !segments.is_empty() || second >= posted + HEARTBEAT || stopping {
+            if window.has_closed() || second >= posted + HEARTBEAT || stopping {
                 posted = second;
-                self.spool(window.source(), clock.now(), segments, &mut disk_refuses);
+                self.hand_over(window.source(), clock.now(), &mut window)?;
             }
             if stopping {
                 return Ok(());
@@ -132,48 +143,36 @@ impl Collect {
         Ok(())
     }
 
-    /// Puts a batch into the spool, and says so to the sender.
-    fn spool(
-        &mut self,
-        source: SourceId,
-        now: u64,
-        segments: Vec<bubble_common::segment::Segment>,
-        disk_refuses: &mut bool,
-    ) {
-        let (spooled, dropped) = self.queue.with(|spool| (spool.segments(), spool.dropped()));
-        let count = segments.len() as u32;
-        self.report.sent_at = now;
-        self.report.cpu_ns = report::cpu_ns();
-        self.report.rss = report::rss();
-        self.report.kernel_ns = self.source.kernel_ns();
-        self.report.spooled = spooled;
-        self.report.dropped = dropped;
-        self.shared.set(&self.report, self.containers.count());
-        // A backlog says that the agent is alive by itself.
-        if count == 0 && spooled > 0 {
-            return;
+    /// Hands the segments of a second over to be stored. While the disk does not keep up
+    /// they wait here, and beyond a bound the oldest are dropped, which is said.
+    fn hand_over(&mut self, source: SourceId, now: u64, window: &mut Window) -> Result<()> {
+        self.late.extend(window.take_closed());
+        if let Some(count) = self.late.len().checked_sub(LATE_MAX).filter(|n| *n > 0) {
+            self.late.drain(..count);
+            let loss = Loss {
+                count: count as u64,
+                bytes: 0,
+            };
+            window.loss(now, None, Reason::SPOOL_FULL, loss);
+            tracing::warn!(count, "the disk is too slow: slots are dropped");
         }
-        let batch = Batch {
+        let closed = Closed {
             source,
-            agent: self.report.clone(),
-            segments,
+            at: now,
+            segments: std::mem::take(&mut self.late),
+            containers: self.containers.count(),
+            kernel_ns: self.source.kernel_ns(),
         };
-        let stored = self.queue.with(|spool| spool.append(batch.encode(), count));
-        match stored {
-            Stored::Disk if *disk_refuses => {
-                tracing::info!("the spool can be written again");
-                *disk_refuses = false;
+        match self.out.try_send(closed) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(closed)) => {
+                self.late = closed.segments;
+                Ok(())
             }
-            Stored::Disk => {}
-            Stored::Memory(error) if !*disk_refuses => {
-                tracing::error!(
-                    "the spool cannot be written, so what waits is kept in memory and lost if the agent ends: {error}"
-                );
-                *disk_refuses = true;
+            Err(TrySendError::Disconnected(_)) => {
+                bail!("the thread that writes the spool has ended")
             }
-            Stored::Memory(_) => {}
         }
-        self.queue.announce();
     }
 }
 

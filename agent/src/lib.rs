@@ -16,4 +16,5 @@ pub mod send;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod store;
 pub mod window;

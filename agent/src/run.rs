@@ -18,9 +18,12 @@ use crate::report::{self, Shared};
 use crate::send::{Queue, Sender};
 use crate::source::Source as _;
 use crate::spool::Spool;
+use crate::store::Store;
 
 /// How long the end of the agent waits for the server to take the rest.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Seconds that wait for the disk.
+const SECONDS: usize = 16;
 /// Updates of Docker's that wait for the loop.
 const UPDATES: usize = 1_024;
 
@@ -91,14 +94,27 @@ pub fn run(config: &Config) -> Result<()> {
     let posts = queue.clone();
     runtime.spawn(async move { sender.run(&posts).await });
 
-    let collect = Collect {
-        containers,
-        source,
+    let (out, closed) = std::sync::mpsc::sync_channel(SECONDS);
+    let store = Store {
         queue: queue.clone(),
         report,
         shared,
+        refused: false,
+    };
+    let storing = std::thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || store.run(&closed))
+        .context("cannot start the thread that writes the spool")?;
+    let collect = Collect {
+        containers,
+        source,
+        out,
+        late: Vec::new(),
     };
     let result = collect.run(&stop);
+    if storing.join().is_err() {
+        tracing::error!("the thread that writes the spool has failed");
+    }
     let deadline = Instant::now() + FAREWELL;
     while queue.with(|spool| spool.batches()) > 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));

@@ -9,9 +9,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Notify;
 
 use crate::spool::Spool;
@@ -84,21 +87,11 @@ impl Sender {
     /// # Errors
     /// When `ca` cannot be used.
     pub fn new(url: &str, key: &str, ca: Option<&Path>) -> Result<Self> {
-        // Fails when one is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
+        let client = Client::builder()
             .user_agent(concat!("bubble-agent/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .timeout(ANSWER);
-        if let Some(path) = ca {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read the certificates {}", path.display()))?;
-            for certificate in reqwest::Certificate::from_pem_bundle(&pem)
-                .with_context(|| format!("{} has no certificate (PEM)", path.display()))?
-            {
-                client = client.add_root_certificate(certificate);
-            }
-        }
+            .timeout(ANSWER)
+            .tls_backend_preconfigured(tls(ca)?);
         Ok(Self {
             client: client.build().context("cannot make an HTTP client")?,
             url: format!("{url}/api/v1/batch"),
@@ -202,6 +195,39 @@ impl Sender {
     }
 }
 
+/// TLS that trusts the public authorities, which are built in (an image FROM scratch has
+/// none), and those in the file `ca`.
+fn tls(ca: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(path) = ca {
+        let bad = || {
+            format!(
+                "{} has no certificate (PEM) that can be used",
+                path.display()
+            )
+        };
+        let pem = std::fs::read(path)
+            .with_context(|| format!("cannot read the certificates {}", path.display()))?;
+        let mut any = false;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| anyhow!("{error:?}"));
+            roots
+                .add(certificate.with_context(bad)?)
+                .with_context(bad)?;
+            any = true;
+        }
+        if !any {
+            bail!(bad());
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("cannot prepare TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
 /// What an answer means.
 fn judge(status: StatusCode, wait: Option<Duration>, text: &str) -> Outcome {
     if status.is_success() {
@@ -216,6 +242,8 @@ fn judge(status: StatusCode, wait: Option<Duration>, text: &str) -> Outcome {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Key(why),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Later(why, wait),
+        // Something else answers at this address, or nothing yet: no word on the batch.
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Outcome::Later(why, wait),
         _ if status.is_client_error() => Outcome::Never(why),
         _ => Outcome::Later(why, wait),
     }
@@ -273,6 +301,10 @@ mod tests {
             judge(code(503), None, ""),
             Outcome::Later(_, None)
         ));
+        for number in [302, 404, 405, 408, 500] {
+            let outcome = judge(code(number), None, "");
+            assert!(matches!(outcome, Outcome::Later(..)), "{number}");
+        }
         let text = r#"{"code":"malformed","message":"not a batch"}"#;
         let Outcome::Never(why) = judge(code(422), None, text) else {
             panic!("a batch that is malformed must not be sent again");

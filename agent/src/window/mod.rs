@@ -122,6 +122,11 @@ impl Window {
         std::mem::take(&mut self.closed)
     }
 
+    /// Whether there are segments to take.
+    pub fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
     /// Closes all open seconds, whether or not they are over.
     pub fn close_all(&mut self) {
         self.close_before(u64::MAX);

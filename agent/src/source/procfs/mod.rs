@@ -1,10 +1,11 @@
-//! The source without eBPF: looks at /proc once a second.
+//! The source for hosts without eBPF: /proc, looked through once a second.
 //!
-//! It sees what is there at that moment. What began and ended between two looks
-//! is not seen, CPU time comes in the kernel's ticks, and bytes are told by
-//! process only, not by file or peer. [`Procfs::missing`] says all of it.
+//! It sees what is there when it looks. What a process did between the last look
+//! and its end is missing from its row (though not from the container's own
+//! figures), and files and peers cannot be told apart at all. It says all this,
+//! in `missing`, rather than show a zero for what it cannot know.
 
-mod stat;
+pub mod stat;
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,45 +14,41 @@ use std::path::{Path, PathBuf};
 use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::process::{Memory, Process, ProcessId};
 
+use super::ebpf::memory::page_size;
+use super::{Host, Source, SourceError};
 use crate::clock::SECOND;
-use crate::container::hierarchy::Hierarchies;
-use crate::sink::{ContainerHandle, FileHandle, ProcessHandle, Sink};
-use crate::source::{Host, Source, SourceError};
+use crate::sink::{ContainerHandle, ProcessHandle, Sink};
 use stat::{Io, Stat};
 
-/// The row that stands for everything that a process read and wrote.
-const ALL: &str = "(all files, pipes and sockets)";
-/// Longest command line that is kept, in bytes.
-const ARGS: usize = 4_096;
+/// Row of all that a process read and wrote.
+const ALL: &str = "(all reads and writes)";
+/// A young process may still be moved to another cgroup: until then it is asked each second.
+const YOUNG: u64 = 3;
+/// And after that each so many seconds.
+const AGAIN: u64 = 10;
 
-/// Counts by reading /proc.
+/// Counts by looking through /proc.
 #[derive(Debug)]
 pub struct Procfs {
     proc: PathBuf,
-    tick_ns: u64,
-    page: u64,
-    known: HashMap<u32, Known>,
     missing: Vec<String>,
-    looks: u64,
+    known: HashMap<(u32, u64), Known>,
+    /// Nanoseconds of a tick, in which /proc counts CPU time.
+    tick: u64,
+    drains: u64,
 }
 
+/// A process that was there when we last looked.
 #[derive(Debug)]
 struct Known {
-    /// When it was last seen: the number of the look.
     seen: u64,
-    start_ticks: u64,
-    /// None for the host's own.
-    counted: Option<Counted>,
-}
-
-#[derive(Debug)]
-struct Counted {
-    container: ContainerHandle,
-    handle: ProcessHandle,
-    file: FileHandle,
-    process: Process,
-    cpu_ticks: u64,
-    io: Io,
+    first: u64,
+    name: String,
+    execs: u32,
+    container: Option<ContainerHandle>,
+    handle: Option<ProcessHandle>,
+    cpu: u64,
+    io: Option<Io>,
 }
 
 impl Procfs {
@@ -62,168 +59,156 @@ impl Procfs {
 
     /// A source over a folder that is laid out as /proc is.
     pub fn under(proc: &Path) -> Self {
-        // SAFETY: both read constants of the system.
-        let (ticks, page) = unsafe {
-            (
-                libc::sysconf(libc::_SC_CLK_TCK),
-                libc::sysconf(libc::_SC_PAGESIZE),
-            )
-        };
+        // SAFETY: the call takes a number and gives one, and touches no memory.
+        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        let ticks = u64::try_from(ticks)
+            .ok()
+            .filter(|ticks| *ticks > 0)
+            .unwrap_or(100);
         let missing = [
-            "processes that live less than a second: /proc is looked at once a second",
-            "cpu by core: a process's time goes to the core that it was last seen on",
-            "cpu below a tick: /proc counts in steps, mostly of 10 ms",
-            "files by name: /proc tells bytes by process only, files, pipes and sockets together",
-            "network by peer: as for files",
-            "exits: a process's code or signal is not told",
+            "files: what was read and written is known by process, not by file, and sockets and pipes are in it",
+            "network: peers and their bytes are not known",
+            "processes that live for less than a second, and what others did in their last one, are only in the container's own figures",
+            "CPU by core is inexact: a process's time is charged to the core it was last on, to the hundredth of a second",
+            "exit codes and signals of processes are not known",
         ];
         Self {
             proc: proc.to_owned(),
-            tick_ns: SECOND / u64::try_from(ticks).unwrap_or(100).max(1),
-            page: u64::try_from(page).unwrap_or(4_096),
-            known: HashMap::new(),
             missing: missing.map(str::to_owned).to_vec(),
-            looks: 0,
+            known: HashMap::new(),
+            tick: SECOND / ticks,
+            drains: 0,
         }
     }
 
-    /// Looks at one process; what is gone meanwhile is left out.
-    fn look<S: Sink>(&mut self, pid: u32, at: u64, host: &mut Host<'_>, sink: &mut S) {
-        let folder = self.proc.join(pid.to_string());
-        let Some(stat) = read(&folder.join("stat")).and_then(|text| Stat::parse(&text)) else {
+    fn read(&self, pid: u32, file: &str) -> Option<Vec<u8>> {
+        // A process may end while it is read: what is left of it is nothing.
+        fs::read(self.proc.join(pid.to_string()).join(file)).ok()
+    }
+
+    /// Takes in one process.
+    fn look<S: Sink>(&mut self, at: u64, pid: u32, host: &mut Host<'_>, sink: &mut S) {
+        let Some(stat) = self.read(pid, "stat").and_then(|text| Stat::parse(&text)) else {
             return;
         };
-        let again = self
-            .known
-            .get(&pid)
-            .is_some_and(|known| known.start_ticks == stat.start_ticks);
-        if !again {
-            self.forget(pid, at, sink);
-            let counted = self.meet(pid, &folder, &stat, at, host, sink);
-            let (seen, start_ticks) = (self.looks, stat.start_ticks);
-            self.known.insert(
-                pid,
-                Known {
-                    seen,
-                    start_ticks,
-                    counted,
-                },
-            );
+        let drains = self.drains;
+        let start = host.clock.of_boot(stat.start.saturating_mul(self.tick));
+        let cpu = stat.cpu.saturating_mul(self.tick);
+        let key = (pid, stat.start);
+        let is_new = !self.known.contains_key(&key);
+        let age = self.known.get(&key).map_or(0, |known| drains - known.first);
+        let ask = is_new || age < YOUNG || drains.is_multiple_of(AGAIN);
+        let container = if ask {
+            let cgroup = self.read(pid, "cgroup").unwrap_or_default();
+            let cgroup = String::from_utf8_lossy(&cgroup);
+            let path = host.containers.hierarchies().primary().path_of(&cgroup);
+            path.map(str::to_owned)
+                .and_then(|path| host.containers.of_path(at, &path, sink))
+        } else {
+            self.known.get(&key).and_then(|known| known.container)
+        };
+        let io = container
+            .and_then(|_| self.read(pid, "io"))
+            .and_then(|text| Io::parse(&text));
+        // What it did before we came is not news, unless it came after our last look.
+        let born = self.drains > 0 && is_new;
+        let known = self.known.entry(key).or_insert_with(|| Known {
+            seen: drains,
+            first: drains,
+            name: stat.name.clone(),
+            execs: 0,
+            container: None,
+            handle: None,
+            cpu: if born { 0 } else { cpu },
+            io: if born { Some(Io::default()) } else { io },
+        });
+        known.seen = drains;
+        let mut changed = known.container != container;
+        if known.name != stat.name {
+            known.name.clone_from(&stat.name);
+            known.execs += 1;
+            changed = true;
         }
-        let Some(known) = self.known.get_mut(&pid) else {
+        let used = cpu.saturating_sub(known.cpu);
+        known.cpu = cpu;
+        let before = known.io;
+        known.io = io.or(before);
+        known.container = container;
+        let Some(container) = container else {
+            if let Some(handle) = known.handle.take() {
+                sink.release_process(handle);
+            }
             return;
         };
-        known.seen = self.looks;
-        let Some(counted) = &mut known.counted else {
-            return;
+        let (execs, old) = (known.execs, known.handle);
+        let handle = match old {
+            Some(handle) if !changed => handle,
+            _ => {
+                if let Some(old) = old {
+                    sink.release_process(old);
+                }
+                let id = ProcessId {
+                    pid,
+                    start,
+                    exec: execs,
+                };
+                let process = self.describe(id, &stat);
+                let handle = sink.process(container, &process);
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.handle = Some(handle);
+                }
+                handle
+            }
         };
-        if counted.process.name != stat.name {
-            counted.exec(&folder, &stat, at, sink);
+        if used > 0 {
+            sink.cpu(at, handle, stat.core, used);
         }
-        let ticks = stat.cpu_ticks.saturating_sub(counted.cpu_ticks);
-        counted.cpu_ticks = stat.cpu_ticks;
-        if ticks > 0 {
-            sink.cpu(at, counted.handle, stat.core, ticks * self.tick_ns);
+        let memory = Memory {
+            vm: stat.vm,
+            rss: stat.rss_pages.saturating_mul(page_size()),
+            swap: 0,
+        };
+        if memory.vm > 0 {
+            sink.memory(at, handle, memory);
         }
-        if ticks > 0 || !again {
-            let swap = read(&folder.join("status")).map_or(0, |text| stat::swap(&text));
-            let memory = Memory {
-                vm: stat.vm,
-                rss: stat.rss_pages * self.page,
-                swap,
+        if let (Some(before), Some(now)) = (before, io) {
+            let news = FileIo {
+                bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+                bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+                ops_in: now.ops_in.saturating_sub(before.ops_in),
+                ops_out: now.ops_out.saturating_sub(before.ops_out),
+                opens: 0,
             };
-            sink.memory(at, counted.handle, memory);
-        }
-        if let Some(io) = read(&folder.join("io")).and_then(|text| Io::parse(&text)) {
-            let moved = io.since(&counted.io);
-            counted.io = io;
-            if moved != FileIo::default() {
-                sink.file_io(at, counted.handle, counted.file, moved);
+            if news != FileIo::default() {
+                let all = File {
+                    path: ALL.to_owned(),
+                    kind: FileKind::Unknown,
+                };
+                let all = sink.file(container, &all);
+                sink.file_io(at, handle, all, news);
             }
         }
     }
 
-    /// A process that was not there before: whose it is, and what it is.
-    fn meet<S: Sink>(
-        &self,
-        pid: u32,
-        folder: &Path,
-        stat: &Stat,
-        at: u64,
-        host: &mut Host<'_>,
-        sink: &mut S,
-    ) -> Option<Counted> {
-        let path = cgroup(
-            &read(&folder.join("cgroup"))?,
-            host.containers.hierarchies(),
-        )?;
-        let container = host.containers.of_path(at, &path, sink)?;
-        let start = host
-            .clock
-            .of_boot(stat.start_ticks.saturating_mul(self.tick_ns));
-        let id = ProcessId {
-            pid,
-            start,
-            exec: 0,
-        };
-        let status = read(&folder.join("status")).unwrap_or_default();
-        let process = Process {
-            container_pid: stat::innermost_pid(&status),
-            uid: stat::uid(&status),
+    /// All that is known of a process but its numbers.
+    fn describe(&self, id: ProcessId, stat: &Stat) -> Process {
+        let status = self.read(id.pid, "status").unwrap_or_default();
+        let (uid, container_pid) = stat::identity(&status);
+        let exe = fs::read_link(self.proc.join(id.pid.to_string()).join("exe"));
+        let mut args = self.read(id.pid, "cmdline").unwrap_or_default();
+        args.truncate(4_096);
+        let args = String::from_utf8_lossy(&args);
+        Process {
+            container_pid,
             parent: stat.parent,
-            exe: exe(folder),
-            args: args(folder),
+            uid,
+            exe: exe.map_or_else(
+                |_| String::new(),
+                |path| path.to_string_lossy().into_owned(),
+            ),
+            args: args.trim_end_matches('\0').to_owned(),
             ..Process::new(id, stat.name.clone())
-        };
-        let handle = sink.process(container, &process);
-        let file = sink.file(
-            container,
-            &File {
-                path: ALL.to_owned(),
-                kind: FileKind::Unknown,
-            },
-        );
-        // What it did before we came is not of this second; of one that is new, it is.
-        let new = self.looks > 1;
-        let io = read(&folder.join("io"))
-            .and_then(|text| Io::parse(&text))
-            .unwrap_or_default();
-        Some(Counted {
-            container,
-            handle,
-            file,
-            process,
-            cpu_ticks: if new { 0 } else { stat.cpu_ticks },
-            io: if new { Io::default() } else { io },
-        })
-    }
-
-    /// A process that is gone.
-    fn forget<S: Sink>(&mut self, pid: u32, at: u64, sink: &mut S) {
-        if let Some(Known {
-            counted: Some(mut counted),
-            ..
-        }) = self.known.remove(&pid)
-        {
-            counted.process.end = at;
-            sink.process(counted.container, &counted.process);
-            sink.release_process(counted.handle);
         }
-    }
-}
-
-impl Counted {
-    /// It runs another program now, or renamed itself.
-    fn exec<S: Sink>(&mut self, folder: &Path, stat: &Stat, at: u64, sink: &mut S) {
-        self.process.end = at;
-        sink.process(self.container, &self.process);
-        sink.release_process(self.handle);
-        self.process.end = 0;
-        self.process.id.exec += 1;
-        self.process.name.clone_from(&stat.name);
-        self.process.exe = exe(folder);
-        self.process.args = args(folder);
-        self.handle = sink.process(self.container, &self.process);
     }
 }
 
@@ -242,7 +227,11 @@ impl Source for Procfs {
         &self.missing
     }
 
-    fn poll<S: Sink>(&mut self, _: &mut Host<'_>, _: &mut S) {}
+    fn poll<S: Sink>(&mut self, host: &mut Host<'_>, sink: &mut S) {
+        // No event tells of containers: a short one is found only by looking often.
+        let now = host.clock.now();
+        host.containers.look(now, sink);
+    }
 
     fn drain<S: Sink>(
         &mut self,
@@ -250,74 +239,31 @@ impl Source for Procfs {
         host: &mut Host<'_>,
         sink: &mut S,
     ) -> Result<(), SourceError> {
-        self.looks += 1;
-        host.containers.look(at, sink);
         let entries = fs::read_dir(&self.proc).map_err(|source| SourceError {
-            what: format!("cannot read {}", self.proc.display()),
+            what: format!("cannot look through {}", self.proc.display()),
             source,
         })?;
         for entry in entries.flatten() {
-            if let Some(pid) = entry
+            let pid = entry
                 .file_name()
                 .to_str()
-                .and_then(|name| name.parse().ok())
-            {
-                self.look(pid, at, host, sink);
+                .and_then(|name| name.parse().ok());
+            if let Some(pid) = pid {
+                self.look(at, pid, host, sink);
             }
         }
-        let gone: Vec<u32> = self
-            .known
-            .iter()
-            .filter(|(_, known)| known.seen != self.looks)
-            .map(|(pid, _)| *pid)
-            .collect();
-        for pid in gone {
-            self.forget(pid, at, sink);
-        }
+        let drains = self.drains;
+        self.known.retain(|_, known| {
+            let there = known.seen == drains;
+            if let (false, Some(handle)) = (there, known.handle) {
+                sink.release_process(handle);
+            }
+            there
+        });
+        self.drains += 1;
         Ok(())
     }
 }
 
-/// A small file's text; what is not UTF-8 in it is replaced.
-fn read(path: &Path) -> Option<String> {
-    fs::read(path)
-        .ok()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn exe(folder: &Path) -> String {
-    fs::read_link(folder.join("exe"))
-        .map(|path| path.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-fn args(folder: &Path) -> String {
-    let text = read(&folder.join("cmdline")).unwrap_or_default();
-    let mut end = text.len().min(ARGS);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].trim_end_matches('\0').to_owned()
-}
-
-/// Path within the primary hierarchy, from the text of /proc/PID/cgroup.
-fn cgroup(text: &str, hierarchies: &Hierarchies) -> Option<String> {
-    hierarchies.primary().path_of(text).map(str::to_owned)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Procfs, Source as _};
-
-    #[test]
-    fn it_says_what_it_cannot_see() {
-        let source = Procfs::new();
-        assert_eq!(source.hooks(), "procfs");
-        for word in ["files by name", "peer", "core", "exits"] {
-            assert!(
-                source.missing().iter().any(|said| said.contains(word)),
-                "{word}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,130 @@
+use std::fs;
+use std::path::Path;
+
+use bubble_common::segment::{Segment, SourceId};
+
+use super::Procfs;
+use crate::clock::{Clock, SECOND};
+use crate::container::Containers;
+use crate::container::hierarchy::Hierarchies;
+use crate::container::rule::Rules;
+use crate::sink::Sink;
+use crate::source::{Host, Source};
+use crate::window::Window;
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const T: u64 = 1_800_000_000;
+
+/// Writes a process as /proc shows it.
+fn process(proc: &Path, pid: u32, name: &str, cgroup: &str, ticks: u64, bytes: u64) {
+    let folder = proc.join(pid.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    let stat = format!(
+        "{pid} ({name}) R 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 100 4096 2 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0"
+    );
+    fs::write(folder.join("stat"), stat).unwrap();
+    fs::write(folder.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+    let io = format!("rchar: {bytes}\nwchar: 0\nsyscr: 1\nsyscw: 0\n");
+    fs::write(folder.join("io"), io).unwrap();
+    fs::write(
+        folder.join("status"),
+        format!("Uid:\t5\t5\nNSpid:\t{pid}\t1\n"),
+    )
+    .unwrap();
+    fs::write(folder.join("cmdline"), format!("{name}\0-x\0")).unwrap();
+}
+
+struct Bench {
+    source: Procfs,
+    containers: Containers,
+    window: Window,
+    clock: Clock,
+    second: u64,
+}
+
+impl Bench {
+    fn new(root: &Path) -> Self {
+        let cgroups = root.join("cgroup");
+        fs::create_dir_all(cgroups.join("docker").join(ID)).unwrap();
+        fs::write(cgroups.join("cgroup.controllers"), "").unwrap();
+        let hierarchies = Hierarchies::under(&cgroups).unwrap();
+        Self {
+            source: Procfs::under(&root.join("proc")),
+            containers: Containers::new(hierarchies, Rules::default(), false),
+            window: Window::new(SourceId([1; 16]), T),
+            clock: Clock::new(),
+            second: T,
+        }
+    }
+
+    fn drain(&mut self) -> Vec<Segment> {
+        let at = self.second * SECOND;
+        let mut host = Host {
+            clock: &self.clock,
+            containers: &mut self.containers,
+        };
+        self.source.drain(at, &mut host, &mut self.window).unwrap();
+        self.second += 1;
+        self.window.advance(self.second * SECOND);
+        self.window.take_closed()
+    }
+}
+
+#[test]
+fn a_process_of_a_container() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    process(&proc, 10, "web", &cgroup, 500, 1_000);
+    process(&proc, 11, "sshd", "/system.slice/ssh.service", 500, 1_000);
+    let first = bench.drain();
+    assert!(
+        first.iter().all(|segment| segment.cpu.is_empty()),
+        "what was before is not ours"
+    );
+
+    process(&proc, 10, "web", &cgroup, 503, 1_400);
+    process(&proc, 11, "sshd", "/system.slice/ssh.service", 900, 2_000);
+    process(&proc, 12, "new", &cgroup, 2, 50);
+    let second = &bench.drain()[0];
+    assert_eq!(second.key.container.as_str(), &ID[..12]);
+    let names: Vec<_> = second.processes.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["web", "new"]);
+    let web = second.cpu.iter().find(|cell| cell.row.0 == 0).unwrap();
+    let tick = bench.source.tick;
+    assert_eq!((web.row.1, web.value.ns), (1, 3 * tick));
+    let bytes: u64 = second.file_io.iter().map(|cell| cell.value.bytes_in).sum();
+    assert_eq!(bytes, 450);
+    assert_eq!(
+        (second.processes[0].args.as_str(), second.processes[0].uid),
+        ("web\0-x", 5)
+    );
+    assert_eq!(second.processes[0].container_pid, 1);
+
+    // A program that becomes another is another row; one that is gone is none.
+    process(&proc, 10, "other", &cgroup, 504, 1_400);
+    fs::remove_dir_all(proc.join("12")).unwrap();
+    let third = &bench.drain()[0];
+    let found: Vec<_> = third
+        .processes
+        .iter()
+        .map(|p| (p.name.as_str(), p.id.exec))
+        .collect();
+    assert_eq!(found, [("other", 1)]);
+    assert_eq!(bench.source.known.len(), 2);
+}
+
+#[test]
+fn hostile_processes() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    fs::create_dir_all(proc.join("1")).unwrap();
+    fs::create_dir_all(proc.join("99999999999")).unwrap();
+    fs::write(proc.join("5"), "a file").unwrap();
+    process(&proc, 7, "x", "", u64::MAX / 2, u64::MAX);
+    bench.drain();
+    process(&proc, 7, "x", &format!("/docker/{ID}"), u64::MAX, 0);
+    bench.drain();
+}
