@@ -78,6 +78,10 @@ fn try_cpu_flush() -> Option<()> {
 pub unsafe fn charge(here: *mut Running, task: Kernel) {
     // SAFETY: the caller's promise.
     let running = unsafe { &mut *here };
+    if running.task != task as u64 {
+        // SAFETY: likewise.
+        unsafe { running::catch_up(here, task) };
+    }
     if running.counted == 0 {
         return;
     }

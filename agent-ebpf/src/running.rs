@@ -33,6 +33,8 @@ pub struct Running {
     pub counted: u32,
     /// Not 0 while a program changes this, which an interrupt must then leave alone.
     pub busy: u32,
+    /// Address of the task that all this is about.
+    pub task: u64,
 }
 
 #[map]
@@ -56,7 +58,43 @@ pub fn counted() -> Option<&'static Running> {
     let here = here()?;
     // SAFETY: a pointer into this core's value of a map that is never freed while we run.
     let running = unsafe { &*here };
-    (running.counted != 0).then_some(running)
+    // SAFETY: likewise; volatile as `correct` changes what it points to.
+    if unsafe { core::ptr::read_volatile(&raw const (*here).task) } != current() as u64 {
+        // A switch went by unseen, as happens: without this the bytes would be another's.
+        correct();
+    }
+    // SAFETY: likewise.
+    let counted = unsafe { core::ptr::read_volatile(&raw const (*here).counted) };
+    (counted != 0).then_some(running)
+}
+
+/// Works out anew who runs here.
+#[inline(never)]
+fn correct() -> u32 {
+    if let Some(here) = here() {
+        // SAFETY: this core's scratch; the flag keeps the interrupt of `cpu_flush` off.
+        unsafe {
+            let busy = &raw mut (*here).busy;
+            core::ptr::write_volatile(busy, 1);
+            catch_up(here, current());
+            core::ptr::write_volatile(busy, 0);
+        }
+    }
+    0
+}
+
+/// Notes that `task` has been running on this core since the scheduler picked it, which went by unseen.
+///
+/// # Safety
+/// `here` is this core's scratch.
+#[inline(always)]
+pub unsafe fn catch_up(here: *mut Running, task: Kernel) {
+    let picked: u64 = field!(task, task_prev_sum_exec_runtime);
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(here, task);
+        (*here).since = picked;
+    }
 }
 
 /// The task that runs here.
@@ -131,6 +169,7 @@ pub fn cpu_time(task: Kernel) -> u64 {
 pub unsafe fn set(here: *mut Running, task: Kernel) {
     // SAFETY: the caller's promise.
     let running = unsafe { &mut *here };
+    running.task = task as u64;
     if is_kernel_thread(task) {
         // The key stays: when the same process comes back, what is remembered of it holds.
         running.counted = 0;

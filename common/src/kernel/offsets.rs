@@ -73,6 +73,7 @@ offsets! {
         task_start_boottime = required "task_struct"."start_boottime",
         task_self_exec_id = required "task_struct"."self_exec_id",
         task_sum_exec_runtime = required "task_struct"."se.sum_exec_runtime",
+        task_prev_sum_exec_runtime = required "task_struct"."se.prev_sum_exec_runtime",
         task_cgroups = required "task_struct"."cgroups",
         task_cred = required "task_struct"."cred",
         task_thread_pid = required "task_struct"."thread_pid",
