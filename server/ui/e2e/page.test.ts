@@ -58,7 +58,12 @@ const past = (from: number, to: number, more = ""): string =>
 /** Opens a page and waits until its figures are there. */
 async function show(page: Page, path: string): Promise<void> {
   await page.goto(link(path));
-  await page.getByTestId("tile-cpu").waitFor();
+  try {
+    await page.getByTestId("tile-cpu").waitFor();
+  } catch (error) {
+    const seen = await page.locator("body").innerText();
+    throw new Error(`the page shows no figures, but: ${seen.slice(0, 500)}`, { cause: error });
+  }
 }
 const row = (page: Page, table: string, text: string) =>
   page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text }).first();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ProcessInfo } from "../src/lib/api/types";
-import { ALIKE, flatten, processTree } from "../src/lib/tree";
+import { ALIKE, distinct, flatten, processTree } from "../src/lib/tree";
 import { processRow } from "./summary";
 
 const byStart = (a: ProcessInfo, b: ProcessInfo): number => a.start - b.start;
@@ -49,4 +49,20 @@ test("rows that name each other as parents end, and none is lost", () => {
     processRow({ pid: 3, start: 5, parent: 3, name: "own" }),
   ];
   expect(shape(rows).length).toBe(3);
+});
+
+test("alike leaves of one pid, before and after their parent began, are two rows with keys of their own", () => {
+  const leaves = (from: number) =>
+    Array.from({ length: ALIKE }, (_, i) =>
+      processRow({ pid: 100 + from + i, start: from + i, end: from + i + 1, parent: 60, name: "cc1" }),
+    );
+  const rows = [processRow({ pid: 60, start: 50, name: "make" }), ...leaves(0), ...leaves(60)];
+  const keys = flatten(processTree(rows, byStart), new Set()).map((node) => node.row.key);
+  expect(keys).toHaveLength(3);
+  expect(new Set(keys).size).toBe(3);
+});
+
+test("of rows with one key the first counts", () => {
+  const rows = [processRow({ name: "a" }), processRow({ pid: 2, name: "b" }), processRow({ name: "c" })];
+  expect(distinct(rows).map((row) => row.name)).toEqual(["a", "b"]);
 });

@@ -16,6 +16,12 @@ export interface ProcessNode {
 /** From how many alike leaves on they are shown as one row. */
 export const ALIKE = 6;
 
+/** Rows with the same key twice would be one in a table's eyes: the first counts. */
+export function distinct(rows: readonly ProcessInfo[]): ProcessInfo[] {
+  const seen = new Set<string>();
+  return rows.filter((row) => !seen.has(row.key) && seen.add(row.key));
+}
+
 export function processTree(rows: readonly ProcessInfo[], compare: (a: ProcessInfo, b: ProcessInfo) => number): ProcessNode[] {
   const byPid = new Map<number, ProcessInfo[]>();
   for (const row of rows) {
@@ -49,7 +55,7 @@ export function processTree(rows: readonly ProcessInfo[], compare: (a: ProcessIn
       else {
         const members = [...alike].sort(compare);
         nodes.push({
-          row: sum(members),
+          row: { ...sum(members), key: `alike ${parent?.key ?? ""} ${members[0]?.name}` },
           depth,
           children: members.map((row) => leaf(row, depth + 1)),
           group: members,
@@ -81,7 +87,6 @@ function sum(rows: ProcessInfo[]): ProcessInfo {
   const failure = rows.find((row) => failed(row.exit));
   return {
     ...first,
-    key: `alike ${first.parent} ${first.name}`,
     args: [],
     start: rows.reduce((low, row) => Math.min(low, row.start), first.start),
     end: most((row) => row.end ?? 0),
