@@ -112,6 +112,24 @@ pub struct Flags {
     config: Option<PathBuf>,
 }
 
+/// Keys of the configuration file: the fields of [`File`].
+const KEYS: [&str; 14] = [
+    "server",
+    "api",
+    "api_file",
+    "ca",
+    "source",
+    "hooks",
+    "spool",
+    "spool_max",
+    "systemd",
+    "include_host",
+    "docker",
+    "host",
+    "metrics_listen",
+    "containers",
+];
+
 /// The configuration file: the flags' names with underscores.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -276,9 +294,49 @@ impl File {
                     .with_context(|| format!("cannot read the configuration {}", path.display()));
             }
         };
+        let table: toml::Table = toml::from_str(&text)
+            .with_context(|| format!("the configuration {} is not right", path.display()))?;
+        for key in table.keys() {
+            if !KEYS.contains(&key.as_str()) {
+                let hint = match nearest(key) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("the known ones are {}", KEYS.join(", ")),
+                };
+                bail!(
+                    "the configuration {} has an unknown key {key:?}: {hint}",
+                    path.display()
+                );
+            }
+        }
         toml::from_str(&text)
             .with_context(|| format!("the configuration {} is not right", path.display()))
     }
+}
+
+/// The known key that is most like `wrong`, if one is at all.
+fn nearest(wrong: &str) -> Option<&'static str> {
+    let wrong = wrong.replace('-', "_");
+    KEYS.iter()
+        .map(|key| (distance(&wrong, key), *key))
+        .filter(|(distance, key)| *distance <= key.len().max(wrong.len()) / 2)
+        .min()
+        .map(|(_, key)| key)
+}
+
+/// How many letters must be put in, left out or changed to make one of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// The host's name, as the kernel has it.
@@ -294,7 +352,7 @@ fn host_name() -> String {
 mod tests {
     use clap::Parser as _;
 
-    use super::{Choice, Cli, Config};
+    use super::{Choice, Cli, Config, KEYS};
     use crate::source::ebpf::hooks::Family;
 
     fn resolve(args: &[&str]) -> anyhow::Result<Config> {
@@ -322,10 +380,26 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
-        let (_folder, path) = file("sever = \"http://a\"\n");
-        let error = format!("{:#}", resolve(&["--config", &path]).unwrap_err());
-        assert!(error.contains("sever"), "{error}");
-        assert!(error.contains("server"), "{error}");
+        for (line, expected) in [
+            ("sever = 1", "\"sever\": did you mean \"server\"?"),
+            ("spool-max = 1", "did you mean \"spool_max\"?"),
+            ("zzzzzzzzzzzzzzzzz = 1", "the known ones are server, api"),
+            ("[[containers]]\ncgrop = '/x'", "cgrop"),
+        ] {
+            let (_folder, path) = file(line);
+            let error = format!("{:#}", resolve(&["--config", &path]).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_known_to_the_file() {
+        // Each is a field: what is wrong with it is its value, and not its name.
+        for key in KEYS {
+            let (_folder, path) = file(&format!("{key} = 1.5"));
+            let error = format!("{:#}", resolve(&["--config", &path]).unwrap_err());
+            assert!(!error.contains("unknown"), "{key}: {error}");
+        }
     }
 
     #[test]

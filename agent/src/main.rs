@@ -1,5 +1,6 @@
 //! Entry point of `bubble-agent`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use bubble_agent::config::{Cli, Command, Config};
@@ -10,6 +11,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("BUBBLE_LOG")
                 .unwrap_or_else(|_| "info".into()),
