@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bubble_common::segment::builder::Builder;
-use bubble_common::segment::event::Event;
+use bubble_common::segment::event::{Event, EventKind};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{Coverage, Key, Resolution, Segment};
@@ -32,6 +32,9 @@ impl Window {
         if closed_one {
             self.of_all.retain(|(second, ..)| *second > last);
         }
+        // While no container runs there is nobody to tell it to, and it is forgotten at last.
+        self.of_all
+            .retain(|(second, ..)| second.saturating_add(AGAIN) > last);
         self.open_from = if all { self.newest + 1 } else { until };
         self.newest = self.newest.max(self.open_from);
         if self.open_from.saturating_sub(self.swept) >= SWEEP {
@@ -178,6 +181,14 @@ impl Window {
                 kind: event.kind,
                 process,
                 detail: event.detail.clone(),
+            });
+        }
+        if second.folded > 0 {
+            builder.event(Event {
+                at: end - 1,
+                kind: EventKind::FOLDED,
+                process: None,
+                detail: second.folded.to_string(),
             });
         }
         Some(builder.build().fold(&Caps::SECOND))

@@ -13,6 +13,7 @@ mod slab;
 
 use std::collections::{HashMap, VecDeque};
 
+use bubble_common::segment::cell::{Row, Value};
 use bubble_common::segment::event::EventKind;
 use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::loss::{Loss, Reason};
@@ -33,6 +34,8 @@ use slab::Slab;
 const OF_CONTAINER: usize = 8_192;
 /// The same over all containers.
 const OF_HOST: usize = 65_536;
+/// Most events of one container and second that are kept one by one; far above what a segment keeps.
+const EVENTS: usize = 4_096;
 /// Most seconds of one container that are open at one time; later ones count into the last.
 const OPEN: usize = 128;
 /// Seconds after which all that is known is said again; packed segments begin with it.
@@ -402,6 +405,11 @@ impl Sink for Window {
         detail: &str,
     ) {
         if let Some((second, _)) = self.second(container.0, at) {
+            let rare = matches!(kind, EventKind::CONTAINER_START | EventKind::CONTAINER_END);
+            if second.events.len() >= EVENTS && !rare {
+                second.folded += 1;
+                return;
+            }
             // A segment's events are within its span: one that comes late is put at its beginning.
             let begin = second.second.saturating_mul(SECOND);
             second.events.push(OpenEvent {
@@ -421,7 +429,17 @@ impl Sink for Window {
                 }
             }
             // Any of those that ran then may have lost it, and each of them says so.
-            None => self.of_all.push((at / SECOND, reason, loss)),
+            None => {
+                let second = at / SECOND;
+                let known = self
+                    .of_all
+                    .iter_mut()
+                    .find(|of| (of.0, of.1) == (second, reason));
+                match known {
+                    Some((.., known)) => known.absorb(Row(reason.0, 0), &loss),
+                    None => self.of_all.push((second, reason, loss)),
+                }
+            }
         }
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Second {
     pub(super) totals: Vec<(Metric, Total)>,
     pub(super) losses: Vec<(Reason, Loss)>,
     pub(super) events: Vec<OpenEvent>,
+    /// Events that were too many.
+    pub(super) folded: u64,
     /// Processes that began in it: pid and start.
     pub(super) started: HashSet<(u32, u64)>,
 }
@@ -103,6 +105,8 @@ impl Second {
         self.totals.clear();
         self.losses.clear();
         self.events.clear();
+        self.events.shrink_to(KEEP_ROOM);
+        self.folded = 0;
         self.started.clear();
         self.started.shrink_to(KEEP_ROOM);
         self.covered = false;

@@ -6,7 +6,7 @@ use bubble_common::segment::process::{Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 
-use super::{OF_CONTAINER, Window};
+use super::{EVENTS, OF_CONTAINER, Window};
 use crate::clock::SECOND;
 use crate::sink::{ContainerHandle, FileHandle, HANDLE_SECONDS, ProcessHandle, Sink};
 
@@ -292,6 +292,37 @@ fn a_loss_of_nobody_is_said_by_all() {
     );
     window.alive((T + 2) * SECOND, a);
     assert!(end(&mut window, T + 2)[0].losses.is_empty());
+}
+
+#[test]
+fn a_storm_of_events_is_folded() {
+    let mut window = window();
+    let c = container(&mut window, "c");
+    let all = EVENTS as u64 + 500;
+    for n in 0..all {
+        let detail = n.to_string();
+        window.event(
+            T * SECOND + n,
+            c,
+            EventKind::CONNECTION_FAILED,
+            None,
+            &detail,
+        );
+    }
+    assert_eq!(
+        window.containers.get(c.0).unwrap().open[0].events.len(),
+        EVENTS
+    );
+    let segment = &end(&mut window, T)[0];
+    let (folded, kept): (Vec<_>, Vec<_>) = segment
+        .events
+        .iter()
+        .partition(|event| event.kind == EventKind::FOLDED);
+    let more: u64 = folded
+        .iter()
+        .map(|event| event.detail.parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(kept.len() as u64 + more, all);
 }
 
 #[test]
