@@ -198,6 +198,7 @@ describe("the past", () => {
     await page.waitForURL(/sel=1040-/);
     await row(page, "files", "/var/www/shop/index.html").waitFor({ state: "detached" });
     await row(page, "files", "/var/lib/db/base/16384/2619").waitFor();
+    await expect.poll(() => page.getByTestId("tile-memory").innerText()).toContain("240 MiB");
     await picture(page, "scoped-light-1280");
     await page.keyboard.press("Backspace");
     await row(page, "files", "/var/www/shop/index.html").waitFor();

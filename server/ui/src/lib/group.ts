@@ -2,6 +2,7 @@
 // what does not fit into the legend is one grey rest. Sums stay what they were.
 
 import { OTHER } from "./palette";
+import { sum } from "./slots";
 import type { Series } from "./units";
 
 export interface ProcessSeries {
@@ -40,22 +41,12 @@ export function groupByName(series: readonly ProcessSeries[], most: number): Gro
     if (alike.length < ALIKE) {
       groups.push(...alike.map((one) => ({ process: one.process, name, members: 1, values: one.values })));
     } else {
-      groups.push({ process: null, name, members: alike.length, values: add(alike.map((one) => one.values)) });
+      groups.push({ process: null, name, members: alike.length, values: sum(alike.map((one) => one.values)) });
     }
   }
-  const size = (group: Group): number => group.values.reduce((sum: number, value) => sum + (value ?? 0), 0);
+  const size = (group: Group): number => group.values.reduce((total: number, value) => total + (value ?? 0), 0);
   groups.sort((a, b) => size(b) - size(a));
   rest.push(...groups.splice(most).map((group) => group.values));
-  if (rest.length > 0) groups.push({ process: OTHER, name: OTHER, members: 1, values: add(rest) });
+  if (rest.length > 0) groups.push({ process: OTHER, name: OTHER, members: 1, values: sum(rest) });
   return groups;
-}
-
-/** Sum by slot; unknown where none is known. */
-function add(series: readonly Series[]): (number | null)[] {
-  return (series[0] ?? []).map((_, i) =>
-    series.reduce<number | null>((sum, values) => {
-      const value = values[i] ?? null;
-      return value === null ? sum : (sum ?? 0) + value;
-    }, null),
-  );
 }

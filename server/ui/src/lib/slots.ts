@@ -60,6 +60,16 @@ export function mean(values: Series, from = 0): number | null {
   return known === 0 ? null : sum / known;
 }
 
+/** Sum by slot of series of the same length; unknown where none is known. */
+export function sum(series: readonly Series[]): Values {
+  return (series[0] ?? []).map((_, i) =>
+    series.reduce<number | null>((total, values) => {
+      const value = values[i] ?? null;
+      return value === null ? total : (total ?? 0) + value;
+    }, null),
+  );
+}
+
 /** Highest of what is known; null when nothing is. */
 export function peak(values: Series): number | null {
   let highest: number | null = null;

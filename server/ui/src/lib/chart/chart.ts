@@ -62,13 +62,13 @@ export class Chart {
       {
         width,
         height: look.height,
-        padding: [8, 18, 0, 0],
+        padding: [8, 28, 0, 0],
         legend: { show: false },
         // The grid is drawn over the areas, which would hide it.
         drawOrder: ["series", "axes"] as uPlot.DrawOrderKey[],
         scales: { x: { time: true, auto: false, range: () => [this.frame.shown[0], this.frame.shown[1]] }, y: look.scale },
         axes: [
-          { ...axis, font, size: 26, gap: 4, space: 64, values: (_u, ticks) => axisTimes(ticks, this.frame.utc) },
+          { ...axis, font, size: 30, gap: 8, space: 64, values: (_u, ticks) => axisTimes(ticks, this.frame.utc) },
           { ...axis, font, size: look.axis, gap: 6, space: 28, ...look.valueAxis },
         ],
         series: [{}, ...look.series],
