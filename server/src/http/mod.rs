@@ -11,6 +11,8 @@ mod parameters;
 pub mod state;
 mod status;
 
+use std::time::Duration;
+
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::middleware::{from_fn_with_state, map_response};
@@ -20,6 +22,7 @@ use axum::{Router, http::StatusCode};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +30,9 @@ use utoipa_axum::routes;
 
 use error::{ApiError, Code};
 use state::AppState;
+
+/// An answer begins within this time, or is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The whole server as a router.
 pub fn app(state: AppState) -> Router {
@@ -36,10 +42,15 @@ pub fn app(state: AppState) -> Router {
         let text = text.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], text) }
     };
+    // Who sends or reads too slowly must not keep a place that others need.
+    let patience = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, PATIENCE);
     let posts = posts
         .layer(DefaultBodyLimit::max(state.limits.body))
+        .route_layer(patience)
         .route_layer(from_fn_with_state(state.clone(), observe::limit_posts));
-    let reads = reads.route_layer(from_fn_with_state(state.clone(), observe::limit_reads));
+    let reads = reads
+        .route_layer(patience)
+        .route_layer(from_fn_with_state(state.clone(), observe::limit_reads));
     // A live stream must not wait in a compressor's buffer.
     let worth = SizeAbove::new(1_024)
         .and(NotForContentType::SSE)

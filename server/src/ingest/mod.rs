@@ -14,6 +14,7 @@ use bubble_common::batch::Batch;
 use bubble_common::segment::codec::{DecodeError, Effort};
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::clock;
@@ -29,9 +30,14 @@ use live::{Live, Notice};
 /// A segment that ends more than so many seconds from now is refused: its host's clock is wrong.
 const FUTURE: u64 = 3_600;
 
+/// How much is decoded at the same time: a post takes one, and one more for each MiB.
+const ROOM: u32 = 16;
+
 /// Takes batches.
 pub struct Ingest {
     store: Arc<dyn Store>,
+    /// What is decoded takes memory until it is stored, a multiple of the body.
+    room: Semaphore,
     live: Live,
     metrics: Arc<Metrics>,
     hosts: Hosts,
@@ -89,6 +95,7 @@ impl Ingest {
     pub fn new(store: Arc<dyn Store>, live: Live, metrics: Arc<Metrics>) -> Self {
         Self {
             store,
+            room: Semaphore::new(ROOM as usize),
             live,
             metrics,
             hosts: Hosts::default(),
@@ -102,6 +109,9 @@ impl Ingest {
     pub async fn post(&self, body: Vec<u8>) -> Result<Receipt, IngestError> {
         self.metrics.batch_bytes.inc_by(body.len() as u64);
         let now = clock::now();
+        let size = u32::try_from(body.len() >> 20).unwrap_or(ROOM);
+        let room = self.room.acquire_many(size.saturating_add(1).min(ROOM));
+        let _room = room.await.map_err(|_| IngestError::Cut)?;
         let Prepared {
             batch,
             posts,
