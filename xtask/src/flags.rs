@@ -16,11 +16,11 @@ pub(crate) struct Xtask {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Up(Up),
     /// Compile the kernel side into target/ebpf/bubble-agent-ebpf
     ///
     /// Installs the eBPF toolchain if it is missing. The agent's build embeds the object it finds
     /// there.
-    Up(Up),
     BuildEbpf,
     Build(Build),
     /// Build the page into server/ui/dist, from where the server embeds it
