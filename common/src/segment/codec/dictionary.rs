@@ -95,18 +95,18 @@ pub(super) fn processes(
         let small = |number| narrow::<u32>(number, "a process's number has more than 32 bits");
         rows.push(Process {
             id: ProcessId {
-                pid: small(pids[index])?,
-                start: time(starts[index]),
-                exec: small(execs[index])?,
+                pid: small(pids.at(index))?,
+                start: time(starts.at(index)),
+                exec: small(execs.at(index))?,
             },
-            container_pid: small(container_pids[index])?,
-            parent: small(parents[index])?,
-            uid: small(uids[index])?,
+            container_pid: small(container_pids.at(index))?,
+            parent: small(parents.at(index))?,
+            uid: small(uids.at(index))?,
             name,
             exe,
             args,
-            end: time(ends[index]),
-            exit: match exits[index] {
+            end: time(ends.at(index)),
+            exit: match exits.at(index) {
                 0 => None,
                 code @ 1..257 => Some(Exit::Code((code - 1) as u8)),
                 signal @ 257..513 => Some(Exit::Signal((signal - 257) as u8)),
@@ -116,7 +116,7 @@ pub(super) fn processes(
                     ));
                 }
             },
-            count: small(counts[index])?,
+            count: small(counts.at(index))?,
         });
     }
     if !rows.is_sorted_by(|a, b| a.identity() < b.identity()) {
@@ -139,7 +139,7 @@ pub(super) fn files(
     let paths = texts(reader, count, budget)?;
     let kinds = numbers(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
-    for (path, kind) in paths.into_iter().zip(kinds) {
+    for (path, kind) in paths.into_iter().zip(kinds.iter()) {
         let kind = u8::try_from(kind)
             .ok()
             .and_then(FileKind::from_u8)
@@ -171,13 +171,13 @@ pub(super) fn connections(
     let peers = addresses(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, (local, peer)) in locals.into_iter().zip(peers).enumerate() {
-        let protocol = u8::try_from(protocols[index])
+        let protocol = u8::try_from(protocols.at(index))
             .ok()
             .and_then(Protocol::from_u8)
             .ok_or(DecodeError::Corrupt(
                 "a connection is of an unknown protocol",
             ))?;
-        let role = u8::try_from(roles[index])
+        let role = u8::try_from(roles.at(index))
             .ok()
             .and_then(Role::from_u8)
             .ok_or(DecodeError::Corrupt("a connection has an unknown role"))?;
@@ -228,13 +228,14 @@ fn addresses(
 ) -> Result<Vec<Address>, DecodeError> {
     let families = numbers(reader, count, budget)?;
     let of = |wanted: &[u64]| families.iter().filter(|f| wanted.contains(f)).count();
-    let mut ports = numbers(reader, of(&[1, 2]), budget)?.into_iter();
+    let ports = numbers(reader, of(&[1, 2]), budget)?;
+    let mut ports = ports.iter();
     let octets = reader.take(of(&[1]) * 4 + of(&[2]).saturating_mul(16))?;
     let mut octets = Reader::new(octets, "an address");
     let mut paths = texts(reader, of(&[3]), budget)?.into_iter();
     let mut port = || narrow(ports.next().unwrap_or(0), "a port has more than 16 bits");
     let mut rows = budget.vec(count)?;
-    for family in families {
+    for family in families.iter() {
         rows.push(match family {
             0 => Address::None,
             1 => Address::Ip(IpAddr::from(octets.array::<4>()?), port()?),
@@ -272,11 +273,11 @@ pub(super) fn events(
     let details = texts(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, detail) in details.into_iter().enumerate() {
-        let at = times[index].wrapping_add(epoch(segment.key.start));
+        let at = times.at(index).wrapping_add(epoch(segment.key.start));
         if segment.slot_of(at).is_none() {
             return Err(DecodeError::Corrupt("an event is outside of the span"));
         }
-        let process = match processes[index] {
+        let process = match processes.at(index) {
             0 => None,
             number if number <= segment.processes.len() as u64 => Some((number - 1) as u32),
             _ => return Err(DecodeError::Corrupt("an event names an unknown process")),
@@ -284,7 +285,7 @@ pub(super) fn events(
         rows.push(Event {
             at,
             kind: EventKind(narrow(
-                kinds[index],
+                kinds.at(index),
                 "an event's kind has more than 32 bits",
             )?),
             process,

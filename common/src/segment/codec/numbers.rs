@@ -1,7 +1,5 @@
 //! A column of numbers whose count the reader knows already: one byte saying how, then the numbers.
 
-use smallvec::SmallVec;
-
 use super::budget::Budget;
 use super::error::DecodeError;
 use super::primitive::{Reader, put_varint, unzigzag, varint_len, zigzag};
@@ -50,26 +48,54 @@ fn deltas(numbers: &[u64]) -> impl Iterator<Item = u64> + '_ {
         .map(move |&number| zigzag(number, std::mem::replace(&mut previous, number)))
 }
 
-/// A column that was read: a live second's columns are short, and there are many.
-pub(crate) type Numbers = SmallVec<[u64; 32]>;
+/// A column that was read. Most columns of a live second are one number over and over.
+#[derive(Debug)]
+pub(crate) enum Numbers {
+    /// So many times the same.
+    Same(u64, usize),
+    /// Each by itself.
+    Each(Vec<u64>),
+}
 
-/// Reads `count` numbers.
+impl Numbers {
+    /// The number at `index`, which is below the count.
+    pub(crate) fn at(&self, index: usize) -> u64 {
+        match self {
+            Self::Same(number, _) => *number,
+            Self::Each(numbers) => numbers[index],
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        let (same, each) = match self {
+            Self::Same(number, count) => (Some(std::iter::repeat_n(*number, *count)), &[][..]),
+            Self::Each(numbers) => (None, &numbers[..]),
+        };
+        same.into_iter().flatten().chain(each.iter().copied())
+    }
+}
+
+/// Reads `count` numbers. They are charged even if they take no memory, so that
+/// whoever goes over them comes to an end.
 pub(crate) fn numbers(
     reader: &mut Reader<'_>,
     count: usize,
     budget: &mut Budget,
 ) -> Result<Numbers, DecodeError> {
     let mode = reader.byte()?;
-    if mode >= Mode::Plain as u8 && count > reader.rest().len() {
+    budget.charge::<u64>(count)?;
+    if mode == Mode::Zero as u8 {
+        return Ok(Numbers::Same(0, count));
+    }
+    if mode == Mode::Constant as u8 {
+        return Ok(Numbers::Same(reader.varint()?, count));
+    }
+    if count > reader.rest().len() {
         return Err(DecodeError::Truncated("a column"));
     }
-    budget.charge::<u64>(count)?;
-    let mut column = Numbers::with_capacity(count);
-    if mode == Mode::Zero as u8 {
-        column.resize(count, 0);
-    } else if mode == Mode::Constant as u8 {
-        column.resize(count, reader.varint()?);
-    } else if mode == Mode::Plain as u8 {
+    let mut column = Vec::with_capacity(count);
+    if mode == Mode::Plain as u8 {
         for _ in 0..count {
             column.push(reader.varint()?);
         }
@@ -82,5 +108,5 @@ pub(crate) fn numbers(
     } else {
         return Err(DecodeError::Corrupt("a column has an unknown mode"));
     }
-    Ok(column)
+    Ok(Numbers::Each(column))
 }

@@ -58,7 +58,7 @@ fn rows(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Vec<Row>, Decode
     let second = numbers(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     let mut previous: Option<Row> = None;
-    for (first, second) in first.into_iter().zip(second) {
+    for (first, second) in first.iter().zip(second.iter()) {
         let base = previous.map_or(0, |row| u64::from(row.0));
         let second = match previous {
             Some(previous) if first == 0 => second
@@ -137,7 +137,7 @@ fn places<V: Value>(
     let counts = numbers(reader, rows.len(), budget)?;
     let total = counts
         .iter()
-        .try_fold(0_usize, |total, &count| {
+        .try_fold(0_usize, |total, count| {
             total.checked_add(usize::try_from(count).ok()?.checked_add(1)?)
         })
         .ok_or(DecodeError::Truncated("a table"))?;
@@ -146,14 +146,14 @@ fn places<V: Value>(
     // Each is at most the number of slots if the loop below is to accept it.
     let cells = lengths
         .iter()
-        .try_fold(total, |cells, &length| {
+        .try_fold(total, |cells, length| {
             cells.checked_add(usize::try_from(length).ok()?)
         })
         .ok_or(DecodeError::Truncated("a table"))?;
     let mut cells = budget.vec::<Cell<V>>(cells)?;
     let mut ends = budget.vec(rows.len())?;
-    let mut runs = gaps.into_iter().zip(lengths);
-    for (&row, count) in rows.iter().zip(counts) {
+    let mut runs = gaps.iter().zip(lengths.iter());
+    for (&row, count) in rows.iter().zip(counts.iter()) {
         let mut free = 0_u64;
         for (gap, length) in runs.by_ref().take(count as usize + 1) {
             let start = free.saturating_add(gap);

@@ -34,7 +34,7 @@ pub(crate) fn texts(
     let shared = numbers(reader, count, budget)?;
     let lengths = numbers(reader, count, budget)?;
     let mut texts = budget.vec::<String>(count)?;
-    for (shared, length) in shared.into_iter().zip(lengths) {
+    for (shared, length) in shared.iter().zip(lengths.iter()) {
         let previous = texts.last().map_or("", String::as_str).as_bytes();
         let kept = usize::try_from(shared)
             .ok()
@@ -45,8 +45,11 @@ pub(crate) fn texts(
         let length = usize::try_from(length).map_err(|_| DecodeError::Truncated("a text"))?;
         let rest = reader.take(length)?;
         budget.charge::<u8>(kept.len() + rest.len())?;
-        let text = String::from_utf8([kept, rest].concat())
-            .map_err(|_| DecodeError::Corrupt("a text is not UTF-8"))?;
+        let mut text = Vec::with_capacity(kept.len() + rest.len());
+        text.extend_from_slice(kept);
+        text.extend_from_slice(rest);
+        let text =
+            String::from_utf8(text).map_err(|_| DecodeError::Corrupt("a text is not UTF-8"))?;
         texts.push(text);
     }
     Ok(texts)
