@@ -15,6 +15,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
+    bound::masked,
     btf::{Kernel, field},
     record, running,
     settings::setting,
@@ -60,7 +61,7 @@ fn try_tell(kind: Kind, cgroup: Kernel, path: *const u8) -> Option<()> {
         )
     };
     let length = if length > 1 && length <= PATH_MAX as i64 {
-        length as usize - 1
+        masked(length as u64 - 1, PATH_MAX as u64 - 1)
     } else {
         0
     };

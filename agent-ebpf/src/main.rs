@@ -14,6 +14,7 @@
 #![feature(core_intrinsics)]
 #![expect(internal_features, reason = "see above")]
 
+mod bound;
 mod btf;
 mod cgroup;
 mod cpu;

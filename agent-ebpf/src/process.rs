@@ -20,6 +20,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
+    bound::masked,
     btf::{Kernel, field, offset, task},
     cpu, record, running,
     settings::setting,
@@ -84,7 +85,7 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
     };
     // The length is with the NUL, which the first of the arguments overwrites.
     let exe_len = if exe_len > 1 && exe_len <= EXE_MAX as i64 {
-        exe_len as usize - 1
+        masked(exe_len as u64 - 1, EXE_MAX as u64 - 1)
     } else {
         0
     };
@@ -96,7 +97,7 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
         let start: u64 = field!(mm, mm_arg_start);
         let end: u64 = field!(mm, mm_arg_end);
         args_total = end.saturating_sub(start);
-        args_len = bounded(args_total);
+        args_len = masked(args_total.min(ARGS_MAX as u64 - 1), ARGS_MAX as u64 - 1);
         // SAFETY: the bytes after the path, of which there are ARGS_MAX; the pages were just
         // written by the kernel itself, so they are there.
         let result = unsafe {
@@ -117,16 +118,6 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
     // SAFETY: no longer than the scratch.
     unsafe { record::send_bytes(core::ptr::from_ref(exec).cast(), length as u64, false) };
     Some(())
-}
-
-/// The length of the arguments that are told, in a way that the verifier follows.
-#[inline(always)]
-fn bounded(total: u64) -> usize {
-    if total > ARGS_MAX as u64 {
-        ARGS_MAX
-    } else {
-        total as usize
-    }
 }
 
 // TP_PROTO(struct task_struct *p); since 6.16 (struct task_struct *p, bool group_dead)

@@ -75,9 +75,9 @@ pub struct ExitRecord {
     pub comm: Comm,
 }
 
-/// Longest path of a program that is told, in bytes.
+/// Room for the path of a program, which is told when it is shorter: a power of two.
 pub const EXE_MAX: usize = 1024;
-/// Longest arguments that are told, in bytes.
+/// Room for arguments, which are cut when they are not shorter: a power of two.
 pub const ARGS_MAX: usize = 8192;
 
 plain! {
