@@ -13,7 +13,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The number of the cgroup at the root of every hierarchy.
@@ -35,6 +35,9 @@ pub struct Hierarchy {
     pub kind: Kind,
     /// A folder that is its root.
     pub root: PathBuf,
+    /// Where the cgroup namespace of the agent begins, when that is not at `root`: the kernel
+    /// tells the paths of processes from there.
+    base: Option<String>,
     /// Keeps `root` good where it is a descriptor.
     _descriptor: Option<OwnedFd>,
 }
@@ -92,11 +95,16 @@ impl Hierarchies {
                 continue;
             }
             match open_root(&folder) {
-                Ok((root, descriptor)) => all.push(Hierarchy {
-                    kind,
-                    root,
-                    _descriptor: descriptor,
-                }),
+                Ok((root, descriptor)) => {
+                    let own = descriptor.is_some() && !in_first_namespace(proc);
+                    let base = own.then(|| find(&root, &folder)).flatten();
+                    all.push(Hierarchy {
+                        kind,
+                        root,
+                        base,
+                        _descriptor: descriptor,
+                    });
+                }
                 Err(source) => {
                     refused.get_or_insert(HierarchyError::Partial {
                         path: folder,
@@ -121,6 +129,7 @@ impl Hierarchies {
         let hierarchy = |kind, root: PathBuf| Hierarchy {
             kind,
             root,
+            base: None,
             _descriptor: None,
         };
         let is_unified = |folder: &Path| folder.join("cgroup.controllers").exists();
@@ -221,8 +230,8 @@ impl Hierarchy {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// Path of a process's cgroup in this tree, from the text of its /proc/PID/cgroup.
-    pub fn path_of<'a>(&self, cgroup: &'a str) -> Option<&'a str> {
+    /// Path of a process's cgroup in this tree, from its root, by the text of its /proc/PID/cgroup.
+    pub fn path_of(&self, cgroup: &str) -> Option<String> {
         cgroup.lines().find_map(|line| {
             let (_, line) = line.split_once(':')?;
             let (controllers, path) = line.split_once(':')?;
@@ -232,8 +241,26 @@ impl Hierarchy {
                     .split(',')
                     .any(|one| all.iter().any(|own| own == one)),
             };
-            mine.then_some(path)
+            mine.then(|| self.absolute(path))
         })
+    }
+
+    /// A path that is told from the namespace's root, told from the tree's.
+    fn absolute(&self, path: &str) -> String {
+        let Some(base) = &self.base else {
+            return path.to_owned();
+        };
+        let mut parts: Vec<&str> = Vec::new();
+        for part in base.split('/').chain(path.split('/')) {
+            match part {
+                "" => {}
+                ".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        format!("/{}", parts.join("/"))
     }
 }
 
@@ -286,6 +313,32 @@ fn open_root(folder: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
     Ok((root, Some(descriptor)))
 }
 
+/// Whether the agent is in the host's own cgroup namespace.
+fn in_first_namespace(proc: &Path) -> bool {
+    /// `PROC_CGROUP_INIT_INO` of the kernel.
+    const FIRST: &str = "cgroup:[4026531835]";
+    fs::read_link(proc.join("self/ns/cgroup")).is_ok_and(|link| link.as_os_str() == FIRST)
+}
+
+/// The path, from `root`, of the cgroup that is mounted at `folder`.
+fn find(root: &Path, folder: &Path) -> Option<String> {
+    fn below(folder: &Path, path: &str, wanted: u64, depth: usize) -> Option<String> {
+        fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                return None;
+            }
+            let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+            if entry.ino() == wanted {
+                return Some(path);
+            }
+            (depth > 0)
+                .then(|| below(&entry.path(), &path, wanted, depth - 1))
+                .flatten()
+        })
+    }
+    below(root, "", fs::metadata(folder).ok()?.ino(), 32)
+}
+
 /// Opens the cgroup with this number, of the tree that is mounted at `folder`.
 fn open_by_id(folder: &Path, id: u64) -> io::Result<OwnedFd> {
     /// `struct file_handle` with the eight bytes that kernfs uses.
@@ -323,7 +376,7 @@ fn open_by_id(folder: &Path, id: u64) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hierarchies, HierarchyError, Kind, parse_mount};
+    use super::{Hierarchies, Hierarchy, HierarchyError, Kind, find, parse_mount};
     use std::fs;
     use std::path::PathBuf;
 
@@ -381,12 +434,38 @@ mod tests {
             ("hybrid", &Kind::Unified)
         );
         let text = "3:pids:/docker/p\n1:name=systemd:/s\n0::/docker/u\n";
-        assert_eq!(hybrid.primary().path_of(text), Some("/docker/u"));
+        assert_eq!(hybrid.primary().path_of(text).as_deref(), Some("/docker/u"));
         hybrid.use_v1();
-        assert_eq!(hybrid.primary().path_of(text), Some("/docker/p"));
+        assert_eq!(hybrid.primary().path_of(text).as_deref(), Some("/docker/p"));
 
         fs::write(root.join("cgroup.controllers"), "").unwrap();
         assert_eq!(Hierarchies::under(root).unwrap().mode(), "v2");
+    }
+
+    #[test]
+    fn paths_told_from_a_namespace() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("docker/agent");
+        fs::create_dir_all(&inner).unwrap();
+        assert_eq!(
+            find(folder.path(), &inner).as_deref(),
+            Some("/docker/agent")
+        );
+        let tree = Hierarchy {
+            kind: Kind::Unified,
+            root: folder.path().to_owned(),
+            base: find(folder.path(), &inner),
+            _descriptor: None,
+        };
+        for (told, path) in [
+            ("/", "/docker/agent"),
+            ("/below", "/docker/agent/below"),
+            ("/../other", "/docker/other"),
+            ("/../../system.slice/x.service", "/system.slice/x.service"),
+            ("/../../../../..", "/"),
+        ] {
+            assert_eq!(tree.path_of(&format!("0::{told}\n")).as_deref(), Some(path));
+        }
     }
 
     #[test]
@@ -396,7 +475,7 @@ mod tests {
         let unified = Hierarchies::under(folder.path()).unwrap();
         for text in ["", ":", "0", "0:", "x\n\n::", "0:a:/b"] {
             let path = unified.primary().path_of(text);
-            assert!(path.is_none_or(str::is_empty), "{text:?}");
+            assert!(path.is_none_or(|path| path.is_empty()), "{text:?}");
         }
     }
 }

@@ -102,8 +102,7 @@ impl Procfs {
             let cgroup = self.read(pid, "cgroup").unwrap_or_default();
             let cgroup = String::from_utf8_lossy(&cgroup);
             let path = host.containers.hierarchies().primary().path_of(&cgroup);
-            path.map(str::to_owned)
-                .and_then(|path| host.containers.of_path(at, &path, sink))
+            path.and_then(|path| host.containers.of_path(at, &path, sink))
         } else {
             self.known.get(&key).and_then(|known| known.container)
         };
