@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::container::Containers;
 use crate::container::hierarchy::Hierarchies;
+use crate::live;
 use crate::report;
 use crate::send::Sender;
 use crate::source::ebpf;
@@ -60,8 +61,7 @@ fn look(config: &Config) -> Findings {
         kernel: report.kernel.clone(),
         cores: report.cores,
         memory: report.memory,
-        // SAFETY: asks who we are; it cannot fail.
-        root: unsafe { libc::geteuid() } == 0,
+        root: live::is_root(),
         btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
         cgroups: Err(String::new()),
         docker: std::os::unix::net::UnixStream::connect(&config.docker).is_ok(),

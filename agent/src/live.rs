@@ -23,14 +23,19 @@ pub enum Live {
     Procfs(Procfs),
 }
 
+/// Whether the agent runs as root, without which it can look at nobody else's processes.
+pub fn is_root() -> bool {
+    // SAFETY: asks who we are; it cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 impl Live {
     /// Starts what the configuration asks for.
     ///
     /// # Errors
     /// When it cannot be had, and nothing else may take its place.
     pub fn start(config: &Config, primary: &Hierarchy) -> Result<Self> {
-        // SAFETY: asks who we are; it cannot fail.
-        if unsafe { libc::geteuid() } != 0 {
+        if !is_root() {
             bail!("the agent needs root: run it with sudo, or in Docker with --privileged");
         }
         if config.source == Choice::Procfs {

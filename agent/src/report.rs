@@ -9,6 +9,8 @@ use axum::Router;
 use axum::routing::get;
 use bubble_common::batch::AgentReport;
 
+use crate::source::ebpf::memory::page_size;
+
 /// The part that does not change while the agent runs.
 pub fn host(name: &str, hooks: &str, missing: &[String]) -> AgentReport {
     AgentReport {
@@ -45,9 +47,7 @@ pub fn rss() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    // SAFETY: reads a constant of the system.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    pages.unwrap_or(0) * u64::try_from(page).unwrap_or(4_096)
+    pages.unwrap_or(0) * page_size()
 }
 
 /// Memory of the host, bytes.
