@@ -1,12 +1,13 @@
-//! Live sources: where the numbers of this host come from.
+//! Where the numbers come from: this host, or a recording.
 //!
-//! A source is polled often, for what is rare and urgent (a container was made,
+//! A live source is polled often, for what is rare and urgent (a container was made,
 //! a process ended), and drained once a second, for the sums. It puts what it
-//! finds into the sink, and asks [`Containers`] whose a cgroup is. Recorded
-//! captures are not live: they call a sink by themselves, at their own pace.
+//! finds into the sink, and asks [`Containers`] whose a cgroup is. What
+//! was recorded is read at its own pace: see [`recording`].
 
 pub mod ebpf;
 pub mod procfs;
+pub mod recording;
 
 use std::os::fd::BorrowedFd;
 
