@@ -151,6 +151,7 @@ async fn fill(store: &dyn Store, now: u64) -> Result<(Vec<String>, Vec<String>)>
             let segment = stretched(segment, resolution, start);
             start = segment.end();
             posts.push(Post {
+                recording: None,
                 key: segment.key.clone(),
                 slots: slot_bits(&segment),
                 activity: activity(&segment),

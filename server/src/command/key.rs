@@ -2,23 +2,19 @@
 
 use anyhow::{Result, bail, ensure};
 
+use super::open;
 use crate::auth::key;
 use crate::clock;
-use crate::config::Base;
 use crate::config::flags::{Common, Key};
 use crate::store::Store;
-use crate::store::sqlite::Sqlite;
 
-pub(super) async fn run(command: Key) -> Result<()> {
+pub(super) async fn run(common: &Common, command: Key) -> Result<()> {
+    let store = open(common)?;
     match command {
-        Key::Create { common, owner } => create(&open(&common)?, &owner).await,
-        Key::List { common } => list(&open(&common)?).await,
-        Key::Delete { common, id } => delete(&open(&common)?, &id).await,
+        Key::Create { owner } => create(&store, &owner).await,
+        Key::List => list(&store).await,
+        Key::Delete { id } => delete(&store, &id).await,
     }
-}
-
-fn open(common: &Common) -> Result<Sqlite> {
-    Ok(Sqlite::beside(&Base::new(common)?.data)?)
 }
 
 async fn create(store: &dyn Store, owner: &str) -> Result<()> {

@@ -1,12 +1,15 @@
 //! The commands of the program.
 
 mod key;
+mod recording;
 pub mod serve;
 mod token;
 
 use anyhow::{Context, Result};
 
-use crate::config::flags::{Cli, Command};
+use crate::config::Base;
+use crate::config::flags::{Cli, Command, Common};
+use crate::store::sqlite::Sqlite;
 
 /// Does what the command line says.
 ///
@@ -20,8 +23,14 @@ pub fn run(cli: Cli) -> Result<()> {
     runtime.block_on(async {
         match cli.command {
             Command::Serve(flags) => serve::run(&flags).await,
-            Command::Key { command } => key::run(command).await,
+            Command::Key { common, command } => key::run(&common, command).await,
+            Command::Recording { common, command } => recording::run(&common, command).await,
             Command::Token(flags) => token::run(&flags),
         }
     })
+}
+
+/// The store of the data directory, beside a server that may be serving it.
+fn open(common: &Common) -> Result<Sqlite> {
+    Ok(Sqlite::beside(&Base::new(common)?.data)?)
 }

@@ -24,9 +24,21 @@ pub enum Command {
     Serve(Box<Serve>),
     /// API keys, with which agents post
     Key {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
         /// What to do with them.
         #[command(subcommand)]
         command: Key,
+    },
+    /// Recordings, which `bubble-agent analyse` posts
+    Recording {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Recording,
     },
     /// Make a token, with which people read
     Token(Token),
@@ -36,14 +48,15 @@ pub enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
     /// Directory of the database and the secret [default: ./bubble-data]
-    #[arg(long, env = "BUBBLE_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "BUBBLE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// File with settings (TOML); a name is that of a flag, with _ for -
-    #[arg(long, env = "BUBBLE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "BUBBLE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Secret by which tokens are signed, at least 32 bytes; without it the server makes its own
     #[arg(
         long,
+        global = true,
         env = "BUBBLE_SECRET",
         hide_env_values = true,
         value_name = "TEXT"
@@ -94,25 +107,27 @@ pub struct Serve {
 pub enum Key {
     /// Make a key, and show it: this once
     Create {
-        /// What all commands take.
-        #[command(flatten)]
-        common: Common,
         /// Whom it is for
         #[arg(long, value_name = "NAME")]
         owner: String,
     },
     /// List keys: id, owner, when made, when last used
-    List {
-        /// What all commands take.
-        #[command(flatten)]
-        common: Common,
-    },
+    List,
     /// Delete a key, which is then void at once
     Delete {
-        /// What all commands take.
-        #[command(flatten)]
-        common: Common,
         /// Its id: the part before the dot
+        id: String,
+    },
+}
+
+/// What to do with recordings.
+#[derive(Debug, Subcommand)]
+pub enum Recording {
+    /// List recordings: id, name, when first posted, containers
+    List,
+    /// Delete a recording, and containers of which nothing else is known
+    Delete {
+        /// Its id: 32 hexadecimal digits
         id: String,
     },
 }

@@ -8,6 +8,7 @@ mod live;
 mod observe;
 mod page;
 mod parameters;
+mod recordings;
 pub mod state;
 mod status;
 
@@ -100,6 +101,8 @@ fn routers() -> Routers {
         .routes(routes!(containers::life))
         .routes(routes!(containers::table))
         .routes(routes!(live::follow))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::delete))
         .routes(routes!(status::hosts))
         .routes(routes!(status::me))
         .split_for_parts();

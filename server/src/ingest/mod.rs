@@ -14,7 +14,7 @@ use bubble_common::batch::Batch;
 use bubble_common::segment::codec::{DecodeError, Effort};
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 
 use crate::clock;
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::rollup::unite::slot_bits;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::recording::Label;
 use crate::store::row::{Outcome, Post};
 use activity::activity;
 use hosts::Hosts;
@@ -81,11 +82,13 @@ pub enum IngestError {
     Cut,
 }
 
-/// A decoded batch, ready to be stored.
+/// Decoded segments, ready to be stored.
+#[derive(Default)]
 struct Prepared {
-    batch: Batch,
+    /// What there is to tell of each segment that is taken.
+    spans: Vec<Notice>,
     posts: Vec<Post>,
-    /// For each post, which segment of the batch it belongs to.
+    /// For each post, which of `spans` it belongs to.
     owners: Vec<usize>,
     refused: Vec<Refusal>,
 }
@@ -102,51 +105,71 @@ impl Ingest {
         }
     }
 
-    /// Stores the batch in `body`.
+    /// Stores the batch in `body`: live, or as part of the recording called `recording`.
     ///
     /// # Errors
     /// When the body is not a batch, or the store fails. Nothing of it is stored then.
-    pub async fn post(&self, body: Vec<u8>) -> Result<Receipt, IngestError> {
-        self.metrics.batch_bytes.inc_by(body.len() as u64);
+    pub async fn post(
+        &self,
+        body: Vec<u8>,
+        recording: Option<String>,
+    ) -> Result<Receipt, IngestError> {
+        let live = recording.is_none();
+        let _room = self.enter(body.len()).await?;
         let now = clock::now();
-        let size = u32::try_from(body.len() >> 20).unwrap_or(ROOM);
+        let (batch, prepared) = blocking(move || {
+            let (mut batch, bytes) = Batch::decode_with_bytes(&body)?;
+            let id = batch.source;
+            let label = recording.map(|name| Label { id, name });
+            let segments = std::mem::take(&mut batch.segments);
+            let segments = segments.into_iter().zip(bytes);
+            Ok::<_, DecodeError>((batch, Prepared::new(segments, Some(id), label, now)))
+        })
+        .await?;
+        let receipt = self.store(prepared, &batch.agent.host).await?;
+        // Whoever analyses a capture is no agent of a host.
+        if live && let Some(host) = self.hosts.report(&batch) {
+            self.store.put_host(host).await?;
+        }
+        Ok(receipt)
+    }
+
+    /// Waits until there is room for a body of `size` bytes, which is kept until the permit is dropped.
+    async fn enter(&self, size: usize) -> Result<SemaphorePermit<'_>, IngestError> {
+        self.metrics.batch_bytes.inc_by(size as u64);
+        let size = u32::try_from(size >> 20).unwrap_or(ROOM);
         let room = self.room.acquire_many(size.saturating_add(1).min(ROOM));
-        let _room = room.await.map_err(|_| IngestError::Cut)?;
+        room.await.map_err(|_| IngestError::Cut)
+    }
+
+    /// Stores what is prepared, tells those who listen, and counts.
+    async fn store(&self, prepared: Prepared, host: &str) -> Result<Receipt, IngestError> {
         let Prepared {
-            batch,
+            spans,
             posts,
             owners,
             refused,
-        } = tokio::task::spawn_blocking(move || prepare(&body, now))
-            .await
-            .map_err(|_| IngestError::Cut)??;
-
+        } = prepared;
         let seconds: Vec<u64> = posts
             .iter()
             .map(|post| u64::from(post.slots.count_ones()) * post.key.resolution.seconds())
             .collect();
         let outcomes = self.store.put(posts).await?;
         // A segment that was cut is new when any part of it is.
-        let mut new = vec![false; batch.segments.len()];
+        let mut new = vec![false; spans.len()];
         for ((owner, outcome), seconds) in owners.iter().zip(outcomes).zip(seconds) {
             if outcome == Outcome::Stored {
                 new[*owner] = true;
                 self.metrics.container_seconds.inc_by(seconds);
             }
         }
-        for (_, segment) in new.iter().zip(&batch.segments).filter(|(new, _)| **new) {
-            self.live.tell(|| Notice {
-                container: segment.key.container.clone(),
-                span: segment.key.start..segment.end(),
-            });
-        }
-        if let Some(host) = self.hosts.report(&batch) {
-            self.store.put_host(host).await?;
+        for (_, notice) in new.iter().zip(&spans).filter(|(new, _)| **new) {
+            self.live.tell(|| notice.clone());
         }
         let stored = new.iter().filter(|new| **new).count() as u64;
         let receipt = Receipt {
             stored,
-            known: (batch.segments.len() - refused.len()) as u64 - stored,
+            known: spans.len() as u64 - stored,
             refused,
         };
         self.metrics.segments_stored.inc_by(receipt.stored);
@@ -156,7 +179,7 @@ impl Ingest {
             .inc_by(receipt.refused.len() as u64);
         if let Some(first) = receipt.refused.first() {
             warn!(
-                host = batch.agent.host,
+                host,
                 segments = receipt.refused.len(),
                 reason = first.reason,
                 "segments refused"
@@ -166,41 +189,62 @@ impl Ingest {
     }
 }
 
-fn prepare(body: &[u8], now: u64) -> Result<Prepared, IngestError> {
-    let (batch, bytes) = Batch::decode_with_bytes(body)?;
-    let mut prepared = Prepared {
-        posts: Vec::with_capacity(bytes.len()),
-        owners: Vec::with_capacity(bytes.len()),
-        refused: Vec::new(),
-        batch: Batch {
-            segments: Vec::new(),
-            ..batch
-        },
-    };
-    for (owner, (segment, bytes)) in batch.segments.iter().zip(bytes).enumerate() {
-        match refusal(segment, now) {
-            Some(reason) => prepared.refused.push(Refusal {
-                container: segment.key.container.as_str().to_owned(),
-                start: segment.key.start,
-                resolution: segment.key.resolution.name(),
-                reason,
-            }),
-            None => {
-                for post in posts(segment, bytes) {
-                    prepared.posts.push(post);
-                    prepared.owners.push(owner);
-                }
+/// Does `work` on a thread that may block.
+async fn blocking<T: Send + 'static, E: Into<IngestError> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, IngestError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| IngestError::Cut)?.map_err(Into::into)
+}
+
+impl Prepared {
+    /// Segments, each with its bytes: live, or of a recording. `source` is what
+    /// those of a recording must have, if the post says it.
+    fn new(
+        segments: impl Iterator<Item = (Segment, Vec<u8>)>,
+        source: Option<SourceId>,
+        label: Option<Label>,
+        now: u64,
+    ) -> Self {
+        let mut prepared = Self::default();
+        let source = source.filter(|_| label.is_some());
+        let label = label.map(Arc::new);
+        for (segment, bytes) in segments {
+            if let Some(reason) = refusal(&segment, source, now) {
+                prepared.refuse(&segment, reason);
+                continue;
             }
+            let owner = prepared.spans.len();
+            for post in posts(&segment, bytes) {
+                let recording = label.clone();
+                prepared.posts.push(Post { recording, ..post });
+                prepared.owners.push(owner);
+            }
+            prepared.spans.push(Notice {
+                span: segment.key.start..segment.end(),
+                container: segment.key.container,
+            });
         }
+        prepared
     }
-    prepared.batch.segments = batch.segments;
-    Ok(prepared)
+
+    fn refuse(&mut self, segment: &Segment, reason: impl Into<String>) {
+        self.refused.push(Refusal {
+            container: segment.key.container.as_str().to_owned(),
+            start: segment.key.start,
+            resolution: segment.key.resolution.name(),
+            reason: reason.into(),
+        });
+    }
 }
 
 /// Why a segment is not taken, if it is not.
-fn refusal(segment: &Segment, now: u64) -> Option<String> {
+fn refusal(segment: &Segment, source: Option<SourceId>, now: u64) -> Option<String> {
     if segment.key.source == SourceId::SUM {
         return Some("a source of zeros stands for sums and is never stored".to_owned());
+    }
+    if source.is_some_and(|source| source != segment.key.source) {
+        return Some("a recording's segments have the source of its batches".to_owned());
     }
     let ahead = segment.end().saturating_sub(now);
     // A coarse slot may be under way: it ends in the future by right.
@@ -237,6 +281,7 @@ fn post(segment: &Segment, bytes: Vec<u8>) -> Post {
         slots: slot_bits(segment),
         activity: activity(segment),
         bytes,
+        recording: None,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct ContainerItem {
     pub last_seen: f64,
     /// Whether it runs.
     pub state: State,
+    /// Names of the recordings that it is in, oldest first; empty for one that is only live.
+    pub recordings: Vec<String>,
     /// When it was started.
     pub started: Option<f64>,
     /// When it ended.
@@ -89,6 +91,7 @@ impl ContainerItem {
             },
             last_seen: container.last_seen as f64,
             state,
+            recordings: container.recordings.clone(),
             started: container.started().map(seconds),
             ended: container.ended().map(seconds),
             exit_code: container.number(facts::EXIT_CODE),

@@ -21,7 +21,7 @@ use bubble_common::segment::{ContainerId, Segment};
 use crate::clock;
 use crate::rollup::retention::Retention;
 use crate::store::Store;
-use crate::store::container::Container;
+use crate::store::container::{Container, State};
 use error::QueryError;
 use item::ContainerItem;
 use ledger::{Ledger, Scope};
@@ -113,15 +113,15 @@ impl Query {
     pub async fn life(&self, id: &ContainerId) -> Result<Life, QueryError> {
         let container = self.container(id).await?;
         let now = clock::now();
-        let last = match container.ended() {
-            Some(_) => container.last_seen,
-            None => container.last_seen.max(now.min(container.last_seen + 60)),
+        let last = match container.state(now) {
+            State::Ended => container.last_seen,
+            _ => container.last_seen.max(now.min(container.last_seen + 60)),
         };
         let question = Question {
             span: container.first_seen.min(last)..last,
             step: None,
             slots: Life::SLOTS,
-            first_seen: container.first_seen,
+            live_since: container.live_since,
             now,
         };
         let plan = Plan::new(&question, &self.retention);
@@ -154,7 +154,7 @@ impl Query {
             span: span(container, ask, now),
             step: ask.step,
             slots: MAX_SLOTS,
-            first_seen: container.first_seen,
+            live_since: container.live_since,
             now,
         };
         Plan::new(&question, &self.retention)
@@ -167,7 +167,7 @@ fn span(container: &Container, ask: &Ask, now: u64) -> Range<u64> {
     let latest = now + 86_400;
     let end = match ask.to {
         Some(to) => to.ceil() as u64,
-        None if container.ended().is_some() => container.last_seen,
+        None if container.state(now) == State::Ended => container.last_seen,
         None => now,
     };
     let end = end.clamp(1, latest);

@@ -32,8 +32,8 @@ pub struct Question {
     pub step: Option<u64>,
     /// At most so many slots.
     pub slots: u64,
-    /// When the container was first seen: before that nothing can have expired.
-    pub first_seen: u64,
+    /// Since when the container was seen live: before that nothing can have expired.
+    pub live_since: u64,
     /// Seconds since the Unix epoch.
     pub now: u64,
 }
@@ -46,7 +46,7 @@ impl Plan {
         } = question;
         let slots = (*slots).clamp(1, MAX_SLOTS);
         let length = span.end.saturating_sub(span.start).max(1);
-        let oldest = span.start.max(question.first_seen.min(*now));
+        let oldest = span.start.max(question.live_since.min(*now));
         let there = |resolution: &Resolution| retention.holds(*resolution, oldest, *now);
         // Each resolution has what is read, and what that costs, within bounds.
         let few = |resolution: &Resolution| {

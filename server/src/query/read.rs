@@ -13,6 +13,7 @@ use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 use tracing::error;
 
 use super::error::QueryError;
+use crate::rollup::kept::Kept;
 use crate::rollup::unite::{Piece, finer, known_slot, roll, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -23,13 +24,13 @@ pub struct Gathered {
     resolution: Resolution,
     rows: Vec<Row>,
     finer: Vec<Finer>,
+    /// What is left of the finer rows.
+    kept: Kept,
 }
 
 /// The rows of a packed span of the finer resolution, which is one slot of the coarser.
 struct Finer {
     start: u64,
-    /// Whether all finer rows of that slot still exist.
-    complete: bool,
     gathered: Gathered,
 }
 
@@ -45,18 +46,17 @@ pub fn gather<'a>(
 ) -> Pin<Box<dyn Future<Output = Result<Gathered, StoreError>> + Send + 'a>> {
     Box::pin(async move {
         let mut parts = Vec::new();
+        let mut kept = Kept::default();
         // The finer first: what is packed in between is then seen twice, and counts once.
         if let Some(fine) = finer(resolution) {
             let waiting = pending(store, container, fine, span.clone()).await?;
-            let horizon = match waiting.is_empty() || fine == Resolution::Second {
-                true => 0,
-                false => store.expired_before(fine).await?,
-            };
+            if !waiting.is_empty() {
+                kept = Kept::new(store, container, fine).await?;
+            }
             for start in waiting {
                 let whole = start..start + fine.packed_seconds();
                 parts.push(Finer {
                     start,
-                    complete: start >= horizon,
                     gathered: gather(store, container, fine, whole).await?,
                 });
             }
@@ -65,6 +65,7 @@ pub fn gather<'a>(
             resolution,
             rows: store.range(container, resolution, span).await?,
             finer: parts,
+            kept,
         })
     })
 }
@@ -115,7 +116,8 @@ impl Gathered {
                 let whole = part.start..part.start + fine.key.resolution.packed_seconds();
                 let fine = fine.slice(whole)?;
                 let known = known_slot(group, part.start);
-                if let Some(segment) = roll(known.as_ref(), &fine, part.complete)? {
+                let complete = self.kept.whole(fine.key.source, part.start);
+                if let Some(segment) = roll(known.as_ref(), &fine, complete)? {
                     group.retain(|piece| {
                         piece.form != Form::Rolled || piece.segment.key.start != part.start
                     });

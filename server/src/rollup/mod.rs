@@ -7,6 +7,7 @@
 //! work can be cut short anywhere and is simply done again. Late segments mark
 //! their span dirty, and it is packed anew.
 
+pub mod kept;
 pub mod pack;
 pub mod retention;
 pub mod unite;
@@ -80,7 +81,7 @@ impl Rollup {
         }
     }
 
-    /// Runs until `stop` changes: packs each second, expires each minute.
+    /// Runs until `stop` changes: packs (and removes deleted recordings) each second, expires each minute.
     pub async fn serve(mut self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -92,6 +93,7 @@ impl Rollup {
             }
             let now = clock::now();
             let work = async {
+                self.store.sweep().await?;
                 self.pack_all(now).await?;
                 if now >= expired_at + 60 {
                     self.expire(now).await?;
@@ -110,11 +112,12 @@ impl Rollup {
         }
     }
 
-    /// Packs what is due at `now`, and expires what may go.
+    /// Removes deleted recordings, packs what is due at `now`, and expires what may go.
     ///
     /// # Errors
     /// When the store fails. A span that can't be packed is logged and counted.
     pub async fn run(&mut self, now: u64) -> Result<Done, StoreError> {
+        self.store.sweep().await?;
         let mut done = self.pack_all(now).await?;
         done.expired = self.expire(now).await?;
         Ok(done)

@@ -7,6 +7,7 @@ use bubble_common::segment::fold::Caps;
 use bubble_common::segment::merge::MergeError;
 use bubble_common::segment::{Key, Resolution, Segment, SourceId};
 
+use super::kept::Kept;
 use super::unite::{Piece, known_slot, roll, slot_bits, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -44,16 +45,14 @@ pub async fn pack(store: &dyn Store, span: DirtySpan) -> Result<(), PackError> {
     let rows = store
         .range(&span.container, resolution, whole.clone())
         .await?;
-    let (coarse, complete) = match resolution.coarser() {
+    let (coarse, kept) = match resolution.coarser() {
         Some(coarser) => (
             store.range(&span.container, coarser, whole).await?,
-            // A second never changes once it is known; a coarser slot may have grown.
-            resolution == Resolution::Second
-                || span.start >= store.expired_before(resolution).await?,
+            Kept::new(store, &span.container, resolution).await?,
         ),
-        None => (Vec::new(), true),
+        None => (Vec::new(), Kept::default()),
     };
-    let change = tokio::task::spawn_blocking(move || repack(span, rows, coarse, complete))
+    let change = tokio::task::spawn_blocking(move || repack(span, rows, coarse, &kept))
         .await
         .map_err(|_| PackError::Cut)??;
     Ok(store.repack(change).await?)
@@ -63,7 +62,7 @@ fn repack(
     span: DirtySpan,
     rows: Vec<Row>,
     coarse: Vec<Row>,
-    complete: bool,
+    kept: &Kept,
 ) -> Result<Repack, PackError> {
     let mut known = by_source(coarse)?;
     let mut change = Repack {
@@ -94,6 +93,7 @@ fn repack(
         }
         let start = change.span.start;
         let known = known.remove(&source).unwrap_or_default();
+        let complete = kept.whole(source, start);
         if let Some(slot) = roll(known_slot(&known, start).as_ref(), &packed, complete)? {
             let slot = slot.fold(&Caps::of(slot_resolution(&packed)));
             change.rolled.push(Row {

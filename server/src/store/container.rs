@@ -18,6 +18,11 @@ pub struct Container {
     pub first_seen: u64,
     /// End of the last slot in which it was seen, exclusive.
     pub last_seen: u64,
+    /// When an agent first saw it live; [`Self::NEVER`] when all that is known
+    /// of it is recorded. What is older than this cannot have expired.
+    pub live_since: u64,
+    /// Names of the recordings that it is in, oldest first, as of when this was read.
+    pub recordings: Vec<String>,
     /// CPU time over its life, ns.
     pub cpu_ns: u64,
     /// Memory in use when it was last seen, bytes.
@@ -140,6 +145,9 @@ impl Bucket {
 }
 
 impl Container {
+    /// A time that never comes.
+    pub const NEVER: u64 = u64::MAX;
+
     /// A container of which nothing is known yet.
     pub fn new(id: ContainerId) -> Self {
         Self {
@@ -148,6 +156,8 @@ impl Container {
             facts_at: 0,
             first_seen: u64::MAX,
             last_seen: 0,
+            live_since: Self::NEVER,
+            recordings: Vec::new(),
             cpu_ns: 0,
             memory_now: 0,
             memory_peak: 0,
@@ -158,8 +168,11 @@ impl Container {
         }
     }
 
-    /// Takes in what a segment that was new adds. Returns whether the facts changed.
-    pub fn absorb(&mut self, activity: &Activity) -> bool {
+    /// Takes in what a segment that was new adds, live or `recorded`. Returns whether the facts changed.
+    pub fn absorb(&mut self, activity: &Activity, recorded: bool) -> bool {
+        if !recorded {
+            self.live_since = self.live_since.min(activity.first);
+        }
         if activity.last >= self.last_seen {
             self.memory_now = activity.memory_now.unwrap_or(self.memory_now);
             self.memory_limit = activity.memory_limit.unwrap_or(self.memory_limit);
@@ -218,10 +231,12 @@ impl Container {
     pub fn state(&self, now: u64) -> State {
         if self.ended().is_some() {
             State::Ended
-        } else if self.last_seen + State::SILENT_AFTER < now {
-            State::Silent
-        } else {
+        } else if self.last_seen + State::SILENT_AFTER >= now {
             State::Running
+        } else if self.live_since == Self::NEVER {
+            State::Ended
+        } else {
+            State::Silent
         }
     }
 }
@@ -232,7 +247,7 @@ impl Container {
 pub enum State {
     /// It runs.
     Running,
-    /// It has ended.
+    /// It has ended, or the recording of it has.
     Ended,
     /// Nobody said that it ended, but nothing was heard of it for a while:
     /// its host, its agent or the network is down.

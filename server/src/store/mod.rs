@@ -17,18 +17,20 @@ pub mod container;
 pub mod error;
 pub mod host;
 pub mod key;
+pub mod recording;
 pub mod row;
 pub mod sqlite;
 
 use std::ops::Range;
 
 use async_trait::async_trait;
-use bubble_common::segment::{ContainerId, Resolution};
+use bubble_common::segment::{ContainerId, Resolution, SourceId};
 
 use container::{Container, ContainerFilter, ContainerPage};
 use error::StoreError;
 use host::Host;
 use key::ApiKey;
+use recording::Recording;
 use row::{DirtySpan, Outcome, Post, Repack, Row};
 
 /// What every backend does. Every method is atomic by itself, unless it says otherwise.
@@ -71,9 +73,10 @@ pub trait Store: Send + Sync + 'static {
     /// Puts the result of packing a span in the place of what it was made from.
     async fn repack(&self, change: Repack) -> Result<(), StoreError>;
 
-    /// Deletes packed rows of spans that ended at or before `before` and are not
-    /// dirty, and remembers `before`, which never goes back. Returns how many
-    /// rows were deleted. Not atomic: it may be cut short and called again.
+    /// Deletes packed rows of spans that ended at or before `before`, are not
+    /// dirty and belong to no recording, and remembers `before`, which never goes
+    /// back. Returns how many rows were deleted. Not atomic: it may be cut short
+    /// and called again.
     async fn expire(&self, resolution: Resolution, before: u64) -> Result<u64, StoreError>;
 
     /// The latest `before` of [`Self::expire`]; 0 when nothing has expired yet.
@@ -84,6 +87,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of the index of containers.
     async fn containers(&self, filter: &ContainerFilter) -> Result<ContainerPage, StoreError>;
+
+    /// The sources of a container that belong to recordings, so that nothing of them expires.
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<SourceId>, StoreError>;
+
+    /// All recordings that are not deleted, oldest first.
+    async fn recordings(&self) -> Result<Vec<Recording>, StoreError>;
+
+    /// Marks a recording as deleted, from which moment it is not listed any
+    /// more; `false` when there is none of that id. [`Self::sweep`] does the rest.
+    async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError>;
+
+    /// Removes what is left of deleted recordings: their rows, and containers of
+    /// which nothing else is known. Must not run while spans are packed, which
+    /// would put rows back. Returns how many recordings are gone. Not atomic: it
+    /// may be cut short and called again.
+    async fn sweep(&self) -> Result<u64, StoreError>;
 
     /// Notes what an agent said of itself and its host.
     async fn put_host(&self, host: Host) -> Result<(), StoreError>;

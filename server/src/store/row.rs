@@ -1,6 +1,10 @@
 //! What goes into a store and comes out of it: keyed bytes.
 
+use std::sync::Arc;
+
 use bubble_common::segment::{ContainerId, Facts, Key, Resolution};
+
+use super::recording::Label;
 
 /// How a row came to be, which decides what it is worth beside others of its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +40,8 @@ pub struct Post {
     pub bytes: Vec<u8>,
     /// What it adds to the index of containers.
     pub activity: Activity,
+    /// The recording that it belongs to, if it is not live.
+    pub recording: Option<Arc<Label>>,
 }
 
 /// What a posted segment adds to the index of containers.

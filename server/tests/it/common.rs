@@ -81,8 +81,12 @@ impl Server {
 
     /// Posts a body as a batch.
     pub(crate) async fn post_bytes(&self, body: Vec<u8>) -> Response {
+        self.post_to("/api/v1/batch", body).await
+    }
+
+    pub(crate) async fn post_to(&self, path: &str, body: Vec<u8>) -> Response {
         self.client
-            .post(format!("{}/api/v1/batch", self.url))
+            .post(format!("{}{path}", self.url))
             .bearer_auth(&self.key)
             .header("content-type", MEDIA_TYPE)
             .body(body)

@@ -77,6 +77,24 @@ fn a_data_directory_is_served_once() {
 }
 
 #[test]
+fn recordings_are_listed_and_only_one_that_exists_is_deleted() {
+    let data = folder();
+    let list = bubble(&data, &["recording", "list"]);
+    assert!(list.status.success());
+    assert_eq!(
+        String::from_utf8(list.stdout)
+            .expect("text")
+            .lines()
+            .count(),
+        1
+    );
+    let error = refusal(&data, &["recording", "delete", &"0a".repeat(16)]);
+    assert!(error.contains("recording list"), "{error}");
+    let error = refusal(&data, &["recording", "delete", "x"]);
+    assert!(error.contains("hexadecimal"), "{error}");
+}
+
+#[test]
 fn keys_are_shown_once_and_deleted() {
     let data = folder();
     let made = bubble(&data, &["key", "create", "--owner", "node7"]);

@@ -9,5 +9,6 @@ mod live;
 mod openapi;
 mod page;
 mod query;
+mod recording;
 mod rollup;
 mod store;

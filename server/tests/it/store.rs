@@ -24,6 +24,7 @@ pub(crate) fn post(segment: &Segment) -> Post {
         slots: slot_bits(segment),
         bytes: segment.encode(Effort::Raw),
         activity: activity(segment),
+        recording: None,
     }
 }
 

@@ -41,6 +41,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
       host: "node1",
       hooks: "syscall",
       labels: {},
+      recordings: [],
       cores: 4,
       first_seen: from,
       last_seen: from + values.length,

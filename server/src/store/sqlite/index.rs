@@ -9,7 +9,13 @@ use crate::store::container::{Container, ContainerFilter, ContainerPage, Recent,
 use crate::store::error::StoreError;
 
 const COLUMNS: &str = "id, name, facts, facts_at, first_seen, last_seen, cpu_ns, memory_now, \
-    memory_peak, memory_limit, bytes_in, bytes_out, recent";
+    memory_peak, memory_limit, bytes_in, bytes_out, recent, live_since, \
+    (SELECT json_group_array(recording.name ORDER BY recording.id) \
+     FROM (SELECT DISTINCT recording FROM recorded WHERE recorded.container = container.id) \
+     JOIN recording ON recording.id = recording AND NOT deleted)";
+
+/// [`Container::NEVER`] as a column has it.
+const NEVER: i64 = i64::MAX;
 
 /// A container and its row number.
 pub(super) fn get(
@@ -63,7 +69,7 @@ pub(super) fn update(
         .prepare_cached(
             "UPDATE container SET facts_at = ?2, first_seen = ?3, last_seen = ?4, cpu_ns = ?5,
                 memory_now = ?6, memory_peak = ?7, memory_limit = ?8, bytes_in = ?9,
-                bytes_out = ?10, recent = ?11
+                bytes_out = ?10, recent = ?11, live_since = ?12
              WHERE id = ?1",
         )
         .and_then(|mut statement| {
@@ -79,6 +85,7 @@ pub(super) fn update(
                 number(container.bytes_in),
                 number(container.bytes_out),
                 container.recent.to_bytes(),
+                number(container.live_since),
             ])
         })
         .map_err(failed("update a container"))?;
@@ -108,17 +115,21 @@ pub(super) fn page(
     connection: &Connection,
     filter: &ContainerFilter,
 ) -> Result<ContainerPage, StoreError> {
+    let state = match filter.state {
+        None => ":heard = :heard".to_owned(),
+        Some(State::Running) => "ended = 0 AND last_seen >= :heard".to_owned(),
+        Some(State::Silent) => {
+            format!("ended = 0 AND last_seen < :heard AND live_since < {NEVER}")
+        }
+        Some(State::Ended) => {
+            format!("(ended != 0 OR (last_seen < :heard AND live_since = {NEVER}))")
+        }
+    };
     // Facts hold name, image, host and labels, so one search covers all of them.
-    let mut conditions =
-        vec!["(:search IS NULL OR instr(lower(name || ' ' || facts), :search) > 0)"];
-    conditions.push("(:host IS NULL OR host = :host)");
-    conditions.push(match filter.state {
-        None => ":heard = :heard",
-        Some(State::Running) => "ended = 0 AND last_seen >= :heard",
-        Some(State::Silent) => "ended = 0 AND last_seen < :heard",
-        Some(State::Ended) => "ended != 0 AND :heard = :heard",
-    });
-    let conditions = conditions.join(" AND ");
+    let conditions = format!(
+        "(:search IS NULL OR instr(lower(name || ' ' || facts), :search) > 0)
+         AND (:host IS NULL OR host = :host) AND {state}"
+    );
     let order = match filter.sort {
         Sort::Activity => "last_seen DESC",
         Sort::Name => "CASE title WHEN '' THEN name ELSE title END COLLATE NOCASE",
@@ -161,16 +172,26 @@ pub(super) fn page(
     })
 }
 
+/// The container id in a column.
+pub(super) fn id_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ContainerId> {
+    let name: String = row.get(column)?;
+    ContainerId::new(&name).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
+
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, Container)> {
-    let name: String = row.get(1)?;
-    let id = ContainerId::new(&name).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let id = id_of(row, 1)?;
     let facts: String = row.get(2)?;
     let facts: Facts = serde_json::from_str(&facts).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
     })?;
     let recent: Vec<u8> = row.get(12)?;
+    let recordings: String = row.get(14)?;
     let column = |index: usize| row.get(index).map(unsigned);
     let last_seen = column(5)?;
     let container = Container {
@@ -180,6 +201,11 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, Container)> 
         // A row in the making has seen nothing.
         first_seen: if last_seen == 0 { u64::MAX } else { column(4)? },
         last_seen,
+        live_since: match row.get(13)? {
+            NEVER => Container::NEVER,
+            at => unsigned(at),
+        },
+        recordings: serde_json::from_str(&recordings).unwrap_or_default(),
         cpu_ns: column(6)?,
         memory_now: column(7)?,
         memory_peak: column(8)?,

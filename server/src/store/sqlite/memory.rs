@@ -148,6 +148,21 @@ impl Memory {
         }
     }
 
+    /// Forgets a container whose entry is about to be changed or deleted by other
+    /// means; what was noted of it is written first.
+    pub(super) fn evict(
+        &mut self,
+        connection: &Connection,
+        id: &ContainerId,
+        row: ContainerRow,
+    ) -> Result<(), StoreError> {
+        self.flush(connection)?;
+        self.containers.remove(id);
+        // The row number of a deleted container may be given again.
+        self.marks.retain(|(container, ..), _| *container != row);
+        Ok(())
+    }
+
     /// Marks a span dirty. Returns whether a packed row of it exists.
     pub(super) fn mark(
         &mut self,

@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod put;
 mod read;
+mod recording;
 mod schema;
 mod writer;
 
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bubble_common::segment::{ContainerId, Resolution};
+use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Store;
@@ -28,6 +29,7 @@ use super::container::{Container, ContainerFilter, ContainerPage};
 use super::error::StoreError;
 use super::host::Host;
 use super::key::ApiKey;
+use super::recording::Recording;
 use super::row::{DirtySpan, Form, Outcome, Post, Repack, Row};
 use memory::{ContainerRow, Versions};
 use writer::Writer;
@@ -262,10 +264,14 @@ impl Store for Sqlite {
             .run(move |open| put::set_horizon(open, resolution, before))
             .await?;
         let containers: Vec<ContainerRow> = self
-            .read(|connection| {
+            .read(move |connection| {
                 connection
-                    .prepare_cached("SELECT id FROM container")
-                    .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+                    .prepare_cached("SELECT id FROM container WHERE live_since < ?1")
+                    .and_then(|mut statement| {
+                        statement
+                            .query_map([number(before)], |row| row.get(0))?
+                            .collect()
+                    })
                     .map_err(failed("list containers"))
             })
             .await?;
@@ -302,6 +308,40 @@ impl Store for Sqlite {
     async fn containers(&self, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
         let filter = filter.clone();
         self.read(move |connection| index::page(connection, &filter))
+            .await
+    }
+
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<SourceId>, StoreError> {
+        let container = container.clone();
+        self.read(move |connection| recording::sources(connection, &container))
+            .await
+    }
+
+    async fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
+        self.read(|connection| recording::list(connection)).await
+    }
+
+    async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError> {
+        self.writer
+            .run(move |open| recording::delete(open.connection, id))
+            .await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        let doomed = self
+            .read(|connection| recording::doomed(connection))
+            .await?;
+        if doomed.is_empty() {
+            return Ok(0);
+        }
+        // One at a time: posts are stored in between.
+        for part in doomed {
+            self.writer
+                .run(move |open| recording::remove(open, &part))
+                .await?;
+        }
+        self.writer
+            .run(|open| recording::forget(open.connection))
             .await
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::memory::{ContainerRow, Memory, SourceRow};
 use super::writer::Open;
-use super::{failed, form_number, number, unsigned};
+use super::{failed, form_number, number, recording, unsigned};
 use crate::clock;
 use crate::store::error::StoreError;
 use crate::store::row::{Form, Outcome, Post, Repack, Row};
@@ -41,8 +41,11 @@ fn put_one(
             return Ok(Outcome::Known);
         }
     }
+    if let Some(label) = &post.recording {
+        recording::note(connection, (row, source), label, &post.activity, now)?;
+    }
     let (_, container) = memory.container(connection, &post.key.container)?;
-    let facts = container.absorb(&post.activity);
+    let facts = container.absorb(&post.activity, post.recording.is_some());
     memory.container_changed(&post.key.container, facts);
     Ok(Outcome::Stored)
 }
@@ -181,7 +184,7 @@ fn put_rolled(
         .map_err(failed("store a rolled-up slot"))
 }
 
-/// Deletes expired rows of one container; returns how many.
+/// Deletes expired rows of one container, but for those of recordings; returns how many.
 pub(super) fn expire(
     open: &mut Open<'_>,
     container: ContainerRow,
@@ -192,6 +195,7 @@ pub(super) fn expire(
     open.connection
         .prepare_cached(
             "DELETE FROM packed WHERE container = ?1 AND resolution = ?2 AND start <= ?3
+             AND source NOT IN (SELECT source FROM recorded WHERE recorded.container = ?1)
              AND NOT EXISTS (SELECT 1 FROM dirty WHERE dirty.container = packed.container
                  AND dirty.resolution = packed.resolution AND dirty.start = packed.start)",
         )

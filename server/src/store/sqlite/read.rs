@@ -101,7 +101,7 @@ pub(super) fn dirty_of(
     }
 }
 
-fn dirty_starts(
+pub(super) fn dirty_starts(
     connection: &Connection,
     container: ContainerRow,
     resolution: Resolution,

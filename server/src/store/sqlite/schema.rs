@@ -11,7 +11,9 @@ use crate::store::error::StoreError;
 ///   from its beginning, so that a thousand containers a second touch few pages.
 ///   One container's are found by asking for each second of a span that is dirty.
 /// - `packed` is ordered by container first: a page reads one container's range.
-const MIGRATIONS: &[&str] = &["
+/// - `recorded` says which sources of a container belong to a recording, and what they added to its entry.
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE container (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -75,7 +77,31 @@ const MIGRATIONS: &[&str] = &["
         created INTEGER NOT NULL,
         last_used INTEGER NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE recording (
+        id INTEGER PRIMARY KEY,
+        uuid BLOB NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        deleted INTEGER NOT NULL
+    );
+    CREATE TABLE recorded (
+        container INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        recording INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        cpu_ns INTEGER NOT NULL,
+        bytes_in INTEGER NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        PRIMARY KEY (container, source)
+    ) WITHOUT ROWID;
+    CREATE INDEX recorded_by_recording ON recorded (recording);
+    ALTER TABLE container ADD COLUMN live_since INTEGER NOT NULL DEFAULT 9223372036854775807;
+    UPDATE container SET live_since = first_seen WHERE last_seen > 0;
+",
+];
 
 /// Brings the database to the latest version. Safe when two processes do it at once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -85,6 +85,8 @@ export interface ContainerItem {
   name: string;
   /** Whether the kernel killed it for want of memory. */
   oom_killed: boolean;
+  /** Names of the recordings that it is in, oldest first; empty for one that is only live. */
+  recordings: string[];
   /** `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `systemd`, `lxc`, `cgroup`; empty when not known. */
   runtime: string;
   /** Cores used in its latest 60 buckets of 10 s, oldest first; null where nothing is known. */
@@ -459,6 +461,42 @@ export interface Receipt {
   refused: Refusal[];
   /** Segments that are now stored. */
   stored: number;
+}
+
+/** What a recording holds of one container. */
+export interface RecordedItem {
+  /** Bytes read from files and received. */
+  bytes_in: number;
+  /** Bytes written to files and sent. */
+  bytes_out: number;
+  /** CPU time, ns. */
+  cpu_ns: number;
+  /** Start of the first slot. */
+  first: number;
+  /** The container. */
+  id: string;
+  /** End of the last slot. */
+  last: number;
+  /** Its name, as its runtime had it; empty when not known. */
+  name: string;
+}
+
+/** A recording. Times are seconds since the Unix epoch. */
+export interface RecordingItem {
+  /** The containers that are in it, by id. */
+  containers: RecordedItem[];
+  /** When it was first posted. */
+  created: number;
+  /** Its id: 32 hexadecimal digits. */
+  id: string;
+  /** Its name. */
+  name: string;
+}
+
+/** All recordings. */
+export interface RecordingList {
+  /** Oldest first. */
+  recordings: RecordingItem[];
 }
 
 /** A segment that was refused. */
