@@ -20,6 +20,8 @@ pub struct Metrics {
     pub segments_known: Counter,
     /// Segments that were refused.
     pub segments_refused: Counter,
+    /// Rows of legacy posts that could not be used.
+    pub rows_refused: Counter,
     /// Container-seconds in segments that were new.
     pub container_seconds: Counter,
     /// Bytes of bodies posted.
@@ -52,6 +54,7 @@ impl Default for Metrics {
             segments_stored: Counter::default(),
             segments_known: Counter::default(),
             segments_refused: Counter::default(),
+            rows_refused: Counter::default(),
             container_seconds: Counter::default(),
             batch_bytes: Counter::default(),
             live_streams: Gauge::default(),
@@ -86,6 +89,11 @@ impl Metrics {
                 "segments_refused",
                 "Segments that were refused",
                 &self.segments_refused,
+            ),
+            (
+                "event_rows_refused",
+                "Rows of legacy posts that could not be used",
+                &self.rows_refused,
             ),
             (
                 "container_seconds",

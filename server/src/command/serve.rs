@@ -1,6 +1,7 @@
 //! `serve`: the whole system on one machine.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Settings;
 use crate::config::flags::Serve;
+use crate::config::{Settings, legacy};
 use crate::http::app;
 use crate::http::state::AppState;
 use crate::rollup::Rollup;
@@ -25,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn run(flags: &Serve) -> Result<()> {
     let settings = Settings::new(flags)?;
     log_to_stderr(&settings)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for warning in legacy::warnings(names) {
+        warn!("{warning}");
+    }
     let (secret, made) = settings.base.secret()?;
     if let Some(path) = made {
         info!(path = %path.display(), "made a secret for tokens");
@@ -46,24 +51,33 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
         })?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let (stop, stopped) = watch::channel(false);
-    let state = AppState::new(
-        Arc::clone(&store),
-        secret,
-        settings.retention,
-        settings.limits,
-        stopped.clone(),
-    );
+    let state = AppState {
+        open: settings.auth_disable,
+        ..AppState::new(
+            Arc::clone(&store),
+            secret,
+            settings.retention,
+            settings.limits,
+            stopped.clone(),
+        )
+    };
+    if state.open {
+        warn!("tokens are not asked for: anyone who reaches {address} can read everything");
+    }
     let rollup = Rollup::new(store, settings.retention, Arc::clone(&state.metrics));
     let rollup = tokio::spawn(rollup.serve(stopped.clone()));
     info!(%address, data = %settings.base.data.display(), "serving");
 
     let mut until = stopped.clone();
-    let server = axum::serve(listener, app(state))
-        .with_graceful_shutdown(async move {
-            // The sender is dropped only after this has ended.
-            let _ = until.wait_for(|stop| *stop).await;
-        })
-        .into_future();
+    let server = axum::serve(
+        listener,
+        app(state).into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(async move {
+        // The sender is dropped only after this has ended.
+        let _ = until.wait_for(|stop| *stop).await;
+    })
+    .into_future();
     let mut server = std::pin::pin!(server);
     tokio::select! {
         served = &mut server => served.context("serving failed")?,

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) max_body: Option<usize>,
     pub(super) max_posts: Option<usize>,
     pub(super) max_reads: Option<usize>,
+    pub(super) auth_disable: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_json: Option<bool>,
 }

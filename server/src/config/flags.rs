@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use super::duration::Period;
@@ -94,6 +95,9 @@ pub struct Serve {
     /// Questions that are worked on at the same time; beyond that 429 [default: 64]
     #[arg(long, env = "BUBBLE_MAX_READS", value_name = "N")]
     pub max_reads: Option<usize>,
+    /// Let anyone read everything without a token: only where something in front of this server checks
+    #[arg(long, env = "AUTH_DISABLE", value_parser = FalseyValueParser::new())]
+    pub auth_disable: bool,
     /// What is logged: error, warn, info, debug, or a filter of tracing [default: info]
     #[arg(long, env = "BUBBLE_LOG", value_name = "FILTER")]
     pub log: Option<String>,

@@ -5,6 +5,7 @@
 pub mod duration;
 mod file;
 pub mod flags;
+pub mod legacy;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Bounds on what is taken on at a time.
     pub limits: Limits,
+    /// Whether anyone may read everything.
+    pub auth_disable: bool,
     /// What is logged.
     pub log: String,
     /// Whether the log is JSON.
@@ -129,6 +132,7 @@ impl Settings {
                 reads: flags.max_reads.or(file.max_reads).unwrap_or(limits.reads),
                 ..limits
             },
+            auth_disable: flags.auth_disable || file.auth_disable.unwrap_or(false),
             log: flags
                 .log
                 .clone()

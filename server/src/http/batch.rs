@@ -1,51 +1,18 @@
 //! `POST /api/v1/batch`: what agents send.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
+use axum::http::{HeaderMap, header};
 
 use super::access::Poster;
+use super::body::Whole;
 use super::error::{ApiError, Code, ErrorBody};
-use super::parameters::Checked;
+use super::parameters::{Checked, PostParameters};
 use super::state::AppState;
 use crate::ingest::Receipt;
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
-
-/// Longest name of a recording, in characters.
-const NAME: usize = 200;
-
-/// What a batch is part of.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PostParameters {
-    /// Name of the recording that the batch is part of, 1 to 200 characters;
-    /// without it the batch is live. All batches (and segments) of a recording
-    /// have one source, which is its id. What is recorded never expires.
-    #[serde(default)]
-    recording: Option<String>,
-}
-
-impl PostParameters {
-    fn recording(self) -> Result<Option<String>, ApiError> {
-        let good = |name: &String| {
-            let length = name.chars().count();
-            (1..=NAME).contains(&length) && !name.chars().any(char::is_control)
-        };
-        match self.recording {
-            Some(name) if !good(&name) => Err(ApiError::new(
-                Code::BadRequest,
-                format!("recording is a name of 1 to {NAME} characters, none a control character"),
-            )),
-            name => Ok(name),
-        }
-    }
-}
 
 /// Stores a batch of segments. Idempotent by the segments' keys: it may be posted again after any failure.
 #[utoipa::path(
@@ -67,7 +34,7 @@ pub(super) async fn post(
     _poster: Poster,
     parameters: Checked<Query<PostParameters>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Result<Json<Receipt>, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let recording = parameters.recording()?;
@@ -81,16 +48,5 @@ pub(super) async fn post(
             format!("the content type must be {MEDIA_TYPE}"),
         ));
     }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
-            Code::TooLarge,
-            format!(
-                "the body is larger than {} bytes: post fewer segments at a time",
-                state.limits.body
-            ),
-        ),
-        _ => ApiError::new(Code::BadRequest, "the body ended before all of it was sent")
-            .because(rejection.body_text()),
-    })?;
-    Ok(Json(state.ingest.post(body.into(), recording).await?))
+    Ok(Json(state.ingest.post(body, recording).await?))
 }

@@ -169,6 +169,7 @@ impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Decode(error) => error.into(),
+            IngestError::Event(error) => Self::new(Code::Malformed, error.to_string()),
             IngestError::Store(error) => error.into(),
             IngestError::Cut => internal(&error),
         }

@@ -2,8 +2,10 @@
 
 pub mod access;
 pub mod batch;
+mod body;
 mod containers;
 pub mod error;
+mod legacy;
 mod live;
 mod observe;
 mod page;
@@ -46,10 +48,12 @@ pub fn app(state: AppState) -> Router {
     // Who sends or reads too slowly must not keep a place that others need.
     let patience = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, PATIENCE);
     let posts = posts
+        .merge(legacy::posts())
         .layer(DefaultBodyLimit::max(state.limits.body))
         .route_layer(patience)
         .route_layer(from_fn_with_state(state.clone(), observe::limit_posts));
     let reads = reads
+        .merge(legacy::reads())
         .route_layer(patience)
         .route_layer(from_fn_with_state(state.clone(), observe::limit_reads));
     // A live stream must not wait in a compressor's buffer.

@@ -10,6 +10,8 @@ use super::state::AppState;
 use crate::query::Ask;
 use crate::query::table::TableKind;
 
+/// Longest name of a recording, in characters.
+const NAME: usize = 200;
 /// Rows of a table when nothing else is asked for.
 const TOP: usize = 50;
 
@@ -28,6 +30,35 @@ where
         extracted.map(Self).map_err(|rejection| {
             ApiError::new(Code::BadRequest, rejection.body_text().to_lowercase())
         })
+    }
+}
+
+/// What a batch is part of.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PostParameters {
+    /// Name of the recording that the batch is part of, 1 to 200 characters;
+    /// without it the batch is live. All batches (and segments) of a recording
+    /// have one source, which is its id. What is recorded never expires.
+    #[serde(default)]
+    recording: Option<String>,
+}
+
+impl PostParameters {
+    /// The name, checked.
+    pub(super) fn recording(self) -> Result<Option<String>, ApiError> {
+        let good = |name: &String| {
+            let length = name.chars().count();
+            (1..=NAME).contains(&length) && !name.chars().any(char::is_control)
+        };
+        match self.recording {
+            Some(name) if !good(&name) => Err(ApiError::new(
+                Code::BadRequest,
+                format!("recording is a name of 1 to {NAME} characters, none a control character"),
+            )),
+            name => Ok(name),
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     /// The secret of tokens.
     pub secret: Secret,
+    /// Whether anyone may read everything, without a token.
+    pub open: bool,
     /// Takes batches.
     pub ingest: Arc<Ingest>,
     /// Tells what has come in.
@@ -86,6 +88,7 @@ impl AppState {
             streams: Arc::new(Semaphore::new(limits.streams)),
             store,
             secret,
+            open: false,
             live,
             metrics,
             limits,

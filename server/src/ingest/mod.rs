@@ -6,9 +6,10 @@
 
 pub mod activity;
 pub mod hosts;
+pub mod legacy;
 pub mod live;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bubble_common::batch::Batch;
 use bubble_common::segment::codec::{DecodeError, Effort};
@@ -26,10 +27,15 @@ use crate::store::recording::Label;
 use crate::store::row::{Outcome, Post};
 use activity::activity;
 use hosts::Hosts;
+use legacy::EventError;
+use legacy::lanes::{Lanes, Sender};
 use live::{Live, Notice};
 
 /// A segment that ends more than so many seconds from now is refused: its host's clock is wrong.
 const FUTURE: u64 = 3_600;
+
+/// What a chisel tells that is older than this, in seconds, it reads from a file.
+const REPLAYED: u64 = 86_400;
 
 /// How much is decoded at the same time: a post takes one, and one more for each MiB.
 const ROOM: u32 = 16;
@@ -42,6 +48,7 @@ pub struct Ingest {
     live: Live,
     metrics: Arc<Metrics>,
     hosts: Hosts,
+    lanes: Arc<Mutex<Lanes>>,
 }
 
 /// What became of a batch.
@@ -74,6 +81,9 @@ pub enum IngestError {
     /// The body is not a batch.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The body is not one of the legacy wire.
+    #[error(transparent)]
+    Event(#[from] EventError),
     /// The store failed; posting again may help.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,6 +112,7 @@ impl Ingest {
             live,
             metrics,
             hosts: Hosts::default(),
+            lanes: Arc::default(),
         }
     }
 
@@ -132,6 +143,58 @@ impl Ingest {
             self.store.put_host(host).await?;
         }
         Ok(receipt)
+    }
+
+    /// Stores what the chisel told in `body`: live, or as part of the recording
+    /// called `recording`. What is older than a day can only be a capture that is
+    /// played back, and is a recording in any case.
+    ///
+    /// # Errors
+    /// When the body is none of the chisel's, or the store fails. Nothing of it is stored then.
+    pub async fn event(
+        &self,
+        body: Vec<u8>,
+        sender: Sender,
+        recording: Option<String>,
+    ) -> Result<Receipt, IngestError> {
+        let _room = self.enter(body.len()).await?;
+        let now = clock::now();
+        let lanes = Arc::clone(&self.lanes);
+        let peer = sender.peer.clone();
+        let (prepared, refused) = blocking(move || {
+            let event = legacy::read(&body)?;
+            let old = event.start + REPLAYED < now;
+            let recording =
+                recording.or_else(|| old.then(|| format!("sysdig ({})", sender.key.owner)));
+            let source = sender.source(event.kind, recording.as_deref());
+            let label = recording.map(|name| Label {
+                id: sender.recording(&name),
+                name,
+            });
+            let mut surplus = Vec::new();
+            let mut placed = Vec::new();
+            {
+                let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                for mut segment in event.segments {
+                    match lanes.place(source, &mut segment) {
+                        true => placed.push((segment.encode(Effort::Raw), segment)),
+                        false => surplus.push(segment),
+                    }
+                }
+            }
+            let placed = placed.into_iter().map(|(bytes, segment)| (segment, bytes));
+            let mut prepared = Prepared::new(placed, None, label, now);
+            for segment in surplus {
+                prepared.refuse(&segment, "too many different bodies tell of this second");
+            }
+            Ok::<_, EventError>((prepared, event.refused))
+        })
+        .await?;
+        if let Some((rows, reason)) = refused {
+            self.metrics.rows_refused.inc_by(rows);
+            warn!(host = peer, rows, %reason, "rows of a legacy post refused");
+        }
+        self.store(prepared, &peer).await
     }
 
     /// Waits until there is room for a body of `size` bytes, which is kept until the permit is dropped.

@@ -7,6 +7,7 @@
 pub mod error;
 pub mod item;
 pub mod ledger;
+pub mod legacy;
 pub mod life;
 pub mod range;
 pub mod read;

@@ -1,5 +1,6 @@
 //! A server within this process, and what to post to it.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use bubble_common::batch::{AgentReport, Batch};
@@ -79,6 +80,15 @@ impl Server {
         }
     }
 
+    /// Serves another state, on another port; returns where.
+    pub(crate) async fn also(&self, state: AppState) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let app = http::app(state);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        url
+    }
+
     /// Posts a body as a batch.
     pub(crate) async fn post_bytes(&self, body: Vec<u8>) -> Response {
         self.post_to("/api/v1/batch", body).await
@@ -134,6 +144,24 @@ impl Server {
         let done = rollup.run(now).await.expect("the store answers");
         assert_eq!(done.failed, 0);
     }
+}
+
+/// A file that others recorded: in the directory BUBBLE_CAPTURES, by default
+/// `../shared` beside the project. None, said aloud, where it is not there.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
+    let folder = std::env::var_os("BUBBLE_CAPTURES").unwrap_or_else(|| beside.into());
+    let path = Path::new(&folder).join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    let missing = format!(
+        "NOT TESTED: {} is missing (BUBBLE_CAPTURES)",
+        path.display()
+    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+    eprintln!("{missing}");
+    None
 }
 
 pub(crate) fn token(access: &Access) -> String {

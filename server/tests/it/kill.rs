@@ -1,6 +1,5 @@
 //! The real program, killed in the middle of posts.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bubble_common::segment::Segment;
@@ -8,54 +7,16 @@ use bubble_server::auth::token::Access;
 use bubble_server::clock;
 use bubble_server::http::batch::MEDIA_TYPE;
 use rand::RngExt;
-use reqwest::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{SECRET, batch, client, seconds, token};
+use crate::common::{batch, client, seconds, token};
+use crate::program::{Program, create_key};
 
 const KILLS: usize = 20;
 const CONTAINERS: u64 = 5;
 /// Seconds of each container in a batch.
 const BATCH: u64 = 3;
-
-struct Program {
-    child: Child,
-    url: String,
-}
-
-impl Program {
-    async fn start(data: &TempDir, client: &Client) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("bound").to_string();
-        drop(free);
-        let child = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
-            .args([
-                "serve", "--log", "error", "--listen", &address, "--secret", SECRET,
-            ])
-            .args(["--data".as_ref(), data.path().as_os_str()])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("it runs");
-        let url = format!("http://{address}");
-        let program = Self { child, url };
-        for _ in 0..1_000 {
-            let ping = client.get(format!("{}/ping", program.url)).send().await;
-            if ping.is_ok_and(|answer| answer.status().is_success()) {
-                return program;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the server does not come up");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn body(start: u64, round: u64) -> Vec<u8> {
     let segments = (0..CONTAINERS).flat_map(|container| -> Vec<Segment> {
@@ -78,21 +39,13 @@ fn body(start: u64, round: u64) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_once_after_20_kills() {
     let data = TempDir::new().expect("a temporary folder");
-    let made = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
-        .args(["key", "create", "--owner", "test", "--data"])
-        .arg(data.path())
-        .output()
-        .expect("it runs");
-    let key = String::from_utf8(made.stdout)
-        .expect("text")
-        .trim()
-        .to_owned();
+    let key = create_key(&data);
     let client = client();
     // Long enough ago that minutes are packed meanwhile.
     let start = clock::now() - 1_800;
     let mut round = 0;
     let mut repeated = 0;
-    let mut program = Program::start(&data, &client).await;
+    let mut program = Program::start(&data, &client, &[]).await;
     for _ in 0..KILLS {
         let patience = Duration::from_millis(rand::rng().random_range(5..250));
         let killed = async {
@@ -116,9 +69,8 @@ async fn what_was_acknowledged_is_there_once_after_20_kills() {
             () = killed => {}
             () = posts => {}
         }
-        program.child.kill().expect("it ran");
-        program.child.wait().expect("it ran");
-        program = Program::start(&data, &client).await;
+        program.kill();
+        program = Program::start(&data, &client, &[]).await;
         // The one that was under way is posted again, whether or not it arrived.
         let answer = client
             .post(format!("{}/api/v1/batch", program.url))

@@ -1,0 +1,145 @@
+//! Rows of a body: arrays in which all but the last are strings, mostly.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bubble_common::segment::ContainerId;
+use bubble_common::segment::process::ProcessId;
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, de};
+
+use crate::ingest::short_id;
+
+/// Why a row can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// Too few columns, too many, or not an array.
+    #[error("it does not have the columns of its evt_type")]
+    Shape,
+    /// A column has text where a number belongs, or one that is negative or too large.
+    #[error("a number in it is none, or out of range")]
+    Number,
+    /// The process id is 0 or missing.
+    #[error("it names no process")]
+    Process,
+    /// The container's id is not one.
+    #[error("it names no container")]
+    Container,
+    /// Neither `in` nor `out`.
+    #[error("its direction is neither in nor out")]
+    Direction,
+}
+
+/// A row of `cpu`.
+#[derive(Deserialize)]
+pub(super) struct CpuRow<'a> {
+    pub(super) core: Number,
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
+    pub(super) pid: Number,
+    pub(super) container_pid: Number,
+    pub(super) vm_kib: Number,
+    #[serde(borrow)]
+    pub(super) container: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) exe: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) args: Cow<'a, str>,
+    pub(super) parent: Number,
+    pub(super) ns: Number,
+}
+
+/// A row of `fd`.
+#[derive(Deserialize)]
+pub(super) struct FdRow<'a> {
+    pub(super) pid: Number,
+    pub(super) container_pid: Number,
+    #[serde(borrow)]
+    pub(super) container: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) direction: Cow<'a, str>,
+    pub(super) bytes: Number,
+}
+
+/// A number, as itself or as text; what is neither is found out when it is used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Number(Option<u64>);
+
+impl Number {
+    /// The number.
+    pub(super) fn whole(self) -> Result<u64, RowError> {
+        self.0.ok_or(RowError::Number)
+    }
+
+    /// The number, which must have at most 32 bits.
+    pub(super) fn narrow(self) -> Result<u32, RowError> {
+        u32::try_from(self.whole()?).map_err(|_| RowError::Number)
+    }
+}
+
+/// A process by its id alone: the wire says neither when it started nor what it was before.
+pub(super) fn process(pid: &Number) -> Result<ProcessId, RowError> {
+    match pid.narrow()? {
+        0 => Err(RowError::Process),
+        pid => Ok(ProcessId {
+            pid,
+            ..ProcessId::default()
+        }),
+    }
+}
+
+/// The container: its id, or of a path of a Slurm job's cgroup the part `job_N`,
+/// as the Python system had it.
+pub(super) fn container(text: &str) -> Result<ContainerId, RowError> {
+    let job = |path: &str| {
+        let mut parts = path.split('/');
+        parts
+            .find(|part| part.starts_with("job_"))
+            .map(str::to_owned)
+    };
+    let id = match text.starts_with('/') {
+        true if text.contains("/slurm") => job(text),
+        true => None,
+        false => Some(text.to_owned()),
+    };
+    id.and_then(|id| short_id(&id)).ok_or(RowError::Container)
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or text that is one")
+            }
+
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Number, E> {
+                Ok(Number(Some(n)))
+            }
+
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Number, E> {
+                Ok(Number(u64::try_from(n).ok()))
+            }
+
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Number, E> {
+                // Lua has no other numbers. 2^64 is the first that does not fit.
+                let fits = (0.0..18_446_744_073_709_551_616.0).contains(&n);
+                Ok(Number(fits.then(|| n.round() as u64)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
+                match text.parse::<u64>() {
+                    Ok(n) => Ok(Number(Some(n))),
+                    Err(_) => text
+                        .parse::<f64>()
+                        .map_or(Ok(Number(None)), |n| self.visit_f64(n)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
