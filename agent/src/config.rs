@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use crate::analyse;
 use crate::container::glob::Glob;
 use crate::container::rule::{Rules, UserRule};
 use crate::source::ebpf;
@@ -43,6 +44,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take in a recording: a capture, or what sysdig printed
+    ///
+    /// Reads sysdig -pc -j (JSON) and sysdig -pc -t a (text), gzipped or not, posts it to the
+    /// server, which keeps it until someone deletes it, or prints a report.
+    ///
+    /// Exit codes: 0 all was read; 1 nothing could be, or it could not be handed on; 2 the command
+    /// line is wrong; 3 the recording is damaged or cut short, and what could be read was taken.
+    Analyse(analyse::flags::Flags),
 }
 
 /// The settings as typed, or as the environment has them.

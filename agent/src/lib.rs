@@ -4,6 +4,7 @@
 //! that makes segments of the calls; segments go to the spool on disk, and from
 //! there to the server. [`run`] puts the parts together, [`collect`] is the loop.
 
+pub mod analyse;
 pub mod clock;
 pub mod collect;
 pub mod config;

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use bubble_agent::config::{Cli, Command, Config};
-use bubble_agent::{doctor, run};
+use bubble_agent::{analyse, doctor, run};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -19,12 +19,15 @@ fn main() -> ExitCode {
         )
         .init();
     let result = Config::resolve(cli.flags).and_then(|config| match cli.command {
-        None => run::run(&config).map(|()| true),
-        Some(Command::Doctor { json }) => doctor::run(&config, json),
+        None => run::run(&config).map(|()| ExitCode::SUCCESS),
+        Some(Command::Doctor { json }) => doctor::run(&config, json).map(|well| match well {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }),
+        Some(Command::Analyse(flags)) => analyse::run(&config, &flags).map(ExitCode::from),
     });
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bubble-agent: {error:#}");
             ExitCode::FAILURE

@@ -1,0 +1,67 @@
+//! What is typed after `bubble-agent analyse`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The flags of `analyse`; the server and its key are among the general ones.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// The recording; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the recording is written in [default: found out from its beginning]
+    #[arg(long, env = "BUBBLE_FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// What the recording is called on the server [default: the file's name]
+    #[arg(long, env = "BUBBLE_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Print a report and post nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the report as JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a recording is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines or an array of JSON: sysdig -pc -j
+    Json,
+    /// Lines of text: sysdig -pc -t a
+    Text,
+}
+
+impl Format {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+
+    /// The format of a recording that begins with `data`, if it can be any.
+    pub fn guess(data: &[u8]) -> Option<Self> {
+        match data.trim_ascii_start().first()? {
+            b'{' | b'[' => Some(Self::Json),
+            b'0'..=b'9' => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn a_format_is_known_by_its_beginning() {
+        assert_eq!(Format::guess(b" [\n{\"container.id\""), Some(Format::Json));
+        assert_eq!(Format::guess(b"{\"container.id\""), Some(Format::Json));
+        assert_eq!(Format::guess(b"23 1506127469.9 1 host"), Some(Format::Text));
+        assert_eq!(Format::guess(b"hello"), None);
+        assert_eq!(Format::guess(b" \n"), None);
+    }
+}

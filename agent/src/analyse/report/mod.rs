@@ -1,0 +1,388 @@
+//! What a person wants to know of a recording, made from its segments: so it is the same for
+//! every format, and says what the page would.
+//!
+//! `Report` is also the JSON of `--json`; `print` has the text.
+
+pub mod print;
+pub mod tally;
+
+use bubble_common::segment::file::FileIo;
+use bubble_common::segment::loss::Reason;
+use bubble_common::segment::network::NetworkIo;
+use bubble_common::segment::process::Exit;
+use bubble_common::segment::{ContainerId, facts};
+use serde::Serialize;
+
+use self::tally::{Busiest, Peer, Program, Tally};
+use crate::source::recording::Position;
+
+/// Most entries of each list.
+const LISTED: usize = 100;
+
+/// A report of one recording.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What the recording is called.
+    pub name: String,
+    /// `scap`, `json` or `text`.
+    pub format: &'static str,
+    /// When its first event was, and its last: ns since the Unix epoch.
+    pub first: Option<u64>,
+    /// See `first`.
+    pub last: Option<u64>,
+    /// Events (or lines) that were taken in.
+    pub events: u64,
+    /// Events (or lines) that could not be made sense of.
+    pub skipped: u64,
+    /// Why it ended early; absent when it was whole.
+    pub damage: Option<String>,
+    /// What its format does not tell: one sentence each.
+    pub missing: Vec<String>,
+    /// Containers, those with the most CPU time first.
+    pub containers: Vec<Container>,
+}
+
+/// What one container did.
+#[derive(Debug, Serialize)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name, where that is known.
+    pub name: Option<String>,
+    /// Its image, where that is known.
+    pub image: Option<String>,
+    /// When it was first observed: seconds since the Unix epoch.
+    pub first: u64,
+    /// When it was last observed (exclusive).
+    pub last: u64,
+    /// Wall time: seconds in which it was observed.
+    pub wall_seconds: u64,
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// Cores used: CPU time by wall time.
+    pub cores_average: f64,
+    /// Cores used in the busiest second.
+    pub cores_peak: f64,
+    /// CPU time by core, ns.
+    pub cores: Vec<(u32, u64)>,
+    /// The most resident memory of all its processes at one time, bytes; absent when not told.
+    pub memory_peak: Option<u64>,
+    /// Files, pipes and such.
+    pub files_total: Files,
+    /// Sockets.
+    pub network_total: Network,
+    /// Processes that began.
+    pub processes_started: u64,
+    /// Processes that ended.
+    pub processes_ended: u64,
+    /// Processes, the busiest first: at most [`LISTED`] of `processes_count`.
+    pub processes: Vec<Process>,
+    /// How many there were.
+    pub processes_count: u64,
+    /// Files, the busiest first: at most [`LISTED`] of `files_count`.
+    pub files: Vec<FileEntry>,
+    /// How many there were.
+    pub files_count: u64,
+    /// Peers, the busiest first: at most [`LISTED`] of `peers_count`.
+    pub peers: Vec<PeerEntry>,
+    /// How many there were.
+    pub peers_count: u64,
+    /// Processes that did not end with code 0, in order of time: at most [`LISTED`].
+    pub failures: Vec<Ended>,
+    /// What happened: at most [`LISTED`].
+    pub events: Vec<Happened>,
+    /// What could not be counted.
+    pub losses: Vec<Lost>,
+}
+
+/// Sums of files.
+#[derive(Debug, Serialize)]
+pub struct Files {
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Calls that read.
+    pub reads: u64,
+    /// Calls that wrote.
+    pub writes: u64,
+    /// Times that one was opened.
+    pub opens: u64,
+}
+
+/// Sums of sockets.
+#[derive(Debug, Serialize)]
+pub struct Network {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Calls that received.
+    pub receives: u64,
+    /// Calls that sent.
+    pub sends: u64,
+    /// Connections made or accepted.
+    pub connects: u64,
+    /// Connections that failed.
+    pub failures: u64,
+}
+
+/// One program that one process ran.
+#[derive(Debug, Serialize)]
+pub struct Process {
+    /// Process id on the host.
+    pub pid: u32,
+    /// Process id in the container; 0 when not known.
+    pub container_pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Its command line, words separated by spaces.
+    pub command: String,
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// Most resident memory, bytes.
+    pub memory_peak: u64,
+    /// Files.
+    pub files: Files,
+    /// Sockets.
+    pub network: Network,
+    /// How it ended, if it did: `code 1`, `signal 9`.
+    pub exit: Option<String>,
+}
+
+/// A file.
+#[derive(Debug, Serialize)]
+pub struct FileEntry {
+    /// Its path.
+    pub path: String,
+    /// What kind of thing it is.
+    pub kind: &'static str,
+    /// What was done with it.
+    #[serde(flatten)]
+    pub sums: Files,
+}
+
+/// A peer.
+#[derive(Debug, Serialize)]
+pub struct PeerEntry {
+    /// The protocol.
+    pub protocol: &'static str,
+    /// What the container is: `client`, `server` or `unknown`.
+    pub role: &'static str,
+    /// The other end; without the port if that is the client.
+    pub address: String,
+    /// What went through.
+    #[serde(flatten)]
+    pub sums: Network,
+}
+
+/// A process that ended.
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    /// When: ns since the Unix epoch.
+    pub at: u64,
+    /// Process id on the host.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// `code 1`, `signal 9`.
+    pub exit: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize)]
+pub struct Happened {
+    /// When: ns since the Unix epoch.
+    pub at: u64,
+    /// What: `connection_failed`, `oom_kill`, …
+    pub kind: &'static str,
+    /// To which process.
+    pub process: String,
+    /// More about it.
+    pub detail: String,
+}
+
+/// Something that could not be counted.
+#[derive(Debug, Serialize)]
+pub struct Lost {
+    /// Why.
+    pub reason: &'static str,
+    /// How many times.
+    pub count: u64,
+    /// How many bytes, where that is known.
+    pub bytes: u64,
+}
+
+impl Report {
+    /// A report of what `tally` added up and how far reading came.
+    pub fn new(name: &str, format: &'static str, position: Position, tally: &Tally) -> Self {
+        let mut containers: Vec<Container> = tally
+            .containers
+            .iter()
+            .map(|(id, container)| Container::new(id, container))
+            .collect();
+        containers.sort_by(|a, b| (b.cpu_ns, &a.id).cmp(&(a.cpu_ns, &b.id)));
+        Self {
+            name: name.to_owned(),
+            format,
+            first: position.first,
+            last: position.last,
+            events: position.events,
+            skipped: position.skipped,
+            damage: None,
+            missing: Vec::new(),
+            containers,
+        }
+    }
+}
+
+impl Container {
+    fn new(id: &ContainerId, tally: &tally::Container) -> Self {
+        let (first, last) = tally.span.unwrap_or_default();
+        let cpu_ns = tally.cores.values().copied().fold(0, u64::saturating_add);
+        let fact = |name: &str| tally.facts.get(name).cloned();
+        let average = cpu_ns as f64 / 1e9 / (tally.observed.max(1)) as f64;
+        Self {
+            id: id.to_string(),
+            name: fact(facts::NAME),
+            image: fact(facts::IMAGE),
+            first,
+            last,
+            wall_seconds: tally.observed,
+            cpu_ns,
+            cores_average: average,
+            cores_peak: tally.cpu_peak as f64 / 1e9,
+            cores: tally.cores.iter().map(|(core, ns)| (*core, *ns)).collect(),
+            memory_peak: Some(tally.memory_peak).filter(|peak| *peak > 0),
+            files_total: tally.file_io.into(),
+            network_total: tally.network_io.into(),
+            processes_started: tally.started,
+            processes_ended: tally.exits,
+            processes: listed(&tally.processes, |((id, _), program)| {
+                Some(Process::new(id.pid, program))
+            }),
+            processes_count: tally.processes.count(),
+            files: listed(&tally.files, |(file, io)| {
+                Some(FileEntry {
+                    path: file.path.clone(),
+                    kind: file.kind.name(),
+                    sums: (*io).into(),
+                })
+            }),
+            files_count: tally.files.count(),
+            peers: listed(&tally.peers, |(peer, io)| Some(PeerEntry::new(peer, *io))),
+            peers_count: tally.peers.count(),
+            failures: failures(tally),
+            events: tally
+                .events
+                .iter()
+                .map(|(at, kind, process, detail)| Happened {
+                    at: *at,
+                    kind: kind.name(),
+                    process: process.clone(),
+                    detail: detail.clone(),
+                })
+                .collect(),
+            losses: tally
+                .losses
+                .iter()
+                .map(|(reason, loss)| Lost {
+                    reason: Reason(*reason).name(),
+                    count: loss.count,
+                    bytes: loss.bytes,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn listed<K, V, T>(all: &Busiest<K, V>, entry: impl Fn((&K, &V)) -> Option<T>) -> Vec<T>
+where
+    K: Eq + std::hash::Hash + Clone + Ord,
+    V: tally::Activity + Default + Clone,
+{
+    let sorted = all.sorted().into_iter();
+    sorted.filter_map(entry).take(LISTED).collect()
+}
+
+fn failures(tally: &tally::Container) -> Vec<Ended> {
+    let programs = tally.processes.sorted().into_iter();
+    let mut failures: Vec<Ended> = programs
+        .filter_map(|(_, program)| {
+            let process = program.process.as_ref()?;
+            let exit = process.exit.filter(|exit| *exit != Exit::Code(0))?;
+            Some(Ended {
+                at: process.end,
+                pid: process.id.pid,
+                name: process.name.clone(),
+                exit: told(exit),
+            })
+        })
+        .collect();
+    failures.sort_by_key(|failure| (failure.at, failure.pid));
+    failures.truncate(LISTED);
+    failures
+}
+
+fn told(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("code {code}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+impl Process {
+    fn new(pid: u32, program: &Program) -> Self {
+        let process = program.process.as_ref();
+        let text = |of: fn(&bubble_common::segment::process::Process) -> String| {
+            process.map(of).unwrap_or_default()
+        };
+        Self {
+            pid,
+            container_pid: process.map_or(0, |process| process.container_pid),
+            name: text(|process| process.name.clone()),
+            command: text(|process| process.args.replace('\0', " ")),
+            cpu_ns: program.cpu,
+            memory_peak: program.memory,
+            files: program.file_io.into(),
+            network: program.network_io.into(),
+            exit: process.and_then(|process| process.exit).map(told),
+        }
+    }
+}
+
+impl PeerEntry {
+    fn new(peer: &Peer, io: NetworkIo) -> Self {
+        Self {
+            protocol: peer.protocol.name(),
+            role: peer.role.name(),
+            address: peer.address.clone(),
+            sums: io.into(),
+        }
+    }
+}
+
+impl From<FileIo> for Files {
+    fn from(io: FileIo) -> Self {
+        Self {
+            read: io.bytes_in,
+            written: io.bytes_out,
+            reads: io.ops_in,
+            writes: io.ops_out,
+            opens: io.opens,
+        }
+    }
+}
+
+impl From<NetworkIo> for Network {
+    fn from(io: NetworkIo) -> Self {
+        Self {
+            received: io.bytes_in,
+            sent: io.bytes_out,
+            receives: io.ops_in,
+            sends: io.ops_out,
+            connects: io.connects,
+            failures: io.failures,
+        }
+    }
+}

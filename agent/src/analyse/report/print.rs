@@ -1,0 +1,345 @@
+//! The report as text, for a person.
+
+use std::fmt::{self, Display, Formatter};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::{Container, Files, Network, Report};
+
+/// Entries of each list that are shown; JSON has more.
+const SHOWN: usize = 10;
+/// Widest a name may be, in characters.
+const WIDE: usize = 60;
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({})", clean(&self.name), self.format)?;
+        if let (Some(first), Some(last)) = (self.first, self.last) {
+            let wall = seconds(last - first);
+            writeln!(f, "  {} to {} UTC, {wall}", day(first), moment(last))?;
+        }
+        write!(f, "  {} events", count(self.events))?;
+        if self.skipped > 0 {
+            write!(f, ", {} not understood", count(self.skipped))?;
+        }
+        writeln!(f)?;
+        if let Some(damage) = &self.damage {
+            writeln!(f, "  INCOMPLETE: {damage}")?;
+        }
+        if self.containers.is_empty() {
+            writeln!(
+                f,
+                "\nno container is in it (--include-host shows the host's own processes)"
+            )?;
+        }
+        for container in &self.containers {
+            write!(f, "\n{container}")?;
+        }
+        if !self.missing.is_empty() {
+            writeln!(f, "\nnot told by this format:")?;
+            for missing in &self.missing {
+                writeln!(f, "  - {missing}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Container {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => writeln!(f, "{}  {}", clean(name), self.id)?,
+            None => writeln!(f, "{}", self.id)?,
+        }
+        if let Some(image) = &self.image {
+            line(f, "image", clean(image))?;
+        }
+        line(f, "wall time", format!("{} s", count(self.wall_seconds)))?;
+        let cores = format!(
+            "{}: {:.3} cores on average, {:.3} in the busiest second, on {} in all",
+            seconds(self.cpu_ns),
+            self.cores_average,
+            self.cores_peak,
+            self.cores.len()
+        );
+        line(f, "CPU", cores)?;
+        if let Some(peak) = self.memory_peak {
+            line(f, "memory", format!("{} at most", bytes(peak)))?;
+        }
+        let Files {
+            read,
+            written,
+            opens,
+            ..
+        } = self.files_total;
+        let files = format!(
+            "{} read, {} written, {} opened",
+            bytes(read),
+            bytes(written),
+            count(opens)
+        );
+        line(f, "files", files)?;
+        let Network {
+            received,
+            sent,
+            connects,
+            failures,
+            ..
+        } = self.network_total;
+        let network = format!(
+            "{} received, {} sent, {} connections, {} failed",
+            bytes(received),
+            bytes(sent),
+            count(connects),
+            count(failures)
+        );
+        line(f, "network", network)?;
+        let processes = format!(
+            "{} began, {} ended, {} of them not with code 0",
+            count(self.processes_started),
+            count(self.processes_ended),
+            self.failures.len()
+        );
+        line(f, "processes", processes)?;
+        self.lists(f)
+    }
+}
+
+impl Container {
+    fn lists(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let rows = self.processes.iter().map(|process| {
+            let name = if process.command.is_empty() {
+                &process.name
+            } else {
+                &process.command
+            };
+            [
+                seconds(process.cpu_ns),
+                bytes(process.memory_peak),
+                bytes(process.files.read),
+                bytes(process.files.written),
+                bytes(process.network.received),
+                bytes(process.network.sent),
+                process.pid.to_string(),
+                clean(name),
+            ]
+        });
+        let head = [
+            "CPU", "memory", "read", "written", "received", "sent", "pid", "process",
+        ];
+        table(f, head, rows, self.processes_count)?;
+        let rows = self.files.iter().map(|file| {
+            [
+                bytes(file.sums.read),
+                bytes(file.sums.written),
+                count(file.sums.reads),
+                count(file.sums.writes),
+                count(file.sums.opens),
+                clean(&file.path),
+            ]
+        });
+        let head = ["read", "written", "reads", "writes", "opens", "file"];
+        table(f, head, rows, self.files_count)?;
+        let rows = self.peers.iter().map(|peer| {
+            [
+                bytes(peer.sums.received),
+                bytes(peer.sums.sent),
+                count(peer.sums.connects),
+                count(peer.sums.failures),
+                format!("{} {}", peer.protocol, peer.role),
+                clean(&peer.address),
+            ]
+        });
+        let head = ["received", "sent", "connects", "failed", "as", "peer"];
+        table(f, head, rows, self.peers_count)?;
+        let rows = self.failures.iter().map(|ended| {
+            [
+                moment(ended.at),
+                ended.exit.clone(),
+                ended.pid.to_string(),
+                clean(&ended.name),
+            ]
+        });
+        let head = ["ended", "with", "pid", "process"];
+        table(f, head, rows, self.failures.len() as u64)?;
+        let rows = self.events.iter().map(|event| {
+            let what = event.kind.replace('_', " ");
+            let detail = clean(&event.detail);
+            [moment(event.at), what, detail, clean(&event.process)]
+        });
+        let head = ["at", "event", "detail", "process"];
+        table(f, head, rows, self.events.len() as u64)?;
+        for loss in &self.losses {
+            let reason = loss.reason.replace('_', " ");
+            let lost = format!("{} times, {}", count(loss.count), bytes(loss.bytes));
+            line(f, "LOST", format!("{reason}: {lost}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn line(f: &mut Formatter<'_>, name: &str, value: String) -> fmt::Result {
+    writeln!(f, "  {name:<10} {value}")
+}
+
+/// A table whose columns are as wide as they must; the last one is a name, to the left.
+fn table<const N: usize>(
+    f: &mut Formatter<'_>,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    all: u64,
+) -> fmt::Result {
+    let rows: Vec<[String; N]> = rows.take(SHOWN).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut widths = head.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut print = |cells: &[&str]| {
+        write!(f, "  ")?;
+        for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            if index + 1 == N {
+                writeln!(f, " {cell}")?;
+            } else {
+                write!(f, "{cell:>width$}  ")?;
+            }
+        }
+        Ok(())
+    };
+    print(&head)?;
+    for row in &rows {
+        print(&row.each_ref().map(String::as_str))?;
+    }
+    match all.saturating_sub(rows.len() as u64) {
+        0 => writeln!(f),
+        more => writeln!(f, "  … and {} more\n", count(more)),
+    }
+}
+
+/// What strangers wrote, fit for a terminal: no control characters, not too long.
+fn clean(text: &str) -> String {
+    let mut shown = text
+        .chars()
+        .map(|letter| if letter.is_control() { '·' } else { letter });
+    let mut clean: String = shown.by_ref().take(WIDE).collect();
+    if shown.next().is_some() {
+        clean.pop();
+        clean.push('…');
+    }
+    clean
+}
+
+/// `1,234,567`.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `17 B`, `1.5 KiB`.
+fn bytes(number: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = number as f64;
+    let mut unit = "B";
+    for next in units {
+        if value < 1_024.0 {
+            break;
+        }
+        value /= 1_024.0;
+        unit = next;
+    }
+    match unit {
+        "B" => format!("{number} B"),
+        _ if value < 10.0 => format!("{value:.2} {unit}"),
+        _ => format!("{value:.1} {unit}"),
+    }
+}
+
+/// `12.3 s`, `1.23 ms`, `3 h 25 min`.
+fn seconds(ns: u64) -> String {
+    let value = ns as f64 / 1e9;
+    match ns {
+        0 => "0".to_owned(),
+        1..1_000_000 => format!("{:.1} µs", value * 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", value * 1e3),
+        1_000_000_000..120_000_000_000 => format!("{value:.2} s"),
+        120_000_000_000..7_200_000_000_000 => format!("{:.1} min", value / 60.0),
+        _ => format!(
+            "{} h {} min",
+            ns / 3_600_000_000_000,
+            ns / 60_000_000_000 % 60
+        ),
+    }
+}
+
+/// The day and the time of day.
+fn day(at: u64) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    written(at, |time| time.format(format))
+}
+
+/// The time of day.
+fn moment(at: u64) -> String {
+    let format = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+    written(at, |time| time.format(format))
+}
+
+fn written(
+    at: u64,
+    format: impl Fn(OffsetDateTime) -> Result<String, time::error::Format>,
+) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at)).ok();
+    let text = time.and_then(|time| format(time).ok());
+    text.unwrap_or_else(|| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, clean, count, day, moment, seconds};
+
+    #[test]
+    fn numbers_are_made_to_be_read() {
+        assert_eq!(
+            [0, 999, 1_000, 12_345_678].map(count),
+            ["0", "999", "1,000", "12,345,678"]
+        );
+        assert_eq!(
+            [0, 1_023, 1_536, 20 << 20].map(bytes),
+            ["0 B", "1023 B", "1.50 KiB", "20.0 MiB"]
+        );
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+        let ns = [
+            0,
+            1_500,
+            2_500_000,
+            12_345_000_000,
+            600_000_000_000,
+            12_300_000_000_000,
+        ];
+        let told = ["0", "1.5 µs", "2.5 ms", "12.35 s", "10.0 min", "3 h 25 min"];
+        assert_eq!(ns.map(seconds), told);
+    }
+
+    #[test]
+    fn times_are_those_of_utc() {
+        assert_eq!(day(1_506_127_469_900_617_765), "2017-09-23 00:44:29");
+        assert_eq!(moment(1_506_127_469_900_617_765), "00:44:29.900");
+    }
+
+    #[test]
+    fn a_name_cannot_play_with_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\n"), "a·[2Jb·");
+        assert_eq!(clean(&"x".repeat(100)).chars().count(), 60);
+    }
+}
