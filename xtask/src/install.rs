@@ -98,6 +98,11 @@ pub(crate) fn bpftrace() -> Result<()> {
     debian("the tracer to compare with", &["bpftrace"])
 }
 
+/// sysdig, what its chisels need, and what makes a certificate for them.
+pub(crate) fn sysdig() -> Result<()> {
+    debian("sysdig", &["sysdig", "lua-socket", "lua-sec", "openssl"])
+}
+
 /// The browser of the end-to-end tests.
 pub(crate) fn chromium() -> Result<()> {
     if find("chromium").is_some() {

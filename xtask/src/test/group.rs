@@ -64,6 +64,12 @@ pub(super) const GROUPS: &[Group] = &[
         run: |_| end_to_end(),
     },
     Group {
+        name: "chisel",
+        about: "what the chisels post, run by a real sysdig over real captures",
+        pending: None,
+        run: |arguments| chisel(arguments),
+    },
+    Group {
         name: "suite",
         about: "known workloads in Docker's containers on this host, to the byte",
         pending: Some(UNSEEN),
@@ -132,6 +138,13 @@ fn page() -> Result<()> {
         run(&mut ui::npm_run(script))?;
     }
     Ok(())
+}
+
+fn chisel(arguments: &[String]) -> Result<()> {
+    install::sysdig()?;
+    run(cargo("test")
+        .args(["--package", "bubble-suite", "--test", "chisel", "--"])
+        .args(arguments))
 }
 
 fn end_to_end() -> Result<()> {

@@ -15,7 +15,8 @@
 //! | `BUBBLE_AWAY_SECONDS` | how long the server is away in that test | `120` |
 //! | `BUBBLE_KILLS` | how often agent and server are killed | `20` |
 //!
-//! It needs root, as the agent does.
+//! It needs root, as the agent does. The tests in `tests/chisel` need neither: they run sysdig with
+//! our chisels over captures, which are in the folder that `BUBBLE_CAPTURES` names.
 
 pub mod agent;
 pub mod api;

@@ -1,0 +1,10 @@
+//! The chisels, run by a real sysdig over real captures, against a small server of the tests' own
+//! or a real one. The captures are others', so they are not in this project: see `captures`.
+
+mod captures;
+mod collector;
+mod server_away;
+mod sysdig;
+mod tls;
+mod variant;
+mod wire;
