@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bubble_common::segment::codec::Effort;
-use bubble_common::segment::{Resolution, Segment};
+use bubble_common::segment::{Resolution, Segment, SourceId};
 use bubble_server::clock;
 use bubble_server::ingest::activity::activity;
 use bubble_server::rollup::unite::slot_bits;
 use bubble_server::store::Store;
 use bubble_server::store::container::{ContainerFilter, State};
 use bubble_server::store::key::ApiKey;
+use bubble_server::store::recording::Label;
 use bubble_server::store::row::{DirtySpan, Form, Outcome, Post, Repack, Row};
+use bubble_server::store::sqlite::{Durability, Sqlite};
 
 use crate::common::{id, seconds};
 
@@ -37,11 +39,13 @@ fn packed(segment: &Segment) -> (Row, u64) {
     (row, slot_bits(segment))
 }
 
+async fn dirty_spans(store: &dyn Store) -> Vec<DirtySpan> {
+    let dirty = store.dirty(Resolution::Second, u64::MAX, None, 10).await;
+    dirty.expect("answers")
+}
+
 async fn only_dirty(store: &dyn Store) -> DirtySpan {
-    let mut dirty = store
-        .dirty(Resolution::Second, u64::MAX, None, 10)
-        .await
-        .expect("answers");
+    let mut dirty = dirty_spans(store).await;
     assert_eq!(dirty.len(), 1);
     dirty.remove(0)
 }
@@ -184,6 +188,74 @@ async fn nothing_expires_that_is_dirty(store: Arc<dyn Store>) {
             .expect("answers"),
         0
     );
+}
+
+async fn what_is_recorded_stays_until_it_is_swept(store: Arc<dyn Store>) {
+    let label = Arc::new(Label {
+        id: SourceId([9; 16]),
+        name: "a capture".to_owned(),
+    });
+    let recorded = |segment: &Segment| Post {
+        recording: Some(Arc::clone(&label)),
+        ..post(segment)
+    };
+    let (kept, live) = (seconds(ID, 1, DAY, 60, 7), seconds(ID, 2, DAY, 60, 5));
+    let late = seconds("b", 1, DAY + 60, 1, 7);
+    let posts = vec![recorded(&kept), post(&live), recorded(&late)];
+    store.put(posts.clone()).await.expect("stored");
+    let span = DirtySpan {
+        container: id(ID),
+        ..dirty_spans(&*store).await.remove(0)
+    };
+    let change = Repack {
+        span,
+        packed: vec![packed(&kept), packed(&live)],
+        pieces: [&kept, &live]
+            .map(|segment| (segment.key.clone(), Form::Posted))
+            .to_vec(),
+        rolled: Vec::new(),
+    };
+    store.repack(change).await.expect("packed");
+    let sources = async || {
+        let rows = store
+            .range(&id(ID), Resolution::Second, DAY..DAY + 60)
+            .await
+            .expect("rows");
+        rows.iter().map(|row| row.key.source).collect::<Vec<_>>()
+    };
+    assert_eq!(sources().await.len(), 2);
+    let expired = store.expire(Resolution::Second, DAY + 600).await;
+    assert_eq!(expired.expect("expired"), 1);
+    assert_eq!(sources().await, [kept.key.source]);
+    let known = store.recorded(&id(ID)).await.expect("answers");
+    assert_eq!(known, [kept.key.source]);
+
+    let list = store.recordings().await.expect("answers");
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].label, *label);
+    let parts: Vec<_> = list[0]
+        .containers
+        .iter()
+        .map(|part| (part.container.as_str(), part.first, part.last, part.cpu_ns))
+        .collect();
+    assert_eq!(
+        parts,
+        [(ID, DAY, DAY + 60, 420), ("b", DAY + 60, DAY + 61, 7)]
+    );
+    assert!(store.delete_recording(label.id).await.expect("answers"));
+    assert!(!store.delete_recording(label.id).await.expect("answers"));
+    assert_eq!(store.recordings().await.expect("answers"), []);
+    assert_eq!(store.sweep().await.expect("swept"), 1);
+    assert_eq!(store.sweep().await.expect("swept"), 0);
+    assert_eq!(sources().await, []);
+    assert_eq!(store.container(&id("b")).await.expect("answers"), None);
+    assert_eq!(dirty_spans(&*store).await, []);
+    let container = store.container(&id(ID)).await.expect("answers");
+    assert_eq!(container.map(|container| container.cpu_ns), Some(300));
+    // What is posted after that is new, and is marked to be packed.
+    let outcomes = store.put(posts).await.expect("stored");
+    assert_eq!(outcomes, [Outcome::Stored; 3]);
+    assert_eq!(dirty_spans(&*store).await.len(), 2);
 }
 
 async fn dirty_spans_are_listed_in_pages(store: Arc<dyn Store>) {
@@ -346,7 +418,33 @@ backends!([
     packing_takes_the_place_of_pieces,
     a_piece_that_comes_while_packing_keeps_the_mark,
     nothing_expires_that_is_dirty,
+    what_is_recorded_stays_until_it_is_swept,
     dirty_spans_are_listed_in_pages,
     facts_are_the_latest_and_a_restart_is_no_end,
     keys_come_and_go,
 ]);
+
+/// What a database of the first version is, when it is opened by this one.
+#[tokio::test]
+async fn an_older_database_is_brought_to_this_version() {
+    let data = tempfile::TempDir::new().expect("a temporary folder");
+    let open = || Sqlite::serve(data.path(), Durability::Process).expect("a store");
+    let segment = seconds(ID, 1, DAY, 1, 7);
+    open().put(vec![post(&segment)]).await.expect("stored");
+    {
+        let path = data.path().join("bubble.sqlite");
+        let database = rusqlite::Connection::open(path).expect("it is there");
+        database
+            .execute_batch(
+                "DROP TABLE recording; DROP TABLE recorded;
+                 ALTER TABLE container DROP COLUMN live_since;
+                 DELETE FROM migration WHERE version > 1;",
+            )
+            .expect("the first version");
+    }
+    let store = open();
+    let container = store.container(&id(ID)).await.expect("answers");
+    let container = container.expect("known");
+    assert_eq!(container.live_since, DAY);
+    assert_eq!(container.state(DAY + 1_000), State::Silent);
+}
