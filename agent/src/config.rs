@@ -56,6 +56,7 @@ pub enum Command {
 
 /// The settings as typed, or as the environment has them.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
 pub struct Flags {
     /// Where bubble-server listens, such as https://bubble.example:8080
     #[arg(long, global = true, env = "BUBBLE_SERVER", value_name = "URL")]

@@ -27,11 +27,11 @@ const SECONDS: usize = 16;
 /// Updates of Docker's that wait for the loop.
 const UPDATES: usize = 1_024;
 
-/// Counts and posts until it is told to end.
+/// Where the server is, and a sender to it.
 ///
 /// # Errors
-/// When a setting is missing, the host does not allow it, or counting cannot go on.
-pub fn run(config: &Config) -> Result<()> {
+/// When a setting is missing or of no use.
+pub fn sender(config: &Config) -> Result<(&str, Sender)> {
     let server = config
         .server
         .as_deref()
@@ -39,7 +39,15 @@ pub fn run(config: &Config) -> Result<()> {
     let key = config.api.as_deref().context(
         "the server wants an API key: make one with `bubble-server key create`, and give it with --api, or as BUBBLE_API",
     )?;
-    let sender = Sender::new(server, key, config.ca.as_deref())?;
+    Ok((server, Sender::new(server, key, config.ca.as_deref())?))
+}
+
+/// Counts and posts until it is told to end.
+///
+/// # Errors
+/// When a setting is missing, the host does not allow it, or counting cannot go on.
+pub fn run(config: &Config) -> Result<()> {
+    let (server, sender) = sender(config)?;
     let mut containers = Containers::new(
         Hierarchies::mounted(Path::new("/proc"))?,
         config.rules.clone(),

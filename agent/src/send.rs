@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -31,6 +31,8 @@ const LONGEST: Duration = Duration::from_secs(15);
 const REFUSED: Duration = Duration::from_secs(15);
 /// Of so many posts of a backlog one is the newest.
 const NEWEST: u64 = 4;
+/// So many failures one after the other (about ten minutes) end a delivery.
+const PATIENCE: u32 = 80;
 
 /// The spool, and the word that something was put into it.
 #[derive(Debug)]
@@ -99,6 +101,44 @@ impl Sender {
         })
     }
 
+    /// The same, for batches that are part of the recording called `name`.
+    ///
+    /// # Errors
+    /// When the server's URL is none.
+    pub fn for_recording(&self, name: &str) -> Result<Self> {
+        let mut url =
+            Url::parse(&self.url).with_context(|| format!("{:?} is not a URL", self.url))?;
+        url.query_pairs_mut().append_pair("recording", name);
+        Ok(Self {
+            client: self.client.clone(),
+            url: url.into(),
+            key: self.key.clone(),
+        })
+    }
+
+    /// Posts one batch, as often as it takes.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence: when the server refuses the batch or the key, or has not
+    /// been there for about ten minutes.
+    pub async fn deliver(&self, batch: &[u8]) -> Result<(), String> {
+        let mut failures = 0;
+        loop {
+            let (why, wait) = match self.post(batch).await {
+                Outcome::Later(why, wait) => (why, wait),
+                outcome => return outcome.settled(),
+            };
+            if failures == 0 {
+                tracing::warn!("cannot send to the server yet, and will go on trying: {why}");
+            }
+            if failures >= PATIENCE {
+                return Err(why);
+            }
+            tokio::time::sleep(wait.unwrap_or_else(|| backoff(failures))).await;
+            failures += 1;
+        }
+    }
+
     /// Sends what `queue` has, for ever.
     pub async fn run(&self, queue: &Queue) {
         let mut failures = 0;
@@ -160,11 +200,7 @@ impl Sender {
     /// # Errors
     /// What is wrong, in a sentence.
     pub async fn check(&self, batch: &[u8]) -> Result<(), String> {
-        match self.post(batch).await {
-            Outcome::Stored => Ok(()),
-            Outcome::Later(why, _) | Outcome::Never(why) => Err(why),
-            Outcome::Key(why) => Err(format!("{why}; make a key with `bubble-server key create`")),
-        }
+        self.post(batch).await.settled()
     }
 
     async fn post(&self, batch: &[u8]) -> Outcome {
@@ -192,6 +228,17 @@ impl Sender {
             Err(error) => return Outcome::Later(chain(&error), None),
         };
         judge(status, wait, &text)
+    }
+}
+
+impl Outcome {
+    /// When there is no other try.
+    fn settled(self) -> Result<(), String> {
+        match self {
+            Self::Stored => Ok(()),
+            Self::Later(why, _) | Self::Never(why) => Err(why),
+            Self::Key(why) => Err(format!("{why}; make a key with `bubble-server key create`")),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::send::Queue;
 use crate::spool::Stored;
 
 /// Most segments of one batch: a server has a bound for what it takes at once.
-const SEGMENTS: usize = 512;
+pub const SEGMENTS: usize = 512;
 
 /// Puts what is closed into the spool.
 #[derive(Debug)]

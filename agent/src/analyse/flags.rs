@@ -7,16 +7,23 @@ use clap::{Args, ValueEnum};
 /// The flags of `analyse`; the server and its key are among the general ones.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// The recording; - for standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// The recording, gzipped or not; - for standard input
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "watch",
+        conflicts_with = "watch"
+    )]
+    pub file: Option<PathBuf>,
+    /// Take captures from a folder as sysdig -w FOLDER/FILE -C 100 rotates them, until interrupted
+    #[arg(long, value_name = "FOLDER")]
+    pub watch: Option<PathBuf>,
     /// What the recording is written in [default: found out from its beginning]
     #[arg(long, env = "BUBBLE_FORMAT", value_enum)]
     pub format: Option<Format>,
     /// What the recording is called on the server [default: the file's name]
     #[arg(long, env = "BUBBLE_NAME", value_name = "NAME")]
     pub name: Option<String>,
-    /// Print a report and post nothing
+    /// Post nothing, print a report
     #[arg(long)]
     pub dry_run: bool,
     /// Print the report as JSON, for programs

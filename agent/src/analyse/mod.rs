@@ -4,28 +4,38 @@
 //! server. The exit code tells how it went: see [`Ended`].
 
 pub mod flags;
+mod post;
 mod progress;
 pub mod report;
+mod source_id;
+mod watch;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use bubble_common::segment::{ContainerId, Segment, SourceId};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::flags::{Flags, Format};
+use self::post::Post;
 use self::progress::Progress;
 use self::report::Report;
 use self::report::tally::Tally;
 use crate::config::Config;
+use crate::run::sender;
+use crate::send::Sender;
 use crate::source::recording::input::Input;
-use crate::source::recording::{Error, Recording, Step};
+use crate::source::recording::{Recording, Step};
 use crate::source::sysdig::{MISSING, Syntax, Sysdig};
 use crate::window::Window;
 
 /// How an analysis ended, when it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ended {
     /// The recording was whole.
     Whole,
@@ -43,26 +53,218 @@ impl From<Ended> for ExitCode {
     }
 }
 
-/// Reads a recording, and reports or posts it.
+/// What stays the same from recording to recording.
+struct Analysis<'a> {
+    config: &'a Config,
+    flags: &'a Flags,
+    host: Option<ContainerId>,
+    /// The server; absent for a dry run.
+    server: Option<(&'a str, Sender)>,
+    runtime: Runtime,
+    /// The user wants it to end.
+    stop: Arc<AtomicBool>,
+}
+
+/// Reads recordings, and reports or posts them.
 ///
 /// # Errors
 /// When nothing of it can be read, or what was read cannot be handed on.
 pub fn run(config: &Config, flags: &Flags) -> Result<Ended> {
-    let name = flags.name.clone().unwrap_or_else(|| name_of(&flags.file));
-    let input = Input::open(&flags.file)
-        .with_context(|| format!("cannot read {}", flags.file.display()))?;
-    let (report, ended) = analyse(config, flags, &name, input)?;
-    let mut out = std::io::stdout().lock();
-    if flags.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{report}")?;
+    let analysis = Analysis::new(config, flags)?;
+    match (&flags.file, &flags.watch) {
+        (_, Some(folder)) => analysis.watch(folder),
+        (Some(file), None) => analysis
+            .recording(file)
+            .with_context(|| format!("cannot analyse {}", file.display())),
+        (None, None) => bail!("what is to be analysed? give a file, or - for standard input"),
     }
-    if let Some(damage) = &report.damage {
-        eprintln!("bubble-agent: {name}: {damage}; what came before was taken in");
+}
+
+impl<'a> Analysis<'a> {
+    fn new(config: &'a Config, flags: &'a Flags) -> Result<Self> {
+        let server = if flags.dry_run {
+            None
+        } else {
+            Some(
+                sender(config)
+                    .context("without a server there is --dry-run, which only reports")?,
+            )
+        };
+        let host = config.include_host.then(|| ContainerId::new(&config.host));
+        let host = host
+            .transpose()
+            .context("the host cannot be shown as a container: give it another name with --host")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("cannot start the threads that send")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        runtime.block_on(async { stop_on_signals(Arc::clone(&stop)) })?;
+        Ok(Self {
+            config,
+            flags,
+            host,
+            server,
+            runtime,
+            stop,
+        })
     }
-    Ok(ended)
+
+    /// Takes captures as they are rotated. One that cannot be read does not keep the others back.
+    fn watch(&self, folder: &Path) -> Result<Ended> {
+        let mut worst = Ended::Whole;
+        watch::watch(folder, &self.stop, |file| -> Result<()> {
+            match self.recording(file) {
+                Ok(ended) => worst = worst.max(ended),
+                Err(error) if error.is::<Unreadable>() => {
+                    tracing::error!("{} is passed over: {error:#}", file.display());
+                    worst = Ended::Damaged;
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        })
+        .with_context(|| format!("cannot go on watching {}", folder.display()))?;
+        Ok(worst)
+    }
+
+    /// Reads one recording to its end, and tells of it.
+    fn recording(&self, file: &Path) -> Result<Ended> {
+        let name = match &self.flags.name {
+            Some(name) => name.clone(),
+            None => name_of(file),
+        };
+        let source = source_id::of_file(file).context(Unreadable)?;
+        let mut input = Input::open(file).context(Unreadable)?;
+        let format = match self.flags.format {
+            Some(format) => format,
+            None => guess(&mut input).context(Unreadable)?,
+        };
+        let syntax = match format {
+            Format::Json => Syntax::Json,
+            Format::Text => Syntax::Text,
+        };
+        let mut recording = Sysdig::new(input, syntax, self.host.clone());
+        let post = self.post(&name, source)?;
+        let mut tally = Tally::default();
+        let damage = self.read(&mut recording, &name, source, |segment| {
+            tally.add(&segment);
+            post.as_ref().is_none_or(|post| post.put(segment))
+        });
+        let posted = post.map(Post::finish).transpose()?;
+        let damage = damage?;
+        let mut report = Report::new(&name, format.name(), recording.position(), &tally);
+        report.missing = MISSING.iter().map(|&missing| missing.to_owned()).collect();
+        report.damage = damage;
+        self.tell(&report, posted)?;
+        Ok(match report.damage {
+            Some(_) => Ended::Damaged,
+            None => Ended::Whole,
+        })
+    }
+
+    /// Begins to post a recording, unless this is a dry run.
+    fn post(&self, name: &str, source: SourceId) -> Result<Option<Post>> {
+        let Some((_, sender)) = &self.server else {
+            return Ok(None);
+        };
+        let sender = Arc::new(sender.for_recording(name)?);
+        let missing: Vec<String> = MISSING.iter().map(|&missing| missing.to_owned()).collect();
+        let report = crate::report::host(&self.config.host, "capture", &missing);
+        let runtime = self.runtime.handle();
+        Ok(Some(Post::start(runtime, sender, report, source)))
+    }
+
+    /// Steps through a recording; the segments go to `take`, until it says `false`. Why
+    /// reading ended early, if it did after something was read.
+    fn read(
+        &self,
+        recording: &mut impl Recording,
+        name: &str,
+        source: SourceId,
+        mut take: impl FnMut(Segment) -> bool,
+    ) -> Result<Option<String>> {
+        let mut window = Window::new(source, 0);
+        let mut progress = Progress::new(name);
+        let ended = loop {
+            let step = recording.step(&mut window);
+            progress.show(recording.position());
+            if !window.take_closed().into_iter().all(&mut take) {
+                break Ok(());
+            }
+            match step {
+                Ok(Step::More) if self.stop.load(Ordering::Relaxed) => break Ok(()),
+                Ok(Step::More) => {}
+                Ok(Step::End) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        progress.end();
+        window.close_all();
+        window.take_closed().into_iter().all(&mut take);
+        let position = recording.position();
+        match ended {
+            Err(error) if position.events == 0 => Err(error).context(Unreadable),
+            Err(error) => Ok(Some(error.to_string())),
+            // Of a stream the end is where it is ended; of a file something is left.
+            Ok(()) if self.stop.load(Ordering::Relaxed) && position.total.is_some() => {
+                Ok(Some("interrupted before its end".to_owned()))
+            }
+            Ok(()) => Ok(None),
+        }
+    }
+
+    /// Prints what there is to say of a recording.
+    fn tell(&self, report: &Report, posted: Option<u64>) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.flags.json {
+            serde_json::to_writer_pretty(&mut out, report)?;
+            writeln!(out)?;
+        } else if let (Some(segments), Some((server, _))) = (posted, &self.server) {
+            let containers = report.containers.len();
+            let name = &report.name;
+            writeln!(
+                out,
+                "posted {name}: {segments} seconds of {containers} containers, kept until deleted"
+            )?;
+            for container in &report.containers {
+                let name = container.name.as_deref().unwrap_or_default();
+                writeln!(out, "  {server}/c/{}  {name}", container.id)?;
+            }
+        } else {
+            write!(out, "{report}")?;
+        }
+        if let Some(damage) = &report.damage {
+            let name = &report.name;
+            eprintln!("bubble-agent: {name}: {damage}; what came before was taken in");
+        }
+        Ok(())
+    }
+}
+
+/// Nothing of a recording can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing of it can be read")]
+struct Unreadable;
+
+/// The first signal ends reading in good order, the second one at once.
+fn stop_on_signals(stop: Arc<AtomicBool>) -> Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.swap(true, Ordering::Relaxed) {
+                // As the shell has it for what SIGINT killed.
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(())
 }
 
 fn name_of(file: &Path) -> String {
@@ -70,39 +272,6 @@ fn name_of(file: &Path) -> String {
         Some(name) if name != "-" => name.to_string_lossy().into_owned(),
         _ => "standard input".to_owned(),
     }
-}
-
-/// Reads one recording to its end.
-fn analyse(
-    config: &Config,
-    flags: &Flags,
-    name: &str,
-    mut input: Input,
-) -> Result<(Report, Ended)> {
-    let format = match flags.format {
-        Some(format) => format,
-        None => guess(&mut input)?,
-    };
-    let host = config.include_host.then(|| ContainerId::new(&config.host));
-    let host = host
-        .transpose()
-        .context("the host cannot be shown as a container: give it another name with --host")?;
-    let mut tally = Tally::default();
-    let syntax = match format {
-        Format::Json => Syntax::Json,
-        Format::Text => Syntax::Text,
-    };
-    let mut recording = Sysdig::new(input, syntax, host);
-    let damage = read(&mut recording, name, |segment| tally.add(&segment))?;
-    let mut report = Report::new(name, format.name(), recording.position(), &tally);
-    report.missing = MISSING.iter().map(|&missing| missing.to_owned()).collect();
-    let ended = if damage.is_some() {
-        Ended::Damaged
-    } else {
-        Ended::Whole
-    };
-    report.damage = damage.map(|error| error.to_string());
-    Ok((report, ended))
 }
 
 /// What the recording is written in.
@@ -115,32 +284,4 @@ fn guess(input: &mut Input) -> Result<Format> {
     }
     Format::guess(input.data())
         .context("what it is written in cannot be told from its beginning: say it with --format")
-}
-
-/// Steps through a recording; the segments go to `take`. Why it ended early, if it did after
-/// something was read.
-fn read(
-    recording: &mut impl Recording,
-    name: &str,
-    mut take: impl FnMut(Segment),
-) -> Result<Option<Error>> {
-    let mut window = Window::new(SourceId(rand::random()), 0);
-    let mut progress = Progress::new(name);
-    let damage = loop {
-        let step = recording.step(&mut window);
-        window.take_closed().into_iter().for_each(&mut take);
-        progress.show(recording.position());
-        match step {
-            Ok(Step::More) => {}
-            Ok(Step::End) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    progress.end();
-    window.close_all();
-    window.take_closed().into_iter().for_each(&mut take);
-    match damage {
-        Some(error) if recording.position().events == 0 => Err(error.into()),
-        damage => Ok(damage),
-    }
 }
