@@ -15,6 +15,7 @@ pub mod report;
 pub mod run;
 pub mod send;
 pub mod sink;
+mod slab;
 pub mod source;
 pub mod spool;
 pub mod store;

@@ -65,6 +65,13 @@ pub trait Sink {
     /// A process used `ns` of CPU time on `core`.
     fn cpu(&mut self, at: u64, process: ProcessHandle, core: u32, ns: u64);
 
+    /// CPU time as [`Self::cpu`] has it, of a thread whose end was told before: what it used from
+    /// when it last got the core. Readers of captures that forget a thread with its end leave
+    /// it out, so that a sink which is to compare with them can tell it apart.
+    fn last_cpu(&mut self, at: u64, process: ProcessHandle, core: u32, ns: u64) {
+        self.cpu(at, process, core, ns);
+    }
+
     /// A process's memory, read at `at`.
     fn memory(&mut self, at: u64, process: ProcessHandle, memory: Memory);
 

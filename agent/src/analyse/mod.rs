@@ -8,6 +8,7 @@ mod post;
 mod progress;
 pub mod report;
 mod source_id;
+pub mod tables;
 mod watch;
 
 use std::io::Write as _;

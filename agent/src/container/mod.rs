@@ -311,30 +311,7 @@ impl Containers {
             return known.handle;
         }
         let handle = sink.container(&found.id);
-        let facts = [
-            (facts::HOST, self.facts.host.clone()),
-            (facts::RUNTIME, found.runtime.to_owned()),
-            (facts::CGROUP, found.path.clone()),
-            (facts::HOOKS, self.facts.hooks.clone()),
-            (facts::CORES, self.facts.cores.to_string()),
-            (facts::HOST_MEMORY, self.facts.memory.to_string()),
-        ];
-        for (name, value) in facts {
-            sink.fact(handle, name, &value);
-        }
-        if let Some(full) = &found.full_id {
-            sink.fact(handle, facts::FULL_ID, full);
-        }
-        if let Some(name) = &found.name {
-            sink.fact(handle, facts::NAME, name);
-        }
-        if let Some(pod) = &found.pod {
-            sink.fact(
-                handle,
-                &format!("{}io.kubernetes.pod.uid", facts::LABEL),
-                pod,
-            );
-        }
+        describe(handle, &found, &self.facts, sink);
         let new = self.looked;
         if new {
             sink.fact(handle, facts::STARTED, &at.to_string());
@@ -370,12 +347,7 @@ impl Containers {
         if self.host.is_none() {
             let found = self.rules.host()?;
             let handle = sink.container(&found.id);
-            sink.fact(handle, facts::NAME, &self.facts.host);
-            sink.fact(handle, facts::HOST, &self.facts.host);
-            sink.fact(handle, facts::RUNTIME, found.runtime);
-            sink.fact(handle, facts::HOOKS, &self.facts.hooks);
-            sink.fact(handle, facts::CORES, &self.facts.cores.to_string());
-            sink.fact(handle, facts::HOST_MEMORY, &self.facts.memory.to_string());
+            describe(handle, &found, &self.facts, sink);
             self.host = Some(handle);
         }
         self.host
@@ -395,6 +367,34 @@ impl Known {
         if there && self.ended.is_none() {
             sink.alive(at, handle);
         }
+    }
+}
+
+/// Notes what is known of a container by its path, and of its host.
+pub fn describe<S: Sink>(handle: ContainerHandle, found: &Found, host: &HostFacts, sink: &mut S) {
+    let facts = [
+        (facts::HOST, host.host.as_str()),
+        (facts::RUNTIME, found.runtime),
+        (facts::CGROUP, &found.path),
+        (facts::HOOKS, &host.hooks),
+        (facts::CORES, &host.cores.to_string()),
+        (facts::HOST_MEMORY, &host.memory.to_string()),
+    ];
+    for (name, value) in facts {
+        sink.fact(handle, name, value);
+    }
+    if let Some(full) = &found.full_id {
+        sink.fact(handle, facts::FULL_ID, full);
+    }
+    if let Some(name) = &found.name {
+        sink.fact(handle, facts::NAME, name);
+    }
+    if let Some(pod) = &found.pod {
+        sink.fact(
+            handle,
+            &format!("{}io.kubernetes.pod.uid", facts::LABEL),
+            pod,
+        );
     }
 }
 

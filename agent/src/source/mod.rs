@@ -8,6 +8,7 @@
 pub mod ebpf;
 pub mod procfs;
 pub mod recording;
+pub mod scap;
 pub mod sysdig;
 
 use std::os::fd::BorrowedFd;

@@ -9,7 +9,6 @@
 
 mod close;
 mod second;
-mod slab;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -26,8 +25,8 @@ use crate::clock::SECOND;
 use crate::sink::{
     ConnectionHandle, ContainerHandle, FileHandle, HANDLE_SECONDS, ProcessHandle, Sink,
 };
+use crate::slab::{self, Slab};
 use second::{OpenEvent, Second, absorb};
-use slab::Slab;
 
 /// Most files (and most connections) of one container that are told apart at one time; what
 /// comes beyond goes into the row of the others at once. Far above what a segment keeps.

@@ -9,11 +9,11 @@ const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATIONS: u32 = 1 << (32 - INDEX_BITS);
 
 /// The handle that never names anything: given when there is no more room.
-pub(super) const NOTHING: u32 = u32::MAX;
+pub(crate) const NOTHING: u32 = u32::MAX;
 
 /// Things by handle.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
 }
@@ -24,20 +24,26 @@ struct Place<T> {
     thing: Option<T>,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slab<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             places: Vec::new(),
             free: Vec::new(),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
     /// Puts `thing` in and gives its handle; [`NOTHING`], and `thing` is dropped, when all are in use.
-    pub(super) fn insert(&mut self, thing: T) -> u32 {
+    pub(crate) fn insert(&mut self, thing: T) -> u32 {
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
             place.thing = Some(thing);
@@ -55,7 +61,7 @@ impl<T> Slab<T> {
         index
     }
 
-    pub(super) fn get(&self, handle: u32) -> Option<&T> {
+    pub(crate) fn get(&self, handle: u32) -> Option<&T> {
         let place = self.places.get((handle & INDEX_MASK) as usize)?;
         if place.generation != handle >> INDEX_BITS {
             return None;
@@ -63,7 +69,7 @@ impl<T> Slab<T> {
         place.thing.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, handle: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, handle: u32) -> Option<&mut T> {
         let place = self.places.get_mut((handle & INDEX_MASK) as usize)?;
         if place.generation != handle >> INDEX_BITS {
             return None;
@@ -71,7 +77,7 @@ impl<T> Slab<T> {
         place.thing.as_mut()
     }
 
-    pub(super) fn remove(&mut self, handle: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, handle: u32) -> Option<T> {
         self.get(handle)?;
         let index = handle & INDEX_MASK;
         let place = self.places.get_mut(index as usize)?;
@@ -80,8 +86,14 @@ impl<T> Slab<T> {
         place.thing.take()
     }
 
+    /// Takes all things out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        let handles: Vec<u32> = self.handles().collect();
+        handles.into_iter().filter_map(|handle| self.remove(handle))
+    }
+
     /// The handles of all things that are in.
-    pub(super) fn handles(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn handles(&self) -> impl Iterator<Item = u32> {
         self.places
             .iter()
             .enumerate()

@@ -1,0 +1,274 @@
+//! Real captures, read as a whole: what comes out, against what an independent reader found.
+//!
+//! Our own recording is beside this file; `containers.workload.sh` is what ran, and
+//! `containers.truth.txt` what it printed. Others' captures are looked for in the folder
+//! that `BUBBLE_CAPTURES` names (`../shared/captures` beside the project, by default).
+//! Where ours differs on purpose, `differences.tsv` has the row and the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bubble_agent::analyse::tables::Tables;
+use bubble_agent::source::recording::input::Input;
+use bubble_agent::source::recording::{Error, Position, Recording as _, Step};
+use bubble_agent::source::scap::{Capture, Options};
+use bubble_agent::window::Window;
+use bubble_common::segment::event::EventKind;
+use bubble_common::segment::loss::Reason;
+use bubble_common::segment::process::Exit;
+use bubble_common::segment::{Segment, SourceId, facts};
+
+/// What came of a capture.
+struct Read {
+    tables: Tables<Window>,
+    segments: Vec<Segment>,
+    end: Result<(), Error>,
+    position: Position,
+}
+
+fn read(input: Input, host: bool) -> Read {
+    let options = Options {
+        host,
+        ..Options::default()
+    };
+    let mut capture = Capture::new(input, options);
+    let mut tables = Tables::new(Window::new(SourceId([1; 16]), 0));
+    let mut segments = Vec::new();
+    let end = loop {
+        let step = capture.step(&mut tables);
+        segments.extend(tables.inner.take_closed());
+        match step {
+            Ok(Step::More) => {}
+            Ok(Step::End) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    tables.inner.close_all();
+    segments.extend(tables.inner.take_closed());
+    Read {
+        tables,
+        segments,
+        end,
+        position: capture.position(),
+    }
+}
+
+fn read_file(path: &Path, host: bool) -> Read {
+    read(Input::open(path).unwrap(), host)
+}
+
+fn own(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/captures")
+        .join(file)
+}
+
+/// The folder of others' captures; nothing, which is said aloud, when it is not there.
+fn others() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
+    let folder = std::env::var_os("BUBBLE_CAPTURES").map_or(default, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let missing = format!(
+        "others' captures are not in {}: set BUBBLE_CAPTURES",
+        folder.display()
+    );
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{missing}"
+    );
+    eprintln!("NOT TESTED: {missing}");
+    None
+}
+
+fn rows(table: &str) -> BTreeSet<String> {
+    table.lines().skip(1).map(str::to_owned).collect()
+}
+
+/// Compares with the rows that an independent reader found, but for those that differ on purpose.
+fn check_io(capture: &str, ours: &str, expected: &Path) {
+    let mut expected = rows(&fs::read_to_string(expected).unwrap());
+    let differences = fs::read_to_string(own("differences.tsv")).unwrap();
+    for line in differences.lines().skip(1) {
+        let (of, rest) = line.split_once('\t').unwrap();
+        let (side, rest) = rest.split_once('\t').unwrap();
+        let (row, why) = rest.rsplit_once('\t').unwrap();
+        assert!(!why.is_empty(), "{row}: no reason");
+        if of == capture {
+            let new = match side {
+                "theirs" => expected.remove(row),
+                "ours" => expected.insert(row.to_owned()),
+                other => panic!("{other}"),
+            };
+            assert!(new, "there is no such difference: {row}");
+        }
+    }
+    check_rows(capture, ours, &expected);
+}
+
+fn check_rows(capture: &str, ours: &str, expected: &BTreeSet<String>) {
+    let ours = rows(ours);
+    let missing: Vec<_> = expected.difference(&ours).collect();
+    let surplus: Vec<_> = ours.difference(expected).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{capture}: missing {missing:#?}, surplus {surplus:#?}"
+    );
+    assert!(!ours.is_empty());
+}
+
+#[test]
+fn our_own_recording_is_as_expected_row_by_row() {
+    let read = read_file(&own("containers.scap"), false);
+    read.end.unwrap();
+    assert_eq!((read.position.events, read.position.skipped), (317_459, 0));
+    check_io("containers", &read.tables.io(), &own("containers.io.tsv"));
+    let expected = fs::read_to_string(own("containers.cpu.tsv")).unwrap();
+    check_rows("containers", &read.tables.cpu(), &rows(&expected));
+}
+
+/// By `containers.truth.txt`: what the programs themselves printed.
+#[test]
+fn our_own_recording_holds_what_ran() {
+    let read = read_file(&own("containers.scap"), false);
+    let of = |id: &str| {
+        let segments = read.segments.iter();
+        let segments = segments.filter(|segment| segment.key.container.as_str() == id);
+        segments.cloned().collect::<Vec<_>>()
+    };
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let cpu = |segments: &[Segment]| {
+        let cells = segments.iter().flat_map(|segment| &segment.cpu);
+        seconds(cells.map(|cell| cell.value.ns).sum())
+    };
+    // `times` of the loop that did nothing else: 1.560 s user, 0.010 s system; starting it took the rest.
+    let busy = of("5961688fa2f4");
+    assert!((1.57..1.60).contains(&cpu(&busy)), "{}", cpu(&busy));
+    // 200 programs, each of which ended with 0.
+    let processes = read.tables.processes();
+    let forked: Vec<&str> = processes
+        .lines()
+        .filter(|line| line.starts_with("747c0cc2bf96\t") && line.contains("\tbusybox\t"))
+        .collect();
+    assert_eq!(forked.len(), 200);
+    assert!(forked.iter().all(|line| line.ends_with("\t0")));
+    assert!(forked[0].contains("\t/bin/busybox true\t"), "{}", forked[0]);
+    // All but the server ended by themselves; that was killed.
+    for (id, code) in [
+        ("5961688fa2f4", "0"),
+        ("747c0cc2bf96", "0"),
+        ("77f3d775bd8b", "0"),
+        ("cf50638aa8a6", "0"),
+        ("f0d650580070", "137"),
+    ] {
+        let segments = of(id);
+        let events = segments.iter().flat_map(|segment| &segment.events);
+        let kinds: Vec<_> = events
+            .filter(|event| event.kind != EventKind::CONNECTION_FAILED)
+            .map(|event| (event.kind, &*event.detail))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                (EventKind::CONTAINER_START, ""),
+                (EventKind::CONTAINER_END, code)
+            ],
+            "{id}"
+        );
+        // A fact is told when it is new.
+        let known = segments.iter().flat_map(|segment| &segment.facts);
+        let known: BTreeMap<_, _> = known.collect();
+        assert_eq!(known[&facts::EXIT_CODE.to_owned()], code);
+        assert_eq!(known[&facts::HOOKS.to_owned()], "capture");
+        let exits = segments.iter().flat_map(|segment| &segment.processes);
+        let first = exits.filter(|process| process.container_pid == 1);
+        let exit = first.filter_map(|process| process.exit).next_back();
+        assert_eq!(
+            exit,
+            Some(match code {
+                "137" => Exit::Signal(9),
+                _ => Exit::Code(0),
+            })
+        );
+    }
+}
+
+/// The segments have what the tables have, each second is there, and nothing came late.
+#[test]
+fn segments_and_tables_come_from_the_same_reading() {
+    let read = read_file(&own("containers.scap"), false);
+    let sum = |table: &str| -> u64 {
+        let last = table.lines().skip(1).map(|line| line.rsplit('\t').next());
+        last.map(|cell| cell.unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let cells = read.segments.iter().flat_map(|segment| &segment.cpu);
+    let ns: u64 = cells.map(|cell| cell.value.ns).sum();
+    assert_eq!(ns, sum(&read.tables.cpu()) + sum(&read.tables.last_cpu()));
+    let files = read.segments.iter().flat_map(|segment| &segment.file_io);
+    let files: u64 = files
+        .map(|cell| cell.value.ops_in + cell.value.ops_out)
+        .sum();
+    let network = read.segments.iter().flat_map(|segment| &segment.network_io);
+    let network: u64 = network
+        .map(|cell| cell.value.ops_in + cell.value.ops_out)
+        .sum();
+    assert_eq!(files + network, sum(&read.tables.io()));
+    for segment in &read.segments {
+        let late = segment
+            .losses
+            .iter()
+            .find(|cell| cell.row.0 == Reason::LATE.0);
+        assert_eq!(late, None, "{:?}", segment.key);
+    }
+    let of_server = |segment: &&Segment| segment.key.container.as_str() == "f0d650580070";
+    let mut seconds: Vec<u64> = read
+        .segments
+        .iter()
+        .filter(of_server)
+        .map(|segment| segment.key.start)
+        .collect();
+    let whole = *seconds.first().unwrap()..=*seconds.last().unwrap();
+    seconds.dedup();
+    assert_eq!(seconds, whole.collect::<Vec<_>>());
+}
+
+#[test]
+fn others_captures_are_as_expected_row_by_row() {
+    let Some(folder) = others() else { return };
+    for capture in ["502error", "run_as_user_0"] {
+        let read = read_file(&folder.join(format!("{capture}.scap")), false);
+        read.end.unwrap();
+        let expected = folder.join(format!("expected/{capture}.io.tsv"));
+        check_io(capture, &read.tables.io(), &expected);
+    }
+}
+
+#[test]
+fn containers_have_the_names_that_events_tell() {
+    let Some(folder) = others() else { return };
+    let read = read_file(&folder.join("502error.scap"), false);
+    let named: BTreeSet<_> = read
+        .segments
+        .iter()
+        .filter_map(|segment| Some((segment.facts.get("name")?, segment.facts.get("image")?)))
+        .collect();
+    let named: Vec<_> = named.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, ["example2_lb_1", "example2_web_1"]);
+}
+
+/// Comments in the outer form, no containers, no events: all are read to their end.
+#[test]
+fn odd_captures_are_read() {
+    let Some(folder) = others() else { return };
+    for (capture, events) in [("options", 1_536), ("sample", 572), ("empty", 80)] {
+        let read = read_file(&folder.join(format!("{capture}.scap")), true);
+        read.end.unwrap();
+        assert_eq!(
+            (read.position.events, read.position.skipped),
+            (events, 0),
+            "{capture}"
+        );
+    }
+}
