@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use bubble_common::segment::event::EventKind;
 use bubble_common::segment::file::FileIo;
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::network::{NetworkIo, Role};
+use bubble_common::segment::network::{Address, NetworkIo, Role};
 use bubble_common::segment::process::Memory;
 use bubble_common::segment::{ContainerId, facts};
 
 use super::call::Call;
 use super::core::{Cores, by_second};
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Thing};
 use super::line::{self, Line, value, value_after_data};
 use super::process::{Processes, Socket};
 use super::thing::{Handle, Things};
@@ -31,6 +31,18 @@ const SWEEP: u64 = 10;
 const LISTENS: usize = 1_024;
 /// The result of a `connect` that goes on by itself (EINPROGRESS).
 const IN_PROGRESS: i64 = -115;
+/// Of one that is to be called again, so that nothing went wrong (EAGAIN).
+const AGAIN: i64 = -11;
+
+/// One more connection.
+const CONNECTED: NetworkIo = NetworkIo {
+    bytes_in: 0,
+    bytes_out: 0,
+    ops_in: 0,
+    ops_out: 0,
+    connects: 1,
+    failures: 0,
+};
 
 /// Accounts lines.
 #[derive(Debug)]
@@ -282,10 +294,10 @@ impl Accounts {
         }
     }
 
-    /// A call that moved bytes, unless it failed.
+    /// A call that moved bytes: one that moved none is no operation, as sysdig has it.
     fn io<S: Sink>(&mut self, line: &Line<'_>, container: usize, sink: &mut S) -> Option<Io> {
         let bytes = u64::try_from(result(line)?).ok()?;
-        Some(Io {
+        (bytes > 0).then(|| Io {
             at: line.at,
             container,
             process: self.process(line, container, sink),
@@ -408,6 +420,9 @@ impl Accounts {
         let (Some(result), Some(fd)) = (result(line), descriptor(line, began, "fd")) else {
             return;
         };
+        if result == AGAIN {
+            return;
+        }
         let process = self.process(line, container, sink);
         let done = result == 0 || result == IN_PROGRESS;
         let mut protocol = 0;
@@ -430,26 +445,41 @@ impl Accounts {
             kind,
             name,
         };
-        if let Handle::Connection(connection) = self.thing(container, &fd, Role::Client, sink) {
-            let value = NetworkIo {
-                connects: u64::from(done),
-                failures: u64::from(!done),
-                ..NetworkIo::default()
-            };
-            sink.network_io(line.at, process, connection, value);
-        }
         if !done {
-            let peer = String::from_utf8_lossy(fd.server().unwrap_or(name));
-            let peer = peer.rsplit(' ').next().unwrap_or_default();
-            let handle = self.containers[container].handle;
-            sink.event(
-                line.at,
-                handle,
-                EventKind::CONNECTION_FAILED,
-                Some(process),
-                peer,
-            );
+            self.refused(line, container, process, result, &fd, sink);
+            return;
         }
+        if let Handle::Connection(connection) = self.thing(container, &fd, Role::Client, sink) {
+            sink.network_io(line.at, process, connection, CONNECTED);
+        }
+    }
+
+    fn refused<S: Sink>(
+        &self,
+        line: &Line<'_>,
+        container: usize,
+        process: ProcessHandle,
+        result: i64,
+        fd: &Descriptor<'_>,
+        sink: &mut S,
+    ) {
+        let Thing::Connection(mut connection) = fd.thing(Role::Client) else {
+            return;
+        };
+        // From which port it was tried says nothing.
+        connection.local = Address::None;
+        let error = i32::try_from(result.unsigned_abs()).unwrap_or(0);
+        let error = std::io::Error::from_raw_os_error(error);
+        let detail = format!("{}: {error}", connection.peer);
+        let kind = EventKind::CONNECTION_FAILED;
+        let handle = self.containers[container].handle;
+        sink.event(line.at, handle, kind, Some(process), &detail);
+        let connection = sink.connection(handle, &connection);
+        let value = NetworkIo {
+            failures: 1,
+            ..NetworkIo::default()
+        };
+        sink.network_io(line.at, process, connection, value);
     }
 
     fn accepted<S: Sink>(&mut self, line: &Line<'_>, container: usize, sink: &mut S) {
@@ -469,11 +499,7 @@ impl Accounts {
             listens.insert(server.into());
         }
         if let Handle::Connection(connection) = self.thing(container, &fd, Role::Server, sink) {
-            let value = NetworkIo {
-                connects: 1,
-                ..NetworkIo::default()
-            };
-            sink.network_io(line.at, process, connection, value);
+            sink.network_io(line.at, process, connection, CONNECTED);
         }
     }
 

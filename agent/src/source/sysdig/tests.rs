@@ -3,67 +3,20 @@ use std::io::{Cursor, Write as _};
 use bubble_common::segment::network::Role;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{Segment, SourceId};
-use serde_json::json;
 
-use super::{LINE, Syntax, Sysdig, text};
+use super::{LINE, Syntax, Sysdig};
 use crate::source::recording::input::Input;
 use crate::source::recording::{Error, Position, Recording as _, Step};
 use crate::window::Window;
 
 /// A server that answers one request, and a shell that becomes a client, over two seconds.
-const LINES: &str = "\
-1 1000000000.900000000 0 web (0123456789ab) nginx (100:1) > switch next=0 pgft_maj=0 pgft_min=5 vm_size=2000 vm_rss=300 vm_swap=0 
-2 1000000000.900000100 0 <NA> (<NA>) <NA> (0:<NA>) > switch next=100(nginx) pgft_maj=0 pgft_min=0 vm_size=0 vm_rss=0 vm_swap=0 
-3 1000000000.900000200 0 web (0123456789ab) nginx (100:1) > accept flags=0 
-4 1000000000.900000300 0 web (0123456789ab) nginx (100:1) < accept fd=5(<4t>10.0.0.9:4000->10.0.0.2:80) tuple=10.0.0.9:4000->10.0.0.2:80 queuepct=0 
-5 1000000000.900000400 0 web (0123456789ab) nginx (100:1) > recvfrom fd=5(<4t>10.0.0.9:4000->10.0.0.2:80) size=4096 
-6 1000000000.900000500 0 web (0123456789ab) nginx (100:1) < recvfrom res=33 data=GET / HTTP/1.1..res=7 fd=9(<f>/no) tuple=NULL 
-7 1000000000.900000600 0 web (0123456789ab) nginx (100:1) > openat 
-8 1000000000.900000700 0 web (0123456789ab) nginx (100:1) < openat fd=6(<f>/srv/a b) dirfd=-100(AT_FDCWD) name=/srv/a b flags=1(O_RDONLY) mode=0 
-9 1000000000.900000800 0 web (0123456789ab) nginx (100:1) > sendfile out_fd=5(<4t>10.0.0.9:4000->10.0.0.2:80) in_fd=6(<f>/srv/a b) offset=0 size=512 
-10 1000000000.900000900 0 web (0123456789ab) nginx (100:1) < sendfile res=512 offset=512 
-11 1000000000.900001000 0 web (0123456789ab) nginx (100:1) > switch next=0 pgft_maj=0 pgft_min=9 vm_size=2000 vm_rss=310 vm_swap=0 
-12 1000000001.93443820 1 web (0123456789ab) nginx (100:1) > clone 
-13 1000000001.93443821 1 web (0123456789ab) sh (200:7) < clone res=0 exe=sh args=-c.wget.x. tid=200(sh) pid=200(sh) ptid=100(nginx) cwd= fdlimit=1024 vm_size=10 vm_rss=4 vm_swap=0 comm=sh cgroups= flags=0 uid=33 gid=33 vtid=7(sh) vpid=7(sh) 
-14 1000000001.93443822 1 web (0123456789ab) sh (200:7) < read res=9 data=123456789 fd=0(<p>pipe:[77]) size=10 
-15 1000000001.93443830 1 web (0123456789ab) wget (200:7) < execve res=0 exe=/bin/wget args=x. tid=200(wget) pid=200(wget) ptid=100(nginx) cwd= comm=wget cgroups= env= 
-16 1000000001.93443840 1 web (0123456789ab) wget (200:7) > socket domain=2(AF_INET) type=524289 proto=0 
-17 1000000001.93443850 1 web (0123456789ab) wget (200:7) < socket fd=3(<4>) 
-18 1000000001.93443860 1 web (0123456789ab) wget (200:7) > connect fd=3(<4>) 
-19 1000000001.93443870 1 web (0123456789ab) wget (200:7) < connect res=-115(EINPROGRESS) tuple=10.0.0.2:5000->10.0.0.3:443 
-20 1000000001.93443880 1 web (0123456789ab) wget (200:7) > write fd=3(<4t>10.0.0.2:5000->10.0.0.3:443) size=10 
-21 1000000001.93443890 1 web (0123456789ab) wget (200:7) < write res=10 data=0123456789 
-22 1000000001.93443900 1 web (0123456789ab) wget (200:7) > read fd=3(<4t>10.0.0.2:5000->10.0.0.3:443) size=10 
-23 1000000001.93443910 1 web (0123456789ab) wget (200:7) < read res=-11(EAGAIN) data= 
-24 1000000001.93443920 1 web (0123456789ab) wget (200:7) > procexit status=9 
-25 1000000001.93443930 1 host (host) init (1:1) < read res=5 data=12345 fd=4(<f>/x) size=5 
-26 1000000001.93443930 1 host (host) init (1:1) > futex 
-";
+const LINES: &str = include_str!("../../../tests/sysdig/web.txt");
 
 /// The same in JSON.
-fn json() -> Vec<String> {
-    let object = |line: &str| {
-        let line = text::parse(line.as_bytes()).unwrap();
-        let text = |bytes: &[u8]| {
-            let text = std::str::from_utf8(bytes).unwrap().to_owned();
-            (!text.is_empty()).then_some(text)
-        };
-        json!({
-            "container.id": text(line.container),
-            "container.name": text(line.container_name),
-            "evt.cpu": line.core,
-            "evt.dir": if line.enter { ">" } else { "<" },
-            "evt.info": text(line.arguments).unwrap_or_default(),
-            "evt.num": 1,
-            "evt.outputtime": line.at,
-            "evt.type": text(line.call),
-            "proc.name": text(line.name),
-            "thread.tid": line.thread,
-            "thread.vtid": line.container_thread,
-        })
-        .to_string()
-    };
-    LINES.lines().map(object).collect()
+fn json() -> Vec<&'static str> {
+    include_str!("../../../tests/sysdig/web.jsonl")
+        .lines()
+        .collect()
 }
 
 /// All segments of a recording, what came of it, and how far it got.
@@ -136,7 +89,7 @@ fn bytes_belong_to_process_and_thing() {
     };
     let expected = [
         row("nginx", "/srv/a b", 512, 0, 1),
-        row("sh", "pipe", 9, 0, 1),
+        row("sh", "pipe:[77]", 9, 0, 1),
         row("nginx", "10.0.0.9:4000", 33, 512, 2),
         row("wget", "10.0.0.3:443", 0, 10, 1),
     ];
