@@ -46,8 +46,9 @@ pub enum Command {
     },
     /// Take in a recording: a capture, or what sysdig printed
     ///
-    /// Reads sysdig -pc -j (JSON) and sysdig -pc -t a (text), gzipped or not, posts it to the
-    /// server, which keeps it until someone deletes it, or prints a report.
+    /// Reads captures of sysdig and Falco (.scap) and what sysdig -pc -j (JSON) and sysdig -pc -t a
+    /// (text) print, gzipped or not; posts it to the server, which keeps it until someone deletes it,
+    /// or prints a report.
     ///
     /// Exit codes: 0 all was read; 1 nothing could be, or it could not be handed on; 2 the command
     /// line is wrong; 3 the recording is damaged or cut short, and what could be read was taken.

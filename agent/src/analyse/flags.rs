@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::source::scap::MAGIC;
+
 /// The flags of `analyse`; the server and its key are among the general ones.
 #[derive(Debug, Args)]
 pub struct Flags {
@@ -29,11 +31,16 @@ pub struct Flags {
     /// Print the report as JSON, for programs
     #[arg(long)]
     pub json: bool,
+    /// Write io.tsv, cpu.tsv and processes.tsv with every row into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "watch")]
+    pub tables: Option<PathBuf>,
 }
 
 /// What a recording is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// A capture: sysdig -w, Falco
+    Scap,
     /// Lines or an array of JSON: sysdig -pc -j
     Json,
     /// Lines of text: sysdig -pc -t a
@@ -44,13 +51,17 @@ impl Format {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Scap => "scap",
             Self::Json => "json",
             Self::Text => "text",
         }
     }
 
-    /// The format of a recording that begins with `data`, if it can be any.
+    /// The format of a recording that begins with `data`, if that can be told.
     pub fn guess(data: &[u8]) -> Option<Self> {
+        if data.starts_with(&MAGIC) {
+            return Some(Self::Scap);
+        }
         match data.trim_ascii_start().first()? {
             b'{' | b'[' => Some(Self::Json),
             b'0'..=b'9' => Some(Self::Text),
@@ -68,6 +79,7 @@ mod tests {
         assert_eq!(Format::guess(b" [\n{\"container.id\""), Some(Format::Json));
         assert_eq!(Format::guess(b"{\"container.id\""), Some(Format::Json));
         assert_eq!(Format::guess(b"23 1506127469.9 1 host"), Some(Format::Text));
+        assert_eq!(Format::guess(b"\n\r\r\n\x1c\0"), Some(Format::Scap));
         assert_eq!(Format::guess(b"hello"), None);
         assert_eq!(Format::guess(b" \n"), None);
     }

@@ -4,6 +4,7 @@
 //! server. The exit code tells how it went: see [`Ended`].
 
 pub mod flags;
+mod open;
 mod post;
 mod progress;
 pub mod report;
@@ -18,21 +19,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use bubble_common::segment::{ContainerId, Segment, SourceId};
+use bubble_common::segment::{Segment, SourceId};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::flags::{Flags, Format};
+use self::flags::Flags;
+use self::open::Opened;
 use self::post::Post;
 use self::progress::Progress;
 use self::report::Report;
 use self::report::tally::Tally;
+use self::tables::Tables;
 use crate::config::Config;
 use crate::run::sender;
 use crate::send::Sender;
-use crate::source::recording::input::Input;
-use crate::source::recording::{Recording, Step};
-use crate::source::sysdig::{MISSING, Syntax, Sysdig};
+use crate::sink::Sink;
+use crate::source::recording::{Recording as _, Step};
 use crate::window::Window;
 
 /// How an analysis ended, when it did not fail.
@@ -58,7 +60,6 @@ impl From<Ended> for ExitCode {
 struct Analysis<'a> {
     config: &'a Config,
     flags: &'a Flags,
-    host: Option<ContainerId>,
     /// The server; absent for a dry run.
     server: Option<(&'a str, Sender)>,
     runtime: Runtime,
@@ -91,10 +92,6 @@ impl<'a> Analysis<'a> {
                     .context("without a server there is --dry-run, which only reports")?,
             )
         };
-        let host = config.include_host.then(|| ContainerId::new(&config.host));
-        let host = host
-            .transpose()
-            .context("the host cannot be shown as a container: give it another name with --host")?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -105,7 +102,6 @@ impl<'a> Analysis<'a> {
         Ok(Self {
             config,
             flags,
-            host,
             server,
             runtime,
             stop,
@@ -137,27 +133,30 @@ impl<'a> Analysis<'a> {
             None => name_of(file),
         };
         let source = source_id::of_file(file).context(Unreadable)?;
-        let mut input = Input::open(file).context(Unreadable)?;
-        let format = match self.flags.format {
-            Some(format) => format,
-            None => guess(&mut input).context(Unreadable)?,
-        };
-        let syntax = match format {
-            Format::Json => Syntax::Json,
-            Format::Text => Syntax::Text,
-        };
-        let mut recording = Sysdig::new(input, syntax, self.host.clone());
-        let post = self.post(&name, source)?;
+        let opened = Opened::open(file, self.flags.format, self.config);
+        let mut recording = opened.context(Unreadable)?;
+        let missing = recording.missing();
+        let post = self.post(&name, source, &missing)?;
         let mut tally = Tally::default();
-        let damage = self.read(&mut recording, &name, source, |segment| {
+        let take = |segment: Segment| {
             tally.add(&segment);
             post.as_ref().is_none_or(|post| post.put(segment))
-        });
+        };
+        let window = Window::new(source, 0);
+        let damage = match &self.flags.tables {
+            Some(folder) => {
+                let mut tables = Tables::new(window);
+                let damage = self.read(&mut recording, &name, &mut tables, take);
+                let written = tables.write(folder);
+                written.with_context(|| format!("cannot write to {}", folder.display()))?;
+                damage
+            }
+            None => self.read(&mut recording, &name, &mut { window }, take),
+        };
         let posted = post.map(Post::finish).transpose()?;
-        let damage = damage?;
-        let mut report = Report::new(&name, format.name(), recording.position(), &tally);
-        report.missing = MISSING.iter().map(|&missing| missing.to_owned()).collect();
-        report.damage = damage;
+        let mut report = Report::new(&name, recording.format.name(), recording.position(), &tally);
+        report.missing = missing;
+        report.damage = damage?;
         self.tell(&report, posted)?;
         Ok(match report.damage {
             Some(_) => Ended::Damaged,
@@ -166,32 +165,30 @@ impl<'a> Analysis<'a> {
     }
 
     /// Begins to post a recording, unless this is a dry run.
-    fn post(&self, name: &str, source: SourceId) -> Result<Option<Post>> {
+    fn post(&self, name: &str, source: SourceId, missing: &[String]) -> Result<Option<Post>> {
         let Some((_, sender)) = &self.server else {
             return Ok(None);
         };
         let sender = Arc::new(sender.for_recording(name)?);
-        let missing: Vec<String> = MISSING.iter().map(|&missing| missing.to_owned()).collect();
-        let report = crate::report::host(&self.config.host, "capture", &missing);
+        let report = crate::report::host(&self.config.host, "capture", missing);
         let runtime = self.runtime.handle();
         Ok(Some(Post::start(runtime, sender, report, source)))
     }
 
     /// Steps through a recording; the segments go to `take`, until it says `false`. Why
     /// reading ended early, if it did after something was read.
-    fn read(
+    fn read<S: Sink + AsMut<Window>>(
         &self,
-        recording: &mut impl Recording,
+        recording: &mut Opened,
         name: &str,
-        source: SourceId,
+        sink: &mut S,
         mut take: impl FnMut(Segment) -> bool,
     ) -> Result<Option<String>> {
-        let mut window = Window::new(source, 0);
         let mut progress = Progress::new(name);
         let ended = loop {
-            let step = recording.step(&mut window);
+            let step = recording.step(sink);
             progress.show(recording.position());
-            if !window.take_closed().into_iter().all(&mut take) {
+            if !sink.as_mut().take_closed().into_iter().all(&mut take) {
                 break Ok(());
             }
             match step {
@@ -202,8 +199,8 @@ impl<'a> Analysis<'a> {
             }
         };
         progress.end();
-        window.close_all();
-        window.take_closed().into_iter().all(&mut take);
+        sink.as_mut().close_all();
+        sink.as_mut().take_closed().into_iter().all(&mut take);
         let position = recording.position();
         match ended {
             Err(error) if position.events == 0 => Err(error).context(Unreadable),
@@ -273,16 +270,4 @@ fn name_of(file: &Path) -> String {
         Some(name) if name != "-" => name.to_string_lossy().into_owned(),
         _ => "standard input".to_owned(),
     }
-}
-
-/// What the recording is written in.
-fn guess(input: &mut Input) -> Result<Format> {
-    // A pipe may give a byte at a time, and text may begin with empty lines.
-    while input.data().trim_ascii_start().is_empty() {
-        if !input.more()? {
-            bail!("there is nothing in it");
-        }
-    }
-    Format::guess(input.data())
-        .context("what it is written in cannot be told from its beginning: say it with --format")
 }

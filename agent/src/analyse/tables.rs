@@ -93,6 +93,12 @@ impl Moved {
     }
 }
 
+impl<T, S: AsMut<T>> AsMut<T> for Tables<S> {
+    fn as_mut(&mut self) -> &mut T {
+        self.inner.as_mut()
+    }
+}
+
 impl<S> Tables<S> {
     /// Collects what is passed on to `inner`.
     pub fn new(inner: S) -> Self {

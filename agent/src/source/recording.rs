@@ -8,6 +8,7 @@
 
 pub mod input;
 
+use crate::clock::SECOND;
 use crate::sink::Sink;
 
 /// How far behind the latest event the sink is told that a time is over, in ns. Captures
@@ -53,6 +54,14 @@ pub struct Position {
     pub first: Option<u64>,
     /// When the latest event was: ns since the Unix epoch.
     pub last: Option<u64>,
+}
+
+/// Tells the sink that a recording begins at `first`, and gives a moment before that which the
+/// sink takes nothing of: when processes started that were there already.
+pub fn begin<S: Sink>(first: u64, sink: &mut S) -> u64 {
+    let open = first.saturating_sub(SLACK) / SECOND * SECOND;
+    sink.advance(open);
+    open.saturating_sub(1)
 }
 
 /// Why a recording ended early. Offsets count bytes of the content, after decompression.

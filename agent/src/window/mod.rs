@@ -188,6 +188,12 @@ impl Window {
     }
 }
 
+impl AsMut<Self> for Window {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// The handle of `thing`, new or not; of `other` when there are too many.
 fn handle_of<T: Clone + Eq + std::hash::Hash>(
     slab: &mut Slab<Entry<T>>,

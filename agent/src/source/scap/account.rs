@@ -15,7 +15,7 @@ use super::state::thread::{Owner, Process, Row};
 use crate::clock::SECOND;
 use crate::container::HostFacts;
 use crate::sink::{ProcessHandle, Sink};
-use crate::source::recording::{Position, SLACK};
+use crate::source::recording::{Position, SLACK, begin};
 
 /// Most rows of one process; threads with yet other names are charged to the last.
 const ROWS: usize = 64;
@@ -39,6 +39,8 @@ pub(super) struct Account {
     over: VecDeque<(u64, ProcessHandle)>,
     /// Events that tell of the cores' switches were seen, so that samples are not needed.
     pub(super) switches: bool,
+    /// An idle core was switched away from.
+    pub(super) unfiltered: bool,
 }
 
 impl Account {
@@ -52,6 +54,7 @@ impl Account {
             tick: 0,
             over: VecDeque::new(),
             switches: false,
+            unfiltered: false,
         }
     }
 
@@ -117,13 +120,14 @@ impl Account {
 
     /// Tells the sink of all that was there before the first event.
     fn begin<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        let before = begin(at, sink);
         self.state.name_servers();
         let threads: Vec<u32> = self.state.threads.handles().collect();
         for place in threads {
             if let Some((thread, process)) = self.state.both(place)
                 && thread.born == 0
             {
-                process.start = at;
+                process.start = before;
                 let told = process.memory;
                 let owner = self.owner(place, at, sink);
                 if let (Owner::Process { process, .. }, Some(memory)) = (owner, told) {

@@ -41,11 +41,18 @@ impl Account {
         if self.cores.len() <= index {
             self.cores.resize(index + 1, Core::default());
         }
-        let core = &mut self.cores[index];
-        let since = core.since;
-        *core = Core {
+        let now = Core {
             since: at,
             tid: view.i64(0).unwrap_or_default(),
+        };
+        let Core { since, tid: ran } = std::mem::replace(&mut self.cores[index], now);
+        // Idle cores are in no capture that was filtered, and which lacks switches: since when
+        // this thread ran is not known then, unless the last one was to it.
+        self.unfiltered |= tid == 0;
+        let since = if ran == tid || self.unfiltered {
+            since
+        } else {
+            0
         };
         if tid <= 0 {
             return;

@@ -17,7 +17,7 @@ use super::process::{Processes, Socket};
 use super::thing::{Handle, Things};
 use crate::clock::SECOND;
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
-use crate::source::recording::SLACK;
+use crate::source::recording::{SLACK, begin};
 
 /// Most containers of a recording; lines of further ones are not taken.
 const CONTAINERS: usize = 65_536;
@@ -118,7 +118,7 @@ impl Accounts {
                 }
             }
             (Call::Exit, _) => {
-                self.meet(line, container, sink);
+                self.last_cpu(line, container, sink);
                 self.processes.exit(line, sink);
             }
             (_, true) => {
@@ -149,7 +149,7 @@ impl Accounts {
         let second = at / SECOND;
         if first {
             self.second = second;
-            self.processes.before = (at.saturating_sub(SLACK) / SECOND * SECOND).saturating_sub(1);
+            self.processes.before = begin(at, sink);
         } else if second > self.second {
             self.fill(second, sink);
             self.second = second;
@@ -245,6 +245,21 @@ impl Accounts {
             });
         }
         memory(line, process, sink);
+    }
+
+    /// A thread ended: as sysdig does not tell whose its core was after that, it is charged now.
+    fn last_cpu<S: Sink>(&mut self, line: &Line<'_>, container: Option<usize>, sink: &mut S) {
+        let thread = line.thread;
+        let began = self.cores.switch(line.core, line.at, thread, thread);
+        let Some(container) = container else {
+            return;
+        };
+        let process = self.process(line, container, sink);
+        if let Some(began) = began {
+            by_second(began, line.at, self.open * SECOND, |at, ns| {
+                sink.last_cpu(at, process, line.core, ns);
+            });
+        }
     }
 
     /// A call ended that had begun with the arguments `began` (empty when that was not seen).

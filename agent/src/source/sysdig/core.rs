@@ -8,7 +8,12 @@ const CORES: usize = 8_192;
 
 /// What each core does.
 #[derive(Debug, Default)]
-pub(super) struct Cores(Vec<Core>);
+pub(super) struct Cores {
+    cores: Vec<Core>,
+    /// An idle core was switched away from. These are in no recording that was filtered, and
+    /// which lacks switches.
+    unfiltered: bool,
+}
 
 /// A core: since when it does what, in ns; 0 when that is not known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,22 +24,24 @@ struct Core {
 
 impl Cores {
     /// At `at`, `core` goes from `thread` to `next`. Since when it had run `thread`, if that
-    /// was told: a recording that was filtered lacks switches, and then it was not.
+    /// was told.
     pub(super) fn switch(&mut self, core: u32, at: u64, thread: u32, next: u32) -> Option<u64> {
+        self.unfiltered |= thread == 0;
         let core = core as usize;
         if core >= CORES {
             return None;
         }
-        if core >= self.0.len() {
-            self.0.resize(core + 1, Core::default());
+        if core >= self.cores.len() {
+            self.cores.resize(core + 1, Core::default());
         }
         let new = Core {
             since: at,
             thread: next,
         };
-        let before = std::mem::replace(&mut self.0[core], new);
-        let told = before.thread == thread && before.since != 0 && before.since < at;
-        told.then_some(before.since)
+        let before = std::mem::replace(&mut self.cores[core], new);
+        let ran = before.since != 0 && before.since < at;
+        let told = before.thread == thread || self.unfiltered;
+        (ran && told).then_some(before.since)
     }
 }
 
@@ -85,6 +92,9 @@ mod tests {
         cores.switch(0, 10, 7, 8);
         assert_eq!(cores.switch(0, 20, 9, 8), None);
         assert_eq!(cores.switch(0, 30, 8, 7), Some(20));
+        // Idle: all switches are here, and exec has changed the thread's number.
+        cores.switch(0, 40, 0, 8);
+        assert_eq!(cores.switch(0, 50, 9, 0), Some(40));
     }
 
     #[test]
