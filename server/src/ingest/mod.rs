@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod hosts;
+mod late;
 pub mod legacy;
 pub mod live;
 
@@ -213,6 +214,10 @@ impl Ingest {
             owners,
             refused,
         } = prepared;
+        let late = late::known(&*self.store, &posts, clock::now()).await?;
+        let unknown = owners.into_iter().zip(posts).zip(late);
+        let unknown = unknown.filter(|(_, known)| !known).map(|(post, _)| post);
+        let (owners, posts): (Vec<usize>, Vec<Post>) = unknown.unzip();
         let seconds: Vec<u64> = posts
             .iter()
             .map(|post| u64::from(post.slots.count_ones()) * post.key.resolution.seconds())
@@ -220,9 +225,9 @@ impl Ingest {
         let outcomes = self.store.put(posts).await?;
         // A segment that was cut is new when any part of it is.
         let mut new = vec![false; spans.len()];
-        for ((owner, outcome), seconds) in owners.iter().zip(outcomes).zip(seconds) {
+        for ((owner, outcome), seconds) in owners.into_iter().zip(outcomes).zip(seconds) {
             if outcome == Outcome::Stored {
-                new[*owner] = true;
+                new[owner] = true;
                 self.metrics.container_seconds.inc_by(seconds);
             }
         }

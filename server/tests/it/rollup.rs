@@ -7,6 +7,7 @@ use bubble_common::segment::arbitrary::segment_of;
 use bubble_common::segment::cell::{Cell, Value};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{Coverage, Key, Resolution, Segment, SourceId};
+use bubble_server::clock;
 use bubble_server::metrics::Metrics;
 use bubble_server::query::read::gather;
 use bubble_server::rollup::Rollup;
@@ -19,7 +20,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::sample::Index;
 use tempfile::TempDir;
 
-use crate::common::{id, seconds};
+use crate::common::{Server, id, seconds};
 use crate::store::post;
 
 const ID: &str = "aaaaaaaaaaaa";
@@ -226,6 +227,41 @@ async fn what_comes_after_the_finer_have_expired_is_added_once() {
     }
     assert_eq!(cpu(&read(&*store, Resolution::Hour).await), 150_000);
     assert_eq!(cpu(&read(&*store, Resolution::Day).await), 150_000);
+}
+
+#[tokio::test]
+async fn sums_of_a_life_count_once_what_comes_again_after_it_has_expired() {
+    let server = Server::start().await;
+    let now = clock::now();
+    let start = (now - 3_000) / 60 * 60;
+    let early = || seconds(ID, 1, start, 30, 1_000);
+    assert_eq!(server.post(vec![early()]).await, (1, 0));
+    let cpu = async || server.json(&format!("/api/v1/containers/{ID}")).await["cpu_ns"].clone();
+    // Its seconds have expired, then its minutes, then its hours.
+    for days in [1, 3, 130] {
+        server.roll_up(now + days * 86_400).await;
+        assert_eq!(server.post(vec![early()]).await, (0, 1), "{days}");
+        let late = if days == 1 { 0 } else { 4 };
+        assert_eq!(cpu().await, 30_000 + late, "{days}");
+        if days == 1 {
+            // Of that minute, by another source, or later in the hour: new.
+            let other = [
+                seconds(ID, 1, start + 30, 1, 1),
+                seconds(ID, 2, start, 1, 1),
+                seconds(ID, 1, start + 60, 1, 1),
+            ];
+            assert_eq!(server.post(other.to_vec()).await, (3, 0));
+            server.roll_up(now + 86_400 + 200).await;
+            for second in other {
+                assert_eq!(server.post(vec![second]).await, (0, 1));
+            }
+            assert_eq!(
+                server.post(vec![seconds(ID, 1, start + 90, 1, 1)]).await,
+                (1, 0)
+            );
+            server.roll_up(now + 86_400 + 400).await;
+        }
+    }
 }
 
 #[tokio::test]
