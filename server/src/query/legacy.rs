@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::QueryError;
 use super::summary::ProcessInfo;
-use super::table::{Rows, TableKind, Who};
+use super::table::{FileCell, NetworkCell, Rows, TableKind, Who};
 use super::{Ask, Query, read};
 use crate::rollup::retention::Retention;
 use crate::store::container::Container;
@@ -236,18 +236,20 @@ impl Query {
             match self.table(id, kind, &whole_life()).await?.rows {
                 Rows::File(cells) => {
                     for cell in cells {
-                        add(&cell.who, cell.path, cell.bytes_in, cell.bytes_out);
+                        let FileCell { who, file } = cell;
+                        add(&who, file.path, file.bytes_in, file.bytes_out);
                     }
                 }
                 Rows::Network(cells) => {
                     for cell in cells {
-                        let name = match (cell.role, &*cell.peer) {
-                            (_, "") => cell.local,
+                        let NetworkCell { who, connection } = cell;
+                        let name = match (connection.role, &*connection.peer) {
+                            (_, "") => connection.local,
                             // sysdig names the client first.
-                            ("server", peer) => format!("{peer}->{}", cell.local),
-                            (_, peer) => format!("{}->{peer}", cell.local),
+                            ("server", peer) => format!("{peer}->{}", connection.local),
+                            (_, peer) => format!("{}->{peer}", connection.local),
                         };
-                        add(&cell.who, name, cell.bytes_in, cell.bytes_out);
+                        add(&who, name, connection.bytes_in, connection.bytes_out);
                     }
                 }
                 Rows::Process(_) | Rows::Cpu(_) => {}

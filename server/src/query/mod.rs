@@ -5,6 +5,7 @@
 //! a summary, a table or a life.
 
 pub mod error;
+pub mod io;
 pub mod item;
 pub mod ledger;
 pub mod legacy;

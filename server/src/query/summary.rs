@@ -8,6 +8,7 @@ use bubble_common::segment::process::{Exit, OTHER, Process};
 use bubble_common::segment::total::Metric;
 use serde::Serialize;
 
+use super::io::{ConnectionSums, FileSums};
 use super::item::ContainerItem;
 use super::ledger::{Ledger, PeerRow, ProcessRow};
 use super::range::Plan;
@@ -170,20 +171,9 @@ pub struct FilePanel {
 /// A file over all processes.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FileInfo {
-    /// Path, as the container sees it; text from strangers.
-    pub path: String,
-    /// `file`, `directory`, `pipe`, `char`, `block`, `anonymous`, `other`, `unknown`.
-    pub kind: &'static str,
-    /// Bytes read.
-    pub bytes_in: u64,
-    /// Bytes written.
-    pub bytes_out: u64,
-    /// Reads.
-    pub ops_in: u64,
-    /// Writes.
-    pub ops_out: u64,
-    /// Opens.
-    pub opens: u64,
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileSums,
     /// Keys of the processes.
     pub processes: Vec<String>,
 }
@@ -204,26 +194,9 @@ pub struct NetworkPanel {
 /// A connection over all processes.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ConnectionInfo {
-    /// `tcp`, `udp`, `unix`, `unix-datagram`, `raw`, `netlink`, `vsock`, `other`.
-    pub protocol: &'static str,
-    /// Which side the container is: `client`, `server`, `unknown`.
-    pub role: &'static str,
-    /// This end.
-    pub local: String,
-    /// The other end.
-    pub peer: String,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Receives.
-    pub ops_in: u64,
-    /// Sends.
-    pub ops_out: u64,
-    /// Connections made or accepted.
-    pub connects: u64,
-    /// Connections that failed.
-    pub failures: u64,
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: ConnectionSums,
     /// Keys of the processes.
     pub processes: Vec<String>,
 }
@@ -385,7 +358,10 @@ impl Summary {
                 opens: gap.sums(ledger.file_series.iter().map(|io| io.opens)),
                 rows: files
                     .into_iter()
-                    .map(|row| file_info(ledger, row))
+                    .map(|row| FileInfo {
+                        file: FileSums::new(row.entry, &row.sum),
+                        processes: keys(ledger, &row.processes),
+                    })
                     .collect(),
                 total_rows: total_files,
             },
@@ -394,7 +370,10 @@ impl Summary {
                 out: gap.sums(ledger.network_series.iter().map(|io| io.bytes_out)),
                 rows: connections
                     .into_iter()
-                    .map(|row| connection_info(ledger, row))
+                    .map(|row| ConnectionInfo {
+                        connection: ConnectionSums::new(row.entry, &row.sum),
+                        processes: keys(ledger, &row.processes),
+                    })
                     .collect(),
                 total_rows: total_connections,
             },
@@ -637,45 +616,6 @@ fn keys(ledger: &Ledger<'_>, processes: &[u32]) -> Vec<String> {
         .iter()
         .map(|index| process_key(&ledger.processes[*index as usize].process))
         .collect()
-}
-
-fn file_info(
-    ledger: &Ledger<'_>,
-    row: &PeerRow<'_, bubble_common::segment::file::File, bubble_common::segment::file::FileIo>,
-) -> FileInfo {
-    FileInfo {
-        path: row.entry.path.clone(),
-        kind: row.entry.kind.name(),
-        bytes_in: row.sum.bytes_in,
-        bytes_out: row.sum.bytes_out,
-        ops_in: row.sum.ops_in,
-        ops_out: row.sum.ops_out,
-        opens: row.sum.opens,
-        processes: keys(ledger, &row.processes),
-    }
-}
-
-fn connection_info(
-    ledger: &Ledger<'_>,
-    row: &PeerRow<
-        '_,
-        bubble_common::segment::network::Connection,
-        bubble_common::segment::network::NetworkIo,
-    >,
-) -> ConnectionInfo {
-    ConnectionInfo {
-        protocol: row.entry.protocol.name(),
-        role: row.entry.role.name(),
-        local: row.entry.local.to_string(),
-        peer: row.entry.peer.to_string(),
-        bytes_in: row.sum.bytes_in,
-        bytes_out: row.sum.bytes_out,
-        ops_in: row.sum.ops_in,
-        ops_out: row.sum.ops_out,
-        connects: row.sum.connects,
-        failures: row.sum.failures,
-        processes: keys(ledger, &row.processes),
-    }
 }
 
 fn events(ledger: &Ledger<'_>) -> Vec<EventInfo> {

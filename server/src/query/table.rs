@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::io::{ConnectionSums, FileSums};
 use super::ledger::Ledger;
 use super::range::Plan;
 use super::summary::{ExitInfo, ProcessInfo, RangeInfo, process_info, process_key};
@@ -65,20 +66,9 @@ pub struct FileCell {
     /// The process.
     #[serde(flatten)]
     pub who: Who,
-    /// Path, as the container sees it.
-    pub path: String,
-    /// What kind of thing it is.
-    pub kind: &'static str,
-    /// Bytes read.
-    pub bytes_in: u64,
-    /// Bytes written.
-    pub bytes_out: u64,
-    /// Reads.
-    pub ops_in: u64,
-    /// Writes.
-    pub ops_out: u64,
-    /// Opens.
-    pub opens: u64,
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileSums,
 }
 
 /// What a process did with a connection.
@@ -87,26 +77,9 @@ pub struct NetworkCell {
     /// The process.
     #[serde(flatten)]
     pub who: Who,
-    /// The protocol.
-    pub protocol: &'static str,
-    /// Which side the container is.
-    pub role: &'static str,
-    /// This end.
-    pub local: String,
-    /// The other end.
-    pub peer: String,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Receives.
-    pub ops_in: u64,
-    /// Sends.
-    pub ops_out: u64,
-    /// Connections made or accepted.
-    pub connects: u64,
-    /// Connections that failed.
-    pub failures: u64,
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: ConnectionSums,
 }
 
 /// CPU time of a process on a core.
@@ -217,6 +190,7 @@ impl Table {
                 ]));
                 for row in rows {
                     csv.who(&row.who);
+                    let row = &row.file;
                     csv.text(&[&row.path, row.kind]);
                     csv.numbers(&[
                         row.bytes_in,
@@ -243,6 +217,7 @@ impl Table {
                 ]));
                 for row in rows {
                     csv.who(&row.who);
+                    let row = &row.connection;
                     csv.text(&[row.protocol, row.role, &row.local, &row.peer]);
                     csv.numbers(&[
                         row.bytes_in,
@@ -288,13 +263,7 @@ fn files(ledger: &Ledger<'_>) -> Vec<FileCell> {
     pairs
         .map(|(process, file, io)| FileCell {
             who: who(ledger, process),
-            path: file.path.clone(),
-            kind: file.kind.name(),
-            bytes_in: io.bytes_in,
-            bytes_out: io.bytes_out,
-            ops_in: io.ops_in,
-            ops_out: io.ops_out,
-            opens: io.opens,
+            file: FileSums::new(file, &io),
         })
         .collect()
 }
@@ -304,16 +273,7 @@ fn connections(ledger: &Ledger<'_>) -> Vec<NetworkCell> {
     pairs
         .map(|(process, connection, io)| NetworkCell {
             who: who(ledger, process),
-            protocol: connection.protocol.name(),
-            role: connection.role.name(),
-            local: connection.local.to_string(),
-            peer: connection.peer.to_string(),
-            bytes_in: io.bytes_in,
-            bytes_out: io.bytes_out,
-            ops_in: io.ops_in,
-            ops_out: io.ops_out,
-            connects: io.connects,
-            failures: io.failures,
+            connection: ConnectionSums::new(connection, &io),
         })
         .collect()
 }

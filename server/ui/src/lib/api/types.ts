@@ -18,7 +18,13 @@ export interface Accounting {
 export type Code = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "too_large" | "unsupported_version" | "unsupported_media_type" | "malformed" | "too_many_requests" | "internal" | "unavailable";
 
 /** A connection over all processes. */
-export interface ConnectionInfo {
+export type ConnectionInfo = ConnectionSums & {
+  /** Keys of the processes. */
+  processes: string[];
+};
+
+/** A connection, and what went through it. */
+export interface ConnectionSums {
   /** Bytes received. */
   bytes_in: number;
   /** Bytes sent. */
@@ -35,8 +41,6 @@ export interface ConnectionInfo {
   ops_out: number;
   /** The other end. */
   peer: string;
-  /** Keys of the processes. */
-  processes: string[];
   /** `tcp`, `udp`, `unix`, `unix-datagram`, `raw`, `netlink`, `vsock`, `other`. */
   protocol: string;
   /** Which side the container is: `client`, `server`, `unknown`. */
@@ -173,25 +177,30 @@ export type ExitInfo = {
 };
 
 /** What a process did with a file. */
-export type FileCell = Who & {
-  /** Bytes read. */
-  bytes_in: number;
-  /** Bytes written. */
-  bytes_out: number;
-  /** What kind of thing it is. */
-  kind: string;
-  /** Opens. */
-  opens: number;
-  /** Reads. */
-  ops_in: number;
-  /** Writes. */
-  ops_out: number;
-  /** Path, as the container sees it. */
-  path: string;
-};
+export type FileCell = Who & FileSums;
 
 /** A file over all processes. */
-export interface FileInfo {
+export type FileInfo = FileSums & {
+  /** Keys of the processes. */
+  processes: string[];
+};
+
+/** Files. */
+export interface FilePanel {
+  /** Bytes read by slot. */
+  in: (number | null)[];
+  /** Opens by slot. */
+  opens: (number | null)[];
+  /** Bytes written by slot. */
+  out: (number | null)[];
+  /** Files, busiest first. */
+  rows: FileInfo[];
+  /** How many there are. */
+  total_rows: number;
+}
+
+/** A file, and what was done with it. */
+export interface FileSums {
   /** Bytes read. */
   bytes_in: number;
   /** Bytes written. */
@@ -206,22 +215,6 @@ export interface FileInfo {
   ops_out: number;
   /** Path, as the container sees it; text from strangers. */
   path: string;
-  /** Keys of the processes. */
-  processes: string[];
-}
-
-/** Files. */
-export interface FilePanel {
-  /** Bytes read by slot. */
-  in: (number | null)[];
-  /** Opens by slot. */
-  opens: (number | null)[];
-  /** Bytes written by slot. */
-  out: (number | null)[];
-  /** Files, busiest first. */
-  rows: FileInfo[];
-  /** How many there are. */
-  total_rows: number;
 }
 
 /** What the agent of a host said of itself, and when. */
@@ -329,28 +322,7 @@ export interface MemoryPanel {
 }
 
 /** What a process did with a connection. */
-export type NetworkCell = Who & {
-  /** Bytes received. */
-  bytes_in: number;
-  /** Bytes sent. */
-  bytes_out: number;
-  /** Connections made or accepted. */
-  connects: number;
-  /** Connections that failed. */
-  failures: number;
-  /** This end. */
-  local: string;
-  /** Receives. */
-  ops_in: number;
-  /** Sends. */
-  ops_out: number;
-  /** The other end. */
-  peer: string;
-  /** The protocol. */
-  protocol: string;
-  /** Which side the container is. */
-  role: string;
-};
+export type NetworkCell = Who & ConnectionSums;
 
 /** Network. */
 export interface NetworkPanel {
