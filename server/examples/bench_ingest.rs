@@ -6,6 +6,8 @@
 //! that of who posts. What it uses while it answers counts, all threads of it, and
 //! nothing else: roll-up is measured as a case by itself.
 
+mod common;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,18 +18,17 @@ use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::SourceId;
 use bubble_common::segment::testing::{Container, Size};
 use bubble_server::auth::key;
-use bubble_server::auth::secret::Secret;
+use bubble_server::clock;
 use bubble_server::http::batch::MEDIA_TYPE;
-use bubble_server::http::state::{AppState, Limits};
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
 use bubble_server::rollup::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::sqlite::{Durability, Sqlite};
-use bubble_server::{clock, http};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::sync::watch;
+
+use common::print;
 
 /// Containers of a host; an agent posts all of them in one batch.
 const CONTAINERS: u64 = 100;
@@ -35,12 +36,6 @@ const CONTAINERS: u64 = 100;
 const HOSTS: u64 = 4;
 /// Seconds that are posted of each container.
 const SECONDS: u64 = 120;
-
-fn print(case: &str, variant: &str, value: f64, unit: &str) {
-    println!(
-        r#"{{"bench":"ingest","case":"{case}","variant":"{variant}","value":{value:.1},"unit":"{unit}"}}"#
-    );
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -78,19 +73,9 @@ async fn serve(data: &Path, durability: &str) -> Result<()> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::serve(data, durability)?);
     let (text, key) = key::create("bench", clock::now());
     store.create_key(key).await?;
-    let (_stop, stopped) = watch::channel(false);
-    let secret = Secret::new("a secret that is long enough for this")?;
-    let state = AppState::new(
-        store,
-        secret,
-        Retention::default(),
-        Limits::default(),
-        stopped,
-    );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("{} {text}", listener.local_addr()?);
-    axum::serve(listener, http::app(state)).await?;
-    Ok(())
+    let (address, serving) = common::listen(store).await?;
+    println!("{address} {text}");
+    serving.await
 }
 
 /// CPU time of a process, all its threads, in seconds.
@@ -161,8 +146,15 @@ async fn measure(
     let took = began.elapsed().as_secs_f64();
     let used = cpu_of(pid)? - cpu;
     let seconds = (HOSTS * CONTAINERS * SECONDS) as f64;
-    print(case, variant, seconds / used, "container-seconds/s/core");
     print(
+        "ingest",
+        case,
+        variant,
+        seconds / used,
+        "container-seconds/s/core",
+    );
+    print(
+        "ingest",
         &format!("{case}-wall"),
         variant,
         seconds / took,
@@ -187,6 +179,7 @@ async fn roll_up(case: &str, variant: &str, data: &Path, seconds: f64) -> Result
     );
     let used = cpu_of(std::process::id())? - cpu;
     print(
+        "ingest",
         &format!("{case}-rollup"),
         variant,
         seconds / used,

@@ -6,6 +6,8 @@
 //! rest of the 1,000 have a few minutes each. Everything is packed by the roll-up
 //! itself, but for the newest minute. Times are until the last byte of the body.
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,9 +16,8 @@ use bubble_common::segment::codec::Effort;
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::testing::{Container, Size};
 use bubble_common::segment::{Resolution, Segment};
-use bubble_server::auth::secret::Secret;
 use bubble_server::auth::token::{self, Access};
-use bubble_server::http::state::{AppState, Limits};
+use bubble_server::clock;
 use bubble_server::ingest::activity::activity;
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
@@ -25,21 +26,15 @@ use bubble_server::rollup::unite::slot_bits;
 use bubble_server::store::Store;
 use bubble_server::store::row::Post;
 use bubble_server::store::sqlite::{Durability, Sqlite};
-use bubble_server::{clock, http};
 use tempfile::TempDir;
-use tokio::sync::watch;
+
+use common::print;
 
 const CONTAINERS: u64 = 1_000;
 /// Containers with an hour of seconds, and with two days of minutes.
 const LONG: u64 = 20;
 /// Requests of each case.
 const ROUNDS: usize = 60;
-
-fn print(case: &str, variant: &str, value: f64, unit: &str) {
-    println!(
-        r#"{{"bench":"query","case":"{case}","variant":"{variant}","value":{value:.2},"unit":"{unit}"}}"#
-    );
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -52,19 +47,10 @@ async fn main() -> Result<()> {
         .run(now)
         .await?;
 
-    let secret = Secret::new("a secret that is long enough for this")?;
-    let admin = token::create(&secret, &Access::Admin, now + 3_600)?;
-    let (_stop, stopped) = watch::channel(false);
-    let state = AppState::new(
-        store,
-        secret,
-        Retention::default(),
-        Limits::default(),
-        stopped,
-    );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(async move { axum::serve(listener, http::app(state)).await });
+    let admin = token::create(&common::secret()?, &Access::Admin, now + 3_600)?;
+    let (address, serving) = common::listen(store).await?;
+    let url = format!("http://{address}");
+    tokio::spawn(serving);
 
     let range = |seconds: u64| format!("from={}&to={now}", now - seconds);
     let cases = [
@@ -118,9 +104,15 @@ async fn measure(
     }
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
-    print(case, &format!("{variant}-p50"), at(0.5), "ms");
-    print(case, &format!("{variant}-p99"), at(0.99), "ms");
-    print(case, &format!("{variant}-size"), size as f64 / 1e3, "kB");
+    print("query", case, &format!("{variant}-p50"), at(0.5), "ms");
+    print("query", case, &format!("{variant}-p99"), at(0.99), "ms");
+    print(
+        "query",
+        case,
+        &format!("{variant}-size"),
+        size as f64 / 1e3,
+        "kB",
+    );
     Ok(())
 }
 

@@ -37,7 +37,8 @@ fn put_one(
             && resolution == Resolution::Second
             && packed_slots(connection, row, resolution, span, source)? & post.slots == post.slots;
         let place = (row, source);
-        if known || !insert(connection, place, &post.key, Form::Posted, &post.bytes)? {
+        let piece = (&post.key, Form::Posted, &*post.bytes);
+        if known || !put_piece(connection, place, piece, Taken::Keep)? {
             return Ok(Outcome::Known);
         }
     }
@@ -74,19 +75,34 @@ fn packed_slots(
     Ok(slots.unwrap_or(0).cast_unsigned())
 }
 
-/// Adds a piece; `false` when its key is taken.
-fn insert(
+/// What becomes of a piece whose key is taken.
+#[derive(Clone, Copy)]
+enum Taken {
+    /// The first stays.
+    Keep,
+    /// The new one takes its place.
+    Replace,
+}
+
+/// Puts a piece; `false` when its key is taken and the first stays.
+fn put_piece(
     connection: &Connection,
     (container, source): (ContainerRow, SourceRow),
-    key: &Key,
-    form: Form,
-    bytes: &[u8],
+    (key, form, bytes): (&Key, Form, &[u8]),
+    taken: Taken,
 ) -> Result<bool, StoreError> {
-    connection
-        .prepare_cached(
+    let sql = match taken {
+        Taken::Keep => {
             "INSERT INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        )
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"
+        }
+        Taken::Replace => {
+            "INSERT OR REPLACE INTO piece (resolution, start, container, source, form, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        }
+    };
+    connection
+        .prepare_cached(sql)
         .and_then(|mut statement| {
             statement.execute(params![
                 key.resolution as u8,
@@ -164,24 +180,9 @@ fn put_rolled(
     let resolution = row.key.resolution;
     let span = resolution.packed_start(row.key.start);
     memory.mark(connection, (container, resolution, span), now)?;
-    let source = memory.source(connection, row.key.source)?;
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                resolution as u8,
-                number(row.key.start),
-                container,
-                source,
-                form_number(row.form),
-                row.bytes
-            ])
-        })
-        .map(drop)
-        .map_err(failed("store a rolled-up slot"))
+    let place = (container, memory.source(connection, row.key.source)?);
+    let piece = (&row.key, row.form, &*row.bytes);
+    put_piece(connection, place, piece, Taken::Replace).map(drop)
 }
 
 /// Deletes expired rows of one container, but for those of recordings; returns how many.
