@@ -1,6 +1,6 @@
 //! The groups of tests: what each is called, what it shows, and how it is run.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
@@ -142,9 +142,13 @@ fn page() -> Result<()> {
 
 fn chisel(arguments: &[String]) -> Result<()> {
     install::sysdig()?;
+    // The suite's server is kept by the workload's program, which ends it when the test ends.
+    run(cargo("build").args(["--package", "bubble-server", "--package", "bubble-workload"]))?;
     run(cargo("test")
         .args(["--package", "bubble-suite", "--test", "chisel", "--"])
-        .args(arguments))
+        .args(arguments)
+        .env("BUBBLE_SERVER_BIN", built_program("bubble-server"))
+        .env("BUBBLE_WORKLOAD_BIN", built_program("bubble-workload")))
 }
 
 fn end_to_end() -> Result<()> {
@@ -156,8 +160,15 @@ fn end_to_end() -> Result<()> {
     run(cargo("build")
         .args(["--package", "bubble-common", "--features", "testing"])
         .args(["--example", "page_batch"]))?;
-    let built = project::target().join("debug");
     run(ui::npm_run("e2e")
-        .env("BUBBLE_SERVER_BIN", built.join("bubble-server"))
-        .env("BUBBLE_PAGE_BATCH_BIN", built.join("examples/page_batch")))
+        .env("BUBBLE_SERVER_BIN", built_program("bubble-server"))
+        .env(
+            "BUBBLE_PAGE_BATCH_BIN",
+            built_program("examples/page_batch"),
+        ))
+}
+
+/// Where `cargo build` put a program.
+fn built_program(name: &str) -> PathBuf {
+    project::target().join("debug").join(name)
 }

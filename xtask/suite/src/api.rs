@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// A reader of the API, with the administrator's token.
 #[derive(Clone, Debug)]
@@ -287,6 +288,14 @@ impl Api {
         object
             .map(Some)
             .with_context(|| format!("GET {path}: not as expected: {}", shown()))
+    }
+
+    /// What is at a path, for those of which the tests know no type.
+    ///
+    /// # Errors
+    /// When there is nothing, or not JSON.
+    pub fn json(&self, path: &str) -> Result<Value> {
+        self.get(path)?.with_context(|| format!("no {path}"))
     }
 
     /// The container with this id.

@@ -3,6 +3,7 @@
 
 mod captures;
 mod collector;
+mod real_server;
 mod server_away;
 mod sysdig;
 mod tls;

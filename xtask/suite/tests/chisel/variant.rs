@@ -47,7 +47,7 @@ fn containers_that_are_dropped_can_be_chosen() {
 /// A test's own chisel gives the two containers the cgroups that Slurm makes; all else is not a job.
 #[test]
 fn a_slurm_job_is_a_container() {
-    check("fake_slurm", &[], &["42", "43"]);
+    check("fake_slurm", &[], &["job_42", "job_43"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::collector::{Collector, Rows, rows, sums};
 use crate::sysdig::{self, Sysdig};
 
 /// The rows that a chisel posts of a capture.
-fn posted(capture: &Path, chisel: &str, variables: &[(&str, &str)]) -> Rows {
+pub(crate) fn posted(capture: &Path, chisel: &str, variables: &[(&str, &str)]) -> Rows {
     let collector = Collector::start();
     let ended = Sysdig::start(capture, chisel, &collector.url(), variables).wait();
     assert!(ended.success, "{}", ended.said);
