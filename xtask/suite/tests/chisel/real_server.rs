@@ -193,9 +193,10 @@ fn our_chisel() {
     }
 }
 
-/// The server is away when the first rows come, and comes back: each counts once.
+/// The server is away when the first rows come, and is killed when some of them are there: each
+/// counts once.
 #[test]
-fn our_chisel_while_the_server_is_away() {
+fn our_chisel_while_the_server_comes_and_goes() {
     let Some(captures) = captures::folder() else {
         return;
     };
@@ -206,6 +207,14 @@ fn our_chisel_while_the_server_is_away() {
     server.kill().expect("it runs");
     let mut sysdig = Sysdig::start(&capture, "sysdigdocker", &url(&server), &[]);
     sysdig.wait_until_it_says("is away");
+    server.resume().expect("it comes back");
+    while server
+        .api()
+        .container(BALANCER)
+        .expect("an answer")
+        .is_none()
+    {}
+    server.kill().expect("it runs");
     server.resume().expect("it comes back");
     let ended = sysdig.wait();
     assert!(
