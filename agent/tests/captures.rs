@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use bubble_agent::analyse::tables::Tables;
@@ -270,5 +271,110 @@ fn odd_captures_are_read() {
             (events, 0),
             "{capture}"
         );
+    }
+}
+
+/// One capture in every older form: all give the same. Lists before their fourth version do
+/// not say which container a process is in, nor its number there, so that of what ran before
+/// the first event only that counts which came after the process told it by a fork.
+#[test]
+fn every_older_form_gives_the_same() {
+    let Some(folder) = others() else { return };
+    let folder = folder.join("rewritten");
+    let whole = read_file(&folder.join("pl9.scap"), false);
+    let io = whole.tables.io();
+    let untold = "\tbash\tfile\t/dev/pts/0\t";
+    for form in ["pl4", "pl5", "pl6", "pl7", "pl8", "pl9_evf2", "pl9_large"] {
+        let read = read_file(&folder.join(format!("{form}.scap")), false);
+        read.end.unwrap();
+        assert_eq!(read.position.events, 4_143, "{form}");
+        assert_eq!(read.tables.io(), io, "{form}");
+        assert_eq!(read.tables.cpu(), whole.tables.cpu(), "{form}");
+    }
+    for form in ["pl1", "pl2", "pl2_evf1_nolink", "pl3", "pl3int_ev1"] {
+        let read = read_file(&folder.join(format!("{form}.scap")), false);
+        read.end.unwrap();
+        assert_eq!(read.position.events, 4_143, "{form}");
+        let told = |table: &str| {
+            let mut rows = rows(table);
+            rows.retain(|row| !row.contains(untold));
+            rows
+        };
+        assert_eq!(told(&read.tables.io()), told(&io), "{form}");
+    }
+}
+
+#[test]
+fn captures_that_follow_one_another_are_read_as_such() {
+    let Some(folder) = others() else { return };
+    let folder = folder.join("rewritten");
+    let once = read_file(&folder.join("pl9.scap"), false);
+    let twice: BTreeSet<String> = once
+        .tables
+        .io()
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<&str> = line.rsplitn(3, '\t').collect();
+            let double = |cell: &str| 2 * cell.parse::<u64>().unwrap();
+            format!("{}\t{}\t{}", cells[2], double(cells[1]), double(cells[0]))
+        })
+        .collect();
+    for form in ["concat", "concat_gz"] {
+        let read = read_file(&folder.join(format!("{form}.scap")), false);
+        read.end.unwrap();
+        check_rows(form, &read.tables.io(), &twice);
+    }
+}
+
+/// What comes before a cut is read, and it is said where that was.
+#[test]
+fn what_comes_before_a_cut_is_read() {
+    let Some(folder) = others() else { return };
+    let folder = folder.join("rewritten");
+    for (form, events, at) in [("trunc", 4_142, 434_848), ("trunc_gz", 3_778, 411_207)] {
+        let read = read_file(&folder.join(format!("{form}.scap")), false);
+        assert!(
+            matches!(read.end, Err(Error::Cut { at: place, .. }) if place == at),
+            "{form}: {:?}",
+            read.end
+        );
+        assert_eq!(read.position.events, events, "{form}");
+        // All that the containers did was before.
+        let expected = folder.join("../expected/run_as_user_0.io.tsv");
+        check_io(form, &read.tables.io(), &expected);
+    }
+}
+
+/// Cut anywhere, a capture is read up to there: never less, and never a panic.
+#[test]
+fn a_capture_may_end_anywhere() {
+    let whole = fs::read(own("containers.scap")).unwrap();
+    let mut before = 0;
+    for length in [1_000, 9_999, 99_999, 199_998] {
+        let cut = whole[..length].to_vec();
+        let read = read(Input::new(Cursor::new(cut), None).unwrap(), false);
+        assert!(matches!(read.end, Err(Error::Cut { .. })));
+        assert!(read.position.events >= before);
+        before = read.position.events;
+    }
+    assert!(before > 10_000);
+}
+
+#[test]
+fn what_is_no_capture_is_said_to_be_none() {
+    let no_captures: [&[u8]; 5] = [
+        b"",
+        b"{\"evt.num\":1}",
+        b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        // A frame that is right, of another kind than a section.
+        b"\x01\x02\0\0\x0c\0\0\0\x0c\0\0\0",
+        // A section of a big-endian machine.
+        b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x1a\x2b\x3c\x4d\0\x01\0\x02\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0",
+    ];
+    for bytes in no_captures {
+        let input = Input::new(Cursor::new(bytes), None).unwrap();
+        let end = read(input, false).end;
+        assert!(matches!(end, Err(Error::Format(_))), "{bytes:?}: {end:?}");
     }
 }

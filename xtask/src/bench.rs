@@ -3,6 +3,7 @@
 //! what was measured, of which variant, how much and in which unit; this file only shows the rows.
 
 mod agent;
+mod capture;
 mod overhead;
 mod row;
 
@@ -66,6 +67,11 @@ const BENCHES: &[Bench] = &[
             example: "bench_query",
             features: "",
         },
+    },
+    Bench {
+        name: "capture",
+        about: "events of captures per second and core, beside sysdig's",
+        how: How::Here(capture::run),
     },
     Bench {
         name: "agent",

@@ -96,14 +96,13 @@ impl Account {
     fn advance<S: Sink>(&mut self, at: u64, sink: &mut S) {
         if self.tick == 0 {
             self.begin(at, sink);
-            sink_alive(&mut self.containers, at, sink);
+            self.containers.alive(at, sink);
         } else if self.latest / SECOND != at / SECOND {
             self.charge_running(at / SECOND * SECOND, sink);
-            sink_alive(&mut self.containers, at, sink);
+            self.containers.alive(at, sink);
             sink.advance(at.saturating_sub(SLACK));
-        } else {
-            self.containers.end_empty(at, sink);
         }
+        self.containers.end_empty(at, sink);
         self.tick = (at / TICK).saturating_add(1).saturating_mul(TICK);
         while let Some(thread) = self.state.over(at) {
             if let Some(process) = self.state.forget(thread) {
@@ -252,11 +251,6 @@ impl Account {
         self.containers.end_empty(u64::MAX, sink);
         sink.advance(self.latest);
     }
-}
-
-fn sink_alive<S: Sink>(containers: &mut Containers, at: u64, sink: &mut S) {
-    containers.end_empty(at, sink);
-    containers.alive(at, sink);
 }
 
 /// Lets go of the rows of a process that is forgotten.

@@ -5,7 +5,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::process::Memory;
 
 use super::account::Account;
-use super::event::View;
+use super::event::{Event, View};
 use super::state::thread::Owner;
 use crate::clock::SECOND;
 use crate::sink::{ProcessHandle, Sink};
@@ -28,14 +28,8 @@ pub(super) struct Core {
 impl Account {
     /// A core goes on with another thread than that of the event.
     #[inline]
-    pub(super) fn switch<S: Sink>(
-        &mut self,
-        at: u64,
-        cpu: u16,
-        tid: i64,
-        view: &View<'_>,
-        sink: &mut S,
-    ) {
+    pub(super) fn switch<S: Sink>(&mut self, view: &View<'_>, sink: &mut S) {
+        let Event { at, tid, cpu, .. } = *view.event;
         self.switches = true;
         let index = usize::from(cpu);
         if self.cores.len() <= index {
@@ -95,14 +89,8 @@ impl Account {
 
     /// A sample of the ticks that a thread has used, which serves where switches were not
     /// recorded. It does not tell on which cores: it counts for the one that took it.
-    pub(super) fn sample<S: Sink>(
-        &mut self,
-        at: u64,
-        cpu: u16,
-        tid: i64,
-        view: &View<'_>,
-        sink: &mut S,
-    ) {
+    pub(super) fn sample<S: Sink>(&mut self, view: &View<'_>, sink: &mut S) {
+        let Event { at, tid, cpu, .. } = *view.event;
         if self.switches {
             return;
         }

@@ -19,8 +19,6 @@ pub(super) struct Event<'a> {
     pub(super) code: u16,
     /// How many parameters there are.
     pub(super) count: u8,
-    /// For the state alone: not to be counted.
-    pub(super) silent: bool,
     params: Params<'a>,
 }
 
@@ -53,7 +51,10 @@ impl<'a> Event<'a> {
     fn parse(body: &'a [u8], form: EventForm, table: &Table) -> Option<Result<Self, Unread>> {
         let mut rest = Bytes(body);
         let cpu = rest.u16()?;
-        let flags = if form.flags { rest.u32()? } else { 0 };
+        if form.flags {
+            // They say that a filter hid the event from being shown; it happened all the same.
+            rest.u32()?;
+        }
         let begin = rest.0.len();
         let at = rest.u64()?;
         let tid = rest.i64()?;
@@ -86,7 +87,6 @@ impl<'a> Event<'a> {
             code,
             // A newer writer may have more than we know: what we know comes first.
             count: count.min(usize::from(known.params)) as u8,
-            silent: flags & 1 != 0,
             params: Params {
                 lengths,
                 wide: known.wide,
@@ -153,7 +153,7 @@ fn infer(content: &[u8], most: usize, is_wide: bool) -> Option<usize> {
 /// An event as if it were of the newest form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    event: &'a Event<'a>,
+    pub(super) event: &'a Event<'a>,
     plan: Option<&'a Plan>,
     /// The call when it began, if what is kept of it belongs to this event.
     enter: Option<&'a Enter>,

@@ -14,6 +14,7 @@ use super::address::{Interfaces, Tuple, path};
 use super::bytes::Bytes;
 use super::call::Index;
 use super::event::View;
+use super::state::State;
 use super::state::descriptor::{Asked, Descriptor, What};
 use super::state::thread::Owner;
 use crate::clock::SECOND;
@@ -212,10 +213,14 @@ impl Account {
         let Some(tuple) = Tuple::read(tuple) else {
             return;
         };
-        let Some((_, process)) = self.state.threads.get_mut(thread).and_then(|thread| {
-            let process = self.state.processes.get_mut(thread.process)?;
-            Some((thread, process))
-        }) else {
+        let State {
+            threads,
+            processes,
+            interfaces,
+            ..
+        } = &mut self.state;
+        let process = threads.get(thread).map(|thread| thread.process);
+        let Some(process) = process.and_then(|process| processes.get_mut(process)) else {
             return;
         };
         let descriptors = &mut process.descriptors;
@@ -250,7 +255,7 @@ impl Account {
                     return;
                 }
                 let (local, peer) = if out { (from, to) } else { (to, from) };
-                let new = ends(connection, &self.state.interfaces, local, peer, out);
+                let new = ends(connection, interfaces, local, peer, out);
                 if new != *connection
                     && let What::Socket(connection) = known.change()
                 {

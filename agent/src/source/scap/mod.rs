@@ -86,6 +86,9 @@ impl Capture {
         let mut offset = self.input.offset();
         let mut rest = self.input.data();
         let mut taken = 0;
+        if !self.reader.begun && !begins_as_capture(rest) {
+            return Err(not_a_capture());
+        }
         let result = loop {
             match block::next(rest, offset) {
                 Ok(Some(block)) => {
@@ -97,7 +100,6 @@ impl Capture {
                     taken += block.length;
                 }
                 Ok(None) => break Ok(()),
-                Err(_) if !self.reader.begun => break Err(not_a_capture()),
                 Err(error) => break Err(error),
             }
         };
@@ -146,6 +148,11 @@ impl Recording for Capture {
             ..self.reader.account.position
         }
     }
+}
+
+/// Whether what is there of the beginning is that of a capture.
+fn begins_as_capture(data: &[u8]) -> bool {
+    data.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
 }
 
 fn not_a_capture() -> Error {
@@ -225,9 +232,7 @@ impl Reader {
         // What was known before has no time in old captures, and is none of the events.
         if event.at != 0 {
             self.account.time(event.at, sink);
-            if !event.silent {
-                self.account.position.event(event.at);
-            }
+            self.account.position.event(event.at);
         }
         let Some(code) = self.table.code(event.code) else {
             return;
@@ -242,16 +247,7 @@ impl Reader {
         let plan = code.plan(event.count);
         match code.call {
             Call::Ignore => {}
-            Call::Switch => {
-                let view = View::new(&event, plan, None);
-                let account = &mut self.account;
-                account.switch(event.at, event.cpu, event.tid, &view, sink);
-            }
-            Call::ProcInfo => {
-                let view = View::new(&event, plan, None);
-                let account = &mut self.account;
-                account.sample(event.at, event.cpu, event.tid, &view, sink);
-            }
+            Call::Switch => self.account.switch(&View::new(&event, plan, None), sink),
             call if call.is_of_thread() => {
                 let account = &mut self.account;
                 let Some(place) = account.state.meet(event.tid, event.at) else {
@@ -263,17 +259,16 @@ impl Reader {
                 {
                     std::mem::swap(&mut thread.enter, &mut self.enter);
                     let view = View::new(&event, plan, Some(&self.enter));
-                    account.call(call, place, &event, &view, sink);
+                    account.call(call, place, &view, sink);
                     self.enter.clear();
                 } else {
                     let view = View::new(&event, plan, None);
-                    account.call(call, place, &event, &view, sink);
+                    account.call(call, place, &view, sink);
                 }
             }
-            call => {
-                let view = View::new(&event, plan, None);
-                self.account.rare(call, &event, &view, sink);
-            }
+            call => self
+                .account
+                .rare(call, &View::new(&event, plan, None), sink),
         }
     }
 }
@@ -296,22 +291,15 @@ fn section(body: &[u8]) -> Result<(), Error> {
 impl Account {
     /// A call that ended, of a thread that is known.
     #[inline]
-    fn call<S: Sink>(
-        &mut self,
-        call: Call,
-        place: u32,
-        event: &Event<'_>,
-        view: &View<'_>,
-        sink: &mut S,
-    ) {
-        let at = event.at;
+    fn call<S: Sink>(&mut self, call: Call, place: u32, view: &View<'_>, sink: &mut S) {
+        let Event { at, tid, .. } = *view.event;
         match call {
             Call::Io {
                 fd,
                 tuple,
                 out,
                 control,
-            } if !event.silent => {
+            } => {
                 let places = Places {
                     fd,
                     tuple,
@@ -320,7 +308,7 @@ impl Account {
                 };
                 self.io(place, at, view, places, sink);
             }
-            Call::Transfer { from, to } if !event.silent => {
+            Call::Transfer { from, to } => {
                 self.transfer(place, at, view, [from, to], sink);
             }
             Call::Memory => self.told_memory(place, at, view, 1, sink),
@@ -341,7 +329,7 @@ impl Account {
             Call::Bind => self.bind(place, view),
             Call::Connect => self.connect(place, at, view, sink),
             Call::Accept => self.accept(place, at, view, sink),
-            Call::Exec => self.exec(at, event.tid, view, sink),
+            Call::Exec => self.exec(at, tid, view, sink),
             Call::Chdir => self.chdir(place, view),
             Call::Fchdir => self.fchdir(place, view),
             Call::User(index) => self.user(place, view, index),
@@ -350,9 +338,10 @@ impl Account {
     }
 
     /// What is not a call of the event's own thread.
-    fn rare<S: Sink>(&mut self, call: Call, event: &Event<'_>, view: &View<'_>, sink: &mut S) {
-        let (at, tid) = (event.at, event.tid);
+    fn rare<S: Sink>(&mut self, call: Call, view: &View<'_>, sink: &mut S) {
+        let Event { at, tid, .. } = *view.event;
         let told = match call {
+            Call::ProcInfo => return self.sample(view, sink),
             Call::Clone { vfork } => return self.clone(at, tid, view, vfork, sink),
             Call::Exit => return self.exit(at, tid, view, sink),
             Call::Drop => return self.dropped(at, sink),

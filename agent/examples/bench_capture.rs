@@ -1,0 +1,226 @@
+//! How many events of a capture are read and accounted a second, by file and compression, and
+//! how many sysdig reads with a chisel of its own that sums bytes by descriptor.
+//!
+//! `cargo xtask bench capture` runs it and prints a table. Files are made of real captures, whose
+//! events are repeated with later times: our own, and `502error.scap` if it is in the folder that
+//! `BUBBLE_CAPTURES` names. Each reading is a process of its own, ours and sysdig's by turns,
+//! and what counts is the CPU time of all its threads, of which the median round is told: so that
+//! a rate is that of one core, and other work on the machine tells little.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use bubble_agent::source::recording::input::Input;
+use bubble_agent::source::recording::{Recording as _, Step};
+use bubble_agent::source::scap::{Capture, Options};
+use bubble_agent::window::Window;
+use bubble_common::segment::SourceId;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 5;
+const SECOND: u64 = 1_000_000_000;
+/// The chisel that sysdig runs; it looks at reads and writes only.
+const CHISEL: [&str; 3] = ["-c", "fdbytes_by", "fd.name"];
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A capture to be made and read.
+struct Case {
+    name: &'static str,
+    source: PathBuf,
+    times: u64,
+    /// sysdig 0.29.3 knows its events.
+    sysdig: bool,
+}
+
+/// What a reading took.
+#[derive(Clone, Copy)]
+struct Took {
+    /// CPU time of all threads, in seconds.
+    cpu: f64,
+    /// By the clock, in seconds.
+    wall: f64,
+    /// Memory at most, in MiB.
+    memory: f64,
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    if let Some(file) = arguments.next() {
+        println!("{}", read(Path::new(&file))?);
+        return Ok(());
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let others = std::env::var_os("BUBBLE_CAPTURES")
+        .map_or_else(|| manifest.join("../../shared/captures"), PathBuf::from);
+    let cases = [
+        Case {
+            name: "containers",
+            source: manifest.join("tests/captures/containers.scap"),
+            times: 10,
+            sysdig: false,
+        },
+        Case {
+            name: "502error",
+            source: others.join("502error.scap"),
+            times: 40,
+            sysdig: true,
+        },
+    ];
+    let folder = std::env::temp_dir().join(format!("bubble-bench-capture-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let result = cases.iter().try_for_each(|case| measure(case, &folder));
+    fs::remove_dir_all(&folder)?;
+    result
+}
+
+/// Reads a capture as `analyse` does; gives how many events it had.
+fn read(file: &Path) -> Result<u64> {
+    let mut capture = Capture::new(Input::open(file)?, Options::default());
+    let mut window = Window::new(SourceId([1; 16]), 0);
+    while capture.step(&mut window)? == Step::More {
+        window.take_closed();
+    }
+    window.close_all();
+    Ok(capture.position().events)
+}
+
+fn measure(case: &Case, folder: &Path) -> Result<()> {
+    if !case.source.exists() {
+        eprintln!("NOT MEASURED: {} is not there", case.source.display());
+        return Ok(());
+    }
+    for compressed in [false, true] {
+        let file = folder.join(if compressed {
+            "gzip.scap"
+        } else {
+            "plain.scap"
+        });
+        repeat(case, &file, compressed)?;
+        let own = vec![std::env::current_exe()?.into(), file.clone().into()];
+        let mut sysdig: Vec<OsString> = vec!["sysdig".into(), "-r".into(), file.clone().into()];
+        sysdig.extend(CHISEL.map(OsString::from));
+        let events: u64 = {
+            let output = Command::new(&own[0]).args(&own[1..]).output()?;
+            String::from_utf8_lossy(&output.stdout).trim().parse()?
+        };
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(took(&own)?);
+            if case.sysdig {
+                theirs.push(took(&sysdig)?);
+            }
+        }
+        let kind = if compressed { "gzip" } else { "plain" };
+        let name = format!("{}×{}, {kind}", case.name, case.times);
+        let own = print(&name, "bubble-agent", events, &mut ours, None);
+        if case.sysdig {
+            print(&name, "sysdig fdbytes_by", events, &mut theirs, Some(own));
+        }
+        fs::remove_file(&file)?;
+    }
+    Ok(())
+}
+
+/// Prints the median of the rounds, and how many times as much the other one does.
+fn print(case: &str, variant: &str, events: u64, rounds: &mut [Took], other: Option<f64>) -> f64 {
+    rounds.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    let median = rounds[rounds.len() / 2];
+    let memory = rounds
+        .iter()
+        .fold(0.0, |most: f64, took| most.max(took.memory));
+    let rate = events as f64 / median.cpu;
+    let ratio = other.map_or(String::new(), |other| {
+        format!(r#","ours_to_it":{:.1}"#, other / rate)
+    });
+    println!(
+        r#"{{"bench":"capture","case":"{case}","variant":"{variant}","value":{rate:.0},"unit":"events/s","events":{events},"wall_s":{:.3},"memory_mib":{memory:.1}{ratio}}}"#,
+        median.wall
+    );
+    rate
+}
+
+/// Runs a command to its end, and gives what it took.
+fn took(command: &[OsString]) -> Result<Took> {
+    let start = Instant::now();
+    let child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", command[0].display()))?;
+    let mut status = 0;
+    // SAFETY: a rusage of zeros is a value of its type.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the child is ours and was not waited for; both places may be written.
+    let waited = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage) };
+    if waited < 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    if status != 0 {
+        return Err(format!("{} ended with {status}", command[0].display()).into());
+    }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Ok(Took {
+        cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        wall: start.elapsed().as_secs_f64(),
+        memory: usage.ru_maxrss as f64 / 1024.0,
+    })
+}
+
+/// Makes a capture of another: what it begins with once, its events several times.
+fn repeat(case: &Case, file: &Path, compressed: bool) -> Result<()> {
+    let mut content = fs::read(&case.source)?;
+    if content.starts_with(&[0x1f, 0x8b]) {
+        let stored = std::mem::take(&mut content);
+        io::copy(&mut MultiGzDecoder::new(&stored[..]), &mut content)?;
+    }
+    let number = |at: usize| u32::from_le_bytes(content[at..at + 4].try_into().unwrap_or_default());
+    let (mut head, mut events) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at + 12 <= content.len() {
+        let length = number(at + 4) as usize;
+        let block = &content[at..at + length];
+        match number(at) {
+            0x204 | 0x216 => events.extend_from_slice(block),
+            _ => head.extend_from_slice(block),
+        }
+        at += length;
+    }
+    let mut times = Vec::new();
+    let mut at = 0;
+    while at < events.len() {
+        // The core comes before the event, and the time is the first of it.
+        let time: [u8; 8] = events[at + 10..at + 18].try_into()?;
+        match u64::from_le_bytes(time) {
+            0 => {}
+            time => times.push((at + 10, time)),
+        }
+        at += u32::from_le_bytes(events[at + 4..at + 8].try_into()?) as usize;
+    }
+    let of = times.iter().map(|(_, time)| *time);
+    let span = of.clone().max().unwrap_or(0) - of.min().unwrap_or(0);
+    let span = (span / SECOND + 2) * SECOND;
+
+    let out = BufWriter::new(File::create(file)?);
+    let mut out: Box<dyn Write> = match compressed {
+        true => Box::new(GzEncoder::new(out, Compression::default())),
+        false => Box::new(out),
+    };
+    out.write_all(&head)?;
+    for turn in 0..case.times {
+        for (at, time) in &times {
+            let time = time + turn * span;
+            events[*at..at + 8].copy_from_slice(&time.to_le_bytes());
+        }
+        out.write_all(&events)?;
+    }
+    out.flush()?;
+    Ok(())
+}
