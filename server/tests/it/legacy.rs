@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bubble_common::segment::Segment;
+use bubble_common::segment::codec::Effort;
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
 use bubble_server::http::state::AppState;
+use bubble_server::ingest::legacy;
+use proptest::prelude::{ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::sample::Index;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -271,6 +276,7 @@ async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
         "{}".to_owned(),
         json!({"ts": "x", "data": [], "evt_type": "cpu"}).to_string(),
         json!({"ts": -1, "data": [], "evt_type": "cpu"}).to_string(),
+        json!({"ts": u64::MAX, "data": [], "evt_type": "cpu"}).to_string(),
         json!({"ts": 1, "data": {}, "evt_type": "cpu"}).to_string(),
         json!({"ts": 1, "data": [], "evt_type": "mem"}).to_string(),
         json!({"ts": 1, "data": [], "evt_type": "m".repeat(100_000)}).to_string(),
@@ -330,15 +336,75 @@ async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
     assert_eq!(server.json("/api/v1/containers").await["total"], 1);
     // The far future, and numbers at their ends.
     told(&server, cpu(now + 86_400, &json!([haproxy(1)]))).await;
-    let most = json!({"ts": u64::MAX, "data": [haproxy(u64::MAX)], "evt_type": "cpu"});
-    told(&server, most.to_string()).await;
     assert_eq!(self::item(&server).await["cpu_ns"], 1);
+    told(&server, cpu(now + 2, &json!([haproxy(u64::MAX)]))).await;
+    told(&server, cpu(now + 3, &json!([haproxy(u64::MAX)]))).await;
+    assert_eq!(self::item(&server).await["cpu_ns"], i64::MAX);
     // Names that are not UTF-8, as the original posts them.
     let mut body = fd(now + 1, &json!([["13969", "9", ID, "/caf#", "in", 4]])).into_bytes();
     let at = body.iter().position(|b| *b == b'#').expect("there");
     body[at] = 0xe9;
     told(&server, body).await;
     assert_eq!(self::item(&server).await["bytes_in"], 7);
+}
+
+/// A body with a little of everything.
+fn sample() -> Vec<u8> {
+    let rows = json!([
+        [
+            "13969",
+            "9",
+            ID,
+            "192.168.0.3:55014->192.168.0.2:80",
+            "out",
+            131
+        ],
+        ["13969", "9", ID, "::1:5->::2:80", "in", 1.5e3],
+        ["13969", "9", ID, "ffff88001d->ffff88002d /run/x", "in", "7"],
+        [
+            "1",
+            "1",
+            "/slurm/job_1/x",
+            "pipe:[7]",
+            "out",
+            18_446_744_073_709_551_615_u64
+        ],
+    ]);
+    fd(1_506_127_481, &rows).into_bytes()
+}
+
+/// A change: replaces `length` bytes at a place by `with`.
+fn changes() -> impl Strategy<Value = Vec<(Index, usize, Vec<u8>)>> {
+    let byte = prop_oneof![
+        any::<u8>(),
+        proptest::sample::select(b"0123456789\",:[]{}->e.".as_slice())
+    ];
+    let with = proptest::collection::vec(byte, 0..6);
+    proptest::collection::vec((any::<Index>(), 0..4_usize, with), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is read of a damaged body is a segment as any other: it can be written and read again.
+    #[test]
+    fn what_is_read_of_a_damaged_body_is_whole(changes in changes(), is_cpu: bool) {
+        let mut body = match is_cpu {
+            true => cpu(1_506_127_481, &json!([haproxy(7), haproxy(u64::MAX)])).into_bytes(),
+            false => sample(),
+        };
+        for (at, length, with) in changes {
+            let at = at.index(body.len() + 1);
+            let end = (at + length).min(body.len());
+            body.splice(at..end, with);
+        }
+        if let Ok(event) = legacy::read(&body) {
+            for segment in event.segments {
+                let bytes = segment.encode(Effort::Raw);
+                assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment));
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ use row::{CpuRow, FdRow, Number, RowError};
 /// Family of hooks, as the page names it.
 const HOOKS: &str = "sysdig";
 
+/// Nanoseconds in a second.
+const NS: u64 = 1_000_000_000;
+
 /// What kind of thing a body tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,7 +84,11 @@ pub fn read(body: &[u8]) -> Result<Event, EventError> {
     // sysdig hands on names as they are, and the original chisel posts them so.
     let text = String::from_utf8_lossy(body);
     let body: Body<'_> = serde_json::from_str(&text)?;
-    let start = body.ts.whole().map_err(|_| EventError::Time)? / 1_000_000_000;
+    let start = body.ts.whole().map_err(|_| EventError::Time)? / NS;
+    if start >= u64::MAX / NS {
+        // Its end has no number of nanoseconds.
+        return Err(EventError::Time);
+    }
     let mut seconds = Seconds {
         start,
         builders: BTreeMap::new(),
