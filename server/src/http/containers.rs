@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParameters {
-    /// Part of the id, name, image, host or a label.
+    /// Part of the id, name, image, host, a label or the name of a recording.
     #[serde(default)]
     search: Option<String>,
     /// Name of the host.

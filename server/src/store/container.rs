@@ -279,7 +279,7 @@ pub enum Sort {
 /// Which containers, and in what order.
 #[derive(Debug, Clone, Default)]
 pub struct ContainerFilter {
-    /// Part of the id, name, image, host or a label; without regard to case.
+    /// Part of the id, name, image, host, a label or the name of a recording; without regard to case.
     pub search: Option<String>,
     /// Name of the host.
     pub host: Option<String>,

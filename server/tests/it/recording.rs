@@ -88,6 +88,12 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
             .await;
         assert_eq!(page["total"], total, "{state}");
     }
+    for (search, total) in [("Old%20one", 1), ("new%20one", 0)] {
+        let page = server
+            .json(&format!("/api/v1/containers?search={search}"))
+            .await;
+        assert_eq!(page["total"], total, "{search}");
+    }
     // Without a range the page gets the end of the recording, and not the last 15 minutes of today.
     let summary = server
         .json(&format!("/api/v1/containers/{ID}/summary"))

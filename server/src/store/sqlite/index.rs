@@ -9,10 +9,11 @@ use crate::store::container::{Container, ContainerFilter, ContainerPage, Recent,
 use crate::store::error::StoreError;
 
 const COLUMNS: &str = "id, name, facts, facts_at, first_seen, last_seen, cpu_ns, memory_now, \
-    memory_peak, memory_limit, bytes_in, bytes_out, recent, live_since, \
-    (SELECT json_group_array(recording.name ORDER BY recording.id) \
-     FROM (SELECT DISTINCT recording FROM recorded WHERE recorded.container = container.id) \
-     JOIN recording ON recording.id = recording AND NOT deleted)";
+    memory_peak, memory_limit, bytes_in, bytes_out, recent, live_since";
+/// One more column: names of the recordings that a container is in, as JSON.
+const RECORDINGS: &str = "(SELECT json_group_array(recording.name ORDER BY recording.id) \
+    FROM (SELECT DISTINCT recording FROM recorded WHERE recorded.container = container.id) \
+    JOIN recording ON recording.id = recording AND NOT deleted)";
 
 /// [`Container::NEVER`] as a column has it.
 const NEVER: i64 = i64::MAX;
@@ -23,7 +24,9 @@ pub(super) fn get(
     id: &ContainerId,
 ) -> Result<Option<(ContainerRow, Container)>, StoreError> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM container WHERE name = ?1"))
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, {RECORDINGS} FROM container WHERE name = ?1"
+        ))
         .and_then(|mut statement| statement.query_row([id.as_str()], read).optional())
         .map_err(failed("look up a container"))
 }
@@ -125,9 +128,9 @@ pub(super) fn page(
             format!("(ended != 0 OR (last_seen < :heard AND live_since = {NEVER}))")
         }
     };
-    // Facts hold name, image, host and labels, so one search covers all of them.
+    // Facts hold name, image, host and labels, so one search covers all of them, and recordings.
     let conditions = format!(
-        "(:search IS NULL OR instr(lower(name || ' ' || facts), :search) > 0)
+        "(:search IS NULL OR instr(lower(name || ' ' || facts || ' ' || {RECORDINGS}), :search) > 0)
          AND (:host IS NULL OR host = :host) AND {state}"
     );
     let order = match filter.sort {
@@ -153,7 +156,7 @@ pub(super) fn page(
         .map_err(failed("count containers"))?;
     let containers = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM container WHERE {conditions} ORDER BY {order}, name LIMIT :limit OFFSET :offset"
+            "SELECT {COLUMNS}, {RECORDINGS} FROM container WHERE {conditions} ORDER BY {order}, name LIMIT :limit OFFSET :offset"
         ))
         .and_then(|mut statement| {
             let rows = statement.query_map(
