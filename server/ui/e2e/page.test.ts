@@ -342,3 +342,40 @@ describe("looks", () => {
     }
   }
 });
+
+describe("what was played back from a capture", () => {
+  const id = "59fd49aa4072";
+  const then = 1_506_127_481;
+
+  beforeAll(async () => {
+    await server.tell("cpu", then, [["0", "haproxy", "13969", "9", "15492", id, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", 50_000_000]]);
+    await server.tell("fd", then, [["13969", "9", id, "192.168.0.3:55014->192.168.0.2:80", "out", 131]]);
+  });
+
+  test("an old link shows it, as it was in 2017", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    const token = server.token("--container", id);
+    await page.goto(`${server.url}/static/index.html?container=${id}&token=${token}`);
+    await page.getByTestId("tile-cpu").waitFor();
+    expect(page.url()).toContain(`/c/${id}`);
+    expect(page.url()).not.toContain("token");
+    await page.getByText("● sysdig (e2e)").waitFor();
+    expect(await page.locator("body").innerText()).toContain("2017-09-23");
+    expect(await row(page, "processes", "haproxy").innerText()).toContain("50 ms");
+    expect(await row(page, "network peers", "192.168.0.3:55014 → 192.168.0.2:80").innerText()).toContain("131 B");
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("the list marks it, and finds it by the recording", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link("/?search=sysdig%20(e2e)"));
+    const found = page.locator("tbody tr").filter({ hasText: id });
+    await found.waitFor();
+    expect(await found.innerText()).toContain("● sysdig (e2e)");
+    expect(await found.innerText()).toContain("ended");
+    expect(await page.locator("tbody tr").count()).toBe(1);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});

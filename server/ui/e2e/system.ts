@@ -70,11 +70,18 @@ export class Server {
   /** Posts what the example makes: see common/examples/page_batch.rs. */
   async post(started: number, from: number, seconds: number, burst = 0): Promise<void> {
     const body = execFileSync(this.batch, [started, from, seconds, burst].map(String), { maxBuffer: 1 << 26 });
-    const response = await fetch(`${this.url}/api/v1/batch`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${this.key}`, "content-type": "application/vnd.bubble.batch" },
-      body: new Uint8Array(body),
-    });
+    await this.take("/api/v1/batch", new Uint8Array(body), "application/vnd.bubble.batch");
+  }
+
+  /** Posts rows of the second `at` as sysdig's chisel does: see docs/legacy.md. */
+  async tell(kind: "cpu" | "fd", at: number, rows: (string | number)[][]): Promise<void> {
+    const body = JSON.stringify({ ts: `${at}000000000`, data: rows, evt_type: kind, jinfo: [] });
+    await this.take(`/event/api/${this.key}`, body, "application/json");
+  }
+
+  private async take(path: string, body: BodyInit, type: string): Promise<void> {
+    const headers = { authorization: `Bearer ${this.key}`, "content-type": type };
+    const response = await fetch(`${this.url}${path}`, { method: "POST", headers, body });
     if (!response.ok) throw new Error(`the server answered ${response.status}: ${await response.text()}`);
   }
 
