@@ -86,6 +86,15 @@ impl<T> Slab<T> {
         place.thing.take()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| place.thing.as_ref())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        let places = self.places.iter_mut();
+        places.filter_map(|place| place.thing.as_mut())
+    }
+
     /// Takes all things out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         let handles: Vec<u32> = self.handles().collect();

@@ -18,9 +18,13 @@ use crate::sink::{ProcessHandle, Sink};
 use crate::source::recording::{Position, SLACK, begin};
 
 /// Most rows of one process; threads with yet other names are charged to the last.
-const ROWS: usize = 64;
+const ROWS: usize = 16;
+/// Most rows that are live at one time; what others do is not counted.
+const ALL_ROWS: usize = 65_536;
 /// How often it is looked after what is over, in ns of the capture; divides a second.
 const TICK: u64 = 100_000_000;
+/// An event so long after the latest is damaged: ns.
+const FAR: u64 = 30 * 86_400 * SECOND;
 /// For how long a row is kept after its end, in ns: the last of its sums may come later.
 const KEPT: u64 = 2 * SECOND;
 
@@ -35,6 +39,10 @@ pub(super) struct Account {
     pub(super) latest: u64,
     /// When it is next to be looked after what is over; 0 before the first event of a section.
     tick: u64,
+    /// Rows that are live in the sink.
+    rows: usize,
+    /// How much is held of processes of which it is yet to be told where they are.
+    pub(super) held: usize,
     /// Rows that have ended, and when.
     over: VecDeque<(u64, ProcessHandle)>,
     /// Events that tell of the cores' switches were seen, so that samples are not needed.
@@ -52,6 +60,8 @@ impl Account {
             position: Position::default(),
             latest: 0,
             tick: 0,
+            rows: 0,
+            held: 0,
             over: VecDeque::new(),
             switches: false,
             unfiltered: false,
@@ -60,15 +70,14 @@ impl Account {
 
     /// A capture begins (again): nothing of what was known holds.
     pub(super) fn restart<S: Sink>(&mut self, sink: &mut S) {
-        for process in self.state.processes.drain() {
-            release(&process, sink);
+        let mut before = std::mem::take(&mut self.state);
+        for process in before.processes.drain() {
+            self.release_later(process, 0);
         }
-        for (_, handle) in self.over.drain(..) {
-            sink.release_process(handle);
-        }
-        self.state = State::default();
+        self.release(u64::MAX, sink);
         self.cores.clear();
         self.tick = 0;
+        self.latest = 0;
         self.host();
     }
 
@@ -81,6 +90,12 @@ impl Account {
             memory: machine.memory,
             hooks: "capture".to_owned(),
         });
+    }
+
+    /// Whether no event can be at `at`, so long after all others: it would end all seconds before.
+    #[inline]
+    pub(super) fn is_far(&self, at: u64) -> bool {
+        self.latest != 0 && at > self.latest.saturating_add(FAR)
     }
 
     /// Time has come to `at`: the first event of a section, or one after the last tick.
@@ -106,14 +121,18 @@ impl Account {
         self.tick = (at / TICK).saturating_add(1).saturating_mul(TICK);
         while let Some(thread) = self.state.over(at) {
             if let Some(process) = self.state.forget(thread) {
-                release(&process, sink);
+                self.release_later(process, at);
             }
         }
-        while let Some((_, handle)) = self
-            .over
-            .pop_front_if(|(ended, _)| ended.saturating_add(KEPT) <= at)
-        {
+        self.release(at, sink);
+    }
+
+    /// Lets go of rows that ended long enough before `now`.
+    fn release<S: Sink>(&mut self, now: u64, sink: &mut S) {
+        let over = |(ended, _): &mut (u64, ProcessHandle)| ended.saturating_add(KEPT) <= now;
+        while let Some((_, handle)) = self.over.pop_front_if(over) {
             sink.release_process(handle);
+            self.rows = self.rows.saturating_sub(1);
         }
     }
 
@@ -163,9 +182,12 @@ impl Account {
                 }
                 let known = process.rows.iter().find(|row| row.name == thread.comm);
                 let last = process.rows.last();
-                match known.or_else(|| last.filter(|_| process.rows.len() >= ROWS)) {
+                let full = process.rows.len() >= ROWS || self.rows >= ALL_ROWS;
+                match known.or_else(|| last.filter(|_| full)) {
                     Some(row) => row.owner,
+                    None if self.rows >= ALL_ROWS => Owner::Nobody,
                     None => {
+                        self.rows += 1;
                         let number = process.rows_before + process.rows.len() as u32;
                         let told = describe(process, &thread.comm, number);
                         let owner = Owner::Process {
@@ -217,6 +239,7 @@ impl Account {
 
     /// The rows of a process that is forgotten end with it, a little later.
     pub(super) fn release_later(&mut self, process: Process, at: u64) {
+        self.held = self.held.saturating_sub(process.held.len());
         for row in process.rows {
             if let Owner::Process { process, .. } = row.owner {
                 self.over.push_back((at, process));
@@ -250,15 +273,6 @@ impl Account {
         self.charge_running(self.latest, sink);
         self.containers.end_empty(u64::MAX, sink);
         sink.advance(self.latest);
-    }
-}
-
-/// Lets go of the rows of a process that is forgotten.
-fn release<S: Sink>(process: &Process, sink: &mut S) {
-    for row in &process.rows {
-        if let Owner::Process { process, .. } = row.owner {
-            sink.release_process(process);
-        }
     }
 }
 

@@ -6,14 +6,20 @@ use bubble_common::segment::event::EventKind;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{ContainerId, facts};
 
+use crate::clock::SECOND;
 use crate::container::rule::{Found, Rules};
 use crate::container::{HostFacts, describe};
 use crate::sink::{ContainerHandle, Sink};
+use crate::slab::{self, Slab};
 
 /// Most containers of one capture; threads of those beyond are counted to none.
 const MOST: usize = 16_384;
 /// Most lists of cgroups whose container is remembered; then it is begun anew.
 const REMEMBERED: usize = 4_096;
+/// Most containers of which something was told before they were found.
+const TOLD: usize = 1_024;
+/// For how long one that has ended is remembered, in ns: it may be started again.
+const ENDED: u64 = 60 * SECOND;
 /// How long a container without a process is still taken for running, in ns: its runtime
 /// may be between two of them.
 const EMPTY: u64 = 100_000_000;
@@ -32,7 +38,7 @@ pub struct Options {
 pub(super) struct Containers {
     pub(super) options: Options,
     pub(super) facts: HostFacts,
-    list: Vec<Container>,
+    list: Slab<Container>,
     by_id: HashMap<ContainerId, u32>,
     /// The container of a list of cgroups.
     by_cgroups: HashMap<Box<[u8]>, Option<u32>>,
@@ -43,6 +49,7 @@ pub(super) struct Containers {
 
 #[derive(Debug)]
 struct Container {
+    id: ContainerId,
     handle: ContainerHandle,
     /// A process was seen in it.
     met: bool,
@@ -60,7 +67,7 @@ impl Containers {
         Self {
             options,
             facts: HostFacts::default(),
-            list: Vec::new(),
+            list: Slab::new(),
             by_id: HashMap::new(),
             by_cgroups: HashMap::new(),
             told: HashMap::new(),
@@ -74,7 +81,7 @@ impl Containers {
         self.facts = facts;
         self.by_cgroups.clear();
         self.host = None;
-        for container in &mut self.list {
+        for container in self.list.iter_mut() {
             container.processes = 0;
             container.empty_since = 0;
         }
@@ -82,8 +89,10 @@ impl Containers {
 
     /// The place of the container of a list of cgroups; nothing for none.
     pub(super) fn of_cgroups<S: Sink>(&mut self, cgroups: &[u8], sink: &mut S) -> Option<u32> {
-        if let Some(known) = self.by_cgroups.get(cgroups) {
-            return *known;
+        match self.by_cgroups.get(cgroups) {
+            Some(None) => return None,
+            Some(Some(place)) if self.list.get(*place).is_some() => return Some(*place),
+            _ => {}
         }
         let found = cgroups.split(|byte| *byte == 0).find_map(|item| {
             // `subsystem=/path`; a named hierarchy has another `=` before its path.
@@ -104,7 +113,7 @@ impl Containers {
         if !self.options.host {
             return None;
         }
-        if self.host.is_none() {
+        if self.host.is_none_or(|place| self.list.get(place).is_none()) {
             let found = self.options.rules.host()?;
             self.host = self.meet(&found, sink);
         }
@@ -123,8 +132,8 @@ impl Containers {
         for (name, value) in self.told.remove(found.id.as_str()).unwrap_or_default() {
             sink.fact(handle, &name, &value);
         }
-        let place = self.list.len() as u32;
-        self.list.push(Container {
+        let place = self.list.insert(Container {
+            id: found.id.clone(),
             handle,
             met: false,
             processes: 0,
@@ -132,6 +141,9 @@ impl Containers {
             exit: None,
             ended: false,
         });
+        if place == slab::NOTHING {
+            return None;
+        }
         self.by_id.insert(found.id.clone(), place);
         Some(place)
     }
@@ -139,13 +151,13 @@ impl Containers {
     /// Takes in what an event tells of a container.
     pub(super) fn tell<S: Sink>(&mut self, id: &str, told: Vec<(String, String)>, sink: &mut S) {
         let known = ContainerId::new(id).ok().and_then(|id| self.by_id.get(&id));
-        match known.and_then(|place| self.list.get(*place as usize)) {
+        match known.and_then(|place| self.list.get(*place)) {
             Some(container) => {
                 for (name, value) in told {
                     sink.fact(container.handle, &name, &value);
                 }
             }
-            None if self.told.len() < MOST => {
+            None if self.told.len() < TOLD => {
                 self.told.insert(id.into(), told);
             }
             None => {}
@@ -159,24 +171,35 @@ impl Containers {
         }
     }
 
-    /// Tells the sink of those that have ended, before `at`.
+    /// Tells the sink of those that have ended before `at`, and lets go of those that have long.
     pub(super) fn end_empty<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        let empty = |one: &&mut Container| !one.ended && one.processes == 0 && one.empty_since != 0;
+        let since = |since: u64, time: u64| since.saturating_add(time) <= at;
+        let empty = |one: &&mut Container| one.processes == 0 && one.empty_since != 0;
+        let mut over = Vec::new();
         for container in self.list.iter_mut().filter(empty) {
-            if container.empty_since.saturating_add(EMPTY) <= at {
+            if !container.ended && since(container.empty_since, EMPTY) {
                 container.end(sink);
+            }
+            if container.ended && since(container.empty_since, ENDED) {
+                over.push(container.id.clone());
+            }
+        }
+        for id in over {
+            let place = self.by_id.remove(&id);
+            if let Some(container) = place.and_then(|place| self.list.remove(place)) {
+                sink.release_container(container.handle);
             }
         }
     }
 
     pub(super) fn handle(&self, place: u32) -> Option<ContainerHandle> {
-        Some(self.list.get(place as usize)?.handle)
+        Some(self.list.get(place)?.handle)
     }
 
     /// A process has come to live in the container; `born`: it was made just now, so that
     /// the container may be new.
     pub(super) fn enter<S: Sink>(&mut self, place: u32, at: u64, born: bool, sink: &mut S) {
-        let Some(container) = self.list.get_mut(place as usize) else {
+        let Some(container) = self.list.get_mut(place) else {
             return;
         };
         if born && !container.met {
@@ -190,7 +213,7 @@ impl Containers {
 
     /// A process has left it, by its end or another way; `first` if it was number 1 in it.
     pub(super) fn leave(&mut self, place: u32, at: u64, first: bool, exit: Option<Exit>) {
-        if let Some(container) = self.list.get_mut(place as usize) {
+        if let Some(container) = self.list.get_mut(place) {
             container.processes = container.processes.saturating_sub(1);
             container.empty_since = at;
             if first {

@@ -6,6 +6,7 @@ use bubble_common::segment::process::Memory;
 
 use super::account::Account;
 use super::event::{Event, View};
+use super::held::Did;
 use super::state::thread::Owner;
 use crate::clock::SECOND;
 use crate::sink::{ProcessHandle, Sink};
@@ -55,6 +56,9 @@ impl Account {
             return;
         };
         let Owner::Process { process, .. } = self.owner(thread, at, sink) else {
+            if since != 0 && at > since && self.is_untold(thread) {
+                self.hold(thread, at - 1, Did::Cpu(u32::from(cpu), at - since));
+            }
             return;
         };
         if since != 0 && at > since {

@@ -4,6 +4,7 @@
 //! operation.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::loss::{Loss, Reason};
@@ -14,14 +15,13 @@ use super::address::{Interfaces, Tuple, path};
 use super::bytes::Bytes;
 use super::call::Index;
 use super::event::View;
+use super::held::Did;
 use super::state::State;
 use super::state::descriptor::{Asked, Descriptor, What};
 use super::state::thread::Owner;
 use crate::clock::SECOND;
 use crate::sink::{ConnectionHandle, FileHandle, HANDLE_SECONDS, Sink};
 
-/// What a descriptor of which nothing is known is charged to.
-const UNKNOWN: &str = "(unknown)";
 /// Most descriptors that are taken from one message; the kernel's own limit is 253.
 const PASSED: usize = 253;
 
@@ -111,7 +111,7 @@ impl Account {
             return;
         }
         let owner = self.owner(thread, at, sink);
-        if owner == Owner::Nobody {
+        if owner == Owner::Nobody && !self.is_untold(thread) {
             return;
         }
         if let (Some(fd), Some(tuple)) = (fd, view.get(places.tuple)) {
@@ -133,7 +133,7 @@ impl Account {
             return;
         };
         let owner = self.owner(thread, at, sink);
-        if bytes > 0 && owner != Owner::Nobody {
+        if bytes > 0 {
             for (end, out) in ends.into_iter().zip([false, true]) {
                 let done = Done::moved(bytes, out);
                 self.charge(thread, owner, at, view.i64(end), done, sink);
@@ -142,6 +142,7 @@ impl Account {
     }
 
     /// Charges what was done with a descriptor (`None`: which is not known).
+    #[inline]
     pub(super) fn charge<S: Sink>(
         &mut self,
         thread: u32,
@@ -151,60 +152,20 @@ impl Account {
         done: Done,
         sink: &mut S,
     ) {
-        let Owner::Process {
-            place,
-            container,
-            process,
-        } = owner
-        else {
+        let untold = owner == Owner::Nobody && self.is_untold(thread);
+        if owner == Owner::Nobody && !untold {
             return;
-        };
-        let second = at / SECOND;
+        }
         let known = self.state.both(thread);
         let known = known.and_then(|(_, process)| process.descriptors.get(fd?));
-        if let Some(Descriptor { what, asked, .. }) = known {
-            let good = asked.container == place + 1
-                && second.saturating_sub(asked.second) < HANDLE_SECONDS / 2;
-            let mut ask = |handle: u32| {
-                *asked = Asked {
-                    container: place + 1,
-                    handle,
-                    second,
-                };
-                handle
-            };
-            match &**what {
-                What::File(file) => {
-                    let handle = if good {
-                        asked.handle
-                    } else {
-                        ask(sink.file(container, file).0)
-                    };
-                    return sink.file_io(at, process, FileHandle(handle), done.of_file());
-                }
-                What::Socket(connection) => {
-                    let handle = if good {
-                        asked.handle
-                    } else {
-                        ask(sink.connection(container, connection).0)
-                    };
-                    let io = done.of_connection();
-                    return sink.network_io(at, process, ConnectionHandle(handle), io);
-                }
-                What::Unknown => {}
-            }
+        if untold {
+            let what = known.map_or_else(|| Arc::new(What::Unknown), |it| Arc::clone(&it.what));
+            return self.hold(thread, at, Did::Io(what, done));
         }
-        let unknown = File {
-            path: UNKNOWN.to_owned(),
-            kind: FileKind::Unknown,
-        };
-        let file = sink.file(container, &unknown);
-        sink.file_io(at, process, file, done.of_file());
-        let loss = Loss {
-            count: 1,
-            bytes: done.bytes[0].saturating_add(done.bytes[1]),
-        };
-        sink.loss(at, Some(container), Reason::PATH_UNKNOWN, loss);
+        match known {
+            Some(Descriptor { what, asked, .. }) => charge(owner, at, what, asked, done, sink),
+            None => charge(owner, at, &What::Unknown, &mut Asked::default(), done, sink),
+        }
     }
 
     /// A call told the two ends of a socket, which may not be connected, or of which we did not
@@ -294,6 +255,61 @@ impl Account {
             // The next one is aligned.
             rest.take((length.next_multiple_of(8) - length).min(rest.0.len()));
         }
+    }
+}
+
+/// Charges what was done with something, for which the sink may have been `asked` already.
+pub(super) fn charge<S: Sink>(
+    owner: Owner,
+    at: u64,
+    what: &What,
+    asked: &mut Asked,
+    done: Done,
+    sink: &mut S,
+) {
+    let Owner::Process {
+        place,
+        container,
+        process,
+    } = owner
+    else {
+        return;
+    };
+    let second = at / SECOND;
+    let good =
+        asked.container == place + 1 && second.saturating_sub(asked.second) < HANDLE_SECONDS / 2;
+    if !good {
+        let handle = match what {
+            What::File(file) => sink.file(container, file).0,
+            What::Socket(connection) => sink.connection(container, connection).0,
+            What::Unknown => sink.file(container, &unknown()).0,
+        };
+        *asked = Asked {
+            container: place + 1,
+            handle,
+            second,
+        };
+    }
+    let handle = asked.handle;
+    match what {
+        What::File(_) => sink.file_io(at, process, FileHandle(handle), done.of_file()),
+        What::Socket(_) => {
+            sink.network_io(at, process, ConnectionHandle(handle), done.of_connection());
+        }
+        What::Unknown => {
+            sink.file_io(at, process, FileHandle(handle), done.of_file());
+            let bytes = done.bytes[0].saturating_add(done.bytes[1]);
+            let loss = Loss { count: 1, bytes };
+            sink.loss(at, Some(container), Reason::PATH_UNKNOWN, loss);
+        }
+    }
+}
+
+/// What descriptors of which nothing is known are charged to.
+fn unknown() -> File {
+    File {
+        path: "(unknown)".to_owned(),
+        kind: FileKind::Unknown,
     }
 }
 

@@ -18,6 +18,7 @@ mod call;
 mod container;
 mod cpu;
 mod event;
+mod held;
 mod io;
 mod list;
 mod open;
@@ -231,6 +232,10 @@ impl Reader {
         };
         // What was known before has no time in old captures, and is none of the events.
         if event.at != 0 {
+            if self.account.is_far(event.at) {
+                self.account.position.skipped += 1;
+                return;
+            }
             self.account.time(event.at, sink);
             self.account.position.event(event.at);
         }

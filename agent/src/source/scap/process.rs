@@ -1,5 +1,7 @@
 //! The life of processes and threads: made, became another program, ended.
 
+use std::sync::Arc;
+
 use bubble_common::segment::process::Exit;
 
 use super::account::Account;
@@ -7,7 +9,7 @@ use super::bytes::{text, until_nul};
 use super::cpu::memory;
 use super::event::{View, is_name};
 use super::list::{ARGUMENTS, Listed, ListedDescriptor, PATH};
-use super::state::descriptor::{Descriptor, What};
+use super::state::descriptor::{Descriptor, Descriptors, What};
 use super::state::path;
 use super::state::thread::{Fork, Owner, Process, Thread};
 use crate::sink::Sink;
@@ -69,7 +71,8 @@ impl Account {
                     parent: listed.parent,
                     vpid: listed.vpid,
                     uid: listed.uid,
-                    cwd: text(listed.cwd, PATH),
+                    cwd: text(listed.cwd, PATH).into(),
+                    descriptors: Descriptors::new(&self.state.descriptors),
                     memory: (listed.memory[0] > 0).then(|| memory(listed.memory)),
                     ..Process::default()
                 };
@@ -164,7 +167,7 @@ impl Account {
                 .forks
                 .retain(|fork| at.saturating_sub(fork.at) < TOGETHER);
             if process.forks.len() < FORKS {
-                let descriptors = process.descriptors.clone();
+                let descriptors = process.descriptors.fork();
                 process.forks.push(Fork {
                     at,
                     child,
@@ -205,11 +208,19 @@ impl Account {
         {
             thread.comm = text(comm, COMM);
         }
-        if container != process.container {
-            process.container = container;
-            self.end_rows(parent, at, None, sink);
-            self.new_rows(parent, at);
+        if container == process.container {
+            return;
         }
+        process.container = container;
+        let of = thread.process;
+        self.end_rows(parent, at, None, sink);
+        self.new_rows(parent, at);
+        for thread in self.state.threads.iter_mut() {
+            if thread.process == of {
+                thread.owner = None;
+            }
+        }
+        self.charge_held(parent, sink);
     }
 
     /// Makes a thread known, and its process if it is the first of it.
@@ -273,7 +284,8 @@ impl Account {
             vpid: pid,
             uid: view.u32(param::UID).unwrap_or_default(),
             start: at,
-            cwd: text(view.get(param::CWD).unwrap_or_default(), PATH),
+            cwd: text(view.get(param::CWD).unwrap_or_default(), PATH).into(),
+            descriptors: Descriptors::new(&self.state.descriptors),
             ..Process::default()
         };
         if by_itself {
@@ -290,7 +302,7 @@ impl Account {
             let fork = parent.forks.iter().position(|fork| fork.child == child);
             process.descriptors = match fork.filter(|_| by_itself) {
                 Some(fork) => parent.forks.swap_remove(fork).descriptors,
-                None => parent.descriptors.clone(),
+                None => parent.descriptors.fork(),
             };
             process.cwd.clone_from(&parent.cwd);
             process.exe.clone_from(&parent.exe);
@@ -310,6 +322,7 @@ impl Account {
         let Some(place) = self.state.meet(tid, at) else {
             return;
         };
+        self.forget_held(place);
         self.end_rows(place, at, None, sink);
         self.new_rows(place, at);
         self.leave_alone(place, at, sink);
@@ -450,7 +463,7 @@ impl Account {
             let known = process.descriptors.get(fd);
             process.cwd = match known.map(|known| &*known.what) {
                 Some(What::File(file)) => file.path.as_str().into(),
-                _ => Box::default(),
+                _ => Arc::default(),
             };
         }
     }
@@ -459,7 +472,7 @@ impl Account {
 impl Process {
     /// Sets the program, and the command line, whose first word is apart in captures.
     fn program(&mut self, path: &[u8], first: &[u8], rest: &[u8]) {
-        self.exe = text(path, PATH);
+        self.exe = text(path, PATH).into();
         let mut args = until_nul(first).to_vec();
         let rest = rest.strip_suffix(&[0]).unwrap_or(rest);
         if !rest.is_empty() {

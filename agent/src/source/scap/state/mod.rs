@@ -16,7 +16,7 @@ use bubble_common::segment::network::{Address, Protocol, Role};
 use super::address::Interfaces;
 use super::list::Machine;
 use crate::slab::{self, Slab};
-use descriptor::What;
+use descriptor::{Descriptors, What};
 use ids::Ids;
 use thread::{Process, Thread};
 
@@ -38,6 +38,7 @@ pub(super) struct State {
     ended: VecDeque<(u64, u32)>,
     /// Ports that something listens on.
     pub(super) listening: HashSet<u16>,
+    pub(super) descriptors: descriptor::Count,
     pub(super) interfaces: Interfaces,
     pub(super) machine: Machine,
 }
@@ -66,6 +67,7 @@ impl State {
             pid: tid,
             vpid: -1,
             start: at,
+            descriptors: Descriptors::new(&self.descriptors),
             ..Process::default()
         };
         let process = self.add_process(process)?;
@@ -120,7 +122,8 @@ impl State {
         process.threads = process.threads.saturating_sub(1);
         let last = process.threads == 0;
         if last {
-            process.descriptors = descriptor::Descriptors::default();
+            process.descriptors = Descriptors::default();
+            process.forks.clear();
         }
         self.ended.push_back((at, place));
         last

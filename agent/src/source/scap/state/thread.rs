@@ -1,16 +1,19 @@
 //! Threads and processes as they are known at a moment of the capture.
 
+use std::sync::Arc;
+
 use bubble_common::segment::process::{Exit, Memory};
 
 use super::super::event::Event;
+use super::super::held::Held;
 use super::super::table::Code;
 use super::descriptor::Descriptors;
 use crate::sink::{ContainerHandle, ProcessHandle};
 
 /// Parameters of a call that begins that are kept; no call of interest has more.
 const KEPT: usize = 6;
-/// Longest parameters of such a call that are kept: a path.
-const LONGEST: usize = 4_608;
+/// Longest parameters of such a call that are kept: a path as long as writers keep them.
+const LONGEST: usize = 1_280;
 /// Room that a thread keeps for them.
 const ROOM: usize = 256;
 
@@ -58,11 +61,11 @@ pub(in super::super) struct Process {
     pub(in super::super) vpid: i64,
     pub(in super::super) uid: u32,
     /// Path of the program.
-    pub(in super::super) exe: Box<str>,
+    pub(in super::super) exe: Arc<str>,
     /// The command line, NUL between words.
-    pub(in super::super) args: Box<str>,
+    pub(in super::super) args: Arc<str>,
     /// Working directory; empty when not known.
-    pub(in super::super) cwd: Box<str>,
+    pub(in super::super) cwd: Arc<str>,
     /// When it was made; the beginning of the capture when it was there before: ns.
     pub(in super::super) start: u64,
     /// Rows that it has had.
@@ -81,6 +84,8 @@ pub(in super::super) struct Process {
     pub(in super::super) threads: u32,
     /// Rows in the sink since it began to run its program: by thread name and container.
     pub(in super::super) rows: Vec<Row>,
+    /// What it did before it was told where it is.
+    pub(in super::super) held: Vec<Held>,
     /// How it ends, by what the first of its threads said.
     pub(in super::super) exit: Option<Exit>,
     /// Its memory when the capture began.
