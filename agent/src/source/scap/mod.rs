@@ -364,3 +364,6 @@ impl Account {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
