@@ -18,6 +18,7 @@ mod call;
 mod container;
 mod cpu;
 mod event;
+mod fork;
 mod held;
 mod io;
 mod list;

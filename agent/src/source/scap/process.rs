@@ -1,4 +1,5 @@
-//! The life of processes and threads: made, became another program, ended.
+//! The life of processes: there at the beginning, became another program, ended. How they are
+//! made is in `fork`.
 
 use std::sync::Arc;
 
@@ -11,46 +12,31 @@ use super::event::{View, is_name};
 use super::list::{ARGUMENTS, Listed, ListedDescriptor, PATH};
 use super::state::descriptor::{Descriptor, Descriptors, What};
 use super::state::path;
-use super::state::thread::{Fork, Owner, Process, Thread};
+use super::state::thread::{Owner, Process, Thread};
 use crate::sink::Sink;
 
 /// The kernel's limit is 15; some writers have longer names.
-const COMM: usize = 64;
-/// Two events tell of a new thread, its own and its parent's; later than this after the one
-/// the other tells of another thread of the same number: ns.
-const TOGETHER: u64 = 2_000_000_000;
-
-/// Most forks of a process that children are yet to tell of.
-const FORKS: usize = 64;
-
-/// Flags of `clone`, in the numbering of captures.
-mod flag {
-    pub(super) const NEW_PID: u32 = 1 << 6;
-    pub(super) const PARENT: u32 = 1 << 8;
-    pub(super) const THREAD: u32 = 1 << 13;
-    pub(super) const VFORK: u32 = 1 << 27;
-    pub(super) const CHILD_IN_PIDNS: u32 = 1 << 29;
-}
+pub(super) const COMM: usize = 64;
 
 /// Parameters of events that tell of a process: `clone` and `exec` have them in common.
-mod param {
-    pub(super) const EXE: u8 = 1;
-    pub(super) const ARGS: u8 = 2;
-    pub(super) const PID: u8 = 4;
-    pub(super) const PARENT: u8 = 5;
-    pub(super) const CWD: u8 = 6;
-    pub(super) const VM: u8 = 10;
-    pub(super) const COMM: u8 = 13;
-    pub(super) const CGROUPS: u8 = 14;
+pub(super) mod param {
+    pub(in super::super) const EXE: u8 = 1;
+    pub(in super::super) const ARGS: u8 = 2;
+    pub(in super::super) const PID: u8 = 4;
+    pub(in super::super) const PARENT: u8 = 5;
+    pub(in super::super) const CWD: u8 = 6;
+    pub(in super::super) const VM: u8 = 10;
+    pub(in super::super) const COMM: u8 = 13;
+    pub(in super::super) const CGROUPS: u8 = 14;
     /// Of `clone` only.
-    pub(super) const FLAGS: u8 = 15;
-    pub(super) const UID: u8 = 16;
-    pub(super) const VTID: u8 = 18;
-    pub(super) const VPID: u8 = 19;
+    pub(in super::super) const FLAGS: u8 = 15;
+    pub(in super::super) const UID: u8 = 16;
+    pub(in super::super) const VTID: u8 = 18;
+    pub(in super::super) const VPID: u8 = 19;
     /// Of `exec` only.
-    pub(super) const EXEC_UID: u8 = 26;
-    pub(super) const TRUSTED_PATH: u8 = 27;
-    pub(super) const FILE_NAME: u8 = 30;
+    pub(in super::super) const EXEC_UID: u8 = 26;
+    pub(in super::super) const TRUSTED_PATH: u8 = 27;
+    pub(in super::super) const FILE_NAME: u8 = 30;
 }
 
 impl Account {
@@ -106,212 +92,11 @@ impl Account {
     }
 
     /// Notes which container a process is in, if its cgroups tell it.
-    fn place<S: Sink>(&mut self, process: &mut Process, cgroups: &[u8], sink: &mut S) {
+    pub(super) fn place<S: Sink>(&mut self, process: &mut Process, cgroups: &[u8], sink: &mut S) {
         if !cgroups.is_empty() {
             process.container = self.containers.of_cgroups(cgroups, sink);
             process.placed = true;
         }
-    }
-
-    /// A process or thread was made: told by itself (then the result is 0) or by its parent.
-    pub(super) fn clone<S: Sink>(
-        &mut self,
-        at: u64,
-        tid: i64,
-        view: &View<'_>,
-        vfork: bool,
-        sink: &mut S,
-    ) {
-        let Some(result) = view.i64(0) else {
-            return;
-        };
-        if result == 0 {
-            if let Some(known) = self.state.find(tid) {
-                if self.is_new(known, at) {
-                    return;
-                }
-                self.forget(known, at, sink);
-            }
-            self.child(at, tid, view, true, sink);
-        } else if result > 0 {
-            let Some(parent) = self.state.find(tid) else {
-                return;
-            };
-            self.parent_tells(parent, view, at, sink);
-            let flags = view.u32(param::FLAGS).unwrap_or_default();
-            // With these, what the parent is told is not the number by which events name the child.
-            let hidden =
-                flags & (flag::CHILD_IN_PIDNS | flag::NEW_PID | flag::PARENT | flag::VFORK) != 0;
-            let in_namespace = view.i64(param::VTID).is_some_and(|vtid| vtid != tid);
-            if hidden || vfork || in_namespace {
-                if flags & flag::THREAD == 0 {
-                    self.remember_fork(parent, at, result);
-                }
-                return;
-            }
-            if let Some(known) = self.state.find(result) {
-                let by_itself = self.state.threads.get(known).is_some_and(|it| it.by_itself);
-                if by_itself && self.was_new(known, at) {
-                    return;
-                }
-                self.forget(known, at, sink);
-            }
-            self.child(at, result, view, false, sink);
-        }
-    }
-
-    /// Keeps the descriptors of a parent for the child that is yet to tell of itself.
-    fn remember_fork(&mut self, parent: u32, at: u64, child: i64) {
-        if let Some((_, process)) = self.state.both(parent) {
-            process
-                .forks
-                .retain(|fork| at.saturating_sub(fork.at) < TOGETHER);
-            if process.forks.len() < FORKS {
-                let descriptors = process.descriptors.fork();
-                process.forks.push(Fork {
-                    at,
-                    child,
-                    descriptors,
-                });
-            }
-        }
-    }
-
-    /// Whether a thread was made just now, and lives.
-    fn is_new(&self, place: u32, at: u64) -> bool {
-        self.was_new(place, at) && self.state.threads.get(place).is_some_and(|it| !it.ended)
-    }
-
-    fn was_new(&self, place: u32, at: u64) -> bool {
-        let thread = self.state.threads.get(place);
-        thread.is_some_and(|it| it.born != 0 && at.saturating_sub(it.born) < TOGETHER)
-    }
-
-    /// What an event of its own tells of a process that was there before, and was not known well.
-    fn parent_tells<S: Sink>(&mut self, parent: u32, view: &View<'_>, at: u64, sink: &mut S) {
-        let Some((thread, process)) = self.state.both(parent) else {
-            return;
-        };
-        if process.placed {
-            return;
-        }
-        let Some(cgroups) = view.get(param::CGROUPS) else {
-            return;
-        };
-        let container = self.containers.of_cgroups(cgroups, sink);
-        process.placed = true;
-        if process.vpid < 0 {
-            process.vpid = view.i64(param::VPID).unwrap_or(-1);
-        }
-        if thread.comm.as_ref() == "<NA>"
-            && let Some(comm) = view.get(param::COMM)
-        {
-            thread.comm = text(comm, COMM);
-        }
-        if container == process.container {
-            return;
-        }
-        process.container = container;
-        let of = thread.process;
-        self.end_rows(parent, at, None, sink);
-        self.new_rows(parent, at);
-        for thread in self.state.threads.iter_mut() {
-            if thread.process == of {
-                thread.owner = None;
-            }
-        }
-        self.charge_held(parent, sink);
-    }
-
-    /// Makes a thread known, and its process if it is the first of it.
-    fn child<S: Sink>(
-        &mut self,
-        at: u64,
-        tid: i64,
-        view: &View<'_>,
-        by_itself: bool,
-        sink: &mut S,
-    ) {
-        let flags = view.u32(param::FLAGS).unwrap_or_default();
-        // Its own event tells of the child, its parent's of the parent.
-        let number = |index: u8| view.i64(index).unwrap_or(-1);
-        let is_thread = match by_itself {
-            true => number(param::PID) != tid,
-            false => flags & flag::THREAD != 0,
-        };
-        let relative = match (by_itself, is_thread) {
-            (true, true) => number(param::PID),
-            (true, false) => number(param::PARENT),
-            (false, _) => number(3),
-        };
-        let relative = self.state.find(relative);
-        let known = relative.and_then(|place| Some(self.state.threads.get(place)?.process));
-        let process = match (is_thread, known) {
-            (true, Some(process)) => Some(process),
-            (true, None) => {
-                let pid = number(param::PID);
-                self.new_process(at, pid, None, view, by_itself, sink)
-            }
-            (false, parent) => self.new_process(at, tid, parent, view, by_itself, sink),
-        };
-        let Some(process) = process else { return };
-        let comm = text(view.get(param::COMM).unwrap_or_default(), COMM);
-        let thread = Thread {
-            born: at,
-            by_itself,
-            ..Thread::new(tid, process, comm)
-        };
-        let Some(place) = self.state.add(thread) else {
-            return;
-        };
-        if !is_thread {
-            self.started(place, at, sink);
-        }
-    }
-
-    /// A process that its parent (if it is known) has made.
-    fn new_process<S: Sink>(
-        &mut self,
-        at: u64,
-        pid: i64,
-        parent: Option<u32>,
-        view: &View<'_>,
-        by_itself: bool,
-        sink: &mut S,
-    ) -> Option<u32> {
-        let mut process = Process {
-            pid,
-            vpid: pid,
-            uid: view.u32(param::UID).unwrap_or_default(),
-            start: at,
-            cwd: text(view.get(param::CWD).unwrap_or_default(), PATH).into(),
-            descriptors: Descriptors::new(&self.state.descriptors),
-            ..Process::default()
-        };
-        if by_itself {
-            process.parent = view.i64(param::PARENT).unwrap_or_default();
-            process.vpid = view.i64(param::VPID).unwrap_or(-1);
-        } else {
-            process.parent = view.i64(param::PID).unwrap_or_default();
-        }
-        let exe = view.get(param::EXE).unwrap_or_default();
-        let args = view.get(param::ARGS).unwrap_or_default();
-        process.program(exe, exe, args);
-        if let Some(parent) = parent.and_then(|place| self.state.processes.get_mut(place)) {
-            let child = view.i64(param::VTID).unwrap_or(pid);
-            let fork = parent.forks.iter().position(|fork| fork.child == child);
-            process.descriptors = match fork.filter(|_| by_itself) {
-                Some(fork) => parent.forks.swap_remove(fork).descriptors,
-                None => parent.descriptors.fork(),
-            };
-            process.cwd.clone_from(&parent.cwd);
-            process.exe.clone_from(&parent.exe);
-            process.container = parent.container;
-            process.placed = parent.placed;
-        }
-        let cgroups = view.get(param::CGROUPS).unwrap_or_default();
-        self.place(&mut process, cgroups, sink);
-        self.state.add_process(process)
     }
 
     /// A process runs another program from here on.
@@ -421,7 +206,7 @@ impl Account {
     }
 
     /// A thread is not there any more, though nothing told of its end.
-    fn forget<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) {
+    pub(super) fn forget<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) {
         let last = self
             .state
             .both(place)
@@ -471,7 +256,7 @@ impl Account {
 
 impl Process {
     /// Sets the program, and the command line, whose first word is apart in captures.
-    fn program(&mut self, path: &[u8], first: &[u8], rest: &[u8]) {
+    pub(super) fn program(&mut self, path: &[u8], first: &[u8], rest: &[u8]) {
         self.exe = text(path, PATH).into();
         let mut args = until_nul(first).to_vec();
         let rest = rest.strip_suffix(&[0]).unwrap_or(rest);
