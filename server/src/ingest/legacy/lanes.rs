@@ -21,7 +21,7 @@ use crate::store::key::ApiKey;
 
 /// Lanes of one second of a container; more bodies than this are not taken.
 const LANES: usize = 64;
-/// Places remembered at most; beyond that all are forgotten.
+/// Segments remembered at most; beyond that all are forgotten.
 const MOST: usize = 100_000;
 
 /// 128 bits of SHA-256: of a name, or of content.
@@ -59,6 +59,8 @@ impl Sender {
 pub struct Lanes {
     /// What was told of each second of a container by one sender.
     told: HashMap<Hash, Vec<Hash>>,
+    /// How many segments that are.
+    count: usize,
 }
 
 /// The name that `parts` make together; different parts make different ones.
@@ -85,8 +87,9 @@ impl Lanes {
             &key.start.to_le_bytes(),
         ]);
         let content = name(&[&segment.encode(Effort::Raw)]);
-        if self.told.len() >= MOST && !self.told.contains_key(&place.0) {
+        if self.count >= MOST {
             self.told.clear();
+            self.count = 0;
         }
         let told = self.told.entry(place.0).or_default();
         let lane = match told.iter().position(|known| *known == content.0) {
@@ -94,6 +97,7 @@ impl Lanes {
             None if told.len() >= LANES => return false,
             None => {
                 told.push(content.0);
+                self.count += 1;
                 told.len() - 1
             }
         };

@@ -27,6 +27,8 @@ use row::{CpuRow, FdRow, Number, RowError};
 /// Family of hooks, as the page names it.
 const HOOKS: &str = "sysdig";
 
+/// Containers that a body may be about: each costs more memory than its row.
+const CONTAINERS: usize = 10_000;
 /// Nanoseconds in a second.
 const NS: u64 = 1_000_000_000;
 
@@ -125,9 +127,12 @@ impl From<serde_json::Error> for EventError {
 }
 
 impl Seconds {
-    fn builder(&mut self, container: ContainerId) -> &mut Builder {
+    fn builder(&mut self, container: ContainerId) -> Result<&mut Builder, RowError> {
         let start = self.start;
-        self.builders.entry(container).or_insert_with_key(|id| {
+        if self.builders.len() >= CONTAINERS && !self.builders.contains_key(&container) {
+            return Err(RowError::Containers);
+        }
+        Ok(self.builders.entry(container).or_insert_with_key(|id| {
             let key = Key {
                 container: id.clone(),
                 resolution: Resolution::Second,
@@ -138,23 +143,23 @@ impl Seconds {
             builder.cover(0, Coverage::SECOND);
             builder.fact(facts::HOOKS, HOOKS);
             builder
-        })
+        }))
     }
 
     fn cpu(&mut self, json: &str) -> Result<(), RowError> {
         let row: CpuRow<'_> = serde_json::from_str(json).map_err(|_| RowError::Shape)?;
         let id = row::process(&row.pid)?;
         let core = row.core.narrow()?;
-        let vm = row.vm_kib.whole()?.saturating_mul(1_024);
+        let vm = u64::from(row.vm_kib.or_zero()) * 1_024;
         let ns = row.ns.whole()?;
         let process = Process {
-            container_pid: row.container_pid.narrow()?,
-            parent: row.parent.narrow()?,
+            container_pid: row.container_pid.or_zero(),
+            parent: row.parent.or_zero(),
             exe: row.exe.clone().into_owned(),
             args: words(&row.exe, &row.args),
             ..Process::new(id, row.name)
         };
-        let builder = self.builder(row::container(&row.container)?);
+        let builder = self.builder(row::container(&row.container)?)?;
         let process = builder.process(process);
         builder.cpu(process, core, 0, Cpu { ns });
         let memory = Memory {
@@ -175,10 +180,10 @@ impl Seconds {
             _ => return Err(RowError::Direction),
         };
         let process = Process {
-            container_pid: row.container_pid.narrow()?,
+            container_pid: row.container_pid.or_zero(),
             ..Process::new(id, "")
         };
-        let builder = self.builder(row::container(&row.container)?);
+        let builder = self.builder(row::container(&row.container)?)?;
         let process = builder.process(process);
         match descriptor::target(&row.name) {
             Target::File(file) => {

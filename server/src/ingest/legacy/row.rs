@@ -25,6 +25,9 @@ pub enum RowError {
     /// The container's id is not one.
     #[error("it names no container")]
     Container,
+    /// The body has named too many before.
+    #[error("the body is about more containers than a host has")]
+    Containers,
     /// Neither `in` nor `out`.
     #[error("its direction is neither in nor out")]
     Direction,
@@ -71,6 +74,11 @@ impl Number {
     /// The number.
     pub(super) fn whole(self) -> Result<u64, RowError> {
         self.0.ok_or(RowError::Number)
+    }
+
+    /// The number, or 0 where it is none: for what is not needed.
+    pub(super) fn or_zero(self) -> u32 {
+        self.narrow().unwrap_or(0)
     }
 
     /// The number, which must have at most 32 bits.
