@@ -5,6 +5,8 @@
 //! that `BUBBLE_CAPTURES` names (`../shared/captures` beside the project, by default).
 //! Where ours differs on purpose, `differences.tsv` has the row and the reason.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Cursor;
@@ -63,25 +65,6 @@ fn own(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/captures")
         .join(file)
-}
-
-/// The folder of others' captures; nothing, which is said aloud, when it is not there.
-fn others() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
-    let folder = std::env::var_os("BUBBLE_CAPTURES").map_or(default, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let missing = format!(
-        "others' captures are not in {}: set BUBBLE_CAPTURES",
-        folder.display()
-    );
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{missing}"
-    );
-    eprintln!("NOT TESTED: {missing}");
-    None
 }
 
 fn rows(table: &str) -> BTreeSet<String> {
@@ -237,7 +220,9 @@ fn segments_and_tables_come_from_the_same_reading() {
 
 #[test]
 fn others_captures_are_as_expected_row_by_row() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     for capture in ["502error", "run_as_user_0"] {
         let read = read_file(&folder.join(format!("{capture}.scap")), false);
         read.end.unwrap();
@@ -248,7 +233,9 @@ fn others_captures_are_as_expected_row_by_row() {
 
 #[test]
 fn containers_have_the_names_that_events_tell() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     let read = read_file(&folder.join("502error.scap"), false);
     let named: BTreeSet<_> = read
         .segments
@@ -262,7 +249,9 @@ fn containers_have_the_names_that_events_tell() {
 /// Comments in the outer form, no containers, no events: all are read to their end.
 #[test]
 fn odd_captures_are_read() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     for (capture, events) in [("options", 1_536), ("sample", 572), ("empty", 80)] {
         let read = read_file(&folder.join(format!("{capture}.scap")), true);
         read.end.unwrap();

@@ -93,7 +93,7 @@ fn guess(input: &mut Input) -> Result<Format> {
         }
         // A pipe may give a byte at a time, and text may begin with empty lines.
         let begun = !input.data().trim_ascii_start().is_empty();
-        if begun || !input.more()? {
+        if begun || !input.peek()? {
             break;
         }
     }

@@ -40,6 +40,8 @@ pub struct Input {
     /// Offset of `begin` in the content.
     offset: u64,
     ended: bool,
+    /// What is here was looked at only.
+    peeked: bool,
 }
 
 /// Bytes of the content, after [`HEADROOM`] bytes of room.
@@ -84,6 +86,7 @@ impl Input {
             begin: 0,
             offset: 0,
             ended: false,
+            peeked: false,
         })
     }
 
@@ -114,6 +117,9 @@ impl Input {
     /// # Errors
     /// When the input cannot be read, or what is compressed in it is damaged or cut.
     pub fn more(&mut self) -> Result<bool, Error> {
+        if std::mem::take(&mut self.peeked) {
+            return Ok(true);
+        }
         if self.ended {
             return Ok(false);
         }
@@ -131,6 +137,18 @@ impl Input {
                 Ok(false)
             }
         }
+    }
+
+    /// As [`Self::more`], for who only looks: what was added is news again to the next call of
+    /// [`Self::more`], which does not wait for it.
+    ///
+    /// # Errors
+    /// As for [`Self::more`].
+    pub fn peek(&mut self) -> Result<bool, Error> {
+        self.peeked = false;
+        let more = self.more()?;
+        self.peeked = !self.data().is_empty();
+        Ok(more)
     }
 
     fn add(&mut self, mut piece: Piece) {

@@ -74,6 +74,10 @@ impl Account {
 
     /// Charges the threads that run now with their time up to `until`.
     pub(super) fn charge_running<S: Sink>(&mut self, until: u64, sink: &mut S) {
+        if !self.unfiltered {
+            // Whether they still run would not be told.
+            return;
+        }
         for index in 0..self.cores.len() {
             let Core { since, tid } = self.cores[index];
             if since == 0 || since >= until {

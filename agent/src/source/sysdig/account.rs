@@ -105,12 +105,17 @@ impl Accounts {
         // Of those outside containers only what they may bring into one is followed.
         match (call, line.enter) {
             (Call::Switch, _) => self.switch(line, container, sink),
-            (Call::Fork, false) => {
-                if result(line) == Some(0) {
+            (Call::Fork, false) => match result(line) {
+                Some(0) => {
                     self.processes.fork(line, sink);
                     self.meet(line, container, sink);
                 }
-            }
+                Some(1..) => {
+                    self.meet(line, container, sink);
+                    self.processes.parent(line, sink);
+                }
+                _ => {}
+            },
             (Call::Exec, false) => {
                 if result(line) == Some(0) {
                     self.processes.exec(line, sink);

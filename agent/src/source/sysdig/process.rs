@@ -162,6 +162,17 @@ impl Processes {
         }
     }
 
+    /// A process made another: its own line tells who it is itself, which nothing may have told before.
+    pub(super) fn parent<S: Sink>(&mut self, line: &Line<'_>, sink: &mut S) {
+        if let Some(known) = self.known(line)
+            && known.process.exe.is_empty()
+        {
+            known.process.parent = number(line, "ptid").unwrap_or(known.process.parent);
+            known.program(line);
+            known.say(sink);
+        }
+    }
+
     /// A process became another program.
     pub(super) fn exec<S: Sink>(&mut self, line: &Line<'_>, sink: &mut S) {
         let pid = number(line, "pid").unwrap_or(line.thread);

@@ -1,0 +1,106 @@
+//! What sysdig printed of a capture, against the capture itself.
+//!
+//! `sysdig -pc -j` and `sysdig -pc -t a` of 502error.scap are looked for in `../legacy` beside
+//! the folder of others' captures (`BUBBLE_CAPTURES`, `../shared/captures` by default). What the
+//! two formats cannot carry is in `sysdig/differences.tsv`, each row with the reason.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bubble_agent::analyse::tables::Tables;
+use bubble_agent::source::recording::input::Input;
+use bubble_agent::source::recording::{Recording, Step};
+use bubble_agent::source::scap::{Capture, Options};
+use bubble_agent::source::sysdig::{Syntax, Sysdig};
+use bubble_agent::window::Window;
+use bubble_common::segment::SourceId;
+
+/// The tables of a recording.
+fn tables(mut recording: impl Recording) -> Tables<Window> {
+    let mut tables = Tables::new(Window::new(SourceId([1; 16]), 0));
+    while let Step::More = recording.step(&mut tables).unwrap() {
+        // Segments are not looked at here, and must not pile up.
+        tables.inner.take_closed();
+    }
+    tables
+}
+
+fn printed(file: &Path, syntax: Syntax) -> Tables<Window> {
+    tables(Sysdig::new(Input::open(file).unwrap(), syntax, None))
+}
+
+/// The capture, its expected I/O, and what sysdig printed of it: JSON and text.
+fn recordings() -> Option<(PathBuf, PathBuf, [Tables<Window>; 2])> {
+    let captures = common::others()?;
+    let legacy = captures.join("../legacy");
+    Some((
+        captures.join("502error.scap"),
+        captures.join("expected/502error.io.tsv"),
+        [
+            printed(&legacy.join("502error.jsonl.gz"), Syntax::Json),
+            printed(&legacy.join("502error.txt.gz"), Syntax::Text),
+        ],
+    ))
+}
+
+fn rows(table: &str) -> BTreeSet<String> {
+    table.lines().skip(1).map(str::to_owned).collect()
+}
+
+/// Compares the rows of a table, but for those in `differences.tsv`: of the table `name`, on
+/// the `side` of the capture or of what was printed.
+fn check(name: &str, capture: &str, printed: &str) {
+    let (mut capture, mut printed) = (rows(capture), rows(printed));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sysdig/differences.tsv");
+    let differences = fs::read_to_string(file).unwrap();
+    for line in differences.lines().skip(1) {
+        let [table, side, why, row] = line
+            .splitn(4, '\t')
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap_or_else(|_| panic!("{line}: table, side, why, row"));
+        assert!(!why.is_empty(), "{row}: no reason");
+        if table == name {
+            let known = match side {
+                "capture" => capture.remove(row),
+                _ => printed.remove(row),
+            };
+            assert!(known, "{name}: {side} has no such row any more: {row}");
+        }
+    }
+    let missing: Vec<_> = capture.difference(&printed).collect();
+    let surplus: Vec<_> = printed.difference(&capture).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{name}: missing {missing:#?}, surplus {surplus:#?}"
+    );
+}
+
+#[test]
+fn json_and_text_say_the_same() {
+    let Some((_, _, [json, text])) = recordings() else {
+        return;
+    };
+    assert_eq!(json.io(), text.io());
+    assert_eq!(json.cpu(), text.cpu());
+    assert_eq!(json.last_cpu(), text.last_cpu());
+    assert_eq!(json.processes(), text.processes());
+}
+
+#[test]
+fn they_say_what_the_capture_says() {
+    let Some((capture, expected, [json, _])) = recordings() else {
+        return;
+    };
+    let options = Options::default();
+    let capture = tables(Capture::new(Input::open(&capture).unwrap(), options));
+    check("io", &capture.io(), &json.io());
+    check("cpu", &capture.cpu(), &json.cpu());
+    check("last_cpu", &capture.last_cpu(), &json.last_cpu());
+    check("processes", &capture.processes(), &json.processes());
+    let expected = fs::read_to_string(expected).unwrap();
+    check("expected_io", &expected, &json.io());
+}
