@@ -112,7 +112,12 @@ fn exit_codes_tell_how_it_went() {
             1,
             "sysdig -pc -t a",
         ),
-        (&["--format", "scap"], unknown.as_path(), 1, "cut short"),
+        (
+            &["--format", "scap"],
+            unknown.as_path(),
+            1,
+            "nothing of it can be read",
+        ),
         (
             &["--format", "csv"],
             unknown.as_path(),

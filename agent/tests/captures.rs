@@ -267,7 +267,9 @@ fn odd_captures_are_read() {
 /// a process is in, nor its number there: its first fork does.
 #[test]
 fn every_older_form_gives_the_same() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     let folder = folder.join("rewritten");
     let whole = read_file(&folder.join("pl9.scap"), false);
     for form in [
@@ -294,7 +296,9 @@ fn every_older_form_gives_the_same() {
 
 #[test]
 fn captures_that_follow_one_another_are_read_as_such() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     let folder = folder.join("rewritten");
     let once = read_file(&folder.join("pl9.scap"), false);
     let twice: BTreeSet<String> = once
@@ -318,7 +322,9 @@ fn captures_that_follow_one_another_are_read_as_such() {
 /// And it is said where that was.
 #[test]
 fn what_comes_before_a_cut_is_read() {
-    let Some(folder) = others() else { return };
+    let Some(folder) = common::others() else {
+        return;
+    };
     let folder = folder.join("rewritten");
     for (form, events, at) in [("trunc", 4_142, 434_848), ("trunc_gz", 3_778, 411_207)] {
         let read = read_file(&folder.join(format!("{form}.scap")), false);

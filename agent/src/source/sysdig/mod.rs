@@ -58,6 +58,7 @@ pub struct Sysdig {
     position: Position,
     /// Within a line that is too long or wrong: up to its end nothing is taken.
     skipping: bool,
+    ended: bool,
     scratch: Vec<u8>,
 }
 
@@ -70,6 +71,7 @@ impl Sysdig {
             accounts: Accounts::new(host),
             position: Position::default(),
             skipping: false,
+            ended: false,
             scratch: Vec::new(),
         }
     }
@@ -120,6 +122,30 @@ impl Sysdig {
             at += taken;
         }
         self.input.consume(at);
+    }
+
+    /// Takes the next piece of input.
+    fn read<S: Sink>(&mut self, sink: &mut S) -> Result<Step, Error> {
+        let more = self.input.more();
+        self.take(sink);
+        let end = !*more.as_ref().unwrap_or(&false);
+        let whole = self.input.data().is_empty();
+        let skipped = self.position.skipped;
+        let strange = skipped >= STRANGE || (end && (skipped > 0 || !whole));
+        if strange && self.position.events == 0 {
+            return Err(self.strange());
+        }
+        if more? {
+            return Ok(Step::More);
+        }
+        if whole {
+            return Ok(Step::End);
+        }
+        // sysdig ends each of its lines.
+        Err(Error::Cut {
+            at: self.input.offset(),
+            within: "a line".to_owned(),
+        })
     }
 
     fn strange(&self) -> Error {
@@ -178,26 +204,12 @@ fn object<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> Found<'a> {
 
 impl Recording for Sysdig {
     fn step<S: Sink>(&mut self, sink: &mut S) -> Result<Step, Error> {
-        let more = self.input.more();
-        self.take(sink);
-        let end = !*more.as_ref().unwrap_or(&false);
-        let whole = self.input.data().is_empty();
-        let skipped = self.position.skipped;
-        let strange = skipped >= STRANGE || (end && (skipped > 0 || !whole));
-        if strange && self.position.events == 0 {
-            return Err(self.strange());
-        }
-        if more? {
-            return Ok(Step::More);
-        }
-        if whole {
+        if self.ended {
             return Ok(Step::End);
         }
-        // sysdig ends each of its lines.
-        Err(Error::Cut {
-            at: self.input.offset(),
-            within: "a line".to_owned(),
-        })
+        let result = self.read(sink);
+        self.ended = !matches!(result, Ok(Step::More));
+        result
     }
 
     fn position(&self) -> Position {
