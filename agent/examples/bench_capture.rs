@@ -1,5 +1,6 @@
 //! How many events of a capture are read and accounted a second, by file and compression, and
-//! how many sysdig reads with a chisel of its own that sums bytes by descriptor.
+//! how many sysdig reads with a chisel of its own that sums bytes by descriptor; and how many
+//! lines of what sysdig prints of one, as JSON and as text.
 //!
 //! `cargo xtask bench capture` runs it and prints a table. Files are made of real captures, whose
 //! events are repeated with later times: our own, and `502error.scap` if it is in the folder that
@@ -15,8 +16,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use bubble_agent::source::recording::input::Input;
-use bubble_agent::source::recording::{Recording as _, Step};
+use bubble_agent::source::recording::{Recording, Step};
 use bubble_agent::source::scap::{Capture, Options};
+use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::SourceId;
 use flate2::Compression;
@@ -25,6 +27,9 @@ use flate2::write::GzEncoder;
 
 /// Rounds of which the median counts.
 const ROUNDS: usize = 5;
+/// How often what sysdig printed is repeated.
+const LINES: u64 = 100;
+const UNIT: &str = "events/s";
 const SECOND: u64 = 1_000_000_000;
 /// The chisel that sysdig runs; it looks at reads and writes only.
 const CHISEL: [&str; 3] = ["-c", "fdbytes_by", "fd.name"];
@@ -76,20 +81,87 @@ fn main() -> Result<()> {
     ];
     let folder = std::env::temp_dir().join(format!("bubble-bench-capture-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = cases.iter().try_for_each(|case| measure(case, &folder));
+    let result = cases
+        .iter()
+        .try_for_each(|case| measure(case, &folder))
+        .and_then(|()| measure_lines(&others.join("502error.scap"), &folder));
     fs::remove_dir_all(&folder)?;
     result
 }
 
-/// Reads a capture as `analyse` does; gives how many events it had.
+/// Reads a recording as `analyse` does; gives how many events it had.
 fn read(file: &Path) -> Result<u64> {
-    let mut capture = Capture::new(Input::open(file)?, Options::default());
+    let input = Input::open(file)?;
+    match file.extension().and_then(|kind| kind.to_str()) {
+        Some("json") => read_all(Sysdig::new(input, Syntax::Json, None)),
+        Some("txt") => read_all(Sysdig::new(input, Syntax::Text, None)),
+        _ => read_all(Capture::new(input, Options::default())),
+    }
+}
+
+fn read_all(mut recording: impl Recording) -> Result<u64> {
     let mut window = Window::new(SourceId([1; 16]), 0);
-    while capture.step(&mut window)? == Step::More {
+    while recording.step(&mut window)? == Step::More {
         window.take_closed();
     }
     window.close_all();
-    Ok(capture.position().events)
+    Ok(recording.position().events)
+}
+
+/// What sysdig prints of a capture, many times with later times.
+fn measure_lines(capture: &Path, folder: &Path) -> Result<()> {
+    if !capture.exists() {
+        eprintln!("NOT MEASURED: {} is not there", capture.display());
+        return Ok(());
+    }
+    for (kind, arguments) in [("json", &["-j"][..]), ("txt", &["-t", "a"])] {
+        let printed = Command::new("sysdig")
+            .arg("-r")
+            .arg(capture)
+            .arg("-pc")
+            .args(arguments)
+            .output()?;
+        let printed = String::from_utf8(printed.stdout)?;
+        let file = folder.join("lines").with_extension(kind);
+        repeat_lines(&printed, &file)?;
+        let own = vec![std::env::current_exe()?.into(), file.clone().into()];
+        let output = Command::new(&own[0]).args(&own[1..]).output()?;
+        let lines: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            rounds.push(took(&own)?);
+        }
+        let name = if kind == "txt" { "text" } else { kind };
+        print(name, "bubble-agent", (lines, "lines/s"), &mut rounds, None);
+        fs::remove_file(&file)?;
+    }
+    Ok(())
+}
+
+/// What in a line is before its seconds, these, and what comes after.
+fn around_seconds(line: &str) -> Option<(&str, u64, &str)> {
+    const KEY: &str = "\"evt.outputtime\":";
+    let begin = match line.find(KEY) {
+        Some(at) => at + KEY.len(),
+        None => line.find(' ')? + 1,
+    };
+    let seconds = line.get(begin..begin + 10)?.parse().ok()?;
+    Some((&line[..begin], seconds, &line[begin + 10..]))
+}
+
+/// Writes lines [`LINES`] times, each time some seconds later.
+fn repeat_lines(printed: &str, file: &Path) -> Result<()> {
+    let lines: Vec<_> = printed.lines().filter_map(around_seconds).collect();
+    let of = lines.iter().map(|(_, second, _)| *second);
+    let span = of.clone().max().unwrap_or(0) - of.min().unwrap_or(0) + 1;
+    let mut out = BufWriter::new(File::create(file)?);
+    for turn in 0..LINES {
+        for (before, second, after) in &lines {
+            writeln!(out, "{before}{}{after}", second + turn * span)?;
+        }
+    }
+    out.flush()?;
+    Ok(())
 }
 
 fn measure(case: &Case, folder: &Path) -> Result<()> {
@@ -120,9 +192,15 @@ fn measure(case: &Case, folder: &Path) -> Result<()> {
         }
         let kind = if compressed { "gzip" } else { "plain" };
         let name = format!("{}×{}, {kind}", case.name, case.times);
-        let own = print(&name, "bubble-agent", events, &mut ours, None);
+        let own = print(&name, "bubble-agent", (events, UNIT), &mut ours, None);
         if case.sysdig {
-            print(&name, "sysdig fdbytes_by", events, &mut theirs, Some(own));
+            print(
+                &name,
+                "sysdig fdbytes_by",
+                (events, UNIT),
+                &mut theirs,
+                Some(own),
+            );
         }
         fs::remove_file(&file)?;
     }
@@ -130,7 +208,13 @@ fn measure(case: &Case, folder: &Path) -> Result<()> {
 }
 
 /// Prints the median of the rounds, and how many times as much the other one does.
-fn print(case: &str, variant: &str, events: u64, rounds: &mut [Took], other: Option<f64>) -> f64 {
+fn print(
+    case: &str,
+    variant: &str,
+    (events, unit): (u64, &str),
+    rounds: &mut [Took],
+    other: Option<f64>,
+) -> f64 {
     rounds.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
     let median = rounds[rounds.len() / 2];
     let memory = rounds
@@ -141,7 +225,7 @@ fn print(case: &str, variant: &str, events: u64, rounds: &mut [Took], other: Opt
         format!(r#","ours_to_it":{:.1}"#, other / rate)
     });
     println!(
-        r#"{{"bench":"capture","case":"{case}","variant":"{variant}","value":{rate:.0},"unit":"events/s","events":{events},"wall_s":{:.3},"memory_mib":{memory:.1}{ratio}}}"#,
+        r#"{{"bench":"capture","case":"{case}","variant":"{variant}","value":{rate:.0},"unit":"{unit}","events":{events},"wall_s":{:.3},"memory_mib":{memory:.1}{ratio}}}"#,
         median.wall
     );
     rate
