@@ -302,7 +302,7 @@ pub mod facts {
     pub const EXIT_CODE: &str = "exit_code";
     /// `true` when the kernel killed it for want of memory.
     pub const OOM_KILLED: &str = "oom_killed";
-    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`.
+    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, or `sysdig` for its chisel.
     pub const HOOKS: &str = "hooks";
     /// Cores of the host.
     pub const CORES: &str = "cores";

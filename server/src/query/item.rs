@@ -26,7 +26,7 @@ pub struct ContainerItem {
     pub cores: Option<u64>,
     /// Memory of the host in bytes.
     pub host_memory: Option<u64>,
-    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`; empty when not known.
+    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty when not known.
     pub hooks: String,
     /// Start of the first slot in which it was seen.
     pub first_seen: f64,

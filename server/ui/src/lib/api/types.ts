@@ -65,7 +65,7 @@ export interface ContainerItem {
   exit_code?: number | null;
   /** Start of the first slot in which it was seen. */
   first_seen: number;
-  /** Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`; empty when not known. */
+  /** Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty when not known. */
   hooks: string;
   /** Name of the host. */
   host: string;
