@@ -1,8 +1,11 @@
 use std::io::{Cursor, Write as _};
 
+use bubble_common::segment::codec::Effort;
 use bubble_common::segment::network::Role;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{Segment, SourceId};
+
+use proptest::prelude::*;
 
 use super::{LINE, Syntax, Sysdig};
 use crate::source::recording::input::Input;
@@ -51,28 +54,29 @@ fn whole() -> Segment {
 
 /// Rows of files and connections of a segment: process, thing, in, out, calls.
 fn rows(segment: &Segment) -> Vec<(String, String, u64, u64, u64)> {
-    let name = |index: u32| segment.processes[index as usize].name.clone();
     let files = segment.file_io.iter().map(|cell| {
-        let value = cell.value;
+        let (thing, io) = (&segment.files[cell.row.1 as usize], cell.value);
+        let calls = io.ops_in + io.ops_out;
         (
-            name(cell.row.0),
-            segment.files[cell.row.1 as usize].path.clone(),
-            value.bytes_in,
-            value.bytes_out,
-            value.ops_in + value.ops_out,
+            cell.row.0,
+            thing.path.clone(),
+            io.bytes_in,
+            io.bytes_out,
+            calls,
         )
     });
     let peers = segment.network_io.iter().map(|cell| {
-        let value = cell.value;
-        (
-            name(cell.row.0),
-            segment.connections[cell.row.1 as usize].peer.to_string(),
-            value.bytes_in,
-            value.bytes_out,
-            value.ops_in + value.ops_out,
-        )
+        let (thing, io) = (&segment.connections[cell.row.1 as usize], cell.value);
+        let (peer, calls) = (thing.peer.to_string(), io.ops_in + io.ops_out);
+        (cell.row.0, peer, io.bytes_in, io.bytes_out, calls)
     });
-    files.chain(peers).collect()
+    files
+        .chain(peers)
+        .map(|(process, thing, bytes_in, bytes_out, calls)| {
+            let name = segment.processes[process as usize].name.clone();
+            (name, thing, bytes_in, bytes_out, calls)
+        })
+        .collect()
 }
 
 #[test]
@@ -309,5 +313,31 @@ fn any_cut_and_any_piece_of_input_is_taken() {
         while let Step::More = recording.step(&mut window).unwrap() {}
         window.close_all();
         assert_eq!(window.take_closed(), segments(LINES, Syntax::Text));
+    }
+}
+
+proptest! {
+    /// Whatever is written over what sysdig printed: it is read to an end.
+    #[test]
+    fn damage_is_never_more_than_an_error(
+        damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..40_usize), 1..30),
+        as_json: bool,
+        in_json: bool,
+    ) {
+        let content = if in_json { include_str!("../../../tests/sysdig/web.jsonl") } else { LINES };
+        let mut content = content.as_bytes().to_vec();
+        for (place, byte, length) in damages {
+            let begin = place.index(content.len());
+            let end = (begin + length).min(content.len());
+            content.splice(begin..end, [byte]);
+            content.push(b'\n');
+        }
+        let syntax = if as_json { Syntax::Json } else { Syntax::Text };
+        let (segments, _, position) = read(content, syntax);
+        prop_assert!(position.events <= 60);
+        for segment in segments {
+            let bytes = segment.encode(Effort::Raw);
+            prop_assert_eq!(Segment::decode(&bytes), Ok(segment));
+        }
     }
 }
