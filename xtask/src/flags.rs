@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Ui,
     Test(Test),
     Bench(Bench),
+    Fuzz(Fuzz),
     Vm(Vm),
     /// Build the images bubble-agent and bubble-server, static, FROM scratch
     ///
@@ -89,6 +90,22 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) json: bool,
     /// Show the benchmarks and run none
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+/// Feed the readers of what strangers write with anything, by libFuzzer
+///
+/// Ends with success when nothing was found. Inputs that lead to new places are kept in
+/// .cache/fuzz, from where the next run goes on.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// The target; without one, all of them, one after the other
+    pub(crate) target: Option<String>,
+    /// For how many seconds each
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u32,
+    /// Show the targets and run none
     #[arg(long)]
     pub(crate) list: bool,
 }

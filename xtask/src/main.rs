@@ -8,6 +8,7 @@ mod cgroup;
 mod command;
 mod docker;
 mod flags;
+mod fuzz;
 mod image;
 mod install;
 mod process;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         flags::Command::Ui => ui::run(),
         flags::Command::Test(flags) => test::run(&flags),
         flags::Command::Bench(flags) => bench::run(&flags),
+        flags::Command::Fuzz(flags) => fuzz::run(&flags),
         flags::Command::Image => image::run(),
         flags::Command::Vm(flags) => vm::run(&flags),
     };

@@ -8,7 +8,7 @@ use super::suite;
 use crate::{
     build_ebpf,
     command::{cargo, run},
-    install, project, ui,
+    fuzz, install, project, ui,
     vm::Kernel,
 };
 
@@ -24,6 +24,9 @@ pub(super) struct Group {
 
 /// Said of groups that no run has shown to pass as a whole.
 const UNSEEN: &str = "not seen to pass as a whole yet";
+
+/// For how many seconds each target is fuzzed.
+const FUZZ_SECONDS: u32 = 20;
 
 /// In the order in which they run.
 pub(super) const GROUPS: &[Group] = &[
@@ -50,6 +53,12 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the tests of each crate",
         pending: None,
         run: |_| unit(),
+    },
+    Group {
+        name: "fuzz",
+        about: "the readers of captures take anything, for a short time",
+        pending: None,
+        run: |_| fuzz::all(FUZZ_SECONDS),
     },
     Group {
         name: "ui",

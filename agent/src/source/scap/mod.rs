@@ -60,7 +60,7 @@ pub struct Capture {
 /// Takes in blocks.
 #[derive(Debug)]
 struct Reader {
-    table: Table,
+    table: &'static Table,
     account: Account,
     /// A section has begun: this is a capture.
     begun: bool,
@@ -74,7 +74,7 @@ impl Capture {
         Self {
             input,
             reader: Reader {
-                table: Table::new(),
+                table: Table::get(),
                 account: Account::new(options),
                 begun: false,
                 enter: Enter::default(),
@@ -224,7 +224,7 @@ impl Reader {
 
     #[inline]
     fn event<S: Sink>(&mut self, body: &[u8], form: EventForm, sink: &mut S) {
-        let event = match Event::read(body, form, &self.table) {
+        let event = match Event::read(body, form, self.table) {
             Ok(event) => event,
             Err(Unread::Unknown | Unread::Corrupt) => {
                 self.account.position.skipped += 1;

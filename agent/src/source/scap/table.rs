@@ -9,6 +9,8 @@
 //! nothing is ever copied to convert it. The numbers and rules are those of
 //! falcosecurity/libs (`event_table.c`, `scap_converter`), of mid-2026.
 
+use std::sync::LazyLock;
+
 use super::call::Call;
 
 /// Parameters of each type of event in its newest form, by its number.
@@ -113,7 +115,13 @@ impl Code {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
+    /// The table, made once.
+    pub(super) fn get() -> &'static Self {
+        static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
+        &TABLE
+    }
+
+    fn new() -> Self {
         let rules: Vec<Rule<'_>> = CONVERSIONS.lines().filter_map(Rule::parse).collect();
         let mut codes: Vec<Code> = PARAMETERS
             .iter()

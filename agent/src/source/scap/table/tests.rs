@@ -38,7 +38,7 @@ fn the_first_exec_there_was_is_one_of_today() {
 
 #[test]
 fn what_an_old_read_lacks_is_where_it_began() {
-    let table = Table::new();
+    let table = Table::get();
     let read = table.code(7).unwrap();
     let plan = read.plan(2).unwrap();
     assert_eq!((plan.code, plan.enter), (7, Some(6)));

@@ -1,0 +1,27 @@
+//! What all targets do with a recording: read it to its end, whatever that is, into the sink
+//! that the agent has, and close what is open.
+
+use bubble_agent::source::recording::{Recording, Step};
+use bubble_agent::window::Window;
+use bubble_common::segment::codec::Effort;
+use bubble_common::segment::{Segment, SourceId};
+
+/// Reads a recording. What it promises is checked: that it ends, that it stays ended, and that
+/// its position goes only forwards.
+pub fn read(mut recording: impl Recording) {
+    let mut window = Window::new(SourceId([1; 16]), 0);
+    let mut before = recording.position();
+    while let Ok(Step::More) = recording.step(&mut window) {
+        window.take_closed();
+        let now = recording.position();
+        assert!(now.events >= before.events && now.bytes >= before.bytes);
+        before = now;
+    }
+    assert!(matches!(recording.step(&mut window), Ok(Step::End)));
+    window.close_all();
+    for segment in window.take_closed() {
+        // What was made of it can be told, and is understood.
+        let bytes = segment.encode(Effort::Fast);
+        assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment));
+    }
+}
