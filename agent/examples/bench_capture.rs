@@ -57,36 +57,83 @@ struct Took {
 }
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args_os().skip(1);
-    if let Some(file) = arguments.next() {
-        println!("{}", read(Path::new(&file))?);
-        return Ok(());
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match &arguments[..] {
+        [] => run(),
+        [file] => {
+            println!("{}", read(Path::new(file))?);
+            Ok(())
+        }
+        // A process of its own, as the memory that it takes would be counted to those it starts.
+        [_make, folder] => make(Path::new(folder)),
+        _ => Err("nothing is to be given".into()),
     }
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let others = std::env::var_os("BUBBLE_CAPTURES")
-        .map_or_else(|| manifest.join("../../shared/captures"), PathBuf::from);
-    let cases = [
+}
+
+/// The folder of others' captures.
+fn others() -> PathBuf {
+    std::env::var_os("BUBBLE_CAPTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
+        PathBuf::from,
+    )
+}
+
+fn cases() -> [Case; 2] {
+    [
         Case {
             name: "containers",
-            source: manifest.join("tests/captures/containers.scap"),
+            source: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/containers.scap"),
             times: 10,
             sysdig: false,
         },
         Case {
             name: "502error",
-            source: others.join("502error.scap"),
+            source: others().join("502error.scap"),
             times: 40,
             sysdig: true,
         },
-    ];
+    ]
+}
+
+fn run() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("bubble-bench-capture-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = cases
-        .iter()
-        .try_for_each(|case| measure(case, &folder))
-        .and_then(|()| measure_lines(&others.join("502error.scap"), &folder));
+    let result = took(&[
+        std::env::current_exe()?.into(),
+        "make".into(),
+        folder.clone().into(),
+    ])
+    .and_then(|_| cases().iter().try_for_each(|case| measure(case, &folder)))
+    .and_then(|()| measure_lines(&folder));
     fs::remove_dir_all(&folder)?;
     result
+}
+
+/// Makes all files that are measured.
+fn make(folder: &Path) -> Result<()> {
+    for case in cases() {
+        if !case.source.exists() {
+            eprintln!("NOT MEASURED: {} is not there", case.source.display());
+            continue;
+        }
+        for compressed in [false, true] {
+            repeat(&case, &case.file(folder, compressed), compressed)?;
+        }
+    }
+    make_lines(&others().join("502error.scap"), folder)
+}
+
+impl Case {
+    fn file(&self, folder: &Path, compressed: bool) -> PathBuf {
+        let kind = if compressed { "gzip" } else { "plain" };
+        folder.join(format!("{}.{kind}.scap", self.name))
+    }
+}
+
+/// How many events (or lines) a file of ours has.
+fn events(own: &[OsString]) -> Result<u64> {
+    let output = Command::new(&own[0]).args(&own[1..]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
 }
 
 /// Reads a recording as `analyse` does; gives how many events it had.
@@ -109,9 +156,8 @@ fn read_all(mut recording: impl Recording) -> Result<u64> {
 }
 
 /// What sysdig prints of a capture, many times with later times.
-fn measure_lines(capture: &Path, folder: &Path) -> Result<()> {
+fn make_lines(capture: &Path, folder: &Path) -> Result<()> {
     if !capture.exists() {
-        eprintln!("NOT MEASURED: {} is not there", capture.display());
         return Ok(());
     }
     for (kind, arguments) in [("json", &["-j"][..]), ("txt", &["-t", "a"])] {
@@ -122,18 +168,24 @@ fn measure_lines(capture: &Path, folder: &Path) -> Result<()> {
             .args(arguments)
             .output()?;
         let printed = String::from_utf8(printed.stdout)?;
+        repeat_lines(&printed, &folder.join("lines").with_extension(kind))?;
+    }
+    Ok(())
+}
+
+fn measure_lines(folder: &Path) -> Result<()> {
+    for (name, kind) in [("json", "json"), ("text", "txt")] {
         let file = folder.join("lines").with_extension(kind);
-        repeat_lines(&printed, &file)?;
-        let own = vec![std::env::current_exe()?.into(), file.clone().into()];
-        let output = Command::new(&own[0]).args(&own[1..]).output()?;
-        let lines: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+        if !file.exists() {
+            continue;
+        }
+        let own = vec![std::env::current_exe()?.into(), file.into()];
+        let lines = events(&own)?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             rounds.push(took(&own)?);
         }
-        let name = if kind == "txt" { "text" } else { kind };
         print(name, "bubble-agent", (lines, "lines/s"), &mut rounds, None);
-        fs::remove_file(&file)?;
     }
     Ok(())
 }
@@ -165,24 +217,15 @@ fn repeat_lines(printed: &str, file: &Path) -> Result<()> {
 }
 
 fn measure(case: &Case, folder: &Path) -> Result<()> {
-    if !case.source.exists() {
-        eprintln!("NOT MEASURED: {} is not there", case.source.display());
-        return Ok(());
-    }
     for compressed in [false, true] {
-        let file = folder.join(if compressed {
-            "gzip.scap"
-        } else {
-            "plain.scap"
-        });
-        repeat(case, &file, compressed)?;
+        let file = case.file(folder, compressed);
+        if !file.exists() {
+            continue;
+        }
         let own = vec![std::env::current_exe()?.into(), file.clone().into()];
-        let mut sysdig: Vec<OsString> = vec!["sysdig".into(), "-r".into(), file.clone().into()];
+        let mut sysdig: Vec<OsString> = vec!["sysdig".into(), "-r".into(), file.into()];
         sysdig.extend(CHISEL.map(OsString::from));
-        let events: u64 = {
-            let output = Command::new(&own[0]).args(&own[1..]).output()?;
-            String::from_utf8_lossy(&output.stdout).trim().parse()?
-        };
+        let events = events(&own)?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(took(&own)?);
@@ -202,7 +245,6 @@ fn measure(case: &Case, folder: &Path) -> Result<()> {
                 Some(own),
             );
         }
-        fs::remove_file(&file)?;
     }
     Ok(())
 }

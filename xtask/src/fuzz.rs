@@ -20,7 +20,10 @@ use crate::{
 /// What can be fuzzed, and what it is.
 const TARGETS: &[(&str, &str)] = &[
     ("capture", "captures, of any bytes"),
-    ("capture_events", "captures, of whole blocks with any content"),
+    (
+        "capture_events",
+        "captures, of whole blocks with any content",
+    ),
 ];
 
 /// Instrumentation for libFuzzer.
@@ -70,8 +73,7 @@ fn fuzz(targets: &[&str], seconds: u32) -> Result<()> {
     )?;
     for target in targets {
         let corpus = project::cache().join("fuzz").join(target);
-        fs::create_dir_all(&corpus)
-            .with_context(|| format!("cannot make {}", corpus.display()))?;
+        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
         say(format!("{target}: {seconds} seconds"));
         run_command(
             Command::new(built.join(PLATFORM).join("release").join(target))
