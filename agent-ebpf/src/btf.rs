@@ -7,6 +7,7 @@
 //! memory, which the verifier takes for constants. Hence the volatile reads: the
 //! compiler must not know their values, which come only when the agent starts.
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use bubble_common::kernel::offsets::TaskOffsets;
 
 /// Where the fields of tasks are.
@@ -42,6 +43,26 @@ pub(crate) use offset;
 pub unsafe fn load<T: Copy>(base: Kernel, offset: u32) -> T {
     // SAFETY: the verifier has checked the type and the offset; a fault reads as zero.
     unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<T>()) }
+}
+
+/// The address in a typed pointer, as a number.
+///
+/// Functions with a name of their own (`extern "C"`, `no_mangle`) are looked at by the verifier
+/// once and by themselves, and not in each place that calls them: without that the larger programs
+/// take minutes to load. The price is that they are given numbers only, or pointers to our structs.
+#[inline(always)]
+pub fn address(pointer: Kernel) -> u64 {
+    let mut address = 0;
+    // SAFETY: as many bytes, from a variable to another. A helper takes them, as the verifier would
+    // see a pointer in what is moved by plain code.
+    unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut address).cast(),
+            size_of::<u64>() as u32,
+            (&raw const pointer).cast(),
+        );
+    }
+    address
 }
 
 /// Loads the field of a task (or of what hangs on it) that `TASK` has the offset of.

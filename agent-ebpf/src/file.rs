@@ -26,10 +26,11 @@ use bubble_common::kernel::{
 };
 
 use crate::{
-    btf::{Kernel, load, offset},
-    file_path::{self, Place},
+    btf::{self, Kernel, load, offset},
+    file_path::{self, Place, file_number},
     generation,
     loss::lost,
+    network_exit,
     running::{self, Running},
 };
 
@@ -71,6 +72,9 @@ const SOCKET: u16 = 0o140_000;
 pub trait Access {
     /// Reads a `T` at `base + offset`; zero when it cannot be read.
     fn read<T: Copy>(base: Kernel, offset: u32) -> T;
+
+    /// The pointer as a number: see [`btf::address`].
+    fn address(pointer: Kernel) -> u64;
 }
 
 /// The verifier knows the type.
@@ -83,6 +87,11 @@ impl Access for Typed {
     fn read<T: Copy>(base: Kernel, offset: u32) -> T {
         // SAFETY: as the name says; `btf::load` asks for no more.
         unsafe { load(base, offset) }
+    }
+
+    #[inline(always)]
+    fn address(pointer: Kernel) -> u64 {
+        btf::address(pointer)
     }
 }
 
@@ -102,36 +111,21 @@ impl Access for Untyped {
             value.assume_init()
         }
     }
+
+    #[inline(always)]
+    fn address(pointer: Kernel) -> u64 {
+        pointer as u64
+    }
 }
 
 /// What is added.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Amount {
+struct Amount {
     /// Bytes moved.
-    pub bytes: u64,
+    bytes: u64,
     /// Calls that moved them.
-    pub ops: u64,
+    ops: u64,
     /// Times it was opened.
-    pub opens: u64,
-}
-
-impl Amount {
-    /// One call that moved so many bytes.
-    pub const fn moved(bytes: u64) -> Self {
-        Self {
-            bytes,
-            ops: 1,
-            opens: 0,
-        }
-    }
-
-    /// One open.
-    pub const OPEN: Self = Self {
-        bytes: 0,
-        ops: 0,
-        opens: 1,
-    };
+    opens: u64,
 }
 
 /// Counts `bytes` that the process running here moved between itself and `file`.
@@ -147,61 +141,109 @@ pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> 
             && (*last).epoch == running.epoch
             && (*last).mount == mount
             && (*last).dentry == dentry as u64
-            && (*last).name == A::read::<u64>(dentry, offset!(offsets(), dentry_name))
+            && (*last).name == file_path::name_of::<A>(dentry)
         {
             (*last).bytes += bytes;
             (*last).ops += 1;
             return Some(());
         }
     }
-    another(file, direction, &Amount::moved(bytes));
+    file_moved(A::address(file), direction, bytes);
     Some(())
 }
 
-/// Like [`moved`], for calls that are rare: all of them share one piece of code.
+/// What is not the last file of this core: another, or a socket.
 #[inline(never)]
-pub fn moved_rarely(file: Kernel, direction: u32, bytes: u64) -> u32 {
-    another(file, direction, &Amount::moved(bytes))
+#[unsafe(no_mangle)]
+extern "C" fn file_moved(file: u64, direction: u32, bytes: u64) -> u32 {
+    if !is_socket(file as Kernel) {
+        return file_another(file, direction, bytes, 1, 0);
+    }
+    if let Some(running) = running::counted() {
+        network_exit::count(file, &running.key, direction, bytes);
+    }
+    0
 }
 
-/// Counts that the process running here opened `file`.
+/// Like [`moved`], for calls that are rare, of a file that the verifier does not know.
+#[inline(always)]
+pub fn moved_rarely(file: Kernel, direction: u32, bytes: u64) {
+    file_moved(file as u64, direction, bytes);
+}
+
+/// Counts that the process running here opened `file`, which the verifier does not know.
 #[inline(always)]
 pub fn opened(file: Kernel) {
-    another(file, IN, &Amount::OPEN);
+    file_another(file as u64, IN, 0, 0, 1);
+}
+
+/// Counts bytes of a file whose descriptor is closed by now.
+#[inline(always)]
+pub fn moved_unknown(direction: u32, bytes: u64) {
+    file_unknown(direction, bytes, 1, 0);
+}
+
+/// Counts that a file was opened whose descriptor is closed by now.
+#[inline(always)]
+pub fn opened_unknown() {
+    file_unknown(IN, 0, 0, 1);
 }
 
 /// Counts what was done to a file whose descriptor is closed by now.
-#[inline(always)]
-pub fn unknown(direction: u32, amount: &Amount) {
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn file_unknown(direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
     if let Some(running) = running::counted() {
         let key = FileKey {
             process: running.key,
             file: UNKNOWN,
         };
-        add(generation::second(), &key, direction, amount);
-        lost(Cause::PATH, amount.bytes);
+        let amount = Amount { bytes, ops, opens };
+        add(generation::second(), &key, direction, &amount);
+        lost(Cause::PATH, bytes);
     }
+    0
 }
 
-/// Counts what `process`, which does not run here, did to `file`.
+/// Counts bytes that `process`, which does not run here, moved between itself and `file`.
 #[inline(never)]
-pub fn elsewhere(process: &ProcessKey, file: Kernel, direction: u32, amount: &Amount) -> u32 {
+#[unsafe(no_mangle)]
+pub extern "C" fn file_elsewhere(
+    process: *const ProcessKey,
+    file: u64,
+    direction: u32,
+    bytes: u64,
+) -> u32 {
+    if process.is_null() {
+        return 0;
+    }
+    // SAFETY: our callers hand over a reference.
+    let process = unsafe { *process };
     if running::is_ignored(process.cgroup) {
         return 0;
     }
-    if let Some(place) = file_path::place(file) {
-        let key = FileKey {
-            process: *process,
-            file: file_path::number(&place),
-        };
-        add(generation::second(), &key, direction, amount);
+    if is_socket(file as Kernel) {
+        network_exit::count(file, &process, direction, bytes);
+        return 0;
     }
+    let place = file_path::place(file as Kernel);
+    let key = FileKey {
+        process,
+        file: file_number(&place),
+    };
+    let amount = Amount {
+        bytes,
+        ops: 1,
+        opens: 0,
+    };
+    add(generation::second(), &key, direction, &amount);
     0
 }
 
 /// The long way: looks well at the file, tells its path at first sight, and makes it this core's last one.
 #[inline(never)]
-fn another(file: Kernel, direction: u32, amount: &Amount) -> u32 {
+#[unsafe(no_mangle)]
+extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
     let Some(running) = running::counted() else {
         return 0;
     };
@@ -209,37 +251,39 @@ fn another(file: Kernel, direction: u32, amount: &Amount) -> u32 {
     let Some(last) = FILE_LAST.get_ptr_mut(FileLast::index(second, direction)) else {
         return 0;
     };
-    let Some(place) = file_path::place(file) else {
-        return 0;
-    };
+    let place = file_path::place(file as Kernel);
+    let amount = Amount { bytes, ops, opens };
     // SAFETY: this core's value of the map; what may preempt us sees `busy`.
     unsafe {
-        if (*last).busy != 0 {
-            let key = FileKey {
-                process: running.key,
-                file: file_path::number(&place),
-            };
-            add(second, &key, direction, amount);
+        let busy = (*last).busy != 0;
+        if !busy {
+            core::ptr::write_volatile(&raw mut (*last).busy, 1);
+            if is_last(last, running, &place) {
+                (*last).bytes += bytes;
+                (*last).ops += ops;
+                (*last).opens += opens;
+                core::ptr::write_volatile(&raw mut (*last).busy, 0);
+                return 0;
+            }
+        }
+        let key = FileKey {
+            process: running.key,
+            file: file_number(&place),
+        };
+        if busy {
+            add(second, &key, direction, &amount);
             return 0;
         }
-        core::ptr::write_volatile(&raw mut (*last).busy, 1);
-        if is_last(last, running, &place) {
-            (*last).bytes += amount.bytes;
-            (*last).ops += amount.ops;
-            (*last).opens += amount.opens;
-        } else {
-            flush(second, direction, last);
-            (*last).epoch = running.epoch;
-            (*last).mount = place.mount;
-            (*last).dentry = place.dentry;
-            (*last).name = place.name;
-            (*last).parent = place.parent;
-            (*last).key.process = running.key;
-            (*last).key.file = file_path::number(&place);
-            (*last).bytes = amount.bytes;
-            (*last).ops = amount.ops;
-            (*last).opens = amount.opens;
-        }
+        flush(second, direction, last);
+        (*last).epoch = running.epoch;
+        (*last).mount = place.mount;
+        (*last).dentry = place.dentry;
+        (*last).name = place.name;
+        (*last).parent = place.parent;
+        (*last).key = key;
+        (*last).bytes = bytes;
+        (*last).ops = ops;
+        (*last).opens = opens;
         core::ptr::write_volatile(&raw mut (*last).busy, 0);
     }
     0
@@ -290,7 +334,20 @@ unsafe fn flush(second: bool, direction: u32, last: *mut FileLast) {
 /// Adds to the map: the file's sum, or the process's for what finds no room.
 #[inline(always)]
 fn add(second: bool, key: &FileKey, direction: u32, amount: &Amount) {
-    let key = *key;
+    let Amount { bytes, ops, opens } = *amount;
+    file_add(key, FileLast::index(second, direction), bytes, ops, opens);
+}
+
+/// `place` is [`FileLast::index`]: the generation, and the direction.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn file_add(key: *const FileKey, place: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: `add` hands over a reference.
+    let key = unsafe { *key };
+    let (second, direction) = (place & 2 != 0, place & 1);
     let none = FileSum::default();
     let mut sum = None;
     if key.file != OTHER {
@@ -308,22 +365,23 @@ fn add(second: bool, key: &FileKey, direction: u32, amount: &Amount) {
         };
     }
     let Some(sum) = sum else {
-        lost(Cause::FILE, amount.bytes);
-        return;
+        lost(Cause::FILE, bytes);
+        return 0;
     };
     // SAFETY: a pointer into the map's value, which other cores add to as well.
     unsafe {
         if direction == IN {
-            atomic_add(&raw mut (*sum).bytes_in, amount.bytes);
-            atomic_add(&raw mut (*sum).ops_in, amount.ops);
+            atomic_add(&raw mut (*sum).bytes_in, bytes);
+            atomic_add(&raw mut (*sum).ops_in, ops);
         } else {
-            atomic_add(&raw mut (*sum).bytes_out, amount.bytes);
-            atomic_add(&raw mut (*sum).ops_out, amount.ops);
+            atomic_add(&raw mut (*sum).bytes_out, bytes);
+            atomic_add(&raw mut (*sum).ops_out, ops);
         }
-        if amount.opens != 0 {
-            atomic_add(&raw mut (*sum).opens, amount.opens);
+        if opens != 0 {
+            atomic_add(&raw mut (*sum).opens, opens);
         }
     }
+    0
 }
 
 /// Adds to a number that other cores add to as well.

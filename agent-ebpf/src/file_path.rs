@@ -21,10 +21,10 @@ use bubble_common::kernel::{
 };
 
 use crate::{
+    bound::masked,
     btf::{Kernel, offset},
-    file::{Access, Untyped, is_socket, offsets},
+    file::{Access, Untyped, offsets},
     loss::lost,
-    network_name::Name,
     running,
 };
 
@@ -60,6 +60,7 @@ struct Scratch {
 static FILE_PATH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where a file is.
+#[repr(C)]
 pub struct Place {
     /// Address of the mount (`struct vfsmount`).
     pub mount: u64,
@@ -71,25 +72,37 @@ pub struct Place {
     pub parent: u64,
 }
 
-/// Where `file` is; nothing when it is a socket.
+/// Where `file` is, which is no socket.
 #[inline(always)]
-pub fn place(file: Kernel) -> Option<Place> {
-    if is_socket(file) {
-        return None;
-    }
+pub fn place(file: Kernel) -> Place {
     let [mount, dentry]: [u64; 2] = Untyped::read(file, offset!(offsets(), file_path));
     let parent: u64 = Untyped::read(dentry as Kernel, offset!(offsets(), dentry_parent));
-    Some(Place {
+    Place {
         mount,
         dentry,
-        name: Untyped::read(dentry as Kernel, offset!(offsets(), dentry_name)),
-        parent: Untyped::read(parent as Kernel, offset!(offsets(), dentry_name)),
-    })
+        name: name_of::<Untyped>(dentry as Kernel),
+        parent: name_of::<Untyped>(parent as Kernel),
+    }
+}
+
+/// Hash and length of the name of a directory entry.
+#[inline(always)]
+pub fn name_of<A: Access>(dentry: Kernel) -> u64 {
+    // Two fields: 6.1 does not let one load be of both.
+    let hash: u32 = A::read(dentry, offset!(offsets(), dentry_name));
+    let length: u32 = A::read(dentry, offset!(offsets(), dentry_name) + 4);
+    u64::from(length) << 32 | u64::from(hash)
 }
 
 /// The number of a file; its path is told when it is seen for the first time.
-#[inline(always)]
-pub fn number(place: &Place) -> u64 {
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn file_number(place: *const Place) -> u64 {
+    if place.is_null() {
+        return OTHER;
+    }
+    // SAFETY: our callers hand over a reference.
+    let place = unsafe { &*place };
     let task = running::current();
     let root = root_of(task);
     let mut number = mix(0, place.mount);
@@ -132,7 +145,7 @@ fn mix(hash: u64, number: u64) -> u64 {
 }
 
 /// Sends the path of a file. 0 when there was no room.
-#[inline(never)]
+#[inline(always)]
 fn tell(place: &Place, root: &[u64; 2], number: u64) -> u32 {
     let Some(scratch) = FILE_PATH.get_ptr_mut(0) else {
         return 0;
@@ -276,7 +289,7 @@ extern "C" fn step(_: u32, way: *mut Way) -> i64 {
         probe_read(
             path.add(begin as usize).cast(),
             // Masked where the verifier looks: 6.12 forgets its bound in the comparison above.
-            crate::bound::masked(length, NAME_MAX as u64) as u32,
+            masked(length, NAME_MAX as u64) as u32,
             name as *const _,
         );
         let slash = (at - length - 1) & (PATH_MAX as u64 - 1);
@@ -292,10 +305,50 @@ extern "C" fn step(_: u32, way: *mut Way) -> i64 {
     }
 }
 
-/// The number of a name that is no file's (of a Unix socket); it is told when it is seen for the
-/// first time.
+/// Longest `sun_path` (`UNIX_PATH_MAX` of `linux/un.h`), in whole words.
+const NAME_WORDS: usize = 14;
+type Name = [u64; NAME_WORDS];
+const NAME_START: usize = PATH_MAX - size_of::<Name>();
+const _: () = assert!(SUN_PATH_MAX <= size_of::<Name>() as u32);
+const SUN_PATH_MAX: u32 = 108;
+
+/// The number of a name that is no file's (of a Unix socket), of which `length` bytes are at `from`
+/// in the kernel; it is told when it is seen for the first time. 0 when that cannot be found out now.
 #[inline(always)]
-pub fn named(name: &Name, length: u32) -> u64 {
+pub fn named(from: Kernel, length: u32) -> u64 {
+    let Some(scratch) = FILE_PATH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this core's value of the map; who preempts us sees `busy`.
+    unsafe {
+        if (*scratch).busy != 0 {
+            lost(Cause::BUSY, 0);
+            return 0;
+        }
+        core::ptr::write_volatile(&raw mut (*scratch).busy, 1);
+        let number = number_of_name(scratch, from, length);
+        core::ptr::write_volatile(&raw mut (*scratch).busy, 0);
+        number
+    }
+}
+
+/// # Safety
+/// `scratch` is this core's value of the map, and marked busy.
+#[inline(always)]
+unsafe fn number_of_name(scratch: *mut Scratch, from: Kernel, length: u32) -> u64 {
+    let length = if length > SUN_PATH_MAX {
+        SUN_PATH_MAX
+    } else {
+        length
+    };
+    // SAFETY: the name is at the end of the path, and has room for the bits of the mask with what
+    // is behind it.
+    let name = unsafe {
+        let name = scratch.cast::<u8>().add(NAME_START).cast::<Name>();
+        *name = [0; NAME_WORDS];
+        probe_read(name.cast(), masked(length.into(), 0x7f) as u32, from.cast());
+        &*name
+    };
     let mut number = mix(0, length.into());
     for word in name {
         number = mix(number, *word);
@@ -309,38 +362,20 @@ pub fn named(name: &Name, length: u32) -> u64 {
     if FILE_SEEN.insert(&number, &1, 0).is_err() {
         return OTHER;
     }
-    if tell_name(name, length, number) == 0 {
-        let _ = FILE_SEEN.remove(&number);
-        lost(Cause::PATH, 0);
-    }
-    number
-}
-
-/// Sends a name. 0 when there was no room.
-#[inline(never)]
-fn tell_name(name: &Name, length: u32, number: u64) -> u32 {
-    let Some(scratch) = FILE_PATH.get_ptr_mut(0) else {
-        return 0;
-    };
-    // SAFETY: this core's value of the map; who preempts us sees `busy`.
-    unsafe {
-        if (*scratch).busy != 0 {
-            return 0;
-        }
-        core::ptr::write_volatile(&raw mut (*scratch).busy, 1);
-        const START: usize = PATH_MAX - size_of::<Name>();
-        *(&raw mut (*scratch).path)
-            .cast::<u8>()
-            .add(START)
-            .cast::<Name>() = *name;
+    // SAFETY: the caller's promise.
+    let sent = unsafe {
         (*scratch).record = FileRecord {
             file: number,
             magic: SOCKET_MAGIC,
             mode: 0,
             path_len: length,
         };
-        let sent = send(scratch, START);
-        core::ptr::write_volatile(&raw mut (*scratch).busy, 0);
-        sent
+        send(scratch, NAME_START)
+    };
+    if sent == 0 {
+        // The next one tries again.
+        let _ = FILE_SEEN.remove(&number);
+        lost(Cause::PATH, 0);
     }
+    number
 }

@@ -16,7 +16,10 @@ use bubble_common::kernel::{
 
 use crate::{
     btf::{Kernel, offset, task},
-    file::{Access, Amount, IN, OUT, Untyped, elsewhere, moved, moved_rarely, opened, unknown},
+    file::{
+        Access, IN, OUT, Untyped, file_elsewhere, moved, moved_rarely, moved_unknown, opened,
+        opened_unknown,
+    },
     network_accept, running,
     settings::setting,
     syscall::{file_of, spliced},
@@ -61,7 +64,7 @@ fn try_io_uring_complete(request: Kernel) -> Option<()> {
     };
     if result < 0 {
         if here && action == Action::CONNECT {
-            network_accept::refused(file, result.into());
+            network_accept::network_connected(file as u64, result);
         }
         return None;
     }
@@ -70,9 +73,9 @@ fn try_io_uring_complete(request: Kernel) -> Option<()> {
         // Its descriptors are not those of who runs; the file of the request is known all the same.
         let key = key_of(owner);
         match action {
-            Action::READ => elsewhere(&key, file, IN, &Amount::moved(bytes)),
+            Action::READ => file_elsewhere(&key, file as u64, IN, bytes),
             Action::WRITE | Action::COPY | Action::TEE => {
-                elsewhere(&key, file, OUT, &Amount::moved(bytes))
+                file_elsewhere(&key, file as u64, OUT, bytes)
             }
             _ => 0,
         };
@@ -89,21 +92,21 @@ fn try_io_uring_complete(request: Kernel) -> Option<()> {
             let number: u32 = Untyped::read(request, offset!(offsets(), splice_in));
             match file_of(running::current(), number) {
                 Some(input) if flags & FIXED_INPUT == 0 => spliced(input, bytes),
-                _ => unknown(IN, &Amount::moved(bytes)),
+                _ => moved_unknown(IN, bytes),
             }
         }
         Action::OPEN => {
             let slot: u32 = Untyped::read(request, offset!(offsets(), open_slot));
             match file_of(running::current(), result as u32) {
                 Some(file) if slot == 0 => opened(file),
-                _ => unknown(IN, &Amount::OPEN),
+                _ => opened_unknown(),
             }
         }
         Action::ACCEPT => {
-            network_accept::accepted(file_of(running::current(), result as u32)?);
+            network_accept::network_accepted(file_of(running::current(), result as u32)? as u64);
         }
         Action::CONNECT => {
-            network_accept::connected(file);
+            network_accept::network_connected(file as u64, result);
         }
         _ => {}
     }

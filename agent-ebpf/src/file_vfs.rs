@@ -8,8 +8,8 @@
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 
 use crate::{
-    btf::Kernel,
-    file::{Amount, IN, OUT, Typed, moved, opened, unknown},
+    btf::{Kernel, address},
+    file::{IN, OUT, Typed, moved, opened, opened_unknown},
     network_accept, running, syscall,
 };
 
@@ -52,7 +52,7 @@ fn do_sys_openat2(ctx: FExitContext) -> i32 {
     if result >= 0 && running::counted().is_some() {
         match syscall::file_of(running::current(), result as u32) {
             Some(file) => opened(file),
-            None => unknown(IN, &Amount::OPEN),
+            None => opened_unknown(),
         }
     }
     0
@@ -85,10 +85,10 @@ call!(call_open_by_handle_at, "__x64_sys_open_by_handle_at");
 // struct file *do_accept(struct file *file, …, int flags), with five arguments: net/socket.c
 #[fexit(function = "do_accept")]
 fn do_accept(ctx: FExitContext) -> i32 {
-    let file: u64 = ctx.arg(5);
+    let file = address(ctx.arg(5));
     // An error is a pointer within the last page.
-    if file != 0 && file < u64::MAX - 4095 && running::counted().is_some() {
-        network_accept::accepted(file as Kernel);
+    if file != 0 && file < u64::MAX - 4095 {
+        network_accept::network_accepted(file);
     }
     0
 }
@@ -96,14 +96,6 @@ fn do_accept(ctx: FExitContext) -> i32 {
 // int __sys_connect_file(struct file *file, struct sockaddr_storage *address, int addrlen, int file_flags): net/socket.c
 #[fexit(function = "__sys_connect_file")]
 fn connect_file(ctx: FExitContext) -> i32 {
-    let file: Kernel = ctx.arg(0);
-    let result: i32 = ctx.arg(4);
-    if running::counted().is_some() {
-        if result == 0 {
-            network_accept::connected(file);
-        } else if result < 0 {
-            network_accept::refused(file, result.into());
-        }
-    }
+    network_accept::network_connected(address(ctx.arg(0)), ctx.arg(4));
     0
 }

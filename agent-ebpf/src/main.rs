@@ -26,6 +26,7 @@ mod generation;
 mod loss;
 mod network;
 mod network_accept;
+mod network_exit;
 mod network_name;
 mod network_peer;
 mod network_tcp;

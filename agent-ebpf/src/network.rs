@@ -24,7 +24,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
-    btf::{Kernel, offset},
+    btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped, atomic_add},
     generation,
     loss::lost,
@@ -116,13 +116,15 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
     // It gets its cookie now, should it have none: so that it is told from the next at its address.
     // SAFETY: the helper takes a typed pointer, as the hooks of sockets have it.
     unsafe { bpf_get_socket_cookie(socket.cast_mut().cast()) };
-    another(socket, direction, bytes);
+    network_another(address(socket), direction, bytes);
     Some(())
 }
 
 /// The long way: finds out which connection it is, and makes it this core's last one.
 #[inline(never)]
-fn another(socket: Kernel, direction: u32, bytes: u64) -> u32 {
+#[unsafe(no_mangle)]
+extern "C" fn network_another(socket: u64, direction: u32, bytes: u64) -> u32 {
+    let socket = socket as Kernel;
     let Some(running) = running::counted() else {
         return 0;
     };
@@ -183,13 +185,29 @@ fn remember(
     Some(())
 }
 
-/// Says which connection a socket is.
+/// Says which connection a socket, which the verifier does not know, is.
 #[inline(always)]
 pub fn describe(socket: Kernel, process: &ProcessKey, key: &mut NetworkKey) {
+    key.process = *process;
+    network_describe(socket as u64, key);
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn network_describe(socket: u64, key: *mut NetworkKey) -> u32 {
+    if !key.is_null() {
+        // SAFETY: `describe` hands over a reference.
+        fill(socket as Kernel, unsafe { &mut *key });
+    }
+    0
+}
+
+/// Fills in all but the process.
+#[inline(always)]
+fn fill(socket: Kernel, key: &mut NetworkKey) {
     let domain: u16 = Untyped::read(socket, offset!(offsets(), family));
     let kind: u16 = Untyped::read(socket, offset!(offsets(), kind));
     let number: u16 = Untyped::read(socket, offset!(offsets(), protocol));
-    key.process = *process;
     key.protocol = match (domain, kind, number) {
         // IPPROTO_TCP, IPPROTO_MPTCP
         (AF_INET | AF_INET6, _, 6 | 262) => protocol::TCP,
@@ -228,9 +246,21 @@ pub fn describe(socket: Kernel, process: &ProcessKey, key: &mut NetworkKey) {
 /// Adds to the map: the connection's sum, or the process's for what finds no room.
 #[inline(always)]
 pub fn add(second: bool, key: &NetworkKey, direction: u32, bytes: u64, ops: u64) {
-    let Some(sum) = sum_of(second, key) else {
+    network_add(key, NetworkLast::index(second, direction), bytes, ops);
+}
+
+/// `place` is [`NetworkLast::index`]: the generation, and the direction.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn network_add(key: *const NetworkKey, place: u32, bytes: u64, ops: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    let (second, direction) = (place & 2 != 0, place & 1);
+    // SAFETY: `add` hands over a reference.
+    let Some(sum) = sum_of(second, unsafe { &*key }) else {
         lost(Cause::NETWORK, bytes);
-        return;
+        return 0;
     };
     // SAFETY: a pointer into the map's value, which other cores add to as well.
     unsafe {
@@ -242,6 +272,7 @@ pub fn add(second: bool, key: &NetworkKey, direction: u32, bytes: u64, ops: u64)
             atomic_add(&raw mut (*sum).ops_out, ops);
         }
     }
+    0
 }
 
 /// Where the sums of a connection are, or else those of the process.

@@ -1,7 +1,6 @@
 //! Names of Unix sockets: paths, or in the abstract name space any bytes after a
 //! NUL. They become numbers, whose text is told once, in the way of files' paths.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel as probe_read;
 use bubble_common::kernel::network::{NetworkKey, role};
 
 use crate::{
@@ -10,13 +9,6 @@ use crate::{
     file_path,
     network::offsets,
 };
-
-/// Longest `sun_path` (`UNIX_PATH_MAX`), and one to make it whole words.
-pub const NAME_WORDS: usize = 14;
-const NAME_MAX: usize = 108;
-
-/// A name: zero after its end.
-pub type Name = [u64; NAME_WORDS];
 
 /// Fills in the names of both ends, and the role that they tell.
 #[inline(always)]
@@ -49,15 +41,6 @@ fn name_of(socket: Kernel) -> u64 {
     if length <= 2 {
         return 0;
     }
-    let mut name: Name = [0; NAME_WORDS];
-    let length = (length - 2) & 0x7f;
-    let length = if length > NAME_MAX as u32 {
-        NAME_MAX as u32
-    } else {
-        length
-    };
     let from = address.wrapping_add(offset!(offsets(), unix_address_name) as usize + 2);
-    // SAFETY: `length` bytes fit.
-    unsafe { probe_read((&raw mut name).cast(), length, from.cast()) };
-    file_path::named(&name, length)
+    file_path::named(from, length - 2)
 }

@@ -21,20 +21,26 @@ use bubble_common::kernel::{
 
 use crate::{
     btf::Kernel,
+    file::{Typed, Untyped},
     generation,
     network::{AF_INET, AF_INET6, add},
-    running, syscall,
+    network_exit, running, syscall,
 };
 
 /// What a system call in progress has moved so far.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct PutOff {
-    key: NetworkKey,
-    bytes: u64,
-    ops: u64,
-    direction: u32,
-    unused: u32,
+pub struct PutOff {
+    /// The socket's connection.
+    pub key: NetworkKey,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Messages, or calls that moved them.
+    pub ops: u64,
+    /// Into the process, or out of it.
+    pub direction: u32,
+    /// Zero.
+    pub unused: u32,
 }
 
 /// By address of the task.
@@ -42,7 +48,7 @@ struct PutOff {
 static NETWORK_PUT_OFF: HashMap<u64, PutOff> = HashMap::with_max_entries(8192, 0);
 
 /// Most messages of one `sendmmsg`: `UIO_MAXIOV` of `linux/uio.h`.
-const MESSAGES: i64 = 1024;
+const MESSAGES: u64 = 1024;
 /// Bytes of a `struct mmsghdr`, and of the `struct user_msghdr` that it begins with.
 const MESSAGE_SIZE: u64 = 64;
 const MESSAGE_LENGTH: u64 = 56;
@@ -58,7 +64,7 @@ pub fn put_off(key: &NetworkKey, direction: u32, bytes: u64) -> bool {
         return false;
     }
     if (action == Action::SENDTO || action == Action::RECVFROM)
-        && syscall::argument_4(registers) == 0
+        && syscall::argument_4::<Typed>(registers) == 0
     {
         return false;
     }
@@ -83,27 +89,43 @@ pub fn put_off(key: &NetworkKey, direction: u32, bytes: u64) -> bool {
 
 /// Counts what was put off, at the end of the system call.
 #[inline(never)]
-pub fn settle(registers: Kernel, action: u32, result: i64) -> u32 {
-    let place = running::current() as u64;
-    let Some(waiting) = NETWORK_PUT_OFF.get_ptr(&place) else {
-        return 0;
-    };
-    // SAFETY: a pointer into the map's value; only this task uses it.
-    let waiting = unsafe { *waiting };
-    let mut messages = Messages {
-        waiting,
-        first: 0,
-        own: waiting.key.peer,
-        own_port: waiting.key.peer_port.into(),
-    };
+#[unsafe(no_mangle)]
+pub extern "C" fn network_settle(registers: u64, action: u32, result: u64) -> u32 {
+    let registers = registers as Kernel;
     let action = action as u8;
+    let place = running::current() as u64;
+    let mut messages = Messages {
+        waiting: PutOff {
+            key: NetworkKey::default(),
+            bytes: 0,
+            ops: 0,
+            direction: 0,
+            unused: 0,
+        },
+        first: 0,
+        own: [0; 2],
+        own_port: 0,
+    };
+    if network_exit::in_use() {
+        if network_exit::of_call(registers, action, result, &mut messages.waiting).is_none() {
+            return 0;
+        }
+    } else {
+        let Some(waiting) = NETWORK_PUT_OFF.get_ptr(&place) else {
+            return 0;
+        };
+        // SAFETY: a pointer into the map's value; only this task uses it.
+        messages.waiting = unsafe { *waiting };
+    }
+    messages.own = messages.waiting.key.peer;
+    messages.own_port = messages.waiting.key.peer_port.into();
     let key = &mut messages.waiting.key;
     if action == Action::SENDTO || action == Action::RECVFROM {
-        peer_at(syscall::argument_4(registers), key);
+        peer_at(syscall::argument_4::<Untyped>(registers), key);
     } else if action == Action::SENDMSG || action == Action::RECVMSG {
-        message_peer(syscall::argument_1(registers), key);
+        message_peer(syscall::argument_1::<Untyped>(registers), key);
     } else {
-        messages.first = syscall::argument_1(registers);
+        messages.first = syscall::argument_1::<Untyped>(registers);
         let count = if result > MESSAGES { MESSAGES } else { result };
         // SAFETY: the callback takes what is handed to it here.
         unsafe {
@@ -114,6 +136,9 @@ pub fn settle(registers: Kernel, action: u32, result: i64) -> u32 {
                 (&raw mut messages).cast(),
                 0,
             );
+        }
+        if network_exit::in_use() {
+            return 0;
         }
     }
     let rest = &messages.waiting;
@@ -126,7 +151,9 @@ pub fn settle(registers: Kernel, action: u32, result: i64) -> u32 {
             rest.ops,
         );
     }
-    let _ = NETWORK_PUT_OFF.remove(&place);
+    if !network_exit::in_use() {
+        let _ = NETWORK_PUT_OFF.remove(&place);
+    }
     0
 }
 
@@ -141,7 +168,7 @@ struct Messages {
 
 /// Counts one of them.
 extern "C" fn message(n: u32, messages: *mut Messages) -> i64 {
-    // SAFETY: `settle` has handed it to `bpf_loop`.
+    // SAFETY: `network_settle` has handed it to `bpf_loop`.
     let messages = unsafe { &mut *messages };
     let waiting = &mut messages.waiting;
     let message = messages.first + u64::from(n) * MESSAGE_SIZE;

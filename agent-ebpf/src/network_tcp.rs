@@ -16,7 +16,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
-    btf::{Kernel, offset},
+    btf::{Kernel, address, offset},
     file::{Access, Typed, atomic_add},
     generation,
     loss::lost,
@@ -67,7 +67,7 @@ fn try_tcp_state(socket: Kernel, old: i32, new: i32) -> Option<()> {
     if Typed::read::<u16>(socket, offset!(offsets(), protocol)) != IPPROTO_TCP {
         return None;
     }
-    let place = socket as u64;
+    let place = address(socket);
     match (old, new) {
         (_, SYN_SENT) => {
             let process = running::counted()?.key;
@@ -87,10 +87,10 @@ fn try_tcp_state(socket: Kernel, old: i32, new: i32) -> Option<()> {
             let _ = NETWORK_TCP.insert(&place, &tcp, 0);
         }
         (SYN_SENT, ESTABLISHED) => {
-            connected(socket, place);
+            network_tcp_connected(place);
         }
         (SYN_SENT, CLOSE) => {
-            failed(socket, place);
+            network_tcp_failed(place, Typed::read(socket, offset!(offsets(), error)));
             let _ = NETWORK_TCP.remove(&place);
         }
         (_, CLOSE) => {
@@ -101,44 +101,62 @@ fn try_tcp_state(socket: Kernel, old: i32, new: i32) -> Option<()> {
     Some(())
 }
 
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn network_tcp_connected(socket: u64) -> u32 {
+    if let Some(key) = key_of(socket) {
+        network_count_connect(&key);
+    }
+    0
+}
+
+/// `error` is 0 when the program itself gave up.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn network_tcp_failed(socket: u64, error: u32) -> u32 {
+    if error != 0
+        && let Some(key) = key_of(socket)
+    {
+        network_count_failure(&key, error);
+    }
+    0
+}
+
+/// The connection of a socket whose owner was noted.
 #[inline(always)]
-fn connected(socket: Kernel, place: u64) -> Option<()> {
-    let tcp = NETWORK_TCP.get_ptr(&place)?;
+fn key_of(socket: u64) -> Option<NetworkKey> {
+    let tcp = NETWORK_TCP.get_ptr(&socket)?;
     let mut key = NetworkKey::default();
     // SAFETY: a pointer into the map's value.
-    describe(socket, unsafe { &(*tcp).process }, &mut key);
-    count_connect(&key);
-    Some(())
+    describe(socket as Kernel, unsafe { &(*tcp).process }, &mut key);
+    Some(key)
 }
 
 /// Counts a connection that was made or accepted.
-#[inline(always)]
-pub fn count_connect(key: &NetworkKey) {
-    match sum_of(generation::second(), key) {
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_count_connect(key: *const NetworkKey) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: our callers hand over a reference.
+    match sum_of(generation::second(), unsafe { &*key }) {
         // SAFETY: a pointer into the map's value, which other cores add to as well.
         Some(sum) => unsafe { atomic_add(&raw mut (*sum).connects, 1) },
         None => lost(Cause::NETWORK, 0),
     }
-}
-
-#[inline(always)]
-fn failed(socket: Kernel, place: u64) -> Option<()> {
-    let tcp = NETWORK_TCP.get_ptr(&place)?;
-    let error: u32 = Typed::read(socket, offset!(offsets(), error));
-    if error == 0 {
-        // The program itself gave up.
-        return None;
-    }
-    let mut key = NetworkKey::default();
-    // SAFETY: a pointer into the map's value.
-    describe(socket, unsafe { &(*tcp).process }, &mut key);
-    count_failure(&key, error);
-    Some(())
+    0
 }
 
 /// Counts a connection that failed, and tells of it.
-#[inline(always)]
-pub fn count_failure(key: &NetworkKey, error: u32) {
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_count_failure(key: *const NetworkKey, error: u32) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: our callers hand over a reference.
+    let key = unsafe { &*key };
     match sum_of(generation::second(), key) {
         // SAFETY: a pointer into the map's value, which other cores add to as well.
         Some(sum) => unsafe { atomic_add(&raw mut (*sum).failures, 1) },
@@ -150,4 +168,5 @@ pub fn count_failure(key: &NetworkKey, error: u32) {
         error,
         unused: 0,
     });
+    0
 }

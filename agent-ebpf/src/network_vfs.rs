@@ -6,7 +6,7 @@ use aya_ebpf::{macros::fexit, programs::FExitContext};
 use bubble_common::kernel::network::{NetworkKey, family};
 
 use crate::{
-    btf::{Kernel, offset},
+    btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped},
     generation,
     network::{AF_INET, AF_INET6, LOOKING, add, describe, offsets, passed},
@@ -80,7 +80,7 @@ fn datagram(
         return None;
     }
     let mut key = NetworkKey::default();
-    describe(socket, &running.key, &mut key);
+    describe(address(socket) as Kernel, &running.key, &mut key);
     let name: Kernel = Untyped::read(message, offset!(offsets(), message_name));
     if !name.is_null() {
         let head: [u16; 4] = Untyped::read(name, 0);

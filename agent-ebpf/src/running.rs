@@ -58,10 +58,10 @@ pub fn counted() -> Option<&'static Running> {
     let here = here()?;
     // SAFETY: a pointer into this core's value of a map that is never freed while we run.
     let running = unsafe { &*here };
-    // SAFETY: likewise; volatile as `correct` changes what it points to.
+    // SAFETY: likewise; volatile as `running_correct` changes what it points to.
     if unsafe { core::ptr::read_volatile(&raw const (*here).task) } != current() as u64 {
         // A switch went by unseen, as happens: without this the bytes would be another's.
-        correct();
+        running_correct();
     }
     // SAFETY: likewise.
     let counted = unsafe { core::ptr::read_volatile(&raw const (*here).counted) };
@@ -70,7 +70,8 @@ pub fn counted() -> Option<&'static Running> {
 
 /// Works out anew who runs here.
 #[inline(never)]
-fn correct() -> u32 {
+#[unsafe(no_mangle)]
+extern "C" fn running_correct() -> u32 {
     if let Some(here) = here() {
         // SAFETY: this core's scratch; the flag keeps the interrupt of `cpu_flush` off.
         unsafe {

@@ -11,10 +11,10 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use bubble_common::kernel::syscall::{Action, CALLS, COMPAT, Calls, RegisterOffsets, X86};
 
 use crate::{
-    btf::{Kernel, offset},
+    btf::{Kernel, address, offset},
     file::{
-        self, Access, Amount, IN, OUT, Typed, Untyped, is_socket, moved, moved_rarely, opened,
-        unknown,
+        self, Access, IN, OUT, Typed, Untyped, is_socket, moved, moved_rarely, moved_unknown,
+        opened, opened_unknown,
     },
     network_accept, network_peer, running,
 };
@@ -75,17 +75,17 @@ pub fn action(task: Kernel, registers_of: Kernel) -> u8 {
     }
 }
 
-/// Argument 1 of a system call of a 64-bit program.
-#[inline(always)]
-pub fn argument_1(registers_of: Kernel) -> u64 {
-    Typed::read(registers_of, offset!(registers(), argument_1))
+/// Functions that read an argument of a system call of a 64-bit program.
+macro_rules! arguments {
+    ($($name:ident),+) => { $(
+        /// The argument of that number, from 0 on.
+        #[inline(always)]
+        pub fn $name<A: Access>(registers_of: Kernel) -> u64 {
+            A::read(registers_of, offset!(registers(), $name))
+        }
+    )+ };
 }
-
-/// Argument 4, likewise.
-#[inline(always)]
-pub fn argument_4(registers_of: Kernel) -> u64 {
-    Typed::read(registers_of, offset!(registers(), argument_4))
-}
+arguments!(argument_0, argument_1, argument_2, argument_3, argument_4);
 
 /// Counts what a system call did.
 #[inline(always)]
@@ -100,7 +100,8 @@ pub fn ended(registers_of: Kernel, result: i64) -> Option<()> {
     let action = if narrow { both >> 8 } else { both } as u8;
     if result < 0 {
         if action == Action::CONNECT {
-            network_accept::refused(file_of(task, descriptor(registers_of, narrow, 0))?, result);
+            let file = file_of(task, descriptor(registers_of, narrow, 0))?;
+            network_accept::network_connected(file as u64, result as i32);
         }
         return None;
     }
@@ -113,26 +114,26 @@ pub fn ended(registers_of: Kernel, result: i64) -> Option<()> {
                 Some(file) => {
                     moved::<Untyped>(file, direction, bytes);
                 }
-                None => unknown(direction, &Amount::moved(bytes)),
+                None => moved_unknown(direction, bytes),
             }
         }
         Action::OPEN => match file_of(task, result as u32) {
             Some(file) => opened(file),
-            None => unknown(IN, &Amount::OPEN),
+            None => opened_unknown(),
         },
         Action::SENDFILE => {
-            one(descriptor(registers_of, narrow, 1), IN, bytes);
-            one(descriptor(registers_of, narrow, 0), OUT, bytes);
+            syscall_moved(descriptor(registers_of, narrow, 1), IN, bytes);
+            syscall_moved(descriptor(registers_of, narrow, 0), OUT, bytes);
         }
         Action::COPY => {
             match file_of(task, descriptor(registers_of, narrow, 0)) {
                 Some(file) => spliced(file, bytes),
-                None => unknown(IN, &Amount::moved(bytes)),
+                None => moved_unknown(IN, bytes),
             }
-            one(descriptor(registers_of, narrow, 2), OUT, bytes);
+            syscall_moved(descriptor(registers_of, narrow, 2), OUT, bytes);
         }
         Action::TEE => {
-            one(descriptor(registers_of, narrow, 1), OUT, bytes);
+            syscall_moved(descriptor(registers_of, narrow, 1), OUT, bytes);
         }
         Action::VMSPLICE => {
             let number = descriptor(registers_of, narrow, 0);
@@ -141,16 +142,17 @@ pub fn ended(registers_of: Kernel, result: i64) -> Option<()> {
                 None => MODE_WRITE,
             };
             let direction = if mode & MODE_WRITE != 0 { OUT } else { IN };
-            one(number, direction, bytes);
+            syscall_moved(number, direction, bytes);
         }
         Action::ACCEPT => {
-            network_accept::accepted(file_of(task, result as u32)?);
+            network_accept::network_accepted(file_of(task, result as u32)? as u64);
         }
         Action::CONNECT => {
-            network_accept::connected(file_of(task, descriptor(registers_of, narrow, 0))?);
+            let file = file_of(task, descriptor(registers_of, narrow, 0))?;
+            network_accept::network_connected(file as u64, 0);
         }
         action => {
-            network_peer::settle(registers_of, action.into(), result);
+            network_peer::network_settle(address(registers_of), action.into(), bytes);
         }
     }
     Some(())
@@ -172,12 +174,11 @@ fn descriptor(registers_of: Kernel, narrow: bool, n: u32) -> u32 {
 
 /// Counts bytes that went through one descriptor, unless it is a socket's.
 #[inline(never)]
-fn one(number: u32, direction: u32, bytes: u64) -> u32 {
+#[unsafe(no_mangle)]
+extern "C" fn syscall_moved(number: u32, direction: u32, bytes: u64) -> u32 {
     match file_of(running::current(), number) {
-        Some(file) => {
-            moved_rarely(file, direction, bytes);
-        }
-        None => unknown(direction, &Amount::moved(bytes)),
+        Some(file) => moved_rarely(file, direction, bytes),
+        None => moved_unknown(direction, bytes),
     }
     0
 }
@@ -187,7 +188,7 @@ fn one(number: u32, direction: u32, bytes: u64) -> u32 {
 #[inline(always)]
 pub fn spliced(file: Kernel, bytes: u64) {
     if is_socket(file) {
-        network_accept::spliced(file, bytes);
+        network_accept::network_spliced(file as u64, bytes);
     } else {
         moved_rarely(file, IN, bytes);
     }

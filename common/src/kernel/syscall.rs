@@ -122,14 +122,14 @@ const fn table(wide: &[(usize, u8)], narrow: &[(usize, u8)]) -> Calls {
     calls
 }
 
-/// What the operations of io_uring do, by `enum io_uring_op` (`linux/io_uring.h`); those of
-/// sockets are counted at the socket.
+/// What the operations of io_uring do, by `enum io_uring_op` (`linux/io_uring.h`). What sockets
+/// send and receive is counted at the socket, where the kernel has a hook for that.
 pub const fn uring(opcode: u8) -> u8 {
     match opcode {
-        // READV, READ_FIXED, READ, READ_MULTISHOT, READV_FIXED
-        1 | 4 | 22 | 49 | 60 => Action::READ,
-        // WRITEV, WRITE_FIXED, WRITE, WRITEV_FIXED
-        2 | 5 | 23 | 61 => Action::WRITE,
+        // READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, READV_FIXED
+        1 | 4 | 10 | 22 | 27 | 49 | 60 => Action::READ,
+        // WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED
+        2 | 5 | 9 | 23 | 26 | 47 | 48 | 61 => Action::WRITE,
         13 => Action::ACCEPT,
         16 => Action::CONNECT,
         // OPENAT, OPENAT2

@@ -23,6 +23,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "containers are found by looking through the tree of cgroups",
         required: false,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "cgroup_removed",
@@ -33,6 +34,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "it is found by looking through the tree of cgroups",
         required: false,
         unless: None,
+        instead: None,
     },
 ];
 

@@ -23,6 +23,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "nothing can be counted in the kernel: use --source procfs",
         required: true,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "cpu_flush",
@@ -33,6 +34,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "it is counted when the task is next switched out",
         required: false,
         unless: None,
+        instead: None,
     },
 ];
 

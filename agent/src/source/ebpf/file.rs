@@ -47,6 +47,7 @@ const fn hook(
         },
         required,
         unless: None,
+        instead: None,
     }
 }
 

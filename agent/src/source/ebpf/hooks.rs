@@ -27,6 +27,8 @@ pub struct Hook {
     pub required: bool,
     /// Not used where this tracepoint exists, which gives the same in a better way.
     pub unless: Option<&'static str>,
+    /// What gives the same, as well, where the kernel lacks the place that it is attached to.
+    pub instead: Option<&'static str>,
 }
 
 /// Where a program is attached.
@@ -151,6 +153,7 @@ mod tests {
         fallback: "not counted",
         required: true,
         unless: None,
+        instead: None,
     };
 
     fn finding(family: Family, required: bool, state: State) -> Finding {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use aya::maps::{Map, MapData};
 use aya::programs::{Program, ProgramError};
@@ -157,7 +158,9 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
             Family::Vfs => Settings::PEER_OF_MESSAGE,
             _ => Settings::PEER_AT_EXIT,
         },
-        sockets_at_exit: u32::from(!btf.has_tracepoint("sock_send_length")),
+        sockets_at_exit: u32::from(
+            family == Family::Syscall && !btf.has_tracepoint("sock_send_length"),
+        ),
     })
 }
 
@@ -194,12 +197,16 @@ fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result
         _ => None,
     };
     if let Some(why) = absent {
-        return Ok(State::Refused(why));
+        return Ok(match hook.instead {
+            Some(instead) => State::NotNeeded(format!("{why}: {instead}")),
+            None => State::Refused(why),
+        });
     }
+    let begun = Instant::now();
     let program = ebpf
         .program_mut(hook.program)
         .ok_or_else(|| LoadError::Missing(format!("program {}", hook.program)))?;
-    let result = match (hook.attach, program) {
+    let result = match (hook.attach, &mut *program) {
         (Attach::Tracepoint(name), Program::BtfTracePoint(program)) => program.load(name, types),
         (Attach::Exit(name), Program::FExit(program)) => program.load(name, types),
         (Attach::Entry(name), Program::FEntry(program)) => program.load(name, types),
@@ -212,6 +219,16 @@ fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result
             )));
         }
     };
+    let steps = program
+        .info()
+        .ok()
+        .and_then(|info| info.verified_instruction_count());
+    tracing::debug!(
+        program = hook.program,
+        verifier_steps = steps.unwrap_or_default(),
+        elapsed = ?begun.elapsed(),
+        "loaded, or refused"
+    );
     Ok(match result {
         Ok(()) => State::Usable,
         Err(error) => State::Refused(reason(&error)),

@@ -18,16 +18,18 @@ use super::sums::Sums;
 use super::turn::Turn;
 use crate::sink::{ConnectionHandle, ContainerHandle, Sink};
 
-const fn tracepoint(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
+/// A tracepoint of what sockets take or give.
+const fn length(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
     Hook {
         program,
         attach: Attach::Tracepoint(name),
         family: Family::Both,
         gives,
         needs: "the tracepoint (6.3 and later)",
-        fallback: "with vfs hooks the functions below serve instead; else it is not counted",
+        fallback: "not counted",
         required: false,
         unless: None,
+        instead: Some("the functions of sockets, or the end of system calls, give it"),
     }
 }
 
@@ -42,6 +44,7 @@ const fn older(program: &'static str, gives: &'static str) -> Hook {
         fallback: "not counted",
         required: false,
         unless: Some("sock_send_length"),
+        instead: None,
     }
 }
 
@@ -55,22 +58,29 @@ const fn function(program: &'static str, name: &'static str, gives: &'static str
         fallback: "not counted",
         required: false,
         unless: None,
+        instead: None,
     }
 }
 
 /// What sums it.
 pub const HOOKS: &[Hook] = &[
-    tracepoint(
-        "tcp_state",
-        "inet_sock_set_state",
-        "TCP connections made and failed, and which end connected",
-    ),
-    tracepoint(
+    Hook {
+        program: "tcp_state",
+        attach: Attach::Tracepoint("inet_sock_set_state"),
+        family: Family::Both,
+        gives: "TCP connections made and failed, and which end connected",
+        needs: "the tracepoint",
+        fallback: "not seen",
+        required: false,
+        unless: None,
+        instead: None,
+    },
+    length(
         "sock_sent",
         "sock_send_length",
         "bytes sent by process and connection",
     ),
-    tracepoint(
+    length(
         "sock_received",
         "sock_recv_length",
         "bytes received by process and connection",

@@ -17,6 +17,7 @@ pub const HOOKS: &[Hook] = &[Hook {
     fallback: "only their count by cgroup is seen",
     required: false,
     unless: None,
+    instead: None,
 }];
 
 impl<S: Sink> Turn<'_, '_, S> {

@@ -30,6 +30,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "nothing can be counted in the kernel: use --source procfs",
         required: true,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "process_exec",
@@ -40,6 +41,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "nothing can be counted in the kernel: use --source procfs",
         required: true,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "process_exit",
@@ -50,6 +52,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "nothing can be counted in the kernel: use --source procfs",
         required: true,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "process_rename",
@@ -60,6 +63,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "they keep the name that they began with",
         required: false,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "process_attach",
@@ -70,6 +74,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "they are known from their next exec on",
         required: false,
         unless: None,
+        instead: None,
     },
     Hook {
         program: "process_alive",
@@ -80,6 +85,7 @@ pub const HOOKS: &[Hook] = &[
         fallback: "they are read from /proc when they first do something",
         required: false,
         unless: None,
+        instead: None,
     },
 ];
 
