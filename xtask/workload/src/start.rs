@@ -5,7 +5,7 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::sys;
@@ -24,14 +24,31 @@ pub(crate) struct Options {
     command: Vec<OsString>,
 }
 
+/// Enters the cgroups. A child does the writing: this process's own write would end within the
+/// cgroup, and count as what the program wrote.
+fn enter(cgroups: &[PathBuf]) -> Result<()> {
+    let own = sys::getpid().to_string();
+    let Some(child) = sys::fork().context("cannot fork")? else {
+        let failed = cgroups.iter().find_map(|cgroup| {
+            let file = cgroup.join("cgroup.procs");
+            let error = std::fs::write(&file, &own).err()?;
+            eprintln!("cannot write {}: {error}", file.display());
+            Some(1)
+        });
+        sys::exit(failed.unwrap_or(0));
+    };
+    let ended = sys::wait(child).context("cannot wait for the child")?;
+    ensure!(ended.exit_code == Some(0), "cannot enter the cgroups");
+    Ok(())
+}
+
 /// Does so; returns only if it could not.
 pub(crate) fn run(options: &Options) -> Result<i32> {
     if options.die_with_parent {
         sys::die_with_parent().context("cannot bind this process to its parent")?;
     }
-    for cgroup in &options.cgroup {
-        std::fs::write(cgroup.join("cgroup.procs"), "0")
-            .with_context(|| format!("cannot enter the cgroup {}", cgroup.display()))?;
+    if !options.cgroup.is_empty() {
+        enter(&options.cgroup)?;
     }
     let args: Vec<CString> = options
         .command

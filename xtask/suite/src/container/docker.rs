@@ -246,6 +246,7 @@ impl Running for Run {
             name: self.id.clone(),
             truth,
             exit_code,
+            end_is_told: true,
             cpu_ns,
         })
     }

@@ -42,6 +42,8 @@ pub struct Finished {
     pub truth: Truth,
     /// Exit code of the first process; 128 and more is a signal.
     pub exit_code: i32,
+    /// Whether a container runtime knows the end too: nobody asks for that of a plain cgroup.
+    pub end_is_told: bool,
     /// The cgroup's own count of CPU at the end, ns, if it could be read in time.
     pub cpu_ns: Option<u64>,
 }

@@ -15,10 +15,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// What an agent may hold that is in no spool yet: the second that it counts in, and the one that
-/// it is just writing down.
-const UNSPOOLED_SECONDS: f64 = 2.5;
+/// it is just writing down. Longer where the machine is slow.
+const UNSPOOLED: Duration = Duration::from_millis(2500);
 
 /// From an agent's death to the life of the next, seconds since 1970.
+#[derive(Debug)]
 struct Death {
     from: f64,
     to: f64,
@@ -105,9 +106,10 @@ fn examine(bench: &Bench, of: &Finished, deaths: &[Death], spooled: &HashSet<(St
         .expect("the server knows it")
         .id;
     let deadline = Instant::now() + settings::patience(Duration::from_secs(20));
+    let unspooled = settings::patience(UNSPOOLED).as_secs_f64();
     let excused = |pulse: &Pulse| {
         let at = pulse::time(pulse);
-        let during = |death: &Death| (death.from - UNSPOOLED_SECONDS..death.to).contains(&at);
+        let during = |death: &Death| (death.from - unspooled..death.to).contains(&at);
         deaths.iter().any(during) && !spooled.contains(&(id.clone(), pulse.path.clone()))
     };
     let (missing, lost) = loop {
@@ -126,8 +128,9 @@ fn examine(bench: &Bench, of: &Finished, deaths: &[Death], spooled: &HashSet<(St
     );
     assert!(
         lost.is_empty(),
-        "{} writes are lost that should be stored: {lost:?}",
-        lost.len()
+        "{} writes are lost that should be stored: {lost:?}; there was no agent {deaths:?}; the last said:\n{}",
+        lost.len(),
+        bench.agent.said()
     );
     assert!(missing < all, "nothing is stored at all");
 }

@@ -7,6 +7,7 @@ mod common;
 mod away;
 mod container;
 mod cpu;
+mod doctor;
 mod file;
 mod fresh;
 mod kill;
