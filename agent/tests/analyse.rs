@@ -83,6 +83,8 @@ fn a_capture_is_reported() {
     let report = stdout(&output);
     assert!(report.contains("containers.scap (scap)"), "{report}");
     assert!(report.contains("5961688fa2f4"), "{report}");
+    // The loop of 200 programs: each is counted once.
+    assert!(report.contains("202 began, 202 ended"), "{report}");
 }
 
 #[test]

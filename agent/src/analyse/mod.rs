@@ -157,7 +157,13 @@ impl<'a> Analysis<'a> {
         let mut report = Report::new(&name, recording.format.name(), recording.position(), &tally);
         report.missing = missing;
         report.damage = damage?;
-        self.tell(&report, posted)?;
+        if let Err(error) = self.tell(&report, posted) {
+            // Who pipes it into `head` has seen enough.
+            let pipe = error.downcast_ref::<std::io::Error>();
+            if pipe.is_none_or(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+                return Err(error);
+            }
+        }
         Ok(match report.damage {
             Some(_) => Ended::Damaged,
             None => Ended::Whole,

@@ -126,17 +126,22 @@ impl Container {
             self.resident
                 .insert(ProcessId { exec: 0, ..id }, cell.value.rss);
         }
-        let resident = self.resident.values().copied();
-        self.memory_peak = self.memory_peak.max(resident.fold(0, u64::saturating_add));
+        // Of those that ended within the slot it is not known which were there at one time:
+        // the largest counts, as at least that one was.
+        let mut ended = 0;
         for process in &segment.processes {
             if process.exit.is_some() {
                 let id = ProcessId {
                     exec: 0,
                     ..process.id
                 };
-                self.resident.remove(&id);
+                ended = ended.max(self.resident.remove(&id).unwrap_or(0));
             }
         }
+        let resident = self.resident.values().copied();
+        self.memory_peak = self
+            .memory_peak
+            .max(resident.fold(ended, u64::saturating_add));
         for cell in &segment.file_io {
             self.file_io.absorb(cell.row, &cell.value);
             self.program(segment, cell)

@@ -11,7 +11,6 @@ use std::collections::{HashMap, VecDeque};
 use bubble_common::kernel::process::{ExecRecord, ExitRecord, ProcessKey, ProcessRecord};
 use bubble_common::kernel::record::Kind;
 use bubble_common::segment::process::{Exit, Memory, Process, ProcessId};
-use bubble_common::segment::total::Metric;
 
 use super::hooks::{Attach, Family, Hook};
 use super::memory;
@@ -323,7 +322,8 @@ impl<S: Sink> Turn<'_, '_, S> {
             memory::describe(&mut process, key.start);
         }
         if record.header.kind == Kind::FORK {
-            self.sink.total(at, container, Metric::PROCESSES_STARTED, 1);
+            // The sink counts beginnings within the seconds that it knows of.
+            self.sink.alive(at, container);
             // Until it calls exec it runs what its parent runs.
             if let Some(parent) = self.processes.rows.get(&record.parent) {
                 process.exe.clone_from(&parent.process.exe);

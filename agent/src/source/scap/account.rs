@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use bubble_common::segment::process::{Exit, Process as SinkProcess, ProcessId};
-use bubble_common::segment::total::Metric;
 
 use super::container::{Containers, Options};
 use super::cpu::Core;
@@ -261,11 +260,9 @@ impl Account {
         }
     }
 
-    /// A process was made at `at`.
+    /// A process was made at `at`: the sink is told at once, and counts it.
     pub(super) fn started<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) {
-        if let Owner::Process { container, .. } = self.owner(place, at, sink) {
-            sink.total(at, container, Metric::PROCESSES_STARTED, 1);
-        }
+        self.owner(place, at, sink);
     }
 
     /// Tells the sink the end: nothing more will come.
