@@ -24,6 +24,7 @@ const TARGETS: &[(&str, &str)] = &[
         "capture_events",
         "captures, of whole blocks with any content",
     ),
+    ("chisel", "what sysdig's chisel posts, of any bytes"),
 ];
 
 /// Instrumentation for libFuzzer.

@@ -1,0 +1,18 @@
+//! Bodies of the legacy wire, of any bytes: what is read of one is segments as any others.
+
+#![no_main]
+
+use bubble_common::segment::Segment;
+use bubble_common::segment::codec::Effort;
+use bubble_server::ingest::legacy;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(event) = legacy::read(data) else {
+        return;
+    };
+    for segment in event.segments {
+        let bytes = segment.encode(Effort::Raw);
+        assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment));
+    }
+});
