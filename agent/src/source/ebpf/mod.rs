@@ -315,6 +315,12 @@ impl Source for Ebpf {
         self.barrier
             .wait()
             .map_err(failed("cannot wait for programs"))?;
+        let look = self.drains.is_multiple_of(LOOK_AFTER);
+        let gone = if look {
+            self.processes.gone()
+        } else {
+            Vec::new()
+        };
         self.absorb(at, host, sink);
         let mut turn = Turn {
             at,
@@ -334,8 +340,8 @@ impl Source for Ebpf {
             .map_err(failed("cannot read the sums of connections"))?;
         turn.rename();
         self.processes.read_memory(at, &mut self.memory, sink);
-        if self.drains.is_multiple_of(LOOK_AFTER) {
-            self.processes.look_after(at, sink);
+        if look {
+            self.processes.end_gone(&gone, at, sink);
             self.memory.look();
         }
         self.losses.drain(at, sink);

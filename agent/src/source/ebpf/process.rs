@@ -291,16 +291,20 @@ impl Processes {
         exits.into_keys().collect()
     }
 
-    /// Ends those that are gone though no record of their exit came (the ring buffer was full).
-    pub fn look_after<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        let gone: Vec<ProcessKey> = self
-            .rows
+    /// Those that are gone. The records of their exits have been written by now: so ask this before
+    /// records are taken in.
+    pub fn gone(&self) -> Vec<ProcessKey> {
+        self.rows
             .iter()
             .filter(|(key, row)| !row.ended && !memory::is_there(key.pid, key.start))
             .map(|(key, _)| *key)
-            .collect();
+            .collect()
+    }
+
+    /// Ends those that were gone though no record of their exit came (the ring buffer was full).
+    pub fn end_gone<S: Sink>(&mut self, gone: &[ProcessKey], at: u64, sink: &mut S) {
         for key in gone {
-            self.end(&key, at, None, sink);
+            self.end(key, at, None, sink);
         }
     }
 }

@@ -330,9 +330,21 @@ fn a_kill_that_is_told_by_number_finds_its_process() {
 fn what_ended_unheard_is_found_out() {
     let mut bench = Bench::new();
     bench.exec(key(1), "lost", "/lost", "lost\0");
-    bench.turn(|turn| turn.processes.look_after(42, turn.sink));
+    let gone = bench.processes.gone();
+    bench.turn(|turn| turn.processes.end_gone(&gone, 42, turn.sink));
     assert_eq!(
         (bench.sink.rows[0].end, bench.sink.rows[0].exit),
         (42, None)
     );
+}
+
+#[test]
+fn an_exit_that_is_heard_after_the_look_is_not_lost() {
+    let mut bench = Bench::new();
+    bench.exec(key(1), "told", "/told", "told\0");
+    let gone = bench.processes.gone();
+    assert_eq!(gone, [key(1)]);
+    bench.exit(key(1), 3 << 8, 1, 1);
+    bench.turn(|turn| turn.processes.end_gone(&gone, 42, turn.sink));
+    assert_eq!(bench.sink.rows[0].exit, Some(Exit::Code(3)));
 }
