@@ -25,6 +25,8 @@ const TARGETS: &[(&str, &str)] = &[
         "captures, of whole blocks with any content",
     ),
     ("chisel", "what sysdig's chisel posts, of any bytes"),
+    ("sysdig_json", "what sysdig prints as JSON"),
+    ("sysdig_text", "what sysdig prints as text"),
 ];
 
 /// Instrumentation for libFuzzer.
