@@ -87,7 +87,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "vm-6.12",
         about: "the same in cgroups on Debian's 6.12, with hooks on functions",
-        pending: Some(UNSEEN),
+        pending: None,
         run: |arguments| suite::in_guest(Kernel::V6_12, "vfs", arguments),
     },
     Group {
@@ -99,7 +99,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "vm-6.1",
         about: "the same in cgroups on Debian's 6.1, with hooks on functions",
-        pending: Some(UNSEEN),
+        pending: None,
         run: |arguments| suite::in_guest(Kernel::V6_1, "vfs", arguments),
     },
     Group {

@@ -66,7 +66,8 @@ pub const HOOKS: &[Hook] = &[
         "sys_exit",
         Attach::Tracepoint("sys_exit"),
         Family::Syscall,
-        "bytes, operations and opens by process and file; connections accepted; peers of datagrams",
+        "bytes, operations and opens by process and file; connections accepted; peers of datagrams; \
+         before 6.3 all that sockets take and give",
         true,
     ),
     function("vfs_read", "vfs_read", "bytes read (read, pread)", true),
