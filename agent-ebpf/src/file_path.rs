@@ -23,7 +23,8 @@ use bubble_common::kernel::{
 use crate::{
     bound::masked,
     btf::{Kernel, offset},
-    file::{Access, Untyped, offsets},
+    file::{Access, Untyped, atomic_add, offsets},
+    generation::sum,
     loss::lost,
     running,
 };
@@ -31,6 +32,16 @@ use crate::{
 /// The files whose paths were told. The agent takes out those that it forgets.
 #[map]
 static FILE_SEEN: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
+
+/// New paths of each cgroup in this second.
+#[map]
+static FILE_NEW_0: HashMap<u64, u64> = HashMap::with_max_entries(16_384, 0);
+#[map]
+static FILE_NEW_1: HashMap<u64, u64> = HashMap::with_max_entries(16_384, 0);
+
+/// Most new paths of a cgroup in a second: one that opens files by the ten thousand leaves room in
+/// [`FILE_SEEN`] for those of others. Far above what a second keeps of them.
+const SHARE: u64 = 4_096;
 
 /// Paths have a ring of their own: many new ones must not push out the ends of processes.
 #[map]
@@ -113,18 +124,44 @@ pub extern "C" fn file_number(place: *const Place) -> u64 {
     if number < FIRST {
         number += FIRST;
     }
+    told(number, || tell(place, &root, number))
+}
+
+/// Sees to it that `number` is known to the agent, by `tell` if it is new; gives it, or [`OTHER`]
+/// where there is no room for it.
+#[inline(always)]
+fn told(number: u64, tell: impl FnOnce() -> u32) -> u64 {
     if FILE_SEEN.get_ptr(&number).is_some() {
         return number;
     }
-    if FILE_SEEN.insert(&number, &1, 0).is_err() {
+    if !has_share() || FILE_SEEN.insert(&number, &1, 0).is_err() {
         return OTHER;
     }
-    if tell(place, &root, number) == 0 {
+    if tell() == 0 {
         // The next one tries again.
         let _ = FILE_SEEN.remove(&number);
         lost(Cause::PATH, 0);
     }
     number
+}
+
+/// Whether the cgroup that runs here may have one more new path in this second.
+#[inline(always)]
+fn has_share() -> bool {
+    let Some(here) = running::here() else {
+        return false;
+    };
+    // SAFETY: this core's value of the map.
+    let cgroup = unsafe { (*here).key.cgroup };
+    // Where there is no room to count, the room for paths is the only bound.
+    let Some(count) = sum!(FILE_NEW_0, FILE_NEW_1, &cgroup, &0) else {
+        return true;
+    };
+    // SAFETY: a pointer into the map's value, which other cores add to as well.
+    unsafe {
+        atomic_add(count, 1);
+        core::ptr::read_volatile(count) <= SHARE
+    }
 }
 
 /// Mount and directory entry of the root directory of a task.
@@ -356,14 +393,8 @@ unsafe fn number_of_name(scratch: *mut Scratch, from: Kernel, length: u32) -> u6
     if number < FIRST {
         number += FIRST;
     }
-    if FILE_SEEN.get_ptr(&number).is_some() {
-        return number;
-    }
-    if FILE_SEEN.insert(&number, &1, 0).is_err() {
-        return OTHER;
-    }
     // SAFETY: the caller's promise.
-    let sent = unsafe {
+    told(number, || unsafe {
         (*scratch).record = FileRecord {
             file: number,
             magic: SOCKET_MAGIC,
@@ -371,11 +402,5 @@ unsafe fn number_of_name(scratch: *mut Scratch, from: Kernel, length: u32) -> u6
             path_len: length,
         };
         send(scratch, NAME_START)
-    };
-    if sent == 0 {
-        // The next one tries again.
-        let _ = FILE_SEEN.remove(&number);
-        lost(Cause::PATH, 0);
-    }
-    number
+    })
 }

@@ -150,6 +150,8 @@ struct Known {
 pub struct Paths {
     ring: RingBuf<MapData>,
     seen: OwnedFd,
+    /// How many new ones each cgroup had; it is the kernel side that looks at it.
+    new: Sums<u64, u64>,
     known: HashMap<u64, Known>,
     turn: u64,
 }
@@ -165,6 +167,7 @@ impl Paths {
         Ok(Self {
             ring,
             seen,
+            new: Sums::open(loaded, "FILE_NEW")?,
             known: HashMap::new(),
             turn: 0,
         })
@@ -190,11 +193,13 @@ impl Paths {
         Some(&known.file)
     }
 
-    /// Forgets what was not used for a while when there is much, in the kernel first.
-    fn forget(&mut self) {
+    /// Forgets what was not used for a while when there is much, in the kernel first; and how many
+    /// were new in this generation.
+    fn forget(&mut self, generation: usize) -> io::Result<()> {
+        self.new.take(generation)?;
         self.turn += 1;
         if self.known.len() < PATHS / 2 {
-            return;
+            return Ok(());
         }
         let keep = if self.known.len() < PATHS { KEEP } else { 1 };
         let before = self.turn.saturating_sub(keep);
@@ -202,6 +207,7 @@ impl Paths {
         self.known.retain(|number, known| {
             known.used >= before || super::bpf::remove(seen.as_fd(), number).is_err()
         });
+        Ok(())
     }
 }
 
@@ -342,8 +348,7 @@ impl Files {
             };
             charge(turn, names, &key, io_of(sum));
         }
-        self.paths.forget();
-        Ok(())
+        self.paths.forget(generation)
     }
 }
 
