@@ -86,6 +86,8 @@ impl Drop for Daemon {
             return;
         };
         say("stopping our Docker daemon");
+        // Their bridges would stay on the host, and their routes in the way of the next daemon's.
+        succeeds(Command::new("docker").args(["network", "prune", "--force"]));
         drop(process);
         if let Err(error) = fs::remove_dir_all(&run) {
             say(format!("cannot remove {}: {error}", run.display()));

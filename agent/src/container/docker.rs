@@ -181,19 +181,18 @@ fn of_inspection(container: ContainerInspectResponse) -> Vec<(String, String)> {
     let config = container.config.unwrap_or_default();
     fact(facts::IMAGE, config.image.or(container.image));
     let state = container.state.unwrap_or_default();
-    fact(
-        facts::STARTED,
-        state.started_at.as_deref().and_then(nanoseconds),
-    );
+    let mut started = state.started_at.as_deref().and_then(nanoseconds);
     if state.running == Some(false) {
-        fact(
-            facts::ENDED,
-            state.finished_at.as_deref().and_then(nanoseconds),
-        );
+        let ended = state.finished_at.as_deref().and_then(nanoseconds);
+        // Docker notes the start when it has been told of it, and of one that ends at once that is
+        // after the end: which would read as one that was started again.
+        started = started.min(ended.map(|ended| ended - 1)).or(started);
+        fact(facts::ENDED, ended.map(|ended| ended.to_string()));
         if state.oom_killed == Some(true) {
             fact(facts::OOM_KILLED, Some("true".to_owned()));
         }
     }
+    fact(facts::STARTED, started.map(|started| started.to_string()));
     let mut labels: Vec<_> = config.labels.unwrap_or_default().into_iter().collect();
     labels.sort();
     labels.truncate(LABELS);
@@ -206,7 +205,7 @@ fn of_inspection(container: ContainerInspectResponse) -> Vec<(String, String)> {
 }
 
 /// A time as Docker writes it (`2026-11-24T22:13:22.559312377Z`), in ns since the Unix epoch.
-fn nanoseconds(text: &str) -> Option<String> {
+fn nanoseconds(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let number = |text: &str| text.parse::<i64>().ok();
     let mut date = date.splitn(3, '-');
@@ -243,7 +242,7 @@ fn nanoseconds(text: &str) -> Option<String> {
     let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
     let fraction = number(&format!("{fraction:0<9}"))?;
     let all = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
-    (all > 0).then(|| all.to_string())
+    u64::try_from(all).ok().filter(|all| *all > 0)
 }
 
 /// Sending to a loop that may be gone, or busy: then the update is lost, and not waited for.
@@ -277,9 +276,12 @@ mod tests {
     #[test]
     fn times() {
         let ns = |text| nanoseconds(text).unwrap_or_default();
-        assert_eq!(ns("1970-01-01T00:00:01Z"), "1000000000");
-        assert_eq!(ns("2026-11-24T22:13:22.559312377Z"), "1795558402559312377");
-        assert_eq!(ns("2000-02-29T12:00:00.5Z"), "951825600500000000");
+        assert_eq!(ns("1970-01-01T00:00:01Z"), 1_000_000_000);
+        assert_eq!(
+            ns("2026-11-24T22:13:22.559312377Z"),
+            1_795_558_402_559_312_377
+        );
+        assert_eq!(ns("2000-02-29T12:00:00.5Z"), 951_825_600_500_000_000);
         for text in [
             "",
             "0001-01-01T00:00:00Z",
@@ -351,5 +353,17 @@ mod tests {
             ]
         );
         assert_eq!(of_inspection(ContainerInspectResponse::default()), []);
+    }
+
+    #[test]
+    fn one_that_ended_at_once_ended_after_its_start() {
+        let json = r#"{"State":{"Running":false,"StartedAt":"1970-01-01T00:00:02.5Z",
+            "FinishedAt":"1970-01-01T00:00:02.25Z"}}"#;
+        let container: ContainerInspectResponse = serde_json::from_str(json).unwrap();
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            of_inspection(container),
+            [fact("ended", "2250000000"), fact("started", "2249999999")]
+        );
     }
 }

@@ -196,7 +196,7 @@ impl Paths {
     /// Forgets what was not used for a while when there is much, in the kernel first; and how many
     /// were new in this generation.
     fn forget(&mut self, generation: usize) -> io::Result<()> {
-        self.new.take(generation)?;
+        let _ = self.new.take(generation)?;
         self.turn += 1;
         if self.known.len() < PATHS / 2 {
             return Ok(());
