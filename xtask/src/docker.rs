@@ -86,7 +86,8 @@ impl Drop for Daemon {
             return;
         };
         say("stopping our Docker daemon");
-        // Their bridges would stay on the host, and their routes in the way of the next daemon's.
+        // What they have on the host would stay there, and their rules change the addresses on the
+        // networks of the next daemon.
         succeeds(Command::new("docker").args(["network", "prune", "--force"]));
         drop(process);
         if let Err(error) = fs::remove_dir_all(&run) {
