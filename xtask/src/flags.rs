@@ -34,6 +34,7 @@ pub(crate) enum Command {
     /// Each is tagged with the version and `latest`. Starts a Docker daemon of its own if none
     /// answers.
     Image,
+    Services(Services),
 }
 
 /// Build and start the whole system on this machine, and print the link to its page
@@ -110,6 +111,28 @@ pub(crate) struct Fuzz {
     pub(crate) list: bool,
 }
 
+/// Start or end Cassandra on this machine, for tests and for trying it out
+///
+/// On loopback addresses and ports of its own, without containers; data, logs and pids are in
+/// .cache/services. Installs Java 17 and Maven, and fetches Cassandra, if they are missing.
+#[derive(Debug, Args)]
+pub(crate) struct Services {
+    #[command(subcommand)]
+    pub(crate) command: ServicesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServicesCommand {
+    /// Start what does not run, and return when it answers
+    Up {
+        /// How many nodes of Cassandra: 1 or 3
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = nodes)]
+        cassandra: u8,
+    },
+    /// End what `up` started; its data stays
+    Down,
+}
+
 /// Run a command on a stock Debian kernel in QEMU, and end with its exit code
 ///
 /// The guest has busybox, the agent, the server and the workload in /bin, a pure cgroup v2 tree
@@ -141,6 +164,14 @@ pub(crate) struct Vm {
     /// The command; a path of a static program here is brought along
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
+}
+
+fn nodes(text: &str) -> Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("one node or three".to_owned()),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

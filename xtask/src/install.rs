@@ -111,6 +111,28 @@ pub(crate) fn chromium() -> Result<()> {
     debian("the browser", &["chromium"])
 }
 
+/// Java 17, on which Cassandra runs.
+pub(crate) fn java() -> Result<PathBuf> {
+    let debians = || {
+        let folders = std::fs::read_dir("/usr/lib/jvm").ok()?;
+        let named = |path: &PathBuf| path.to_string_lossy().contains("/java-17-openjdk-");
+        let mut found = folders.flatten().map(|entry| entry.path()).filter(named);
+        found.find_map(|folder| Some(folder.join("bin/java")).filter(|java| java.exists()))
+    };
+    if debians().is_none() {
+        debian("Java 17, for Cassandra", &["openjdk-17-jre-headless"])?;
+    }
+    debians().context("Java 17 was installed and is not in /usr/lib/jvm")
+}
+
+/// Maven, which fetches Cassandra.
+pub(crate) fn maven() -> Result<()> {
+    if find("mvn").is_some() {
+        return Ok(());
+    }
+    debian("Maven, to fetch Cassandra", &["maven"])
+}
+
 /// cargo-deny, built once into `.cache/tools` if it is nowhere.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = project::cache().join("tools");

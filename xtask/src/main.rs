@@ -14,6 +14,7 @@ mod install;
 mod process;
 mod project;
 mod service;
+mod services;
 mod test;
 mod ui;
 mod up;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         flags::Command::Bench(flags) => bench::run(&flags),
         flags::Command::Fuzz(flags) => fuzz::run(&flags),
         flags::Command::Image => image::run(),
+        flags::Command::Services(flags) => services::run(&flags),
         flags::Command::Vm(flags) => vm::run(&flags),
     };
     match result {
