@@ -19,6 +19,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 
 use bubble_common::segment::event::EventKind;
+use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::{ContainerId, facts};
 
 use crate::clock::SECOND;
@@ -75,6 +76,8 @@ struct Known {
     runtime: &'static str,
     handle: ContainerHandle,
     totals: Totals,
+    /// Whether its cgroup was gone before its last figures were read.
+    unread: bool,
     ended: Option<Ended>,
 }
 
@@ -237,13 +240,19 @@ impl Containers {
     }
 
     /// Reads the figures of one container, as one of its processes has ended and it may soon be gone.
+    /// If it is gone already, its own count is short, which is said.
     pub fn read_totals_of<S: Sink>(&mut self, at: u64, handle: ContainerHandle, sink: &mut S) {
         let one = self
             .known
             .iter_mut()
             .find(|(_, known)| known.handle == handle);
-        if let Some((path, known)) = one {
-            known.read(&self.hierarchies, path, at, sink);
+        if let Some((path, known)) = one
+            && !known.read(&self.hierarchies, path, at, sink)
+            && !known.unread
+        {
+            known.unread = true;
+            let loss = Loss { count: 1, bytes: 0 };
+            sink.loss(at, Some(handle), Reason::CGROUP_GONE, loss);
         }
     }
 
@@ -307,6 +316,7 @@ impl Containers {
             // An agent that missed the end of the one before meets the next of the same path.
             if known.ended.is_some() && self.hierarchies.primary().folder(&found.path).is_dir() {
                 known.ended = None;
+                known.unread = false;
             }
             return known.handle;
         }
@@ -326,6 +336,7 @@ impl Containers {
                 runtime: found.runtime,
                 handle,
                 totals: Totals::new(new),
+                unread: false,
                 ended: None,
             },
         );
@@ -359,7 +370,14 @@ impl Known {
         self.ended.get_or_insert(Ended { at, told: false });
     }
 
-    fn read<S: Sink>(&mut self, hierarchies: &Hierarchies, path: &str, at: u64, sink: &mut S) {
+    /// `false` when its cgroup is not there.
+    fn read<S: Sink>(
+        &mut self,
+        hierarchies: &Hierarchies,
+        path: &str,
+        at: u64,
+        sink: &mut S,
+    ) -> bool {
         let handle = self.handle;
         let there = self.totals.read(hierarchies, path, |metric, value| {
             sink.total(at, handle, metric, value)
@@ -367,6 +385,7 @@ impl Known {
         if there && self.ended.is_none() {
             sink.alive(at, handle);
         }
+        there
     }
 }
 

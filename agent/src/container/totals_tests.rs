@@ -2,10 +2,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use bubble_common::segment::loss::Reason;
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::{ContainerId, SourceId};
 
 use super::Totals;
+use crate::clock::SECOND;
+use crate::container::Containers;
 use crate::container::hierarchy::Hierarchies;
+use crate::container::rule::Rules;
+use crate::sink::Sink as _;
+use crate::window::Window;
 
 /// Writes the files of a cgroup: name and text.
 fn write(folder: &Path, files: &[(&str, &str)]) {
@@ -242,6 +249,34 @@ fn a_container_that_is_gone() {
     let mut any = false;
     assert!(!Totals::new(true).read(&hierarchies, "/pod/gone", |_, _| any = true));
     assert!(!any);
+}
+
+#[test]
+fn what_was_not_read_in_time_is_told_once() {
+    const SECONDS: u64 = 1_000;
+    let at = SECONDS * SECOND;
+    let id = "3f".repeat(32);
+    let path = format!("/docker/{id}");
+    let folder = tempfile::tempdir().unwrap();
+    let cgroup = folder.path().join(&path[1..]);
+    let hierarchies = v2(folder.path());
+    write(&cgroup, &[("cpu.stat", "user_usec 7\nsystem_usec 0\n")]);
+    let mut containers = Containers::new(hierarchies, Rules::default(), false);
+    let mut window = Window::new(SourceId([1; 16]), SECONDS);
+    containers.created(at, 1, &path, &mut window);
+    let handle = window.container(&ContainerId::new(&id[..12]).unwrap());
+    containers.read_totals_of(at, handle, &mut window);
+    fs::remove_dir_all(&cgroup).unwrap();
+    containers.read_totals_of(at, handle, &mut window);
+    containers.read_totals_of(at, handle, &mut window);
+    window.close_all();
+    let segments = window.take_closed();
+    let losses: Vec<_> = segments[0]
+        .losses
+        .iter()
+        .map(|cell| (cell.row.0, cell.value.count))
+        .collect();
+    assert_eq!(losses, [(Reason::CGROUP_GONE.0, 1)]);
 }
 
 #[test]

@@ -19,6 +19,9 @@ impl Reason {
     pub const CAPTURE_DROPS: Self = Self(4);
     /// The agent came too late and counted two slots as one.
     pub const LATE: Self = Self(5);
+    /// A container's cgroup was gone before its last figures were read: its own count is short of
+    /// what its processes did after the reading before.
+    pub const CGROUP_GONE: Self = Self(6);
 
     /// Its name in the API; empty for a number that this version does not know.
     pub const fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Reason {
             3 => "spool_full",
             4 => "capture_drops",
             5 => "late",
+            6 => "cgroup_gone",
             _ => "",
         }
     }

@@ -22,6 +22,8 @@ const ENOUGH_CPU_NS: u64 = 100_000_000;
 /// The same of one process: one that lives 1 ms is compared together with its siblings. It still runs
 /// when its parent is told what it used, for some 10 ms where the machine is emulated.
 const ENOUGH_ALONE_NS: u64 = 1_000_000_000;
+/// The loss that says that the cgroup's own count, as stored, is short.
+const CGROUP_GONE: &str = "cgroup_gone";
 /// A resident set from this on, held for seconds, must have been seen, bytes.
 const LARGE_RSS: u64 = 32 << 20;
 
@@ -53,13 +55,10 @@ pub fn differences(finished: &Finished, ledger: &Ledger) -> Vec<String> {
     }
     compare.cpu(&truth.processes, finished.cpu_ns);
     compare.end(finished);
-    // What comes late is counted all the same, only with the second after it.
-    for loss in ledger
-        .summary
-        .losses
-        .iter()
-        .filter(|loss| loss.reason != "late")
-    {
+    // What comes late is counted all the same, only with the second after it; a cgroup that is gone
+    // is about its own count only.
+    let losses = ledger.summary.losses.iter();
+    for loss in losses.filter(|loss| loss.reason != "late" && loss.reason != CGROUP_GONE) {
         compare
             .found
             .push(format!("lost: {} × {}", loss.count, loss.reason));
@@ -321,7 +320,12 @@ impl<'a> Compare<'a> {
             );
         }
         let all: u64 = self.ledger.processes.iter().map(|row| row.cpu_ns).sum();
-        let stored = self.ledger.summary.accounting.cgroup_cpu_ns;
+        let mut stored = self.ledger.summary.accounting.cgroup_cpu_ns;
+        let mut losses = self.ledger.summary.losses.iter();
+        if losses.any(|loss| loss.reason == CGROUP_GONE) {
+            println!("a cgroup was gone before the agent read it: not compared with its count");
+            stored = None;
+        }
         for (whose, cgroup) in [("really", cgroup), ("as stored", stored)] {
             // A cgroup that lived too short to be read has no count, and none is asked for.
             if let Some(cgroup) = cgroup.filter(|ns| *ns >= 5 * ENOUGH_CPU_NS) {
