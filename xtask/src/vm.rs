@@ -12,6 +12,7 @@ mod qemu;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::kernel::Kernel;
 use self::{archive::Archive, qemu::Machine};
-use crate::{build, command::say, flags, install};
+use crate::{build, command::say, flags};
 
 /// What to run in a guest.
 pub(crate) struct Guest {
@@ -96,17 +97,20 @@ impl Guest {
     /// Boots, runs the command and gives its exit code; each line of its output is handed to
     /// `on_line` as it comes.
     pub(crate) fn run(&self, on_line: &mut dyn FnMut(&str)) -> Result<i32> {
-        install::vm()?;
-        let kernel = self.kernel.fetch()?;
+        static BOOTED: AtomicU32 = AtomicU32::new(0);
+        let kernel = self.kernel.ensure()?;
         let mut archive = Archive::new();
         init::write(&mut archive, self)?;
         module::write(&mut archive, &kernel)?;
         for (path, source) in &self.files {
             archive.program(path, source)?;
         }
-        let initramfs = kernel
-            .folder
-            .join(format!("initramfs-{}.cpio", std::process::id()));
+        // Several may run at once.
+        let initramfs = kernel.folder.join(format!(
+            "initramfs-{}-{}.cpio",
+            std::process::id(),
+            BOOTED.fetch_add(1, Ordering::Relaxed)
+        ));
         archive.save(&initramfs)?;
         say(format!(
             "booting {} to run: {}",

@@ -16,14 +16,9 @@ use crate::{
 pub(super) struct Group {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// Why it is not among those that must pass, yet: it runs when it is named by `--only`.
-    pub(super) pending: Option<&'static str>,
     /// Runs it; what was given after `--` is for the suite.
     pub(super) run: fn(&[String]) -> Result<()>,
 }
-
-/// Said of groups that no run has shown to pass as a whole.
-const UNSEEN: &str = "not seen to pass as a whole yet";
 
 /// For how many seconds each target is fuzzed.
 const FUZZ_SECONDS: u32 = 20;
@@ -33,80 +28,57 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "fmt",
         about: "the Rust code is formatted",
-        pending: None,
         run: |_| fmt(),
     },
     Group {
         name: "clippy",
         about: "clippy has nothing to say",
-        pending: None,
         run: |_| clippy(),
     },
     Group {
         name: "deny",
         about: "licences, sources and bans of the dependencies",
-        pending: None,
         run: |_| deny(),
     },
     Group {
         name: "unit",
         about: "the tests of each crate",
-        pending: None,
         run: |_| unit(),
     },
     Group {
         name: "fuzz",
         about: "the readers of captures take anything, for a short time",
-        pending: None,
         run: |_| fuzz::all(FUZZ_SECONDS),
     },
     Group {
         name: "ui",
         about: "the page: its types, its tests, its build",
-        pending: None,
         run: |_| page(),
     },
     Group {
         name: "e2e",
         about: "the page in Chromium, on a real server",
-        pending: None,
         run: |_| end_to_end(),
     },
     Group {
         name: "chisel",
         about: "what the chisels post, run by a real sysdig over real captures",
-        pending: None,
         run: |arguments| chisel(arguments),
     },
     Group {
         name: "suite",
         about: "known workloads in Docker's containers on this host, to the byte",
-        pending: None,
         run: suite::on_this_host,
     },
     Group {
         name: "vm-6.12",
-        about: "the same in cgroups on Debian's 6.12, with hooks on functions",
-        pending: None,
-        run: |arguments| suite::in_guest(Kernel::V6_12, "vfs", arguments),
-    },
-    Group {
-        name: "vm-6.12-syscall",
-        about: "the same, with hooks on system calls",
-        pending: Some(UNSEEN),
-        run: |arguments| suite::in_guest(Kernel::V6_12, "syscall", arguments),
+        about: "the same in cgroups on Debian's 6.12, with either family of hooks",
+        run: |arguments| suite::in_guests(Kernel::V6_12, arguments),
     },
     Group {
         name: "vm-6.1",
-        about: "the same in cgroups on Debian's 6.1, with hooks on functions",
-        pending: None,
-        run: |arguments| suite::in_guest(Kernel::V6_1, "vfs", arguments),
-    },
-    Group {
-        name: "vm-6.1-syscall",
-        about: "the same, with hooks on system calls",
-        pending: None,
-        run: |arguments| suite::in_guest(Kernel::V6_1, "syscall", arguments),
+        about: "the same in cgroups on Debian's 6.1, with either family of hooks",
+        run: |arguments| suite::in_guests(Kernel::V6_1, arguments),
     },
 ];
 

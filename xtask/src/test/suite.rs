@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -26,6 +27,8 @@ const IN_GUEST: [(&str, &str); 3] = [
     ("BUBBLE_KILLS", "3"),
     ("BUBBLE_AWAY_SECONDS", "20"),
 ];
+/// The hooks that the agent has.
+const FAMILIES: [&str; 2] = ["vfs", "syscall"];
 /// A guest that has not ended by then never will.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -48,16 +51,55 @@ pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// In cgroups of a guest, with one family of hooks.
-pub(super) fn in_guest(kernel: Kernel, hooks: &str, arguments: &[String]) -> Result<()> {
+/// In cgroups of two guests that run side by side, one with each family of hooks: either mostly
+/// waits, and is emulated by one thread.
+pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
     let programs = build::programs(Profile::Release)?;
     let suite = compile()?;
+    kernel.ensure()?;
+    let guests = FAMILIES.map(|hooks| guest(kernel, hooks, &programs, &suite, arguments));
+    let run = |hooks: &'static str, guest: Result<Guest>| {
+        let code = guest?.run(&mut |line| println!("{hooks:8}{line}"))?;
+        anyhow::ensure!(
+            code == 0,
+            "the suite ended with {code} on Debian's {} with hooks {hooks}",
+            kernel.name()
+        );
+        anyhow::Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = FAMILIES
+            .into_iter()
+            .zip(guests)
+            .map(|(hooks, guest)| scope.spawn(move || run(hooks, guest)))
+            .collect();
+        // All are waited for, and what went wrong is told of each.
+        let mut failed = Vec::new();
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed.push(format!("{error:#}")),
+                Err(_) => failed.push("a thread that runs a guest has panicked".to_owned()),
+            }
+        }
+        anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n"));
+        Ok(())
+    })
+}
+
+fn guest(
+    kernel: Kernel,
+    hooks: &str,
+    programs: &[PathBuf],
+    suite: &Path,
+    arguments: &[String],
+) -> Result<Guest> {
     let mut guest = Guest {
         kernel,
         memory: 3072,
         instruction_clock: false,
         time_limit: TIME_LIMIT,
-        files: vec![("/bin/suite".to_owned(), suite)],
+        files: vec![("/bin/suite".to_owned(), suite.to_path_buf())],
         variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", hooks)]
             .into_iter()
             .chain(IN_GUEST)
@@ -67,18 +109,12 @@ pub(super) fn in_guest(kernel: Kernel, hooks: &str, arguments: &[String]) -> Res
             .chain(arguments.iter().cloned())
             .collect(),
     };
-    for program in &programs {
+    for program in programs {
         guest.add_program(program)?;
         let path = format!("/bin/{}", name(program)?);
         guest.variables.push((variable(program)?, path));
     }
-    let code = guest.run(&mut |line| println!("{line}"))?;
-    anyhow::ensure!(
-        code == 0,
-        "the suite ended with {code} on Debian's {}",
-        kernel.name()
-    );
-    Ok(())
+    Ok(guest)
 }
 
 fn name(program: &Path) -> Result<&str> {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     command::{output, run, say},
-    install::update_package_list,
+    install::{self, update_package_list},
     project,
 };
 
@@ -54,8 +54,13 @@ impl Kernel {
         }
     }
 
-    /// Gets the kernel, if it is not in the cache.
-    pub(crate) fn fetch(self) -> Result<Fetched> {
+    /// Gets the kernel, if it is not in the cache, and what boots it, if it is not installed.
+    pub(crate) fn ensure(self) -> Result<Fetched> {
+        install::vm()?;
+        self.fetch()
+    }
+
+    fn fetch(self) -> Result<Fetched> {
         let folder = project::cache().join("vm").join(self.name());
         if let Some(fetched) = find(&folder) {
             return Ok(fetched);

@@ -56,17 +56,14 @@ impl Machine<'_> {
         let mut command = Command::new("qemu-system-x86_64");
         if self.instruction_clock {
             // One processor: the clock is what it executed.
-            command.args([
-                "-accel",
-                "tcg,thread=single",
-                "-icount",
-                "shift=0,sleep=off",
-            ]);
-            command.args(["-smp", "1"]);
+            command.args(["-icount", "shift=0,sleep=off", "-smp", "1"]);
         } else {
-            command.args(["-accel", "tcg", "-smp", "2"]);
+            command.args(["-smp", "2"]);
         }
         command
+            // Its processors take turns: when each has a thread of its own, an interrupt from one
+            // to the other can get lost, and 6.1 then waits for its answer for ever.
+            .args(["-accel", "tcg,thread=single"])
             .args(["-cpu", "max", "-m", &self.memory.to_string()])
             .args([
                 "-nodefaults",
@@ -80,10 +77,12 @@ impl Machine<'_> {
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            // A panic reboots at once, which -no-reboot turns into an end.
+            // A panic reboots at once, which -no-reboot turns into an end; a processor that hangs
+            // for two minutes is one.
             .args([
                 "-append",
-                "console=ttyS0 quiet loglevel=3 panic=-1 rdinit=/init",
+                "console=ttyS0 quiet loglevel=3 panic=-1 softlockup_panic=1 watchdog_thresh=60 \
+                 rdinit=/init",
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
