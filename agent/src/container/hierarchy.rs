@@ -61,9 +61,7 @@ pub enum HierarchyError {
         source: io::Error,
     },
     /// There is none.
-    #[error(
-        "no cgroups are mounted in {0}: mount them (in a container: run it with --privileged), or say with --cgroups where they are"
-    )]
+    #[error("no cgroups are mounted in {0}: mount them (in a container: run it with --privileged)")]
     None(PathBuf),
     /// What is mounted is the agent's own part of the tree.
     #[error(
