@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { append, gaps, HoleError, lastCovered, mean, peak, perSecond, slotOf, slotTimes, trim } from "../src/lib/slots";
+import { append, gaps, HoleError, knownTime, lastCovered, mean, peak, perSecond, slotOf, slotTimes, trim } from "../src/lib/slots";
 import { processRow, summary } from "./summary";
 
 describe("slots and gaps", () => {
@@ -17,6 +17,13 @@ describe("slots and gaps", () => {
   test("gaps are spans of slots of which nothing is known", () => {
     expect(gaps(range, covered)).toEqual([[101, 103], [104, 105]]);
     expect(gaps(range, [1, 1, 1, 1, 1])).toEqual([]);
+  });
+  test("what is known is a part of the time that the container lived, not of what is shown", () => {
+    const seen = (first_seen: number, last_seen: number) => knownTime({ first_seen, last_seen }, { range, covered });
+    expect(seen(0, 200)).toEqual({ lived: 5, known: 2 });
+    expect(seen(103, 104)).toEqual({ lived: 1, known: 1 });
+    expect(seen(103.5, 105)).toEqual({ lived: 1.5, known: 0.5 });
+    expect(seen(0, 100)).toEqual({ lived: 0, known: 0 });
   });
   test("a rate is over the time that is known; a gap has none", () => {
     expect(perSecond([600, null, 0], { ...range, step: 60 }, [1, 0, 1])).toEqual([10, null, 0]);

@@ -1,7 +1,7 @@
 // Slots: the equal pieces of time that a summary's series are cut into, and how
 // the newest of them, which come live, are put behind those that are there.
 
-import type { ConnectionInfo, CoreSeries, FileInfo, ProcessInfo, Summary } from "./api/types";
+import type { ConnectionInfo, ContainerItem, CoreSeries, FileInfo, ProcessInfo, Summary } from "./api/types";
 import type { Series } from "./units";
 
 type Values = (number | null)[];
@@ -36,6 +36,20 @@ export function gaps(range: Summary["range"], covered: readonly number[]): [numb
     }
   }
   return spans;
+}
+
+/** Seconds of the range in which the container lived, and how many of them are known. */
+export function knownTime(container: Pick<ContainerItem, "first_seen" | "last_seen">, { range, covered }: Pick<Summary, "range" | "covered">): { lived: number; known: number } {
+  let lived = 0;
+  let known = 0;
+  covered.forEach((share, i) => {
+    const start = range.from + i * range.step;
+    const overlap = Math.min(start + range.step, container.last_seen) - Math.max(start, container.first_seen);
+    if (overlap <= 0) return;
+    lived += overlap;
+    known += Math.min(overlap, range.step * share);
+  });
+  return { lived, known };
 }
 
 /** Bytes of a slot as bytes per second of the time that is known. */

@@ -2,7 +2,7 @@
 // line. Each phrase has a weight, which the page shows by more than colour.
 
 import type { ContainerItem, Summary } from "./api/types";
-import { lastCovered, mean, peak } from "./slots";
+import { knownTime, lastCovered, mean, peak } from "./slots";
 import { ago, bytes, count, cores as coresText, duration, percent } from "./units";
 
 export type Weight = "plain" | "warn" | "bad";
@@ -57,20 +57,11 @@ export function verdict(container: ContainerItem, summary: Summary, live: boolea
   if (kills > 0) say(`${kills} out-of-memory ${kills === 1 ? "kill" : "kills"}`, "bad");
   const refused = summary.network.rows.reduce((sum, row) => sum + row.failures, 0);
   if (refused > 0) say(`${count(refused)} failed ${refused === 1 ? "connection" : "connections"}`, "warn");
-  const gap = knownGap(container, summary);
-  if (gap > 0) say(`${duration(gap)} not counted`, "warn");
+  const { lived, known } = knownTime(container, summary);
+  const gap = lived - known;
+  // Less than that is what ended, or began, within a slot.
+  if (gap >= summary.range.step / 2) say(`${duration(gap)} not counted`, "warn");
   return phrases;
-}
-
-/** Seconds of the range in which the container lived and nothing is known. */
-function knownGap(container: ContainerItem, summary: Summary): number {
-  const { from, step } = summary.range;
-  let missing = 0;
-  summary.covered.forEach((share, i) => {
-    const start = from + i * step;
-    if (start >= container.first_seen && start + step <= container.last_seen) missing += step * (1 - Math.min(1, share));
-  });
-  return missing < step / 2 ? 0 : missing;
 }
 
 /** `running 3 h`, `exited 137, out of memory`, … */

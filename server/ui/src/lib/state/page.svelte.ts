@@ -230,7 +230,7 @@ export class Page {
     const container = this.container;
     if (container === null) return [this.range.from, this.range.to];
     const first = Math.min(container.first_seen, this.life?.first ?? Infinity);
-    const last = Math.max(container.last_seen + 1, this.life?.last ?? 0, this.range.to);
+    const last = Math.max(container.last_seen, this.life?.last ?? 0, this.range.to);
     return [first, last];
   }
 
