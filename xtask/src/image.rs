@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -16,17 +16,31 @@ use crate::{
     project,
 };
 
-/// The folder of each Dockerfile, and what image and program are called.
-const IMAGES: &[(&str, &str)] = &[("agent", "bubble-agent"), ("server", "bubble-server")];
+/// The folder of a Dockerfile, and what image and program are called.
+type Image = (&'static str, &'static str);
+
+const SHIPPED: &[Image] = &[("agent", "bubble-agent"), ("server", "bubble-server")];
+/// What the tests watch.
+const WORKLOAD: Image = ("xtask/workload", "bubble-workload");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(crate) fn run() -> Result<ExitCode> {
     let programs = build::programs(Profile::Release)?;
     let _daemon = Daemon::ensure()?;
-    for (folder, name) in IMAGES {
-        build_image(folder, name, program(&programs, name)?)?;
-    }
+    build_images(SHIPPED, &programs)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds all images that there are, by the daemon that answers.
+pub(crate) fn build_with_workload(programs: &[PathBuf]) -> Result<()> {
+    build_images(SHIPPED, programs)?;
+    build_images(&[WORKLOAD], programs)
+}
+
+fn build_images(images: &[Image], programs: &[PathBuf]) -> Result<()> {
+    images
+        .iter()
+        .try_for_each(|(folder, name)| build_image(folder, name, program(programs, name)?))
 }
 
 fn build_image(folder: &str, name: &str, program: &Path) -> Result<()> {

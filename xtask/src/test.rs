@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use self::group::{GROUPS, Group};
-use crate::{command::say, flags};
+use crate::{command::say, flags, install};
 
 /// Why a group cannot run on this machine: it is neither passed nor failed.
 #[derive(Debug)]
@@ -27,6 +27,14 @@ impl std::fmt::Display for CannotRun {
 }
 
 impl std::error::Error for CannotRun {}
+
+/// That we are root; else a group cannot run.
+fn need_root() -> Result<()> {
+    if install::is_root()? {
+        return Ok(());
+    }
+    Err(CannotRun("it takes root, as the agent does".to_owned()).into())
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {

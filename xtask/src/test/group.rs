@@ -4,11 +4,13 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::suite;
+use super::{need_root, suite};
 use crate::{
+    build::{self, Profile},
     build_ebpf,
     command::{cargo, run},
-    fuzz, install, project, ui,
+    docker::Daemon,
+    fuzz, image, install, project, ui,
     vm::Kernel,
 };
 
@@ -64,6 +66,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "chisel",
         about: "what the chisels post, run by a real sysdig over real captures",
         run: |arguments| chisel(arguments),
+    },
+    Group {
+        name: "e2e-docker",
+        about: "both images in Docker, and the pages of real containers in Chromium, to the byte",
+        run: |_| containers_in_the_browser(),
     },
     Group {
         name: "suite",
@@ -147,6 +154,17 @@ fn end_to_end() -> Result<()> {
             "BUBBLE_PAGE_BATCH_BIN",
             built_program("examples/page_batch"),
         ))
+}
+
+fn containers_in_the_browser() -> Result<()> {
+    need_root()?;
+    install::chromium()?;
+    install::node()?;
+    ui::packages()?;
+    let programs = build::programs(Profile::Release)?;
+    let _daemon = Daemon::ensure()?;
+    image::build_with_workload(&programs)?;
+    run(&mut ui::npm_run("e2e:docker"))
 }
 
 /// Where `cargo build` put a program.

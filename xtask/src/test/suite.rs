@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::CannotRun;
+use super::need_root;
 use crate::{
     build::{self, Profile, static_cargo},
     command::{output, run},
     docker::Daemon,
-    install, project,
+    project,
     vm::{Guest, Kernel},
 };
 
@@ -34,9 +34,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// In containers of a real Docker daemon.
 pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
-    if !install::is_root()? {
-        return Err(CannotRun("it takes root, as the agent does".to_owned()).into());
-    }
+    need_root()?;
     let programs = build::programs(Profile::Release)?;
     let suite = compile()?;
     let _daemon = Daemon::ensure()?;

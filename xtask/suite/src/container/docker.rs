@@ -80,7 +80,7 @@ impl Docker {
         )?;
         fs::write(
             context.join("Dockerfile"),
-            "FROM scratch\nCOPY bubble-workload /bubble-workload\nENTRYPOINT [\"/bubble-workload\"]\n",
+            include_str!("../../../workload/Dockerfile"),
         )?;
         let path = context.to_str().context("the folder's name is not UTF-8")?;
         let image = "bubble-workload:suite".to_owned();

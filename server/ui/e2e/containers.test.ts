@@ -1,0 +1,165 @@
+// What real containers did, on their pages, against what their program says it did:
+// through the kernel, the agent's image, the server's image and a browser.
+
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Container, System, type Flow, type Truth } from "./docker";
+import { browser, picture, tab } from "./system";
+
+const system = new System();
+const containers: Container[] = [];
+let chrome: Browser;
+
+beforeAll(async () => {
+  await system.start();
+  chrome = await browser();
+});
+
+afterAll(async () => {
+  await chrome?.close();
+  for (const container of containers) container.remove();
+  system.stop();
+});
+
+function container(...work: string[]): Container {
+  const made = Container.create(...work);
+  containers.push(made);
+  return made;
+}
+
+/** A tab with the page of a container, opened by its owner's link. */
+async function open(of: Container, search = "") {
+  const opened = await tab(chrome);
+  const link = `${system.url}/c/${of.id}${search}#token=${system.token("--container", of.id)}`;
+  // Until the agent's first word on it, the server does not know it.
+  for (let tries = 0; ; tries++) {
+    await opened.page.goto(link);
+    try {
+      await opened.page.getByTestId("tile-cpu").waitFor({ timeout: 1_000 });
+      return opened;
+    } catch (error) {
+      if (tries > 30) throw new Error(`the page shows no figures; server and agent said:\n${system.said()}`, { cause: error });
+    }
+    await opened.page.goto("about:blank");
+  }
+}
+
+/** Loads a page of the past until it shows what it should: the last second comes when it is over. */
+async function eventually(page: Page, look: () => Promise<unknown>, expected: unknown): Promise<void> {
+  const again = async (): Promise<unknown> => {
+    await page.reload();
+    await page.getByTestId("tile-cpu").waitFor();
+    return look();
+  };
+  await expect.poll(again, { timeout: 30_000, interval: 500 }).toEqual(expected);
+}
+
+const row = (page: Page, table: string, text: string) =>
+  page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text });
+const title = async (page: Page, table: string, text: string, column: number): Promise<string | null> => {
+  const cell = row(page, table, text).locator("td").nth(column);
+  return (await cell.count()) === 1 ? cell.getAttribute("title") : null;
+};
+const number = (value: number): string => value.toLocaleString("en");
+const said = (flow: Flow, operations: string): string => `${number(flow.bytes)} bytes in ${number(flow.operations)} ${operations}`;
+function first<T>(list: T[]): T {
+  const [one] = list;
+  if (one === undefined) throw new Error("the workload says nothing of it");
+  return one;
+}
+
+test("a file that was written and read, to the byte, and how it ended", async () => {
+  const writer = container("file", "--by", "read-write");
+  const file = first((await writer.run()).truth.files);
+  const { context, page, wrong } = await open(writer);
+  const figures = async () => [await title(page, "files", file.path, 1), await title(page, "files", file.path, 2)];
+  await eventually(page, figures, ["10,240,000 bytes in 2,500 reads", "10,240,000 bytes in 2,500 writes"]);
+  expect([said(file.read, "reads"), said(file.written, "writes")]).toEqual(await figures());
+  // The busiest comes first.
+  expect(await row(page, "files", "").first().innerText()).toContain(file.path);
+  expect(await page.locator(".state").innerText()).toContain("exited 0");
+  // Its name and image are Docker's: the agent has the socket.
+  expect(await page.locator(".facts").innerText()).toContain("bubble-workload");
+  await picture(page, "real-file");
+  expect(wrong).toEqual([]);
+  await context.close();
+});
+
+test("CPU that was burnt, and the sum of all processes", async () => {
+  const burner = container("burn", "--seconds", "2");
+  const { truth } = await burner.run();
+  const used = truth.processes[1]?.cpu_ns ?? 0;
+  const { context, page, wrong } = await open(burner);
+  const cpu = async (): Promise<number> => {
+    const text = await row(page, "processes", "burn-here").getByTitle("ns of CPU time").getAttribute("title");
+    return Number(text?.replace(/\D/g, ""));
+  };
+  await eventually(page, async () => Math.abs((await cpu()) - used) < 0.02 * used, true);
+  const difference = page.locator(".accounting div").filter({ hasText: "difference" }).locator("dd");
+  expect(Math.abs(Number((await difference.innerText()).replace("−", "-").replace("%", "")))).toBeLessThan(1);
+  console.log(`${number(used)} ns burnt, ${number(await cpu())} ns on the page`);
+  expect(wrong).toEqual([]);
+  await context.close();
+});
+
+test("a short life with a bad end", async () => {
+  const short = container("exit", "--after-ms", "300", "--code", "3");
+  expect((await short.run()).code).toBe(3);
+  const { context, page, wrong } = await open(short);
+  await eventually(page, async () => (await page.locator(".state").innerText()).replace(/ after.*/, ""), "exited 3");
+  expect(await page.locator(".state.bad").count()).toBe(1);
+  expect(wrong).toEqual([]);
+  await context.close();
+});
+
+test("two containers that talk: both pages tell both ends, to the byte", async () => {
+  const server = container("tcp-server", "--listen", "0.0.0.0:4000");
+  const served = server.run();
+  await server.listening();
+  const client = container("tcp-client", "--connect", `${server.address}:4000`);
+  const truths: [Container, Truth][] = [[client, (await client.run()).truth], [server, (await served).truth]];
+  for (const [of, truth] of truths) {
+    const connection = first(truth.connections);
+    const { context, page, wrong } = await open(of);
+    const figures = async () => [2, 3].map((column) => title(page, "network peers", connection.peer, column));
+    await eventually(page, async () => Promise.all(await figures()), [said(connection.received, "calls"), said(connection.sent, "calls")]);
+    expect([connection.received.bytes, connection.sent.bytes].sort()).toEqual([111_000, 777_000]);
+    expect(wrong).toEqual([]);
+    await context.close();
+  }
+});
+
+/** In the page: when each file was first in the table, which is kept unfolded, and drawn; in ms since 1970. */
+function watch(): void {
+  const seen: Record<string, number> = {};
+  Object.assign(window, { seen });
+  const look = (): void => {
+    document.querySelectorAll<HTMLElement>(".fold[aria-expanded=false]").forEach((fold) => fold.click());
+    const names = document.querySelector("table[aria-label=files]")?.textContent?.match(/pulse-\d{6}/g) ?? [];
+    const fresh = names.filter((name) => !(name in seen));
+    if (fresh.length > 0) requestAnimationFrame(() => fresh.forEach((name) => (seen[name] ??= Date.now())));
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+}
+
+test("a write is on the live page soon after it was made: how soon, is printed", async () => {
+  const PULSES = 20;
+  // Not a whole second, so that the writes fall on all parts of the agent's.
+  const pulse = container("pulse", "--count", String(PULSES), "--interval-ms", "1037", "--delay-ms", "10000", "--linger-ms", "10000");
+  const running = pulse.run();
+  const { context, page, wrong } = await open(pulse, "?span=60");
+  await page.locator(".dot.on").waitFor();
+  await page.evaluate(watch);
+  const seen = (): Promise<Record<string, number>> => page.evaluate(() => (window as unknown as { seen: Record<string, number> }).seen);
+  await expect.poll(async () => Object.keys(await seen()).length, { timeout: 60_000, interval: 250 }).toBe(PULSES);
+  await picture(page, "real-live");
+  const at = await seen();
+  const { truth } = await running;
+  const took = truth.pulses.map((one) => (at[one.path.split("/").pop() ?? ""] ?? NaN) - one.at_ns / 1e6).sort((a, b) => a - b);
+  expect(took.length).toBe(PULSES);
+  expect(took.every((ms) => ms > 0)).toBe(true);
+  const shown = (place: number): string => ((took[place] ?? NaN) / 1000).toFixed(2);
+  console.log(`from a write in a container to the page: median of ${PULSES} ${shown(PULSES / 2)} s, longest ${shown(PULSES - 1)} s`);
+  expect(wrong).toEqual([]);
+  await context.close();
+}, 120_000);
