@@ -14,3 +14,4 @@ mod kill;
 mod memory;
 mod network;
 mod process;
+mod refused;
