@@ -67,6 +67,9 @@ async function show(page: Page, path: string): Promise<void> {
 }
 const row = (page: Page, table: string, text: string) =>
   page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text }).first();
+/** Shows all rows of a table, and not only those with which it begins. */
+const unfold = (page: Page, table: string) =>
+  page.locator(".panel", { has: page.getByRole("table", { name: table, exact: true }) }).getByRole("button", { name: /^show all/ }).click();
 
 describe("who may see what", () => {
   test("without a token the page says what to do", async () => {
@@ -131,6 +134,7 @@ describe("the past", () => {
   test("sums of a range are exact, file by file and peer by peer", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 360));
+    await unfold(page, "files");
     const html = row(page, "files", "/var/www/shop/index.html");
     // Two workers, 10 reads of 4,096 bytes each second.
     expect(await html.locator("td").nth(1).getAttribute("title")).toBe("4,915,200 bytes in 1,200 reads");
@@ -257,6 +261,7 @@ test("what strangers named is text, and nothing of it is run", async () => {
   const { context, page, wrong } = await tab(chrome);
   await show(page, past(300, 360));
   await row(page, "processes", "<i>evil</i>").waitFor();
+  await unfold(page, "files");
   await row(page, "files", "/tmp/<script>alert(3)</script>").waitFor();
   await page.getByText("2 labels").click();
   await page.getByText("<b>not bold</b>").waitFor();
