@@ -9,11 +9,11 @@ use crate::config::flags::{Common, Key};
 use crate::store::Store;
 
 pub(super) async fn run(common: &Common, command: Key) -> Result<()> {
-    let store = open(common)?;
+    let store = open(common).await?;
     match command {
-        Key::Create { owner } => create(&store, &owner).await,
-        Key::List => list(&store).await,
-        Key::Delete { id } => delete(&store, &id).await,
+        Key::Create { owner } => create(&*store, &owner).await,
+        Key::List => list(&*store).await,
+        Key::Delete { id } => delete(&*store, &id).await,
     }
 }
 

@@ -1,14 +1,21 @@
 //! The commands of the program.
 
+mod db;
 mod key;
 mod recording;
 pub mod serve;
 mod token;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 
 use crate::config::Base;
 use crate::config::flags::{Cli, Command, Common};
+use crate::config::place::Place;
+use crate::rollup::retention::Retention;
+use crate::store::Store;
+use crate::store::cassandra::Cassandra;
 use crate::store::sqlite::Sqlite;
 
 /// Does what the command line says.
@@ -23,6 +30,7 @@ pub fn run(cli: Cli) -> Result<()> {
     runtime.block_on(async {
         match cli.command {
             Command::Serve(flags) => serve::run(&flags).await,
+            Command::Db { common, command } => db::run(&common, command).await,
             Command::Key { common, command } => key::run(&common, command).await,
             Command::Recording { common, command } => recording::run(&common, command).await,
             Command::Token(flags) => token::run(&flags),
@@ -30,7 +38,15 @@ pub fn run(cli: Cli) -> Result<()> {
     })
 }
 
-/// The store of the data directory, beside a server that may be serving it.
-fn open(common: &Common) -> Result<Sqlite> {
-    Ok(Sqlite::beside(&Base::new(common)?.data)?)
+/// The store, beside servers that may be serving it.
+async fn open(common: &Common) -> Result<Arc<dyn Store>> {
+    let base = Base::new(common)?;
+    Ok(match &base.store {
+        Place::Sqlite => Arc::new(Sqlite::beside(&base.data)?),
+        Place::Cassandra(address) => {
+            // Nothing is packed here, so that nothing is given a time to live.
+            let retention = Retention::default();
+            Arc::new(Cassandra::open(address, base.consistency, retention).await?)
+        }
+    })
 }

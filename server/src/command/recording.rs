@@ -8,10 +8,10 @@ use crate::store::Store;
 use crate::store::recording::id_of;
 
 pub(super) async fn run(common: &Common, command: Recording) -> Result<()> {
-    let store = open(common)?;
+    let store = open(common).await?;
     match command {
-        Recording::List => list(&store).await,
-        Recording::Delete { id } => delete(&store, &id).await,
+        Recording::List => list(&*store).await,
+        Recording::Delete { id } => delete(&*store, &id).await,
     }
 }
 

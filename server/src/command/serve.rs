@@ -1,4 +1,4 @@
-//! `serve`: the whole system on one machine.
+//! `serve`: the whole system in one process, on a store of its own or one that it shares.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -13,11 +13,13 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::flags::Serve;
+use crate::config::place::Place;
 use crate::config::{Settings, legacy};
 use crate::http::app;
 use crate::http::state::AppState;
 use crate::rollup::Rollup;
 use crate::store::Store;
+use crate::store::cassandra::Cassandra;
 use crate::store::sqlite::Sqlite;
 
 /// After so long a stop does not wait for requests any more.
@@ -34,7 +36,7 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
     if let Some(path) = made {
         info!(path = %path.display(), "made a secret for tokens");
     }
-    let store: Arc<dyn Store> = Arc::new(Sqlite::serve(&settings.base.data, settings.durability)?);
+    let store = open(&settings).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| match error.kind() {
@@ -66,7 +68,7 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
     }
     let rollup = Rollup::new(store, settings.retention, Arc::clone(&state.metrics));
     let rollup = tokio::spawn(rollup.serve(stopped.clone()));
-    info!(%address, data = %settings.base.data.display(), "serving");
+    info!(%address, data = %settings.base.data.display(), store = %settings.base.store, "serving");
 
     let mut until = stopped.clone();
     let server = axum::serve(
@@ -92,6 +94,16 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
     stop.send_replace(true);
     rollup.await.context("roll-up panicked")?;
     Ok(())
+}
+
+async fn open(settings: &Settings) -> Result<Arc<dyn Store>> {
+    let base = &settings.base;
+    Ok(match &base.store {
+        Place::Sqlite => Arc::new(Sqlite::serve(&base.data, settings.durability)?),
+        Place::Cassandra(address) => {
+            Arc::new(Cassandra::open(address, base.consistency, settings.retention).await?)
+        }
+    })
 }
 
 /// Returns when someone wants the program to stop.

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::duration::Period;
+use super::place::Place;
+use crate::store::cassandra::Consistency;
 use crate::store::sqlite::Durability;
 
 /// Settings in a file; each is named as its flag, with `_` for `-`.
@@ -14,6 +16,8 @@ use crate::store::sqlite::Durability;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) data: Option<PathBuf>,
+    pub(super) store: Option<Place>,
+    pub(super) consistency: Option<Consistency>,
     pub(super) secret: Option<String>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) retention_seconds: Option<Period>,

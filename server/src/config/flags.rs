@@ -7,6 +7,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use super::duration::Period;
+use super::place::Place;
+use crate::store::cassandra::{Consistency, Replication};
 use crate::store::sqlite::Durability;
 
 /// Stores what bubble-agents post, rolls it up, and serves the API and the page.
@@ -41,6 +43,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Recording,
     },
+    /// The tables of the store
+    Db {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Db,
+    },
     /// Make a token, with which people read
     Token(Token),
 }
@@ -51,6 +62,12 @@ pub struct Common {
     /// Directory of the database and the secret [default: ./bubble-data]
     #[arg(long, global = true, env = "BUBBLE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Where segments are kept: sqlite (in the data directory), or cassandra:HOST[:PORT],…/KEYSPACE [default: sqlite]
+    #[arg(long, global = true, env = "BUBBLE_STORE", value_name = "STORE")]
+    pub store: Option<Place>,
+    /// Of how many of Cassandra's replicas an answer is waited for [default: local-quorum]
+    #[arg(long, global = true, env = "BUBBLE_CONSISTENCY", value_enum)]
+    pub consistency: Option<Consistency>,
     /// File with settings (TOML); a name is that of a flag, with _ for -
     #[arg(long, global = true, env = "BUBBLE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -134,6 +151,21 @@ pub enum Recording {
         /// Its id: 32 hexadecimal digits
         id: String,
     },
+}
+
+/// What to do with the tables.
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Make them, as far as they are not there
+    Init {
+        /// Copies of everything in Cassandra: a number, or one for each data centre, as in east=3,west=3
+        #[arg(long, value_name = "COPIES", default_value = "3")]
+        replication: Replication,
+    },
+    /// Bring those of an earlier version to this one
+    Upgrade,
+    /// Tell whether the store answers and its tables are of this version
+    Check,
 }
 
 /// Flags of `token`.

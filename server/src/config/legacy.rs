@@ -2,18 +2,14 @@
 //! something of it, and is told that it does not happen.
 
 /// Beginnings of names, and what happens instead.
-const UNUSED: [(&str, &str); 5] = [
-    (
-        "CASSANDRA_",
-        "this version stores in SQLite only, in its data directory, and nothing in Cassandra",
-    ),
+const UNUSED: [(&str, &str); 4] = [
     (
         "RABBITMQ_",
         "this version takes posts and rolls up within the server, and uses no RabbitMQ",
     ),
     (
         "INFLUXDB_",
-        "this version stores in SQLite only, in its data directory, and nothing in InfluxDB",
+        "this version stores in SQLite or in Cassandra, and nothing in InfluxDB",
     ),
     (
         "BC_",

@@ -6,6 +6,7 @@ pub mod duration;
 mod file;
 pub mod flags;
 pub mod legacy;
+pub mod place;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,15 +16,21 @@ use anyhow::{Result, ensure};
 use crate::auth::secret::Secret;
 use crate::http::state::Limits;
 use crate::rollup::retention::Retention;
+use crate::store::cassandra::Consistency;
 use crate::store::sqlite::Durability;
 use file::File;
 use flags::{Common, Serve};
+use place::Place;
 
 /// What all commands need.
 #[derive(Debug, Clone)]
 pub struct Base {
     /// Directory of the database and the secret.
     pub data: PathBuf,
+    /// Where segments are kept.
+    pub store: Place,
+    /// Of how many replicas an answer is waited for, where there are replicas.
+    pub consistency: Consistency,
     /// The secret, if one was given.
     secret: Option<String>,
 }
@@ -55,21 +62,29 @@ impl Base {
     /// # Errors
     /// When the file can't be read or has a mistake.
     pub fn new(flags: &Common) -> Result<Self> {
-        Ok(Self::resolve(flags, &File::read(flags.config.as_deref())?))
+        Self::resolve(flags, &File::read(flags.config.as_deref())?)
     }
 
-    fn resolve(flags: &Common, file: &File) -> Self {
+    fn resolve(flags: &Common, file: &File) -> Result<Self> {
         let data = flags.data.clone().or_else(|| file.data.clone());
-        // The name that the Python system had for it.
-        let legacy = || std::env::var("AUTH_SECRET").ok();
-        Self {
+        // The names that the Python system had for them.
+        let variable = |name: &'static str| std::env::var(name).ok();
+        let legacy = || variable("AUTH_SECRET");
+        let store = match &flags.store {
+            Some(store) => Some(store.clone()),
+            None => Place::of_legacy(variable)?.or_else(|| file.store.clone()),
+        };
+        let consistency = flags.consistency.or(file.consistency);
+        Ok(Self {
             data: data.unwrap_or_else(|| PathBuf::from("bubble-data")),
+            store: store.unwrap_or_default(),
+            consistency: consistency.unwrap_or_default(),
             secret: flags
                 .secret
                 .clone()
                 .or_else(legacy)
                 .or_else(|| file.secret.clone()),
-        }
+        })
     }
 
     /// The secret that was given, or else that of the data directory, which is
@@ -119,7 +134,7 @@ impl Settings {
         );
         let limits = Limits::default();
         Ok(Self {
-            base: Base::resolve(&flags.common, &file),
+            base: Base::resolve(&flags.common, &file)?,
             listen: flags
                 .listen
                 .or(file.listen)

@@ -173,6 +173,8 @@ impl Rollup {
                     done.packed += 1;
                     self.failed.remove(&name);
                 }
+                // It is dirty still, and packed in the next run.
+                Err(pack::PackError::Store(StoreError::Conflict)) => {}
                 Err(pack::PackError::Store(error)) => return Err(error),
                 Err(error) => {
                     let (container, resolution, start) = &name;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use bubble_common::segment::codec::{DecodeError, Effort};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::merge::MergeError;
-use bubble_common::segment::{Key, Resolution, Segment, SourceId};
+use bubble_common::segment::{Facts, Key, Resolution, Segment, SourceId};
 
 use super::kept::Kept;
 use super::unite::{Piece, known_slot, roll, slot_bits, unite};
+use crate::ingest::activity::activity;
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::row::{DirtySpan, Form, Repack, Row};
+use crate::store::row::{Activity, DirtySpan, Form, Packed, Repack, Row, Worth, digest};
 
 /// Why a span could not be packed. It stays dirty.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,7 @@ fn repack(
         packed: Vec::new(),
         pieces: Vec::new(),
         rolled: Vec::new(),
+        worth: Vec::new(),
         span,
     };
     let mut sources: BTreeMap<SourceId, Vec<Row>> = BTreeMap::new();
@@ -80,6 +82,8 @@ fn repack(
         change
             .pieces
             .extend(pieces.map(|row| (row.key.clone(), row.form)));
+        let base = rows.iter().find(|row| row.form == Form::Packed);
+        let replaces = base.map(|row| digest(&row.bytes));
         let untouched = rows.iter().all(|row| row.form == Form::Packed);
         let united = unite(&decode(rows)?)?;
         let packed = packed(united, change.span.start)?;
@@ -89,13 +93,24 @@ fn repack(
                 form: Form::Packed,
                 bytes: packed.encode(Effort::Small),
             };
-            change.packed.push((row, slot_bits(&packed)));
+            change.packed.push(Packed {
+                row,
+                slots: slot_bits(&packed),
+                replaces,
+            });
+            if packed.key.resolution.coarser().is_none() {
+                change
+                    .worth
+                    .push(worth(&packed, slot_bits(&packed), &packed));
+            }
         }
         let start = change.span.start;
         let known = known.remove(&source).unwrap_or_default();
         let complete = kept.whole(source, start);
         if let Some(slot) = roll(known_slot(&known, start).as_ref(), &packed, complete)? {
             let slot = slot.fold(&Caps::of(slot_resolution(&packed)));
+            let slots = slot.coverage.first().map_or(0, |coverage| coverage.0);
+            change.worth.push(worth(&packed, slots, &slot));
             change.rolled.push(Row {
                 key: slot.key.clone(),
                 form: Form::Rolled,
@@ -104,6 +119,24 @@ fn repack(
         }
     }
     Ok(change)
+}
+
+/// What a packed span is worth: the sums are those of the slot that it makes, which
+/// may know more where finer rows have expired; the rest is known better by itself.
+fn worth(packed: &Segment, slots: u64, slot: &Segment) -> Worth {
+    let sums = activity(slot);
+    Worth {
+        source: packed.key.source,
+        slots,
+        activity: Activity {
+            cpu_ns: sums.cpu_ns,
+            bytes_in: sums.bytes_in,
+            bytes_out: sums.bytes_out,
+            memory_peak: sums.memory_peak,
+            facts: Facts::new(),
+            ..activity(packed)
+        },
+    }
 }
 
 fn slot_resolution(packed: &Segment) -> Resolution {

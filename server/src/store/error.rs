@@ -23,6 +23,20 @@ pub enum StoreError {
         /// Latest that this program knows.
         known: u32,
     },
+    /// The store was made by an earlier version of this program, or is not made yet.
+    #[error(
+        "the store has schema version {found}, this program needs {known}: run `bubble-server db {}` first",
+        if *found == 0 { "init" } else { "upgrade" }
+    )]
+    OlderSchema {
+        /// Version in the store; 0 when there are no tables.
+        found: u32,
+        /// What this program needs.
+        known: u32,
+    },
+    /// Another server changed meanwhile what was to be changed; what it was made from is still there.
+    #[error("another server changed this at the same time")]
+    Conflict,
     /// Something in the store is not what this program writes.
     #[error("the store holds {what}, which this program did not write")]
     Corrupt {

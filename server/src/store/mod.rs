@@ -13,6 +13,7 @@
 //!
 //! Architecture invariant: only the folders of backends name a database.
 
+pub mod cassandra;
 pub mod container;
 pub mod error;
 pub mod host;
@@ -70,13 +71,16 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<DirtySpan>, StoreError>;
 
-    /// Puts the result of packing a span in the place of what it was made from.
+    /// Puts the result of packing a span in the place of what it was made from. Where several
+    /// servers share a store it is refused ([`StoreError::Conflict`]) if another did so meanwhile;
+    /// the span is dirty then, and it need not be atomic as long as it is dirty until the end.
     async fn repack(&self, change: Repack) -> Result<(), StoreError>;
 
-    /// Deletes packed rows of spans that ended at or before `before`, are not
+    /// Lets packed rows of spans go that ended at or before `before`, are not
     /// dirty and belong to no recording, and remembers `before`, which never goes
-    /// back. Returns how many rows were deleted. Not atomic: it may be cut short
-    /// and called again.
+    /// back. Returns how many rows were deleted; a store in which they vanish by
+    /// themselves does not show them any more, and counts none. Not atomic: it may
+    /// be cut short and called again.
     async fn expire(&self, resolution: Resolution, before: u64) -> Result<u64, StoreError>;
 
     /// The latest `before` of [`Self::expire`]; 0 when nothing has expired yet.

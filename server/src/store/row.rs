@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bubble_common::segment::{ContainerId, Facts, Key, Resolution};
+use bubble_common::segment::{ContainerId, Facts, Key, Resolution, SourceId};
+use sha2::{Digest, Sha256};
 
 use super::recording::Label;
 
@@ -89,8 +90,17 @@ pub struct DirtySpan {
     pub start: u64,
     /// When a piece was last put, seconds since the Unix epoch.
     pub touched: u64,
-    /// What the mark was when it was read: [`Repack`] clears it only if nothing was put since.
-    pub version: u64,
+    /// The marks as they were when they were read: [`Repack`] clears these, and none that was set since.
+    pub marks: Vec<Mark>,
+}
+
+/// What makes a span dirty: somebody put something into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark {
+    /// Which process did.
+    pub writer: u64,
+    /// Of two of one writer the later has the greater number.
+    pub number: u64,
 }
 
 /// The result of packing one dirty span.
@@ -98,10 +108,41 @@ pub struct DirtySpan {
 pub struct Repack {
     /// Which span, as the store gave it.
     pub span: DirtySpan,
-    /// The packed rows, one a source, with the slots that are not gaps.
-    pub packed: Vec<(Row, u64)>,
+    /// The packed rows, one a source.
+    pub packed: Vec<Packed>,
     /// Pieces that are in them, to be deleted.
     pub pieces: Vec<(Key, Form)>,
     /// Slots of the coarser resolution, to be put in the place of earlier ones; their spans become dirty.
     pub rolled: Vec<Row>,
+    /// What the span is worth, of each source for which that changed.
+    pub worth: Vec<Worth>,
+}
+
+/// A packed row, and what it takes the place of.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// The row.
+    pub row: Row,
+    /// Bit *i*: slot *i* of the span is not a gap.
+    pub slots: u64,
+    /// [`digest`] of the packed row that it was made from, if there was one. A
+    /// store with several writers refuses the change where another is there now.
+    pub replaces: Option<i64>,
+}
+
+/// What a packed span of one source adds to the index of containers, whatever was known of it before.
+#[derive(Debug, Clone)]
+pub struct Worth {
+    /// The source.
+    pub source: SourceId,
+    /// Bit *i*: slot *i* of the span is in it.
+    pub slots: u64,
+    /// What it adds. Facts are left out.
+    pub activity: Activity,
+}
+
+/// Tells the bytes of one version of a row from those of another.
+pub fn digest(bytes: &[u8]) -> i64 {
+    let digest = Sha256::digest(bytes);
+    digest.first_chunk().copied().map_or(0, i64::from_le_bytes)
 }

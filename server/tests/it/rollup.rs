@@ -11,16 +11,16 @@ use bubble_server::clock;
 use bubble_server::metrics::Metrics;
 use bubble_server::query::read::gather;
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::pack::pack;
+use bubble_server::rollup::pack::{PackError, pack};
 use bubble_server::rollup::retention::Retention;
 use bubble_server::store::Store;
-use bubble_server::store::row::{DirtySpan, Row};
-use bubble_server::store::sqlite::{Durability, Sqlite};
+use bubble_server::store::error::StoreError;
+use bubble_server::store::row::{DirtySpan, Form, Outcome, Packed, Repack, Row, digest};
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::sample::Index;
-use tempfile::TempDir;
 
 use crate::common::{Server, id, seconds};
+use crate::store::backend::{self, on_every_store};
 use crate::store::post;
 
 const ID: &str = "aaaaaaaaaaaa";
@@ -34,12 +34,6 @@ const FOR_EVER: Retention = Retention {
     minutes: u64::MAX,
     hours: u64::MAX,
 };
-
-fn open() -> (Arc<dyn Store>, TempDir) {
-    let data = TempDir::new().expect("a temporary folder");
-    let store = Sqlite::serve(data.path(), Durability::Process).expect("an empty store");
-    (Arc::new(store), data)
-}
 
 async fn run(store: &Arc<dyn Store>, retention: Retention, now: u64) {
     let metrics = Arc::new(Metrics::default());
@@ -138,54 +132,94 @@ fn pieces() -> impl Strategy<Value = Vec<Segment>> {
     })
 }
 
+type Order = Vec<(Index, bool)>;
+
+fn order() -> impl Strategy<Value = Order> {
+    proptest::collection::vec((any::<Index>(), any::<bool>()), 0..24)
+}
+
+async fn sums_are_equal_at_every_resolution(
+    store: Arc<dyn Store>,
+    pieces: &[Segment],
+    order: &Order,
+) {
+    // In any order and again and again, with roll-up in between; at the end all that are missing.
+    for (index, roll) in order {
+        let piece = &pieces[index.index(pieces.len())];
+        store.put(vec![post(piece)]).await.expect("stored");
+        if *roll {
+            run(&store, FOR_EVER, LATER).await;
+        }
+    }
+    for piece in pieces.iter().rev() {
+        store.put(vec![post(piece)]).await.expect("stored");
+    }
+    let expected = sums(pieces);
+    for resolution in Resolution::ALL {
+        assert_eq!(
+            sums(&read(&*store, resolution).await),
+            expected,
+            "{resolution:?} before"
+        );
+    }
+    run(&store, FOR_EVER, LATER).await;
+    for resolution in Resolution::ALL {
+        assert_eq!(
+            sums(&read(&*store, resolution).await),
+            expected,
+            "{resolution:?} after"
+        );
+    }
+    let dirty = store.dirty(Resolution::Second, u64::MAX, None, 10).await;
+    assert_eq!(dirty.expect("answers"), []);
+
+    // Doing all of it again changes not a byte.
+    let first = rows(&*store).await;
+    for resolution in Resolution::ALL {
+        let spans: std::collections::BTreeSet<u64> = first
+            .iter()
+            .filter(|row| row.key.resolution == resolution)
+            .map(|row| resolution.packed_start(row.key.start))
+            .collect();
+        for start in spans {
+            let span = DirtySpan {
+                container: id(ID),
+                resolution,
+                start,
+                touched: 0,
+                marks: Vec::new(),
+            };
+            pack(&*store, span).await.expect("packed");
+        }
+    }
+    run(&store, FOR_EVER, LATER).await;
+    assert_eq!(rows(&*store).await, first);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn sums_are_equal_at_every_resolution_in_any_order(
-        pieces in pieces(),
-        order in proptest::collection::vec((any::<Index>(), any::<bool>()), 0..24),
-    ) {
+    fn sums_are_equal_at_every_resolution_in_any_order(pieces in pieces(), order in order()) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let (store, _data) = open();
-            // In any order and again and again, with roll-up in between; at the end all that are missing.
-            for (index, roll) in &order {
-                let piece = &pieces[index.index(pieces.len())];
-                store.put(vec![post(piece)]).await.expect("stored");
-                if *roll {
-                    run(&store, FOR_EVER, LATER).await;
-                }
-            }
-            for piece in pieces.iter().rev() {
-                store.put(vec![post(piece)]).await.expect("stored");
-            }
-            let expected = sums(&pieces);
-            for resolution in Resolution::ALL {
-                assert_eq!(sums(&read(&*store, resolution).await), expected, "{resolution:?} before");
-            }
-            run(&store, FOR_EVER, LATER).await;
-            for resolution in Resolution::ALL {
-                assert_eq!(sums(&read(&*store, resolution).await), expected, "{resolution:?} after");
-            }
-            let dirty = store.dirty(Resolution::Second, u64::MAX, None, 10).await;
-            assert_eq!(dirty.expect("answers"), []);
+            let (store, _data) = backend::sqlite();
+            sums_are_equal_at_every_resolution(store, &pieces, &order).await;
+        });
+    }
+}
 
-            // Doing all of it again changes not a byte.
-            let first = rows(&*store).await;
-            for resolution in Resolution::ALL {
-                let spans: std::collections::BTreeSet<u64> = first
-                    .iter()
-                    .filter(|row| row.key.resolution == resolution)
-                    .map(|row| resolution.packed_start(row.key.start))
-                    .collect();
-                for start in spans {
-                    let span = DirtySpan { container: id(ID), resolution, start, touched: 0, version: 0 };
-                    pack(&*store, span).await.expect("packed");
-                }
-            }
-            run(&store, FOR_EVER, LATER).await;
-            assert_eq!(rows(&*store).await, first);
+proptest! {
+    // Few: each has a keyspace of its own.
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "needs a node: cargo xtask test --only cassandra"]
+    fn sums_are_equal_on_cassandra_in_any_order(pieces in pieces(), order in order()) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let (store, _) = backend::cassandra("sums").await;
+            sums_are_equal_at_every_resolution(store, &pieces, &order).await;
         });
     }
 }
@@ -199,9 +233,7 @@ fn cpu(segments: &[Segment]) -> u64 {
         .sum()
 }
 
-#[tokio::test]
-async fn what_comes_after_the_finer_have_expired_is_added_once() {
-    let (store, _data) = open();
+async fn what_comes_after_the_finer_have_expired_is_added_once(store: Arc<dyn Store>) {
     let retention = Retention::default();
     // Half a minute comes in time, is rolled up, and its seconds and minutes expire.
     let early = seconds(ID, 1, DAY + 600, 30, 1_000);
@@ -264,9 +296,7 @@ async fn sums_of_a_life_count_once_what_comes_again_after_it_has_expired() {
     }
 }
 
-#[tokio::test]
-async fn nothing_expires_before_it_is_rolled_up() {
-    let (store, _data) = open();
+async fn nothing_expires_before_it_is_rolled_up(store: Arc<dyn Store>) {
     store
         .put(vec![post(&seconds(ID, 1, DAY, 60, 1_000))])
         .await
@@ -281,4 +311,102 @@ async fn nothing_expires_before_it_is_rolled_up() {
     assert_eq!(cpu(&read(&*store, Resolution::Day).await), 60_000);
     run(&store, Retention::default(), LATER).await;
     assert_eq!(cpu(&read(&*store, Resolution::Day).await), 60_000);
+}
+
+/// Packs everything that is dirty, by two servers at the same time, until nothing is.
+async fn pack_all(one: &dyn Store, other: &dyn Store) {
+    for resolution in Resolution::ALL {
+        loop {
+            let dirty = one.dirty(resolution, u64::MAX, None, 100).await;
+            let dirty = dirty.expect("answers");
+            if dirty.is_empty() {
+                break;
+            }
+            for span in dirty {
+                let both = futures_util::join!(pack(one, span.clone()), pack(other, span));
+                for packed in [both.0, both.1] {
+                    let refused = matches!(packed, Err(PackError::Store(StoreError::Conflict)));
+                    assert!(refused || packed.is_ok(), "{packed:?}");
+                }
+            }
+        }
+    }
+}
+
+async fn what_comes_again_counts_once_however_far_it_is_rolled_up(store: Arc<dyn Store>) {
+    // Around an edge of an hour, of two sources, in pieces of ten seconds.
+    let pieces: Vec<Segment> = (0..24_u64)
+        .map(|n| seconds(ID, 1 + (n % 2) as u8, DAY + 3_540 + n / 2 * 10, 10, 1_000))
+        .collect();
+    let posts = || pieces.iter().map(post).collect::<Vec<_>>();
+    let total = 240_000;
+    let check = async |when: &str| {
+        let container = store.container(&id(ID)).await.expect("answers");
+        assert_eq!(container.expect("known").cpu_ns, total, "{when}");
+        for resolution in Resolution::ALL {
+            assert_eq!(
+                cpu(&read(&*store, resolution).await),
+                total,
+                "{resolution:?} {when}"
+            );
+        }
+    };
+    let stored = store.put(posts()).await.expect("stored");
+    assert_eq!(stored, [Outcome::Stored; 24]);
+    check("posted").await;
+    for round in ["once", "again"] {
+        assert_eq!(
+            store.put(posts()).await.expect("stored"),
+            [Outcome::Known; 24]
+        );
+        check(round).await;
+        pack_all(&*store, &*store).await;
+        check(round).await;
+    }
+}
+
+on_every_store!(
+    what_comes_after_the_finer_have_expired_is_added_once,
+    nothing_expires_before_it_is_rolled_up,
+    what_comes_again_counts_once_however_far_it_is_rolled_up,
+);
+
+/// Two servers on one store: what one read before the other packed is refused.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
+    let (one, address) = backend::cassandra("two_servers").await;
+    let other = backend::reopen(&address).await;
+    let first = seconds(ID, 1, DAY, 30, 1_000);
+    one.put(vec![post(&first)]).await.expect("stored");
+    pack_all(&*one, &*other).await;
+    // What is read now is old when the other server has packed what came later.
+    let late = seconds(ID, 1, DAY + 30, 10, 1_000);
+    other.put(vec![post(&late)]).await.expect("stored");
+    let span = one.dirty(Resolution::Second, u64::MAX, None, 10).await;
+    let span = span.expect("answers").remove(0);
+    let rows = one.range(&id(ID), Resolution::Second, DAY..DAY + 60).await;
+    let rows = rows.expect("rows");
+    pack(&*other, span.clone()).await.expect("packed");
+    let stale = Repack {
+        packed: vec![Packed {
+            row: rows[0].clone(),
+            slots: (1 << 30) - 1,
+            replaces: Some(digest(&rows[0].bytes)),
+        }],
+        pieces: vec![(late.key.clone(), Form::Posted)],
+        rolled: Vec::new(),
+        worth: Vec::new(),
+        span,
+    };
+    let refused = one.repack(stale).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    pack_all(&*other, &*one).await;
+    for resolution in Resolution::ALL {
+        assert_eq!(
+            cpu(&read(&*one, resolution).await),
+            40_000,
+            "{resolution:?}"
+        );
+    }
 }

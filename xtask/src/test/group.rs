@@ -10,7 +10,7 @@ use crate::{
     build_ebpf,
     command::{cargo, run},
     docker::Daemon,
-    fuzz, image, install, project, ui,
+    fuzz, image, install, project, services, ui,
     vm::Kernel,
 };
 
@@ -46,6 +46,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "unit",
         about: "the tests of each crate",
         run: |_| unit(),
+    },
+    Group {
+        name: "cassandra",
+        about: "the tests of the store, on a real Cassandra",
+        run: |arguments| cassandra(arguments),
     },
     Group {
         name: "fuzz",
@@ -117,6 +122,21 @@ fn unit() -> Result<()> {
     build_ebpf::build()?;
     // The suite is a group of its own.
     run(cargo("test").args(["--workspace", "--exclude", "bubble-suite"]))
+}
+
+/// One node serves all tests, each in a keyspace of its own; one that ran before goes on.
+fn cassandra(arguments: &[String]) -> Result<()> {
+    let cluster = services::cassandra::up(1)?;
+    let tested = run(cargo("test")
+        .args(["--package", "bubble-server", "--test", "it", "cassandra"])
+        // One at a time: each makes tables, and a node does that one after the other.
+        .args(["--", "--include-ignored", "--test-threads=1"])
+        .args(arguments)
+        .env("BUBBLE_CASSANDRA", cluster.hosts()));
+    if cluster.started {
+        services::cassandra::down()?;
+    }
+    tested
 }
 
 fn page() -> Result<()> {

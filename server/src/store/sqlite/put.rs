@@ -8,7 +8,7 @@ use super::writer::Open;
 use super::{failed, form_number, number, recording, unsigned};
 use crate::clock;
 use crate::store::error::StoreError;
-use crate::store::row::{Form, Outcome, Post, Repack, Row};
+use crate::store::row::{Form, Outcome, Packed, Post, Repack, Row};
 
 /// Stores posts, each at most once.
 pub(super) fn put(open: &mut Open<'_>, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
@@ -123,7 +123,10 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
     let Open { connection, memory } = open;
     let span = &change.span;
     let (container, _) = memory.container(connection, &span.container)?;
-    for (packed, slots) in &change.packed {
+    for Packed {
+        row: packed, slots, ..
+    } in &change.packed
+    {
         let source = memory.source(connection, packed.key.source)?;
         connection
             .prepare_cached(
@@ -166,7 +169,7 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
     memory.clear(
         connection,
         (container, span.resolution, span.start),
-        span.version,
+        span.marks.first().map_or(0, |mark| mark.number),
     )
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::memory::{ContainerRow, Versions};
 use super::{failed, form_of, index, number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::row::{DirtySpan, Form, Row};
+use crate::store::row::{DirtySpan, Form, Mark, Row};
 
 /// All rows whose span meets `span`, as of one moment.
 pub(super) fn range(
@@ -171,7 +171,10 @@ pub(super) fn dirty(
                 resolution,
                 start,
                 touched: touched.max(touch.at),
-                version: touch.version,
+                marks: vec![Mark {
+                    writer: 0,
+                    number: touch.version,
+                }],
             })
         })
         .collect()

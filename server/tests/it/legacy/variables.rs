@@ -72,8 +72,8 @@ async fn old_variables_are_understood_or_said_to_be_unused() {
     let client = client();
     let all = [
         ("BUBBLE_LOG", "info"),
-        ("CASSANDRA_HOST", "10.0.0.9"),
-        ("CASSANDRA_CLUSTER", "sysdig"),
+        ("INFLUXDB_HOST", "10.0.0.9"),
+        ("INFLUXDB_DB", "sysdig"),
         ("RABBITMQ_PASSWORD", "a password"),
         ("AUTH_DISABLE", "1"),
     ];
@@ -86,7 +86,7 @@ async fn old_variables_are_understood_or_said_to_be_unused() {
     assert_eq!(list().await.expect("an answer").status(), StatusCode::OK);
     let log = log_of(&data);
     for sentence in [
-        "CASSANDRA_CLUSTER, CASSANDRA_HOST is not used: this version stores in SQLite only",
+        "INFLUXDB_DB, INFLUXDB_HOST is not used: this version stores in SQLite or in Cassandra",
         "RABBITMQ_PASSWORD is not used",
         "anyone who reaches",
     ] {

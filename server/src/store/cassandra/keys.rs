@@ -1,0 +1,125 @@
+//! API keys and hosts: small tables, read and written as they are.
+
+use super::session::Cql;
+use super::value::{corrupt, number, unsigned};
+use crate::store::error::StoreError;
+use crate::store::host::Host;
+use crate::store::key::ApiKey;
+
+pub(super) async fn create(cql: &Cql, key: &ApiKey) -> Result<(), StoreError> {
+    let doing = "store an API key";
+    let new = cql
+        .write_if(
+            doing,
+            "INSERT INTO api_key (id, hash, owner, created) VALUES (?, ?, ?, ?) IF NOT EXISTS",
+            (
+                &key.id[..],
+                &key.hash[..],
+                &key.owner[..],
+                number(key.created),
+            ),
+        )
+        .await?;
+    if !new {
+        return Err(StoreError::Database {
+            doing,
+            source: format!("there is a key {} already", key.id).into(),
+        });
+    }
+    match key.last_used {
+        0 => Ok(()),
+        at => touch(cql, &key.id, at).await,
+    }
+}
+
+/// Without a hash it is what is left of a key that was deleted while it was used.
+type KeyRow = (
+    String,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+);
+
+fn read((id, hash, owner, created, last_used): KeyRow) -> Option<Result<ApiKey, StoreError>> {
+    let hash = hash?;
+    let hash = hash.as_slice().try_into();
+    let number = |n: Option<i64>| n.map_or(0, unsigned);
+    Some(match hash {
+        Ok(hash) => Ok(ApiKey {
+            id,
+            hash,
+            owner: owner.unwrap_or_default(),
+            created: number(created),
+            last_used: number(last_used),
+        }),
+        Err(_) => Err(corrupt(format!("a hash of the key {id} that is none"))),
+    })
+}
+
+pub(super) async fn get(cql: &Cql, id: &str) -> Result<Option<ApiKey>, StoreError> {
+    let rows: Vec<KeyRow> = cql
+        .rows(
+            "look up an API key",
+            "SELECT id, hash, owner, created, last_used FROM api_key WHERE id = ?",
+            (id,),
+        )
+        .await?;
+    rows.into_iter().find_map(read).transpose()
+}
+
+pub(super) async fn list(cql: &Cql) -> Result<Vec<ApiKey>, StoreError> {
+    let rows: Vec<KeyRow> = cql
+        .rows(
+            "list API keys",
+            "SELECT id, hash, owner, created, last_used FROM api_key",
+            (),
+        )
+        .await?;
+    let keys: Result<Vec<ApiKey>, StoreError> = rows.into_iter().filter_map(read).collect();
+    let mut keys = keys?;
+    keys.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    Ok(keys)
+}
+
+pub(super) async fn delete(cql: &Cql, id: &str) -> Result<bool, StoreError> {
+    cql.write_if(
+        "delete an API key",
+        "DELETE FROM api_key WHERE id = ? IF hash != null",
+        (id,),
+    )
+    .await
+}
+
+/// The time of the write is what is written, so that the latest stays.
+pub(super) async fn touch(cql: &Cql, id: &str, at: u64) -> Result<(), StoreError> {
+    cql.write(
+        "note the use of an API key",
+        "UPDATE api_key USING TIMESTAMP ? SET last_used = ? WHERE id = ?",
+        (number(at.saturating_mul(1_000_000)), number(at), id),
+    )
+    .await
+}
+
+pub(super) async fn put_host(cql: &Cql, host: &Host) -> Result<(), StoreError> {
+    let report = serde_json::to_string(host).map_err(|error| corrupt(error.to_string()))?;
+    cql.write(
+        "note a host",
+        "INSERT INTO host (name, report) VALUES (?, ?)",
+        (&host.host[..], report),
+    )
+    .await
+}
+
+pub(super) async fn hosts(cql: &Cql) -> Result<Vec<Host>, StoreError> {
+    let rows: Vec<(String,)> = cql
+        .rows("list hosts", "SELECT report FROM host", ())
+        .await?;
+    let report = |(report,): &(String,)| {
+        serde_json::from_str(report).map_err(|error| corrupt(format!("a host's report ({error})")))
+    };
+    let hosts: Result<Vec<Host>, StoreError> = rows.iter().map(report).collect();
+    let mut hosts = hosts?;
+    hosts.sort_by(|a, b| a.host.cmp(&b.host));
+    Ok(hosts)
+}

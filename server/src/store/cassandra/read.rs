@@ -1,0 +1,204 @@
+//! Reading rows.
+//!
+//! Nothing is locked, so the order matters: marks, then pieces, then packed rows. A span
+//! that is packed meanwhile is seen both ways, and uniting leaves out what is there twice;
+//! in any other order it might be seen in neither.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
+
+use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::mark::{self, Span};
+use super::session::Cql;
+use super::value::{form_of, number, resolution_number, source_of, unsigned};
+use super::{life, table};
+use crate::store::error::StoreError;
+use crate::store::row::{Form, Row};
+
+/// Partitions that are read at the same time.
+const PARALLEL: usize = 16;
+/// A range of more partitions is cut to what the container has.
+const WIDE: u64 = 64;
+
+/// All rows whose span meets `span`, but for those that have expired.
+pub(super) async fn range(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    span: Range<u64>,
+) -> Result<Vec<Row>, StoreError> {
+    let starts = resolution.packed_start(span.start)..span.end;
+    let dirty = mark::of_container(cql, container, resolution, starts.clone()).await?;
+    let dirty: BTreeSet<u64> = dirty.into_keys().collect();
+    let pieces: Vec<Vec<Row>> = futures_util::stream::iter(dirty.clone())
+        .map(|start| {
+            let container = container.clone();
+            let span = Span {
+                container,
+                resolution,
+                start,
+            };
+            pieces(cql, span)
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    let mut rows = packed(cql, container, resolution, starts).await?;
+    let horizon = horizon(cql, resolution).await?;
+    let may_go = |row: &Row| {
+        row.key.start + resolution.packed_seconds() <= horizon && !dirty.contains(&row.key.start)
+    };
+    if rows.iter().any(may_go) {
+        let kept: HashSet<SourceId> = recorded(cql, container).await?.into_iter().collect();
+        rows.retain(|row| !may_go(row) || kept.contains(&row.key.source));
+    }
+    rows.extend(pieces.into_iter().flatten());
+    Ok(rows)
+}
+
+type PieceRow = (i64, Vec<u8>, i8, Vec<u8>);
+
+/// The pieces of a span.
+pub(super) async fn pieces(cql: &Cql, span: Span) -> Result<Vec<Row>, StoreError> {
+    let rows: Vec<PieceRow> = cql
+        .rows(
+            "read segments",
+            "SELECT start, source, form, bytes FROM piece
+             WHERE container = ? AND resolution = ? AND span = ?",
+            (
+                span.container.as_str(),
+                resolution_number(span.resolution),
+                number(span.start),
+            ),
+        )
+        .await?;
+    let row = |(start, source, form, bytes): PieceRow| {
+        Ok(Row {
+            key: Key {
+                container: span.container.clone(),
+                resolution: span.resolution,
+                start: unsigned(start),
+                source: source_of(&source)?,
+            },
+            form: form_of(form),
+            bytes,
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The packed rows of spans that start in `starts`.
+async fn packed(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    starts: Range<u64>,
+) -> Result<Vec<Row>, StoreError> {
+    let Some(buckets) = buckets(cql, container, resolution, &starts).await? else {
+        return Ok(Vec::new());
+    };
+    let read = |bucket: u64| {
+        cql.rows::<(i64, Vec<u8>, Vec<u8>)>(
+            "read segments",
+            table::of(resolution).range,
+            (
+                container.as_str(),
+                number(bucket),
+                number(starts.start),
+                number(starts.end),
+            ),
+        )
+    };
+    let rows: Vec<Vec<_>> = futures_util::stream::iter(buckets)
+        .map(read)
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    let row = |(start, source, bytes): (i64, Vec<u8>, Vec<u8>)| {
+        Ok(Row {
+            key: Key {
+                container: container.clone(),
+                resolution,
+                start: unsigned(start),
+                source: source_of(&source)?,
+            },
+            form: Form::Packed,
+            bytes,
+        })
+    };
+    rows.into_iter().flatten().map(row).collect()
+}
+
+/// The partitions in which packed rows of `starts` can be.
+pub(super) async fn buckets(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    starts: &Range<u64>,
+) -> Result<Option<Range<u64>>, StoreError> {
+    let buckets = |starts: &Range<u64>| {
+        let last = table::bucket(resolution, starts.end.saturating_sub(1));
+        table::bucket(resolution, starts.start)..last + 1
+    };
+    if starts.is_empty() {
+        return Ok(None);
+    }
+    let asked = buckets(starts);
+    if asked.end - asked.start <= WIDE {
+        return Ok(Some(asked));
+    }
+    let entries = life::entries(cql, container).await?;
+    let first = entries.iter().map(|entry| entry.activity.first).min();
+    let last = entries.iter().map(|entry| entry.activity.last).max();
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(None);
+    };
+    let known = resolution.packed_start(first).max(starts.start)..last.min(starts.end);
+    Ok((!known.is_empty()).then(|| buckets(&known)))
+}
+
+/// Sources of a container that belong to recordings.
+pub(super) async fn recorded(
+    cql: &Cql,
+    container: &ContainerId,
+) -> Result<Vec<SourceId>, StoreError> {
+    let entries = life::entries(cql, container).await?;
+    let recorded: BTreeMap<SourceId, ()> = entries
+        .iter()
+        .filter(|entry| entry.recording.is_some())
+        .map(|entry| (entry.place.source, ()))
+        .collect();
+    Ok(recorded.into_keys().collect())
+}
+
+/// Up to when rows have expired.
+pub(super) async fn horizon(cql: &Cql, resolution: Resolution) -> Result<u64, StoreError> {
+    let rows: Vec<(i64,)> = cql
+        .rows(
+            "read what has expired",
+            "SELECT before FROM horizon WHERE resolution = ?",
+            (resolution_number(resolution),),
+        )
+        .await?;
+    Ok(rows.first().map_or(0, |(before,)| unsigned(*before)))
+}
+
+/// Remembers up to when rows have expired: the time of the write is what is written, so the greatest stays.
+pub(super) async fn set_horizon(
+    cql: &Cql,
+    resolution: Resolution,
+    before: u64,
+) -> Result<(), StoreError> {
+    cql.write(
+        "note what has expired",
+        "INSERT INTO horizon (resolution, before) VALUES (?, ?) USING TIMESTAMP ?",
+        (
+            resolution_number(resolution),
+            number(before),
+            number(before),
+        ),
+    )
+    .await
+}

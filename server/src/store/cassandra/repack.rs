@@ -1,0 +1,194 @@
+//! Putting the result of packing in place, while others may put and pack.
+//!
+//! First comes all that can be written twice, or by two: a mark of our own, the
+//! slots of the coarser resolution, what the span is worth. Then, row by row and on
+//! the condition that nobody replaced it since it was read, the packed row: of two
+//! who pack at once one is refused. Its mark stays, so the span is packed again and
+//! whatever it wrote is written anew. Only after that the pieces go, and the marks
+//! that were there when the work began.
+
+use std::collections::HashSet;
+
+use bubble_common::segment::{Key, Resolution};
+use futures_util::future::try_join_all;
+
+use super::life::{self, Entry, Of, Place, slot_bit};
+use super::mark::{Span, Writer};
+use super::put::{put_piece, write_in_parts};
+use super::session::{Bound, Cql};
+use super::value::{form_number, number, resolution_number};
+use super::{Cassandra, table};
+use crate::clock;
+use crate::store::error::StoreError;
+use crate::store::row::{Form, Packed, Repack, Row, digest};
+
+/// Puts the result of packing in place.
+pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), StoreError> {
+    let cql = &store.cql;
+    let span = Span {
+        container: change.span.container.clone(),
+        resolution: change.span.resolution,
+        start: change.span.start,
+    };
+    let now = clock::now();
+    // Of a writer of its own: what clears it must clear no mark of a piece that came meanwhile.
+    let own = Writer::new().mark();
+    let entries = life::entries(cql, &span.container).await?;
+    let (mut worth, obsolete) = settle(change, &entries);
+    worth.push(span.set(own, now));
+    futures_util::try_join!(write_in_parts(cql, worth), span.list(cql, own, now))?;
+    for row in &change.rolled {
+        put_rolled(store, row, now).await?;
+    }
+    let recorded: HashSet<_> = entries
+        .iter()
+        .filter(|entry| entry.recording.is_some())
+        .map(|entry| entry.place.source)
+        .collect();
+    for packed in &change.packed {
+        // What is recorded never expires by itself.
+        let kept = recorded.contains(&packed.row.key.source);
+        let lives = if kept {
+            0
+        } else {
+            store.lives(span.resolution)
+        };
+        if !replace(cql, packed, lives).await? {
+            return Err(StoreError::Conflict);
+        }
+    }
+    let pieces = change.pieces.iter();
+    try_join_all(pieces.map(|(key, form)| delete_piece(cql, &span, key, *form))).await?;
+    let obsolete = obsolete.iter().map(|place| place.delete(&span.container));
+    write_in_parts(cql, obsolete.collect()).await?;
+    // After the rows: what is left of them without a mark would never be tidied up.
+    let mut marks = change.span.marks.clone();
+    marks.push(own);
+    span.clear_all(cql, &marks).await
+}
+
+/// Statements that note what the span is worth now, and the places of entries that are in it.
+fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Place>) {
+    let (resolution, start) = (change.span.resolution, change.span.start);
+    let posted: HashSet<Place> = change
+        .pieces
+        .iter()
+        .filter(|(_, form)| *form == Form::Posted)
+        .map(|(key, _)| Place {
+            resolution: key.resolution,
+            of: Of::Piece,
+            start: key.start,
+            source: key.source,
+        })
+        .collect();
+    let mut statements = Vec::new();
+    let mut obsolete: Vec<Place> = posted.iter().copied().collect();
+    for worth in &change.worth {
+        let finer = |place: &Place| {
+            let in_span = resolution.packed_start(place.start) == start;
+            place.of == Of::Span
+                && Some(resolution) == place.resolution.coarser()
+                && in_span
+                && worth.slots & slot_bit(resolution, place.start) != 0
+        };
+        let own = |place: &Place| {
+            (place.resolution, place.of, place.start) == (resolution, Of::Span, start)
+        };
+        let of_source = entries.iter().filter(|e| e.place.source == worth.source);
+        let former: Vec<&Entry> = of_source
+            .filter(|e| posted.contains(&e.place) || own(&e.place) || finer(&e.place))
+            .collect();
+        obsolete.extend(former.iter().map(|e| e.place).filter(|place| finer(place)));
+        // Of a piece that was known, and packed while it was posted again.
+        let left = |e: &&Entry| {
+            let place = e.place;
+            let in_span = resolution.packed_start(place.start) == start;
+            let same = (place.resolution, place.source) == (resolution, worth.source);
+            place.of == Of::Piece && same && in_span && e.slots & !worth.slots == 0
+        };
+        obsolete.extend(entries.iter().filter(left).map(|e| e.place));
+        let entry = Entry::of_span(resolution, start, worth, &former);
+        statements.push(entry.insert(&change.span.container));
+    }
+    (statements, obsolete)
+}
+
+/// Puts a slot of the coarser resolution, and marks its span.
+async fn put_rolled(store: &Cassandra, row: &Row, now: u64) -> Result<(), StoreError> {
+    let resolution = row.key.resolution;
+    let span = Span {
+        container: row.key.container.clone(),
+        resolution,
+        start: resolution.packed_start(row.key.start),
+    };
+    put_piece(&store.cql, &span, &row.key, row.form, &row.bytes).await?;
+    let mark = store.writer.mark();
+    let beside = write_in_parts(&store.cql, vec![span.set(mark, now)]);
+    futures_util::try_join!(beside, span.list(&store.cql, mark, now)).map(drop)
+}
+
+/// Writes a packed row in the place of the one that it was made from; `false` when that is not there any more.
+async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bool, StoreError> {
+    let Row { key, bytes, .. } = &packed.row;
+    let table = table::of(key.resolution);
+    let doing = "store a packed segment";
+    let (container, bucket) = (key.container.as_str(), bucket_of(key));
+    let (start, source) = (number(key.start), &key.source.0[..]);
+    let (slots, new) = (packed.slots.cast_signed(), digest(bytes));
+    let bytes = &bytes[..];
+    match packed.replaces {
+        None => {
+            let values = (container, bucket, start, source, slots, new, bytes, lives);
+            cql.write_if(doing, table.insert, values).await
+        }
+        Some(old) => {
+            let values = (
+                lives, slots, new, bytes, container, bucket, start, source, old,
+            );
+            cql.write_if(doing, table.replace, values).await
+        }
+    }
+}
+
+fn bucket_of(key: &Key) -> i64 {
+    number(table::bucket(key.resolution, key.start))
+}
+
+/// Deletes a piece.
+pub(super) async fn delete_piece(
+    cql: &Cql,
+    span: &Span,
+    key: &Key,
+    form: Form,
+) -> Result<(), StoreError> {
+    cql.write(
+        "delete a piece",
+        "DELETE FROM piece WHERE container = ? AND resolution = ? AND span = ?
+         AND start = ? AND source = ? AND form = ?",
+        (
+            span.container.as_str(),
+            resolution_number(span.resolution),
+            number(span.start),
+            number(key.start),
+            &key.source.0[..],
+            form_number(form),
+        ),
+    )
+    .await
+}
+
+impl Cassandra {
+    /// For how long a packed row is kept, in seconds; 0 is for ever.
+    fn lives(&self, resolution: Resolution) -> i32 {
+        let kept = self.retention.of(resolution);
+        // Counted from when it is written, so that it is there until it is said to have expired.
+        let lives = kept.map_or(0, |kept| kept + resolution.packed_seconds() + MARGIN);
+        // As long as Cassandra can.
+        i32::try_from(lives).unwrap_or(MOST).min(MOST)
+    }
+}
+
+/// Longer than any run of roll-up waits.
+const MARGIN: u64 = 3_600;
+/// 20 years, in seconds.
+const MOST: i32 = 630_720_000;

@@ -1,0 +1,88 @@
+//! The tables of packed rows: one a resolution, each with its own time to live
+//! and its own window of compaction, so that files of one age are deleted whole.
+
+use bubble_common::segment::Resolution;
+
+/// The statements on one of them. A partition holds [`bucket_spans`] packed spans of a container.
+pub(super) struct Table {
+    /// Packed rows of a range.
+    pub(super) range: &'static str,
+    /// Which slots the rows of one span have.
+    pub(super) slots: &'static str,
+    /// Sources and starts of all rows of a partition.
+    pub(super) keys: &'static str,
+    pub(super) insert: &'static str,
+    pub(super) replace: &'static str,
+    pub(super) delete: &'static str,
+}
+
+macro_rules! table {
+    ($name:literal) => {
+        Table {
+            range: concat!(
+                "SELECT start, source, bytes FROM ",
+                $name,
+                " WHERE container = ? AND bucket = ? AND start >= ? AND start < ?"
+            ),
+            slots: concat!(
+                "SELECT source, slots FROM ",
+                $name,
+                " WHERE container = ? AND bucket = ? AND start = ?"
+            ),
+            keys: concat!(
+                "SELECT start, source FROM ",
+                $name,
+                " WHERE container = ? AND bucket = ?"
+            ),
+            insert: concat!(
+                "INSERT INTO ",
+                $name,
+                " (container, bucket, start, source, slots, digest, bytes)
+                 VALUES (?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?"
+            ),
+            replace: concat!(
+                "UPDATE ",
+                $name,
+                " USING TTL ? SET slots = ?, digest = ?, bytes = ?
+                 WHERE container = ? AND bucket = ? AND start = ? AND source = ? IF digest = ?"
+            ),
+            delete: concat!(
+                "DELETE FROM ",
+                $name,
+                " WHERE container = ? AND bucket = ? AND start = ? AND source = ?"
+            ),
+        }
+    };
+}
+
+const TABLES: [Table; 4] = [
+    table!("packed_second"),
+    table!("packed_minute"),
+    table!("packed_hour"),
+    table!("packed_day"),
+];
+
+/// That of a resolution.
+pub(super) const fn of(resolution: Resolution) -> &'static Table {
+    &TABLES[resolution as usize]
+}
+
+/// Packed spans in a partition: an hour, a day, 32 days, a year.
+const fn bucket_spans(resolution: Resolution) -> u64 {
+    match resolution {
+        Resolution::Second => 60,
+        Resolution::Minute => 24,
+        Resolution::Hour => 32,
+        Resolution::Day => 12,
+    }
+}
+
+/// Seconds in a partition.
+pub(super) const fn bucket_seconds(resolution: Resolution) -> u64 {
+    resolution.packed_seconds() * bucket_spans(resolution)
+}
+
+/// The partition that holds the second `at`.
+pub(super) const fn bucket(resolution: Resolution, at: u64) -> u64 {
+    at / bucket_seconds(resolution)
+}

@@ -1,0 +1,78 @@
+//! Empty stores for tests, and the macro that runs a test on each backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bubble_server::rollup::retention::Retention;
+use bubble_server::store::Store;
+use bubble_server::store::cassandra::address::Address;
+use bubble_server::store::cassandra::{Cassandra, Consistency, Replication};
+use bubble_server::store::sqlite::{Durability, Sqlite};
+use scylla::client::session_builder::SessionBuilder;
+use scylla::statement::unprepared::Statement;
+use tempfile::TempDir;
+
+/// An empty store in a file, and the folder that must live as long.
+pub(crate) fn sqlite() -> (Arc<dyn Store>, TempDir) {
+    let data = TempDir::new().expect("a temporary folder");
+    let store = Sqlite::serve(data.path(), Durability::Process).expect("an empty store");
+    (Arc::new(store), data)
+}
+
+/// An empty store in a keyspace named after the test, on the nodes that BUBBLE_CASSANDRA names.
+pub(crate) async fn cassandra(test: &str) -> (Arc<dyn Store>, Address) {
+    let hosts = std::env::var("BUBBLE_CASSANDRA")
+        .expect("BUBBLE_CASSANDRA names a node: `cargo xtask test --only cassandra` starts one");
+    // As long as the name of a keyspace may be.
+    let keyspace: String = format!("test_{test}").chars().take(48).collect();
+    let address = Address::new(&hosts, &keyspace).expect("hosts");
+    let session = SessionBuilder::new()
+        .known_nodes(&address.hosts)
+        .build()
+        .await
+        .expect("a node that answers");
+    let mut drop = Statement::new(format!("DROP KEYSPACE IF EXISTS {keyspace}"));
+    drop.set_request_timeout(Some(Duration::from_secs(60)));
+    session
+        .query_unpaged(drop, ())
+        .await
+        .expect("what an earlier run left is gone");
+    let made = Cassandra::init(&address, Consistency::default(), &Replication::Simple(1)).await;
+    made.expect("a new keyspace");
+    (reopen(&address).await, address)
+}
+
+/// The same store, as another server has it.
+pub(crate) async fn reopen(address: &Address) -> Arc<dyn Store> {
+    let (consistency, retention) = (Consistency::default(), Retention::default());
+    let store = Cassandra::open(address, consistency, retention).await;
+    Arc::new(store.expect("the keyspace"))
+}
+
+/// Makes tests of functions that take a store: one each for SQLite, and one each for Cassandra
+/// that is left out, and said to be, where no node was started for it.
+macro_rules! on_every_store {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let (store, _data) = crate::store::backend::sqlite();
+                    super::$test(store).await;
+                }
+            )+
+        }
+
+        mod cassandra {
+            $(
+                #[tokio::test]
+                #[ignore = "needs a node: cargo xtask test --only cassandra"]
+                async fn $test() {
+                    let (store, _) = crate::store::backend::cassandra(stringify!($test)).await;
+                    super::$test(store).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_every_store;

@@ -1,0 +1,205 @@
+//! The index of containers, hosts and keys, on every backend.
+
+use std::sync::Arc;
+
+use bubble_server::clock;
+use bubble_server::store::Store;
+use bubble_server::store::container::{ContainerFilter, Sort, State};
+use bubble_server::store::host::Host;
+use bubble_server::store::key::ApiKey;
+
+use super::backend::on_every_store;
+use super::{DAY, ID, post};
+use crate::common::{id, seconds};
+
+async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
+    let with = |at: u64, facts: &[(&str, &str)]| {
+        let mut segment = seconds(ID, 1, at, 1, 7);
+        for (name, value) in facts {
+            segment
+                .facts
+                .insert((*name).to_owned(), (*value).to_owned());
+        }
+        post(&segment)
+    };
+    let fact = async |name: &str| {
+        let container = store
+            .container(&id(ID))
+            .await
+            .expect("answers")
+            .expect("known");
+        container.facts.get(name).cloned()
+    };
+    store
+        .put(vec![with(DAY + 9, &[("name", "new")])])
+        .await
+        .expect("stored");
+    store
+        .put(vec![with(DAY, &[("name", "old"), ("extra", "x")])])
+        .await
+        .expect("stored");
+    assert_eq!(fact("name").await.as_deref(), Some("new"));
+    assert_eq!(fact("extra").await.as_deref(), Some("x"));
+    store
+        .put(vec![with(
+            DAY + 10,
+            &[("started", "5"), ("ended", "10"), ("exit_code", "3")],
+        )])
+        .await
+        .expect("stored");
+    assert_eq!(fact("exit_code").await.as_deref(), Some("3"));
+    let container = store
+        .container(&id(ID))
+        .await
+        .expect("answers")
+        .expect("known");
+    assert_eq!(container.state(DAY + 11), State::Ended);
+    store
+        .put(vec![with(DAY + 11, &[("started", "11")])])
+        .await
+        .expect("stored");
+    let container = store
+        .container(&id(ID))
+        .await
+        .expect("answers")
+        .expect("known");
+    assert_eq!(container.state(DAY + 12), State::Running);
+    assert_eq!(container.state(DAY + 1_000), State::Silent);
+    assert_eq!(fact("exit_code").await, None);
+    let running = ContainerFilter {
+        state: Some(State::Running),
+        now: DAY + 12,
+        limit: 10,
+        ..ContainerFilter::default()
+    };
+    assert_eq!(store.containers(&running).await.expect("a page").total, 1);
+}
+
+async fn keys_come_and_go(store: Arc<dyn Store>) {
+    let key = ApiKey {
+        id: "k1".to_owned(),
+        hash: [7; 32],
+        owner: "node7".to_owned(),
+        created: clock::now(),
+        last_used: 0,
+    };
+    store.create_key(key.clone()).await.expect("stored");
+    assert!(
+        store.create_key(key.clone()).await.is_err(),
+        "an id is used once"
+    );
+    assert_eq!(store.key("k1").await.expect("answers"), Some(key.clone()));
+    store.touch_key("k1", 99).await.expect("noted");
+    store.touch_key("k1", 98).await.expect("noted");
+    let keys = store.keys().await.expect("answers");
+    assert_eq!(
+        keys,
+        [ApiKey {
+            last_used: 99,
+            ..key
+        }]
+    );
+    assert!(store.delete_key("k1").await.expect("answers"));
+    assert!(!store.delete_key("k1").await.expect("answers"));
+    assert_eq!(store.key("k1").await.expect("answers"), None);
+}
+
+async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
+    // The later a container, the less CPU; names the other way round, ids as they come.
+    for (n, name) in ["delta", "Charlie", "bravo", "alpha"]
+        .into_iter()
+        .enumerate()
+    {
+        let start = DAY + 86_400 * n as u64;
+        let mut segment = seconds(&format!("c{n}"), 1, start, 60, 1_000 - n as u64);
+        segment.facts.insert("name".to_owned(), name.to_owned());
+        let host = format!("node{}", n % 2);
+        segment.facts.insert("host".to_owned(), host);
+        store.put(vec![post(&segment)]).await.expect("stored");
+    }
+    let page = async |filter: ContainerFilter| {
+        let page = store.containers(&filter).await.expect("a page");
+        let ids: Vec<String> = page.containers.iter().map(|c| c.id.to_string()).collect();
+        (ids.join(" "), page.total)
+    };
+    let all = || ContainerFilter {
+        limit: 10,
+        now: DAY + 4 * 86_400,
+        ..ContainerFilter::default()
+    };
+    for (sort, order) in [
+        (Sort::Activity, "c3 c2 c1 c0"),
+        (Sort::Name, "c3 c2 c1 c0"),
+        (Sort::Cpu, "c0 c1 c2 c3"),
+        (Sort::Bytes, "c0 c1 c2 c3"),
+    ] {
+        let sorted = page(ContainerFilter { sort, ..all() }).await;
+        assert_eq!(sorted, (order.to_owned(), 4), "{sort:?}");
+    }
+    for offset in [0, 3] {
+        for sort in [Sort::Activity, Sort::Cpu] {
+            let (ids, total) = page(ContainerFilter {
+                limit: 2,
+                offset,
+                sort,
+                ..all()
+            })
+            .await;
+            let count = if offset == 0 { 2 } else { 1 };
+            assert_eq!(
+                (ids.split(' ').count(), total),
+                (count, 4),
+                "{offset} {sort:?}"
+            );
+        }
+    }
+    let search = |text: &str| Some(text.to_owned());
+    let found = page(ContainerFilter {
+        search: search("CHARL"),
+        ..all()
+    })
+    .await;
+    assert_eq!(found, ("c1".to_owned(), 1));
+    let found = page(ContainerFilter {
+        host: search("node1"),
+        ..all()
+    })
+    .await;
+    assert_eq!(found, ("c3 c1".to_owned(), 2));
+    let found = page(ContainerFilter {
+        search: search("nothing"),
+        ..all()
+    })
+    .await;
+    assert_eq!(found, (String::new(), 0));
+}
+
+async fn a_host_is_what_its_agent_said_last(store: Arc<dyn Store>) {
+    let host = |name: &str, last_seen: f64| Host {
+        host: name.to_owned(),
+        version: "0.1.0".to_owned(),
+        kernel: "6.12".to_owned(),
+        hooks: "vfs".to_owned(),
+        missing: vec!["nothing".to_owned()],
+        cores: 4,
+        memory: 1 << 33,
+        last_seen,
+        cpu_percent: 0.5,
+        rss: 1 << 24,
+        kernel_percent: 0.25,
+        spooled: 0,
+        dropped: 0,
+    };
+    for (name, at) in [("b", 1.0), ("a", 1.0), ("b", 2.5)] {
+        store.put_host(host(name, at)).await.expect("noted");
+    }
+    let hosts = store.hosts().await.expect("answers");
+    assert_eq!(hosts, [host("a", 1.0), host("b", 2.5)]);
+}
+
+on_every_store!(
+    facts_are_the_latest_and_a_restart_is_no_end,
+    keys_come_and_go,
+    containers_are_found_and_sorted,
+    a_host_is_what_its_agent_said_last,
+);
