@@ -73,6 +73,9 @@ pub trait Access {
     /// Reads a `T` at `base + offset`; zero when it cannot be read.
     fn read<T: Copy>(base: Kernel, offset: u32) -> T;
 
+    /// Reads two fields that follow each other: by as few reads as it takes.
+    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2];
+
     /// The pointer as a number: see [`btf::address`].
     fn address(pointer: Kernel) -> u64;
 }
@@ -87,6 +90,15 @@ impl Access for Typed {
     fn read<T: Copy>(base: Kernel, offset: u32) -> T {
         // SAFETY: as the name says; `btf::load` asks for no more.
         unsafe { load(base, offset) }
+    }
+
+    #[inline(always)]
+    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2] {
+        // A load is of one field.
+        [
+            Self::read(base, offset),
+            Self::read(base, offset + size_of::<T>() as u32),
+        ]
     }
 
     #[inline(always)]
@@ -113,6 +125,11 @@ impl Access for Untyped {
     }
 
     #[inline(always)]
+    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2] {
+        Self::read(base, offset)
+    }
+
+    #[inline(always)]
     fn address(pointer: Kernel) -> u64 {
         pointer as u64
     }
@@ -133,13 +150,12 @@ struct Amount {
 pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> {
     let running = running::counted()?;
     let last = FILE_LAST.get_ptr_mut(FileLast::index(generation::second(), direction))?;
-    let mount: u64 = A::read(file, offset!(offsets(), file_path));
-    let dentry: Kernel = A::read(file, offset!(offsets(), file_path) + 8);
+    let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(offsets(), file_path));
     // SAFETY: this core's value of the map, and `busy` keeps others out.
     unsafe {
         if (*last).busy == 0
             && (*last).epoch == running.epoch
-            && (*last).mount == mount
+            && (*last).mount == mount as u64
             && (*last).dentry == dentry as u64
             && (*last).name == file_path::name_of::<A>(dentry)
         {

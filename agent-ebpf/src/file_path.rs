@@ -99,9 +99,7 @@ pub fn place(file: Kernel) -> Place {
 /// Hash and length of the name of a directory entry.
 #[inline(always)]
 pub fn name_of<A: Access>(dentry: Kernel) -> u64 {
-    // Two fields: 6.1 does not let one load be of both.
-    let hash: u32 = A::read(dentry, offset!(offsets(), dentry_name));
-    let length: u32 = A::read(dentry, offset!(offsets(), dentry_name) + 4);
+    let [hash, length]: [u32; 2] = A::pair(dentry, offset!(offsets(), dentry_name));
     u64::from(length) << 32 | u64::from(hash)
 }
 
