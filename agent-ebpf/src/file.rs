@@ -2,8 +2,8 @@
 //!
 //! The hooks (`file_vfs` or `syscall`, and `uring`) say which file and how much;
 //! here it is summed, by one rule for all. What the same process does to the same
-//! file again and again is added to this core's [`FileLast`], and goes to the map
-//! when another comes: the map costs more than all the rest.
+//! file again and again is added to one of this core's [`FileLast`], and goes to the
+//! map when another takes its place: the map costs more than all the rest.
 //!
 //! A file is told from others by where it is (mount, directory entry) and by the
 //! hashes of its name and its directory's: addresses are used again after a file
@@ -20,7 +20,7 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray},
 };
 use bubble_common::kernel::{
-    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN},
+    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN, side},
     loss::Cause,
     process::ProcessKey,
 };
@@ -149,15 +149,18 @@ struct Amount {
 #[inline(always)]
 pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> {
     let running = running::counted()?;
-    let last = FILE_LAST.get_ptr_mut(FileLast::index(generation::second(), direction))?;
     let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(offsets(), file_path));
+    // The name's length is not looked at here: with the place and the hash it is the same.
+    let hash: u32 = A::read(dentry, offset!(offsets(), dentry_name));
+    let side = side(generation::second(), direction);
+    let last = FILE_LAST.get_ptr_mut(FileLast::index(side, hash.into()))?;
     // SAFETY: this core's value of the map, and `busy` keeps others out.
     unsafe {
         if (*last).busy == 0
-            && (*last).epoch == running.epoch
-            && (*last).mount == mount as u64
             && (*last).dentry == dentry as u64
-            && (*last).name == file_path::name_of::<A>(dentry)
+            && (*last).mount == mount as u64
+            && (*last).name as u32 == hash
+            && (*last).key.process == running.key
         {
             (*last).bytes += bytes;
             (*last).ops += 1;
@@ -168,7 +171,7 @@ pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> 
     Some(())
 }
 
-/// What is not the last file of this core: another, or a socket.
+/// What is not among the last files of this core: another, or a socket.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn file_moved(file: u64, direction: u32, bytes: u64) -> u32 {
@@ -256,7 +259,7 @@ pub extern "C" fn file_elsewhere(
     0
 }
 
-/// The long way: looks well at the file, tells its path at first sight, and makes it this core's last one.
+/// The long way: looks well at the file, tells its path at first sight, and keeps it as one of this core's last.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
@@ -264,10 +267,11 @@ extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, open
         return 0;
     };
     let second = generation::second();
-    let Some(last) = FILE_LAST.get_ptr_mut(FileLast::index(second, direction)) else {
+    let place = file_path::place(file as Kernel);
+    let index = FileLast::index(side(second, direction), place.name);
+    let Some(last) = FILE_LAST.get_ptr_mut(index) else {
         return 0;
     };
-    let place = file_path::place(file as Kernel);
     let amount = Amount { bytes, ops, opens };
     // SAFETY: this core's value of the map; what may preempt us sees `busy`.
     unsafe {
@@ -291,7 +295,7 @@ extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, open
             return 0;
         }
         flush(second, direction, last);
-        (*last).epoch = running.epoch;
+        (*last).used = 1;
         (*last).mount = place.mount;
         (*last).dentry = place.dentry;
         (*last).name = place.name;
@@ -305,7 +309,7 @@ extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, open
     0
 }
 
-/// Whether it is the same process and the same file as last time.
+/// Whether it is this process and this file.
 ///
 /// # Safety
 /// `last` is this core's value.
@@ -313,7 +317,7 @@ extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, open
 unsafe fn is_last(last: *const FileLast, running: &Running, place: &Place) -> bool {
     // SAFETY: the caller's promise.
     let last = unsafe { &*last };
-    last.epoch == running.epoch
+    last.key.process == running.key
         && last.mount == place.mount
         && last.dentry == place.dentry
         && last.name == place.name
@@ -328,7 +332,7 @@ pub fn is_socket(file: Kernel) -> bool {
     mode & TYPE_MASK == SOCKET
 }
 
-/// Brings to the map what this core did last.
+/// Brings to the map what this core did lately.
 ///
 /// # Safety
 /// `last` is this core's value, and marked busy.
@@ -336,7 +340,7 @@ pub fn is_socket(file: Kernel) -> bool {
 unsafe fn flush(second: bool, direction: u32, last: *mut FileLast) {
     // SAFETY: the caller's promise.
     let last = unsafe { &*last };
-    if last.epoch == 0 {
+    if last.used == 0 {
         return;
     }
     let amount = Amount {
@@ -351,10 +355,10 @@ unsafe fn flush(second: bool, direction: u32, last: *mut FileLast) {
 #[inline(always)]
 fn add(second: bool, key: &FileKey, direction: u32, amount: &Amount) {
     let Amount { bytes, ops, opens } = *amount;
-    file_add(key, FileLast::index(second, direction), bytes, ops, opens);
+    file_add(key, side(second, direction), bytes, ops, opens);
 }
 
-/// `place` is [`FileLast::index`]: the generation, and the direction.
+/// `place` is [`side`]: the generation, and the direction.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn file_add(key: *const FileKey, place: u32, bytes: u64, ops: u64, opens: u64) -> u32 {

@@ -2,7 +2,7 @@
 //!
 //! Whatever the call was (`send`, `write`, `sendfile`, io_uring), what a socket
 //! takes or gives passes one place in the kernel, and is counted there. As with
-//! files, the last connection of a core is kept before the map ([`NetworkLast`]).
+//! files, the last connections of a core are kept before the map ([`NetworkLast`]).
 //!
 //! Which end connected and which accepted is known while a TCP connection is
 //! made (`network_tcp`); a Unix socket's names tell it. A datagram's peer is in
@@ -17,6 +17,7 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use bubble_common::kernel::{
+    file::side,
     loss::Cause,
     network::{NetworkKey, NetworkLast, NetworkOffsets, NetworkSum, family, protocol},
     process::ProcessKey,
@@ -29,8 +30,7 @@ use crate::{
     generation,
     loss::lost,
     network_name::unix_names,
-    network_peer, network_tcp,
-    running::{self, Running},
+    network_peer, network_tcp, running,
     settings::setting,
 };
 
@@ -97,16 +97,18 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
         return None;
     }
     let running = running::counted()?;
-    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(generation::second(), direction))?;
+    let cookie: u64 = Typed::read(socket, offset!(offsets(), cookie));
+    let side = side(generation::second(), direction);
+    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(side, cookie))?;
     let bytes = result as u64;
     // SAFETY: this core's value of the map, and `busy` keeps others out.
     unsafe {
         if (*last).busy == 0
-            && (*last).epoch == running.epoch
             && (*last).socket == socket as u64
-            && (*last).cookie == Typed::read::<u64>(socket, offset!(offsets(), cookie))
+            && (*last).cookie == cookie
             && (*last).addresses == Typed::read::<u64>(socket, offset!(offsets(), addresses))
             && (*last).ports == Typed::read::<u32>(socket, offset!(offsets(), ports))
+            && (*last).key.process == running.key
         {
             (*last).bytes += bytes;
             (*last).ops += 1;
@@ -120,7 +122,7 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
     Some(())
 }
 
-/// The long way: finds out which connection it is, and makes it this core's last one.
+/// The long way: finds out which connection it is, and keeps it as one of this core's last.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn network_another(socket: u64, direction: u32, bytes: u64) -> u32 {
@@ -146,21 +148,22 @@ extern "C" fn network_another(socket: u64, direction: u32, bytes: u64) -> u32 {
         add(second, &key, direction, bytes, 1);
         return 0;
     }
-    remember(running, second, socket, &key, direction, bytes);
+    remember(second, socket, &key, direction, bytes);
     0
 }
 
-/// Makes a connection this core's last one.
+/// Keeps a connection as one of this core's last.
 #[inline(always)]
 fn remember(
-    running: &Running,
     second: bool,
     socket: Kernel,
     key: &NetworkKey,
     direction: u32,
     bytes: u64,
 ) -> Option<()> {
-    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(second, direction))?;
+    let cookie = Untyped::read(socket, offset!(offsets(), cookie));
+    let index = NetworkLast::index(side(second, direction), cookie);
+    let last = NETWORK_LAST.get_ptr_mut(index)?;
     // SAFETY: this core's value of the map; what may preempt us sees `busy`.
     unsafe {
         if (*last).busy != 0 {
@@ -168,13 +171,13 @@ fn remember(
             return None;
         }
         core::ptr::write_volatile(&raw mut (*last).busy, 1);
-        if (*last).epoch != 0 {
+        if (*last).used != 0 {
             let old = (*last).key;
             add(second, &old, direction, (*last).bytes, (*last).ops);
         }
-        (*last).epoch = running.epoch;
+        (*last).used = 1;
         (*last).socket = socket as u64;
-        (*last).cookie = Untyped::read(socket, offset!(offsets(), cookie));
+        (*last).cookie = cookie;
         (*last).addresses = Untyped::read(socket, offset!(offsets(), addresses));
         (*last).ports = Untyped::read(socket, offset!(offsets(), ports));
         (*last).key = *key;
@@ -246,10 +249,10 @@ fn fill(socket: Kernel, key: &mut NetworkKey) {
 /// Adds to the map: the connection's sum, or the process's for what finds no room.
 #[inline(always)]
 pub fn add(second: bool, key: &NetworkKey, direction: u32, bytes: u64, ops: u64) {
-    network_add(key, NetworkLast::index(second, direction), bytes, ops);
+    network_add(key, side(second, direction), bytes, ops);
 }
 
-/// `place` is [`NetworkLast::index`]: the generation, and the direction.
+/// `place` is [`side`]: the generation, and the direction.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn network_add(key: *const NetworkKey, place: u32, bytes: u64, ops: u64) -> u32 {

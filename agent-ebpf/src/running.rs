@@ -27,8 +27,6 @@ pub struct Running {
     pub key: ProcessKey,
     /// The task's CPU time up to which it has been charged, ns.
     pub since: u64,
-    /// Another number whenever `key` became another: what was remembered for the old one is void.
-    pub epoch: u64,
     /// 0 while nothing is counted: a kernel thread, or a cgroup of no interest.
     pub counted: u32,
     /// Not 0 while a program changes this, which an interrupt must then leave alone.
@@ -172,15 +170,10 @@ pub unsafe fn set(here: *mut Running, task: Kernel) {
     let running = unsafe { &mut *here };
     running.task = task as u64;
     if is_kernel_thread(task) {
-        // The key stays: when the same process comes back, what is remembered of it holds.
         running.counted = 0;
         return;
     }
     running.since = cpu_time(task);
-    let key = key_of(task);
-    if key != running.key {
-        running.key = key;
-        running.epoch += 1;
-    }
-    running.counted = u32::from(!is_ignored(key.cgroup));
+    running.key = key_of(task);
+    running.counted = u32::from(!is_ignored(running.key.cgroup));
 }

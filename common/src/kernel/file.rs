@@ -40,14 +40,15 @@ pub struct FileSum {
     pub opens: u64,
 }
 
-/// What a core did last: the same process with the same file, in one direction,
-/// is added here instead of in the map. One a core, generation and direction
-/// ([`FileLast::index`]).
+/// What a core did lately: the same process with the same file, in one direction,
+/// is added here instead of in the map. Some a core, generation and direction
+/// ([`FileLast::index`]), so that few processes with few files each share a core
+/// without the map.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileLast {
-    /// The number that `Running` had; 0: nothing is here.
-    pub epoch: u64,
+    /// 0: nothing is here.
+    pub used: u64,
     /// Address of the file's mount.
     pub mount: u64,
     /// Address of its directory entry. It may be used again for another file, hence the names' hashes.
@@ -71,13 +72,25 @@ pub struct FileLast {
 }
 
 impl FileLast {
+    /// Entries of a generation and direction.
+    pub const SLOTS: u32 = 16;
     /// Entries of the map.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 4 * Self::SLOTS;
 
-    /// The entry of a generation and a direction (0 in, 1 out).
-    pub const fn index(second: bool, direction: u32) -> u32 {
-        (second as u32) * 2 + (direction & 1)
+    /// The entries of a generation and a direction.
+    pub const fn entries(side: u32) -> core::ops::Range<u32> {
+        Self::index(side, 0)..Self::index(side, 0) + Self::SLOTS
     }
+
+    /// The entry of a generation and a direction (see [`side`]), for a file whose name has this hash.
+    pub const fn index(side: u32, hash: u64) -> u32 {
+        (side & 3) * Self::SLOTS + hash as u32 % Self::SLOTS
+    }
+}
+
+/// A generation of the sums, and a direction (0 in, 1 out), as one number.
+pub const fn side(second: bool, direction: u32) -> u32 {
+    (second as u32) * 2 + (direction & 1)
 }
 
 /// The path of a file, as its ring buffer has it: the bytes of the path come

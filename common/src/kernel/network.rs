@@ -96,12 +96,12 @@ pub struct NetworkSum {
     pub failures: u64,
 }
 
-/// What a core did last with a socket: see [`super::file::FileLast`].
+/// What a core did lately with a socket: see [`super::file::FileLast`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkLast {
-    /// The number that `Running` had; 0: nothing is here.
-    pub epoch: u64,
+    /// 0: nothing is here.
+    pub used: u64,
     /// Address of the `struct sock`.
     pub socket: u64,
     /// Its cookie, which no other socket ever has.
@@ -121,12 +121,19 @@ pub struct NetworkLast {
 }
 
 impl NetworkLast {
+    /// Entries of a generation and direction.
+    pub const SLOTS: u32 = 16;
     /// Entries of the map.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 4 * Self::SLOTS;
 
-    /// The entry of a generation and a direction (0 in, 1 out).
-    pub const fn index(second: bool, direction: u32) -> u32 {
-        (second as u32) * 2 + (direction & 1)
+    /// The entries of a generation and a direction.
+    pub const fn entries(side: u32) -> core::ops::Range<u32> {
+        Self::index(side, 0)..Self::index(side, 0) + Self::SLOTS
+    }
+
+    /// The entry of a generation and a direction (see [`super::file::side`]), for the socket of this cookie.
+    pub const fn index(side: u32, cookie: u64) -> u32 {
+        (side & 3) * Self::SLOTS + cookie as u32 % Self::SLOTS
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::file::{
-    FileKey, FileLast, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN,
+    FileKey, FileLast, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN, side,
 };
 use bubble_common::kernel::process::ProcessKey;
 use bubble_common::segment::file::{File, FileIo, FileKind};
@@ -319,12 +320,12 @@ impl Files {
             handles: &mut self.handles,
         };
         for direction in 0..2 {
-            let index = FileLast::index(generation == 1, direction);
-            for last in take_last(&mut self.last, index)? {
+            let entries = FileLast::entries(side(generation == 1, direction));
+            for last in take_last(&mut self.last, entries)? {
                 let Some(last) = FileLast::read(bytes_of(&last)) else {
                     continue;
                 };
-                if last.epoch != 0 {
+                if last.used != 0 {
                     let mut io = FileIo {
                         opens: last.opens,
                         ..FileIo::default()
@@ -416,21 +417,25 @@ pub fn last<const N: usize>(
         .ok_or_else(|| LoadError::Missing(format!("map {name} of this size")))
 }
 
-/// Takes out what each core did last in a generation that is not written any more.
+/// Takes out what each core did lately, in a generation that is not written any more.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub fn take_last<const N: usize>(
     map: &mut PerCpuArray<MapData, [u64; N]>,
-    index: u32,
+    entries: Range<u32>,
 ) -> io::Result<Vec<[u64; N]>> {
-    let cores = map.get(&index, 0).map_err(io::Error::other)?;
-    let cores = cores.to_vec();
-    if cores.iter().any(|core| core[0] != 0) {
-        let none = PerCpuValues::try_from(vec![[0; N]; cores.len()])?;
-        map.set(index, none, 0).map_err(io::Error::other)?;
+    let mut taken = Vec::new();
+    for index in entries {
+        let cores = map.get(&index, 0).map_err(io::Error::other)?;
+        let used = taken.len();
+        taken.extend(cores.iter().filter(|core| core[0] != 0));
+        if taken.len() != used {
+            let none = PerCpuValues::try_from(vec![[0; N]; cores.len()])?;
+            map.set(index, none, 0).map_err(io::Error::other)?;
+        }
     }
-    Ok(cores)
+    Ok(taken)
 }
 
 /// The bytes of words.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aya::maps::{MapData, PerCpuArray};
 use bubble_common::kernel::Plain;
+use bubble_common::kernel::file::side;
 use bubble_common::kernel::network::{NetworkKey, NetworkLast, NetworkRecord, NetworkSum, family};
 use bubble_common::kernel::process::ProcessKey;
 use bubble_common::segment::event::EventKind;
@@ -154,12 +155,12 @@ impl Network {
     ) -> io::Result<()> {
         let mut handles = Handles::new();
         for direction in 0..2 {
-            let index = NetworkLast::index(generation == 1, direction);
-            for last in take_last(&mut self.last, index)? {
+            let entries = NetworkLast::entries(side(generation == 1, direction));
+            for last in take_last(&mut self.last, entries)? {
                 let Some(last) = NetworkLast::read(bytes_of(&last)) else {
                     continue;
                 };
-                if last.epoch != 0 {
+                if last.used != 0 {
                     let mut io = NetworkIo::default();
                     if direction == 0 {
                         (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
