@@ -23,7 +23,7 @@ use crate::{
 /// What is other in an emulated guest: it is slower than a host by so much when the suite waits, and
 /// what is to hold at random times is tried a few times, as the host does that often.
 const IN_GUEST: [(&str, &str); 3] = [
-    ("BUBBLE_PATIENCE", "3"),
+    ("BUBBLE_PATIENCE", "5"),
     ("BUBBLE_KILLS", "3"),
     ("BUBBLE_AWAY_SECONDS", "20"),
 ];
