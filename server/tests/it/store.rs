@@ -298,6 +298,17 @@ on_every_store!(
     dirty_spans_are_listed_in_pages,
 );
 
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn two_may_make_cassandras_tables_at_once() {
+    let address = backend::no_keyspace("two_make_it").await;
+    let both = futures_util::join!(backend::init(&address), backend::init(&address));
+    assert_eq!((both.0.1, both.1.1), (1, 1));
+    assert_eq!(backend::init(&address).await, (1, 1));
+    let store = backend::reopen(&address).await;
+    store.check().await.expect("it answers");
+}
+
 /// What a database of the first version is, when it is opened by this one.
 #[tokio::test]
 async fn an_older_database_is_brought_to_this_version() {

@@ -106,6 +106,9 @@ const BEGUN: &str = "migration";
 /// After so many seconds the work of one who died is taken over.
 const HELD: i32 = 120;
 
+/// How often a table that is listed is asked for, a second apart.
+const TRIES: u32 = 5;
+
 /// The version that this program knows.
 pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
 
@@ -189,15 +192,29 @@ pub(super) async fn version(cql: &Cql, keyspace: &str) -> Result<u32, StoreError
         return Ok(0);
     }
     cql.enter_keyspace(keyspace).await?;
-    let versions: Vec<(i32,)> = cql
-        .rows(
-            "read the version of the schema",
-            "SELECT version FROM migration",
-            (),
-        )
-        .await?;
+    let versions = versions(cql).await?;
     let latest = versions.into_iter().map(|(version,)| version).max();
     Ok(latest.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))
+}
+
+/// The migrations that were done. A table that another process has just made is listed a moment
+/// before a node knows it.
+async fn versions(cql: &Cql) -> Result<Vec<(i32,)>, StoreError> {
+    let mut tries = 0;
+    loop {
+        let versions = cql
+            .rows(
+                "read the version of the schema",
+                "SELECT version FROM migration",
+                (),
+            )
+            .await;
+        tries += 1;
+        if versions.is_ok() || tries == TRIES {
+            return versions;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Brings the tables to version `to`; returns the version that they had. When two do it at

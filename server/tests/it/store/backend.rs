@@ -19,8 +19,21 @@ pub(crate) fn sqlite() -> (Arc<dyn Store>, TempDir) {
     (Arc::new(store), data)
 }
 
-/// An empty store in a keyspace named after the test, on the nodes that BUBBLE_CASSANDRA names.
+/// An empty store in a keyspace named after the test.
 pub(crate) async fn cassandra(test: &str) -> (Arc<dyn Store>, Address) {
+    let address = no_keyspace(test).await;
+    init(&address).await;
+    (reopen(&address).await, address)
+}
+
+/// Makes the keyspace and its tables; returns the versions of the schema before and after.
+pub(crate) async fn init(address: &Address) -> (u32, u32) {
+    let made = Cassandra::init(address, Consistency::default(), &Replication::Simple(1)).await;
+    made.expect("a new keyspace")
+}
+
+/// The address of a keyspace named after the test, which is not there, on the nodes that BUBBLE_CASSANDRA names.
+pub(crate) async fn no_keyspace(test: &str) -> Address {
     let hosts = std::env::var("BUBBLE_CASSANDRA")
         .expect("BUBBLE_CASSANDRA names a node: `cargo xtask test --only cassandra` starts one");
     // As long as the name of a keyspace may be.
@@ -37,9 +50,7 @@ pub(crate) async fn cassandra(test: &str) -> (Arc<dyn Store>, Address) {
         .query_unpaged(drop, ())
         .await
         .expect("what an earlier run left is gone");
-    let made = Cassandra::init(&address, Consistency::default(), &Replication::Simple(1)).await;
-    made.expect("a new keyspace");
-    (reopen(&address).await, address)
+    address
 }
 
 /// The same store, as another server has it.
