@@ -22,7 +22,9 @@ fn counting(mut command: Command, spool: &Path) -> Command {
     command
         .args(["--server", "http://127.0.0.1:1", "--api", "KEY", "--spool"])
         .arg(spool)
-        .env("BUBBLE_CONFIG", "/dev/null");
+        .env("BUBBLE_CONFIG", "/dev/null")
+        // The suite's own setting, which to the agent means these hooks or none.
+        .env_remove("BUBBLE_HOOKS");
     command
 }
 
