@@ -20,9 +20,10 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray},
 };
 use bubble_common::kernel::{
-    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN, side},
+    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN},
     loss::Cause,
     process::ProcessKey,
+    recent::{self, side},
 };
 
 use crate::{
@@ -56,7 +57,7 @@ static FILE_OTHERS_0: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(1
 static FILE_OTHERS_1: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
 
 #[map]
-static FILE_LAST: PerCpuArray<FileLast> = PerCpuArray::with_max_entries(FileLast::COUNT, 0);
+static FILE_LAST: PerCpuArray<FileLast> = PerCpuArray::with_max_entries(recent::COUNT, 0);
 
 /// Into the process.
 pub const IN: u32 = 0;
@@ -153,7 +154,7 @@ pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> 
     // The name's length is not looked at here: with the place and the hash it is the same.
     let hash: u32 = A::read(dentry, offset!(offsets(), dentry_name));
     let side = side(generation::second(), direction);
-    let last = FILE_LAST.get_ptr_mut(FileLast::index(side, hash.into()))?;
+    let last = FILE_LAST.get_ptr_mut(recent::index(side, hash.into()))?;
     // SAFETY: this core's value of the map, and `busy` keeps others out.
     unsafe {
         if (*last).busy == 0
@@ -268,7 +269,7 @@ extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, open
     };
     let second = generation::second();
     let place = file_path::place(file as Kernel);
-    let index = FileLast::index(side(second, direction), place.name);
+    let index = recent::index(side(second, direction), place.name);
     let Some(last) = FILE_LAST.get_ptr_mut(index) else {
         return 0;
     };

@@ -17,10 +17,10 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use bubble_common::kernel::{
-    file::side,
     loss::Cause,
     network::{NetworkKey, NetworkLast, NetworkOffsets, NetworkSum, family, protocol},
     process::ProcessKey,
+    recent::{self, side},
     settings::Settings,
 };
 
@@ -56,8 +56,7 @@ static NETWORK_OTHERS_0: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_ent
 static NETWORK_OTHERS_1: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
 
 #[map]
-static NETWORK_LAST: PerCpuArray<NetworkLast> =
-    PerCpuArray::with_max_entries(NetworkLast::COUNT, 0);
+static NETWORK_LAST: PerCpuArray<NetworkLast> = PerCpuArray::with_max_entries(recent::COUNT, 0);
 
 /// Flags of `recvmsg` that look and do not take: `MSG_PEEK` and `MSG_ERRQUEUE` of `linux/socket.h`.
 pub const LOOKING: i32 = 0x2 | 0x2000;
@@ -99,7 +98,7 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
     let running = running::counted()?;
     let cookie: u64 = Typed::read(socket, offset!(offsets(), cookie));
     let side = side(generation::second(), direction);
-    let last = NETWORK_LAST.get_ptr_mut(NetworkLast::index(side, cookie))?;
+    let last = NETWORK_LAST.get_ptr_mut(recent::index(side, cookie))?;
     let bytes = result as u64;
     // SAFETY: this core's value of the map, and `busy` keeps others out.
     unsafe {
@@ -162,7 +161,7 @@ fn remember(
     bytes: u64,
 ) -> Option<()> {
     let cookie = Untyped::read(socket, offset!(offsets(), cookie));
-    let index = NetworkLast::index(side(second, direction), cookie);
+    let index = recent::index(side(second, direction), cookie);
     let last = NETWORK_LAST.get_ptr_mut(index)?;
     // SAFETY: this core's value of the map; what may preempt us sees `busy`.
     unsafe {

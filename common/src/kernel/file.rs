@@ -41,9 +41,8 @@ pub struct FileSum {
 }
 
 /// What a core did lately: the same process with the same file, in one direction,
-/// is added here instead of in the map. Some a core, generation and direction
-/// ([`FileLast::index`]), so that few processes with few files each share a core
-/// without the map.
+/// is added here instead of in the map. Some a core, generation and direction: see
+/// [`super::recent`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileLast {
@@ -69,28 +68,6 @@ pub struct FileLast {
     pub busy: u32,
     /// Zero.
     pub unused: u32,
-}
-
-impl FileLast {
-    /// Entries of a generation and direction.
-    pub const SLOTS: u32 = 16;
-    /// Entries of the map.
-    pub const COUNT: u32 = 4 * Self::SLOTS;
-
-    /// The entries of a generation and a direction.
-    pub const fn entries(side: u32) -> core::ops::Range<u32> {
-        Self::index(side, 0)..Self::index(side, 0) + Self::SLOTS
-    }
-
-    /// The entry of a generation and a direction (see [`side`]), for a file whose name has this hash.
-    pub const fn index(side: u32, hash: u64) -> u32 {
-        (side & 3) * Self::SLOTS + hash as u32 % Self::SLOTS
-    }
-}
-
-/// A generation of the sums, and a direction (0 in, 1 out), as one number.
-pub const fn side(second: bool, direction: u32) -> u32 {
-    (second as u32) * 2 + (direction & 1)
 }
 
 /// The path of a file, as its ring buffer has it: the bytes of the path come

@@ -13,6 +13,7 @@ pub mod loss;
 pub mod network;
 pub mod offsets;
 pub mod process;
+pub mod recent;
 pub mod record;
 pub mod settings;
 pub mod syscall;

@@ -120,23 +120,6 @@ pub struct NetworkLast {
     pub ops: u64,
 }
 
-impl NetworkLast {
-    /// Entries of a generation and direction.
-    pub const SLOTS: u32 = 16;
-    /// Entries of the map.
-    pub const COUNT: u32 = 4 * Self::SLOTS;
-
-    /// The entries of a generation and a direction.
-    pub const fn entries(side: u32) -> core::ops::Range<u32> {
-        Self::index(side, 0)..Self::index(side, 0) + Self::SLOTS
-    }
-
-    /// The entry of a generation and a direction (see [`super::file::side`]), for the socket of this cookie.
-    pub const fn index(side: u32, cookie: u64) -> u32 {
-        (side & 3) * Self::SLOTS + cookie as u32 % Self::SLOTS
-    }
-}
-
 /// A connection was refused or timed out.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,9 +12,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::file::{
-    FileKey, FileLast, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN, side,
+    FileKey, FileLast, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN,
 };
 use bubble_common::kernel::process::ProcessKey;
+use bubble_common::kernel::recent;
 use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::loss::{Loss, Reason};
 
@@ -320,7 +321,7 @@ impl Files {
             handles: &mut self.handles,
         };
         for direction in 0..2 {
-            let entries = FileLast::entries(side(generation == 1, direction));
+            let entries = recent::entries(recent::side(generation == 1, direction));
             for last in take_last(&mut self.last, entries)? {
                 let Some(last) = FileLast::read(bytes_of(&last)) else {
                     continue;

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aya::maps::{MapData, PerCpuArray};
 use bubble_common::kernel::Plain;
-use bubble_common::kernel::file::side;
 use bubble_common::kernel::network::{NetworkKey, NetworkLast, NetworkRecord, NetworkSum, family};
 use bubble_common::kernel::process::ProcessKey;
+use bubble_common::kernel::recent;
 use bubble_common::segment::event::EventKind;
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 
@@ -155,7 +155,7 @@ impl Network {
     ) -> io::Result<()> {
         let mut handles = Handles::new();
         for direction in 0..2 {
-            let entries = NetworkLast::entries(side(generation == 1, direction));
+            let entries = recent::entries(recent::side(generation == 1, direction));
             for last in take_last(&mut self.last, entries)? {
                 let Some(last) = NetworkLast::read(bytes_of(&last)) else {
                     continue;
