@@ -55,3 +55,13 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+/// Says what was being done when a backend, its driver or the system refused.
+pub(super) fn failed<E: Error + Send + Sync + 'static>(
+    doing: &'static str,
+) -> impl Fn(E) -> StoreError {
+    move |source| StoreError::Database {
+        doing,
+        source: Box::new(source),
+    }
+}

@@ -14,6 +14,7 @@
 //! Architecture invariant: only the folders of backends name a database.
 
 pub mod cassandra;
+mod column;
 pub mod container;
 pub mod error;
 pub mod host;

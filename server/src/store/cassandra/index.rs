@@ -10,9 +10,10 @@ use bubble_common::segment::{ContainerId, SourceId, facts};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::session::Cql;
-use super::value::{SHARDS, container_of, number};
+use super::value::{SHARDS, container_of};
 use super::{life, recording};
 use crate::clock;
+use crate::store::column::number;
 use crate::store::container::{Container, ContainerFilter, ContainerPage, Sort, State};
 use crate::store::error::StoreError;
 
@@ -20,7 +21,8 @@ use crate::store::error::StoreError;
 const PARALLEL: usize = 64;
 /// So many days without any container, and the rest is looked for among all.
 const QUIET_DAYS: u64 = 32;
-const DAY: u64 = 86_400;
+/// The index says on which days a container was active.
+pub(super) const DAY: u64 = 86_400;
 
 /// A container.
 pub(super) async fn get(cql: &Cql, id: &ContainerId) -> Result<Option<Container>, StoreError> {

@@ -1,7 +1,8 @@
 //! API keys and hosts: small tables, read and written as they are.
 
 use super::session::Cql;
-use super::value::{corrupt, number, unsigned};
+use super::value::corrupt;
+use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::host::Host;
 use crate::store::key::ApiKey;

@@ -10,16 +10,16 @@
 //! are right before, between and after any of these steps, and deleting what does
 //! not count is only tidying up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bubble_common::segment::{ContainerId, Facts, Resolution, SourceId};
 use scylla::value::CqlValue;
 
 use super::session::{Bound, Cql};
 use super::value::{
-    big, bits, blob, corrupt, number, resolution_number, resolution_of, source_of, text, tiny,
-    unsigned,
+    big, bits, blob, corrupt, resolution_number, resolution_of, source_of, text, tiny,
 };
+use crate::store::column::{number, unsigned};
 use crate::store::container::{Container, Recent};
 use crate::store::error::StoreError;
 use crate::store::row::{Activity, Post, Worth};
@@ -241,6 +241,12 @@ pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<En
         )
         .await?;
     rows.into_iter().map(Entry::read).collect()
+}
+
+/// The sources of these entries that belong to recordings, of which nothing expires by itself.
+pub(super) fn recorded(entries: &[Entry]) -> BTreeSet<SourceId> {
+    let recorded = entries.iter().filter(|entry| entry.recording.is_some());
+    recorded.map(|entry| entry.place.source).collect()
 }
 
 /// Reads all of a container's life.

@@ -18,10 +18,9 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::session::{Bound, Cql};
-use super::value::{
-    SHARDS, big, container_of, number, resolution_number, shard, text, tiny, unsigned,
-};
+use super::value::{SHARDS, big, container_of, resolution_number, shard, text, tiny};
 use crate::clock;
+use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::row::{DirtySpan, Mark};
 

@@ -12,14 +12,14 @@ use bubble_common::segment::{ContainerId, Facts, Key, Resolution, SourceId};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::index::DAY;
 use super::life::Entry;
 use super::mark::Span;
 use super::session::{Bound, Cql};
-use super::value::{
-    big, blob, form_number, number, resolution_number, shard, source_of, text, unsigned,
-};
+use super::value::{big, blob, resolution_number, shard, source_of, text};
 use super::{Cassandra, recording, table};
 use crate::clock;
+use crate::store::column::{form_number, number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::row::{Form, Outcome, Post};
 
@@ -29,7 +29,6 @@ const PARALLEL: usize = 64;
 const TOGETHER: usize = 40;
 /// What is remembered at most, before all of it is forgotten.
 const MOST: usize = 100_000;
-const DAY: u64 = 86_400;
 
 /// What this process wrote of containers that are live, and need not write again.
 #[derive(Default)]
@@ -191,21 +190,42 @@ pub(super) async fn put_piece(
     form: Form,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
+    let (container, resolution, span, start, source, form) = piece(span, key, form);
     cql.write(
         "store a segment",
         "INSERT INTO piece (container, resolution, span, start, source, form, bytes)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            span.container.as_str(),
-            resolution_number(span.resolution),
-            number(span.start),
-            number(key.start),
-            &key.source.0[..],
-            form_number(form),
-            bytes,
-        ),
+        (container, resolution, span, start, source, form, bytes),
     )
     .await
+}
+
+/// Deletes a piece.
+pub(super) async fn delete_piece(
+    cql: &Cql,
+    span: &Span,
+    key: &Key,
+    form: Form,
+) -> Result<(), StoreError> {
+    cql.write(
+        "delete a piece",
+        "DELETE FROM piece WHERE container = ? AND resolution = ? AND span = ?
+         AND start = ? AND source = ? AND form = ?",
+        piece(span, key, form),
+    )
+    .await
+}
+
+/// The key of a piece's row, column by column.
+fn piece<'a>(span: &'a Span, key: &'a Key, form: Form) -> (&'a str, i8, i64, i64, &'a [u8], i8) {
+    (
+        span.container.as_str(),
+        resolution_number(span.resolution),
+        number(span.start),
+        number(key.start),
+        &key.source.0,
+        form_number(form),
+    )
 }
 
 /// Writes statements on one partition, so many at a time.

@@ -4,7 +4,7 @@
 //! that is packed meanwhile is seen both ways, and uniting leaves out what is there twice;
 //! in any other order it might be seen in neither.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
@@ -12,8 +12,9 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::mark::{self, Span};
 use super::session::Cql;
-use super::value::{form_of, number, resolution_number, source_of, unsigned};
+use super::value::{resolution_number, source_of};
 use super::{life, table};
+use crate::store::column::{form_of, number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::row::{Form, Row};
 
@@ -165,12 +166,7 @@ pub(super) async fn recorded(
     container: &ContainerId,
 ) -> Result<Vec<SourceId>, StoreError> {
     let entries = life::entries(cql, container).await?;
-    let recorded: BTreeMap<SourceId, ()> = entries
-        .iter()
-        .filter(|entry| entry.recording.is_some())
-        .map(|entry| (entry.place.source, ()))
-        .collect();
-    Ok(recorded.into_keys().collect())
+    Ok(life::recorded(&entries).into_iter().collect())
 }
 
 /// Up to when rows have expired.

@@ -8,19 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use bubble_common::segment::{ContainerId, Resolution, SourceId, facts};
 use futures_util::future::try_join_all;
 
+use super::index::DAY;
 use super::life::{self, Counted, Entry, Life};
 use super::mark::{self, Span};
-use super::put::write_in_parts;
-use super::repack::delete_piece;
+use super::put::{delete_piece, write_in_parts};
 use super::session::{Bound, Cql};
-use super::value::{blob, container_of, number, shard, source_of, text, unsigned};
+use super::value::{blob, container_of, shard, source_of, text};
 use super::{read, table};
 use crate::clock;
+use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::recording::{Label, Recorded, Recording};
 use crate::store::row::Post;
-
-const DAY: u64 = 86_400;
 
 /// Notes which recordings posts belong to, before they are stored.
 pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {

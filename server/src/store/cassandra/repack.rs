@@ -14,11 +14,11 @@ use futures_util::future::try_join_all;
 
 use super::life::{self, Entry, Of, Place, slot_bit};
 use super::mark::{Span, Writer};
-use super::put::{put_piece, write_in_parts};
+use super::put::{delete_piece, put_piece, write_in_parts};
 use super::session::{Bound, Cql};
-use super::value::{form_number, number, resolution_number};
 use super::{Cassandra, table};
 use crate::clock;
+use crate::store::column::number;
 use crate::store::error::StoreError;
 use crate::store::row::{Form, Packed, Repack, Row, digest};
 
@@ -40,15 +40,9 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     for row in &change.rolled {
         put_rolled(store, row, now).await?;
     }
-    let recorded: HashSet<_> = entries
-        .iter()
-        .filter(|entry| entry.recording.is_some())
-        .map(|entry| entry.place.source)
-        .collect();
+    let recorded = life::recorded(&entries);
     for packed in &change.packed {
-        // What is recorded never expires by itself.
-        let kept = recorded.contains(&packed.row.key.source);
-        let lives = if kept {
+        let lives = if recorded.contains(&packed.row.key.source) {
             0
         } else {
             store.lives(span.resolution)
@@ -152,29 +146,6 @@ async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bool, StoreEr
 
 fn bucket_of(key: &Key) -> i64 {
     number(table::bucket(key.resolution, key.start))
-}
-
-/// Deletes a piece.
-pub(super) async fn delete_piece(
-    cql: &Cql,
-    span: &Span,
-    key: &Key,
-    form: Form,
-) -> Result<(), StoreError> {
-    cql.write(
-        "delete a piece",
-        "DELETE FROM piece WHERE container = ? AND resolution = ? AND span = ?
-         AND start = ? AND source = ? AND form = ?",
-        (
-            span.container.as_str(),
-            resolution_number(span.resolution),
-            number(span.start),
-            number(key.start),
-            &key.source.0[..],
-            form_number(form),
-        ),
-    )
-    .await
 }
 
 impl Cassandra {

@@ -6,8 +6,9 @@ use bubble_common::segment::SourceId;
 use tracing::info;
 
 use super::session::Cql;
-use super::value::{blob, number};
+use super::value::blob;
 use crate::clock;
+use crate::store::column::number;
 use crate::store::error::StoreError;
 
 /// The table of packed rows of a resolution: how long tombstones stay, and the window of compaction.

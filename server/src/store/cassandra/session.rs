@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use scylla::client::caching_session::{CachingSession, CachingSessionBuilder};
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
+use scylla::client::pager::TypedRowStream;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
@@ -20,7 +21,7 @@ use scylla::statement::{Consistency as Level, SerialConsistency};
 use scylla::value::{CqlValue, Row};
 use tokio::sync::Semaphore;
 
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, failed};
 
 /// Requests under way at most; the others wait for their turn.
 const ROOM: usize = 256;
@@ -159,12 +160,8 @@ impl Cql {
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
         let _room = self.enter().await?;
-        let pages = self.session.execute_iter(self.read(cql), values).await;
-        let rows = pages.map_err(failed(doing))?.rows_stream::<R>();
-        rows.map_err(failed(doing))?
-            .try_collect()
-            .await
-            .map_err(failed(doing))
+        let rows = self.stream(doing, cql, values).await?;
+        rows.try_collect().await.map_err(failed(doing))
     }
 
     /// Reads the rows of the first `groups` groups, each whole: rows that follow each other and are `same`.
@@ -180,9 +177,7 @@ impl Cql {
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
         let _room = self.enter().await?;
-        let pages = self.session.execute_iter(self.read(cql), values).await;
-        let rows = pages.map_err(failed(doing))?.rows_stream::<R>();
-        let mut rows = rows.map_err(failed(doing))?;
+        let mut rows = self.stream::<R>(doing, cql, values).await?;
         let (mut found, mut seen) = (Vec::<R>::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(failed(doing))? {
             if !found.last().is_some_and(|last| same(last, &row)) {
@@ -235,10 +230,21 @@ impl Cql {
         used.map_err(failed("use the keyspace"))
     }
 
-    fn read(&self, cql: &str) -> Statement {
+    /// Rows as they come, page by page.
+    async fn stream<R>(
+        &self,
+        doing: &'static str,
+        cql: &str,
+        values: impl SerializeRow + Send + Sync,
+    ) -> Result<TypedRowStream<R>, StoreError>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
+    {
         let mut statement = repeatable(cql);
         statement.set_execution_profile_handle(Some(self.reads.clone()));
-        statement
+        let pages = self.session.execute_iter(statement, values).await;
+        let rows = pages.map_err(failed(doing))?.rows_stream();
+        rows.map_err(failed(doing))
     }
 
     async fn enter(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
@@ -250,14 +256,4 @@ fn repeatable(cql: &str) -> Statement {
     let mut statement = Statement::new(cql);
     statement.set_is_idempotent(true);
     statement
-}
-
-/// Says what was being done when Cassandra or the driver refused.
-pub(super) fn failed<E: std::error::Error + Send + Sync + 'static>(
-    doing: &'static str,
-) -> impl Fn(E) -> StoreError {
-    move |source| StoreError::Database {
-        doing,
-        source: Box::new(source),
-    }
 }

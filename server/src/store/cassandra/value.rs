@@ -4,17 +4,8 @@ use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use scylla::value::CqlValue;
 use sha2::{Digest, Sha256};
 
+use crate::store::column::number;
 use crate::store::error::StoreError;
-use crate::store::row::Form;
-
-/// A number as a column has it. Cassandra's are signed; what is beyond saturates.
-pub(super) fn number(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-pub(super) fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
-}
 
 pub(super) fn big(n: u64) -> Option<CqlValue> {
     Some(CqlValue::BigInt(number(n)))
@@ -44,22 +35,6 @@ pub(super) const fn resolution_number(resolution: Resolution) -> i8 {
 pub(super) fn resolution_of(n: i8) -> Result<Resolution, StoreError> {
     let known = u8::try_from(n).ok().and_then(Resolution::from_u8);
     known.ok_or_else(|| corrupt(format!("resolution {n}")))
-}
-
-pub(super) const fn form_number(form: Form) -> i8 {
-    match form {
-        Form::Packed => 0,
-        Form::Rolled => 1,
-        Form::Posted => 2,
-    }
-}
-
-pub(super) const fn form_of(n: i8) -> Form {
-    match n {
-        0 => Form::Packed,
-        1 => Form::Rolled,
-        _ => Form::Posted,
-    }
 }
 
 pub(super) fn source_of(bytes: &[u8]) -> Result<SourceId, StoreError> {

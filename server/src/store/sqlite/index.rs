@@ -4,9 +4,9 @@ use bubble_common::segment::{ContainerId, Facts, facts};
 use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params};
 
 use super::memory::ContainerRow;
-use super::{failed, number, unsigned};
+use crate::store::column::{number, unsigned};
 use crate::store::container::{Container, ContainerFilter, ContainerPage, Recent, Sort, State};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, failed};
 
 const COLUMNS: &str = "id, name, facts, facts_at, first_seen, last_seen, cpu_ns, memory_now, \
     memory_peak, memory_limit, bytes_in, bytes_out, recent, live_since";

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{failed, number, unsigned};
-use crate::store::error::StoreError;
+use crate::store::column::{number, unsigned};
+use crate::store::error::{StoreError, failed};
 use crate::store::host::Host;
 use crate::store::key::ApiKey;
 

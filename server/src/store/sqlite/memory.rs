@@ -11,9 +11,9 @@ use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::index;
-use super::{failed, number};
+use crate::store::column::number;
 use crate::store::container::Container;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, failed};
 
 /// Containers remembered at most; beyond that all are forgotten, and read again as they come.
 const MOST: usize = 50_000;

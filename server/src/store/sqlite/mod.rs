@@ -25,12 +25,13 @@ use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Store;
+use super::column::number;
 use super::container::{Container, ContainerFilter, ContainerPage};
-use super::error::StoreError;
+use super::error::{StoreError, failed};
 use super::host::Host;
 use super::key::ApiKey;
 use super::recording::Recording;
-use super::row::{DirtySpan, Form, Outcome, Post, Repack, Row};
+use super::row::{DirtySpan, Outcome, Post, Repack, Row};
 use memory::{ContainerRow, Versions};
 use writer::Writer;
 
@@ -87,7 +88,7 @@ impl Sqlite {
     pub fn serve(data: &Path, durability: Durability) -> Result<Self, StoreError> {
         make_directory(data)?;
         let lock =
-            File::create(data.join(LOCK)).map_err(io("open the lock of the data directory"))?;
+            File::create(data.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -96,7 +97,7 @@ impl Sqlite {
                 });
             }
             Err(TryLockError::Error(error)) => {
-                return Err(io("lock the data directory")(error));
+                return Err(failed("lock the data directory")(error));
             }
         }
         Self::open(data, durability, Some(lock))
@@ -387,45 +388,5 @@ impl Store for Sqlite {
 }
 
 fn make_directory(data: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(data).map_err(io("make the data directory"))
-}
-
-fn io(doing: &'static str) -> impl Fn(std::io::Error) -> StoreError {
-    move |source| StoreError::Database {
-        doing,
-        source: Box::new(source),
-    }
-}
-
-/// Says what was being done when SQLite refused.
-fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Database {
-        doing,
-        source: Box::new(source),
-    }
-}
-
-/// A number as a column has it. SQLite's are signed; what is beyond saturates.
-fn number(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
-}
-
-fn form_number(form: Form) -> u8 {
-    match form {
-        Form::Packed => 0,
-        Form::Rolled => 1,
-        Form::Posted => 2,
-    }
-}
-
-fn form_of(n: u8) -> Form {
-    match n {
-        0 => Form::Packed,
-        1 => Form::Rolled,
-        _ => Form::Posted,
-    }
+    std::fs::create_dir_all(data).map_err(failed("make the data directory"))
 }

@@ -4,10 +4,11 @@ use bubble_common::segment::{Key, Resolution};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::memory::{ContainerRow, Memory, SourceRow};
+use super::recording;
 use super::writer::Open;
-use super::{failed, form_number, number, recording, unsigned};
 use crate::clock;
-use crate::store::error::StoreError;
+use crate::store::column::{form_number, number, unsigned};
+use crate::store::error::{StoreError, failed};
 use crate::store::row::{Form, Outcome, Packed, Post, Repack, Row};
 
 /// Stores posts, each at most once.

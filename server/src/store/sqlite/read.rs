@@ -5,9 +5,10 @@ use std::ops::Range;
 use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
 use rusqlite::{Connection, params};
 
+use super::index;
 use super::memory::{ContainerRow, Versions};
-use super::{failed, form_of, index, number, unsigned};
-use crate::store::error::StoreError;
+use crate::store::column::{form_of, number, unsigned};
+use crate::store::error::{StoreError, failed};
 use crate::store::row::{DirtySpan, Form, Mark, Row};
 
 /// All rows whose span meets `span`, as of one moment.

@@ -10,8 +10,9 @@ use rusqlite::{Connection, params};
 
 use super::memory::{ContainerRow, SourceRow};
 use super::writer::Open;
-use super::{failed, index, number, read, unsigned};
-use crate::store::error::StoreError;
+use super::{index, read};
+use crate::store::column::{number, unsigned};
+use crate::store::error::{StoreError, failed};
 use crate::store::recording::{Label, Recorded, Recording};
 use crate::store::row::Activity;
 

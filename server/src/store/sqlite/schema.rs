@@ -2,8 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::failed;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, failed};
 
 /// Migrations in order; the version of a database is how many were applied.
 ///

@@ -12,10 +12,9 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::failed;
 use super::memory::{Memory, Versions};
 use crate::clock;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, failed};
 
 /// At most how many jobs go into one transaction.
 const GROUP: usize = 128;
