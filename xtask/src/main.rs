@@ -11,6 +11,7 @@ mod flags;
 mod fuzz;
 mod image;
 mod install;
+mod log;
 mod process;
 mod project;
 mod service;

@@ -5,15 +5,15 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command::output, process::Process};
+use crate::{command::output, log::Log, process::Process};
 
 /// How long it may take until one answers.
 const START: Duration = Duration::from_secs(30);
@@ -21,20 +21,15 @@ const START: Duration = Duration::from_secs(30);
 /// A program with a log, in a folder.
 pub(crate) struct Service {
     process: Process,
-    log: PathBuf,
+    log: Log,
 }
 
 impl Service {
     /// Starts it.
     pub(crate) fn start(name: &'static str, mut command: Command, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let log = folder.join(format!("{name}.log"));
-        let file =
-            fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().context("cannot share the log")?)
-            .stderr(file);
+        let log = Log::at(folder.join(format!("{name}.log")));
+        log.take(&mut command)?;
         Ok(Self {
             process: Process::start(name, command)?,
             log,
@@ -48,7 +43,7 @@ impl Service {
             Some(status) => bail!(
                 "{} ended with {status}; {}",
                 self.process.name(),
-                self.said()
+                self.log.end()
             ),
         }
     }
@@ -68,7 +63,7 @@ impl Service {
                 bail!(
                     "{} does not answer at http://{address}{path}; {}",
                     self.process.name(),
-                    self.said()
+                    self.log.end()
                 );
             }
             thread::sleep(Duration::from_millis(100));
@@ -79,13 +74,6 @@ impl Service {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
-    }
-
-    fn said(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let last = lines[lines.len().saturating_sub(10)..].join("\n");
-        format!("the end of {}:\n{last}", self.log.display())
     }
 }
 

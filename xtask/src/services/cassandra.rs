@@ -234,10 +234,10 @@ impl Node {
     /// Waits a moment more, unless it ended or there was time enough.
     fn expect(&self, deadline: Instant, what: &str) -> Result<()> {
         if self.daemon.running().is_none() {
-            bail!("node {} ended; {}", self.number, self.daemon.said());
+            bail!("node {} ended; {}", self.number, self.daemon.log().end());
         }
         if Instant::now() >= deadline {
-            bail!("node {} {what}; {}", self.number, self.daemon.said());
+            bail!("node {} {what}; {}", self.number, self.daemon.log().end());
         }
         thread::sleep(Duration::from_millis(100));
         Ok(())

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::{say, shown};
+use crate::{
+    command::{say, shown},
+    log::Log,
+};
 
 /// How long a killed program may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,9 +34,9 @@ impl Daemon {
         }
     }
 
-    /// Where it writes what it has to say.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join("log")
+    /// What it has to say.
+    pub(crate) fn log(&self) -> Log {
+        Log::at(self.folder.join("log"))
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -51,13 +54,8 @@ impl Daemon {
     /// Starts it, in a session that no terminal ends.
     pub(crate) fn start(&self, command: &mut Command) -> Result<()> {
         say(shown(command));
-        let log = self.log();
-        let file =
-            fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        self.log().take(command)?;
         let child = command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().context("cannot share the log")?)
-            .stderr(file)
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start what belongs into {}", self.folder.display()))?;
@@ -83,14 +81,6 @@ impl Daemon {
             thread::sleep(Duration::from_millis(50));
         }
         Ok(true)
-    }
-
-    /// The end of its log, for an error.
-    pub(crate) fn said(&self) -> String {
-        let text = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let last = lines[lines.len().saturating_sub(10)..].join("\n");
-        format!("the end of {}:\n{last}", self.log().display())
     }
 }
 

@@ -55,9 +55,9 @@ pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
     let programs = build::programs(Profile::Release)?;
     let suite = compile()?;
     kernel.ensure()?;
-    let guests = FAMILIES.map(|hooks| guest(kernel, hooks, &programs, &suite, arguments));
-    let run = |hooks: &'static str, guest: Result<Guest>| {
-        let code = guest?.run(&mut |line| println!("{hooks:8}{line}"))?;
+    let run = |hooks: &str| {
+        let guest = guest(kernel, hooks, &programs, &suite, arguments)?;
+        let code = guest.run(&mut |line| println!("{hooks:8}{line}"))?;
         anyhow::ensure!(
             code == 0,
             "the suite ended with {code} on Debian's {} with hooks {hooks}",
@@ -66,11 +66,8 @@ pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
         anyhow::Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = FAMILIES
-            .into_iter()
-            .zip(guests)
-            .map(|(hooks, guest)| scope.spawn(move || run(hooks, guest)))
-            .collect();
+        let run = &run;
+        let threads = FAMILIES.map(|hooks| scope.spawn(move || run(hooks)));
         // All are waited for, and what went wrong is told of each.
         let mut failed = Vec::new();
         for thread in threads {
