@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::vm::Kernel;
 
@@ -111,10 +111,11 @@ pub(crate) struct Fuzz {
     pub(crate) list: bool,
 }
 
-/// Start or end Cassandra on this machine, for tests and for trying it out
+/// Start or end Cassandra, RabbitMQ and Consul on this machine, for tests and for trying it out
 ///
-/// On loopback addresses and ports of its own, without containers; data, logs and pids are in
-/// .cache/services. Installs Java 17 and Maven, and fetches Cassandra, if they are missing.
+/// On loopback addresses and ports of their own, without containers; data, logs and pids are in
+/// .cache/services. Installs what is missing: Java 17 and Maven, which fetches Cassandra; RabbitMQ;
+/// Go, which builds Consul (four minutes, once).
 #[derive(Debug, Args)]
 pub(crate) struct Services {
     #[command(subcommand)]
@@ -128,9 +129,24 @@ pub(crate) enum ServicesCommand {
         /// How many nodes of Cassandra: 1 or 3
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = nodes)]
         cassandra: u8,
+        /// Start these only
+        #[arg(long, value_name = "SERVICE", num_args = 1.., value_delimiter = ',')]
+        only: Vec<Part>,
     },
-    /// End what `up` started; its data stays
-    Down,
+    /// Kill what `up` started; its data stays
+    Down {
+        /// Kill these only
+        #[arg(long, value_name = "SERVICE", num_args = 1.., value_delimiter = ',')]
+        only: Vec<Part>,
+    },
+}
+
+/// A part of a large installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    Cassandra,
+    Rabbitmq,
+    Consul,
 }
 
 /// Run a command on a stock Debian kernel in QEMU, and end with its exit code

@@ -43,6 +43,8 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // A service that comes with a package is not started: see invoke-rc.d(8).
+        .env("RUNLEVEL", "1")
         // A line for every package and no more news than that; errors go to the other stream.
         .stdout(Stdio::null()))
     .with_context(|| format!("cannot install what is needed: {why}"))
@@ -133,6 +135,19 @@ pub(crate) fn maven() -> Result<()> {
     debian("Maven, to fetch Cassandra", &["maven"])
 }
 
+/// RabbitMQ, and Erlang, on which it runs. Debian's own instance is not started.
+pub(crate) fn rabbitmq() -> Result<()> {
+    debian("the queue of roll-up jobs", &["rabbitmq-server"])
+}
+
+/// Go, which builds Consul: that which is there, or Debian's.
+pub(crate) fn go() -> Result<()> {
+    if find("go").is_some() {
+        return Ok(());
+    }
+    debian("Go, to build Consul", &["golang-go"])
+}
+
 /// cargo-deny, built once into `.cache/tools` if it is nowhere.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = project::cache().join("tools");
@@ -173,7 +188,7 @@ pub(crate) fn as_root(program: &str) -> Result<Command> {
         bail!("{program} must run as root, and there is no sudo: run this command as root");
     }
     let mut command = Command::new("sudo");
-    command.args(["--preserve-env=DEBIAN_FRONTEND", program]);
+    command.args(["--preserve-env=DEBIAN_FRONTEND,RUNLEVEL", program]);
     Ok(command)
 }
 

@@ -3,25 +3,78 @@
 //! its pid; without containers, on loopback addresses and ports that nothing else uses by default.
 
 pub(crate) mod cassandra;
+mod consul;
 mod daemon;
+mod rabbitmq;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 
-use crate::{command::say, flags};
+use crate::{
+    command::say,
+    flags::{self, Part},
+};
+
+/// A service that answers.
+pub(crate) struct Started {
+    what: &'static str,
+    /// Where, as a client is told it.
+    pub(crate) at: String,
+    /// Whether this command started it.
+    started: bool,
+}
 
 pub(crate) fn run(flags: &flags::Services) -> Result<ExitCode> {
-    match flags.command {
-        flags::ServicesCommand::Up { cassandra } => {
-            let cluster = cassandra::up(usize::from(cassandra))?;
-            let before = if cluster.started { "" } else { ", as before" };
-            say(format!("Cassandra answers at {}{before}", cluster.hosts()));
+    match &flags.command {
+        flags::ServicesCommand::Up { cassandra, only } => {
+            for part in chosen(only) {
+                let Started { what, at, started } = up(part, usize::from(*cassandra))?;
+                let before = if started { "" } else { ", as before" };
+                say(format!("{what} answers at {at}{before}"));
+            }
         }
-        flags::ServicesCommand::Down => {
-            let ended = cassandra::down()?;
-            say(format!("ended {ended} nodes of Cassandra"));
+        flags::ServicesCommand::Down { only } => {
+            for part in chosen(only) {
+                down(part)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(only: &[Part]) -> Vec<Part> {
+    match only {
+        [] => Part::value_variants().to_vec(),
+        some => some.to_vec(),
+    }
+}
+
+/// Starts one, and waits until it answers: Cassandra with so many nodes.
+fn up(part: Part, nodes: usize) -> Result<Started> {
+    match part {
+        Part::Cassandra => {
+            let cluster = cassandra::up(nodes)?;
+            Ok(Started {
+                what: "Cassandra",
+                at: cluster.hosts(),
+                started: cluster.started,
+            })
+        }
+        Part::Rabbitmq => rabbitmq::up(),
+        Part::Consul => consul::up(),
+    }
+}
+
+fn down(part: Part) -> Result<()> {
+    let ended = match part {
+        Part::Cassandra => cassandra::down()?,
+        Part::Rabbitmq => rabbitmq::down()?,
+        Part::Consul => consul::down()?,
+    };
+    let name = part.to_possible_value();
+    let name = name.as_ref().map_or("", |name| name.get_name());
+    say(format!("{name}: ended {ended}"));
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, connect, write};
 use crate::{
     command::{find, output, run, say},
     install, project,
@@ -199,9 +199,7 @@ impl Node {
     /// Whether it speaks CQL: it answers OPTIONS (version 4 of the protocol, section 4.1.3) by SUPPORTED.
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
-            let limit = Duration::from_secs(2);
-            let mut stream = TcpStream::connect_timeout(&self.address(), limit)?;
-            stream.set_read_timeout(Some(limit))?;
+            let mut stream = connect(self.address())?;
             stream.write_all(&[4, 0, 0, 0, 5, 0, 0, 0, 0])?;
             let mut head = [0; 9];
             stream.read_exact(&mut head)?;
@@ -267,11 +265,4 @@ fn jars() -> Result<PathBuf> {
         .arg(format!("-DoutputDirectory={}", folder.display())))?;
     write(&complete, POM)?;
     Ok(folder)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -20,6 +21,9 @@ use crate::{
 
 /// How long a killed program may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long one may take to answer.
+const START: Duration = Duration::from_secs(60);
 
 /// A program in a folder of its own, whether it runs or not.
 pub(crate) struct Daemon {
@@ -82,6 +86,37 @@ impl Daemon {
         }
         Ok(true)
     }
+}
+
+/// Waits until the program `answers`, as long as it runs.
+pub(crate) fn wait(daemon: &Daemon, name: &str, answers: impl Fn() -> bool) -> Result<()> {
+    let deadline = Instant::now() + START;
+    while !answers() {
+        if daemon.running().is_none() {
+            bail!("{name} ended; {}", daemon.log().end());
+        }
+        if Instant::now() >= deadline {
+            bail!("{name} does not answer; {}", daemon.log().end());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// A connection that is not waited for any longer than what answers takes.
+pub(crate) fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let limit = Duration::from_secs(2);
+    let stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    Ok(stream)
+}
+
+/// Writes a file of the program's, and makes its folder.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// When the process began, in the kernel's own count (proc(5), field 22 of stat); none when it is
