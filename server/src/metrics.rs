@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::rollup::due::Backlog;
+
 /// Counters that the whole server shares.
 #[derive(Debug)]
 pub struct Metrics {
@@ -30,6 +32,10 @@ pub struct Metrics {
     pub live_streams: Gauge,
     packed: Counter,
     pack_failed: Counter,
+    rollup_holder: Gauge,
+    rollup_fence: Gauge,
+    rollup_waiting: Gauge,
+    rollup_lag: Gauge,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     up_since: Gauge<f64, AtomicU64>,
@@ -60,6 +66,10 @@ impl Default for Metrics {
             live_streams: Gauge::default(),
             packed: Counter::default(),
             pack_failed: Counter::default(),
+            rollup_holder: Gauge::default(),
+            rollup_fence: Gauge::default(),
+            rollup_waiting: Gauge::default(),
+            rollup_lag: Gauge::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
@@ -110,16 +120,42 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        let gauges = [
+            (
+                "rollup_holder",
+                "1 if this server has the lease of roll-up",
+                &self.rollup_holder,
+            ),
+            (
+                "rollup_lease",
+                "How often the lease of roll-up had changed hands when this server had it",
+                &self.rollup_fence,
+            ),
+            (
+                "rollup_waiting",
+                "Spans that are due to be packed, as the holder of the lease sees it",
+                &self.rollup_waiting,
+            ),
+            (
+                "live_streams",
+                "Live streams that are open",
+                &self.live_streams,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register_with_unit(
+            "rollup_lag",
+            "For how long the oldest of the spans that wait is due",
+            Unit::Seconds,
+            self.rollup_lag.clone(),
+        );
         registry.register_with_unit(
             "batch",
             "Bytes of bodies posted",
             Unit::Bytes,
             self.batch_bytes.clone(),
-        );
-        registry.register(
-            "live_streams",
-            "Live streams that are open",
-            self.live_streams.clone(),
         );
         registry.register("requests", "Requests answered", self.requests.clone());
         registry.register_with_unit(
@@ -141,6 +177,21 @@ impl Metrics {
     pub fn packed(&self, packed: u64, failed: u64) {
         self.packed.inc_by(packed);
         self.pack_failed.inc_by(failed);
+    }
+
+    /// Notes the number of the lease of roll-up, if this server has it.
+    pub fn lease(&self, fence: Option<u64>) {
+        self.rollup_holder.set(fence.is_some().into());
+        match fence {
+            Some(fence) => drop(self.rollup_fence.set(fence.cast_signed())),
+            None => self.backlog(Backlog::default()),
+        }
+    }
+
+    /// Notes what waits to be packed.
+    pub fn backlog(&self, backlog: Backlog) {
+        self.rollup_waiting.set(backlog.spans.cast_signed());
+        self.rollup_lag.set(backlog.lag.cast_signed());
     }
 
     /// Counts a request. `route` is the pattern, never the path: that may hold anything.

@@ -7,14 +7,16 @@
 //! work can be cut short anywhere and is simply done again. Late segments mark
 //! their span dirty, and it is packed anew.
 
+pub mod due;
 pub mod kept;
+pub mod lease;
 pub mod pack;
 pub mod retention;
 pub mod unite;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bubble_common::segment::{ContainerId, Resolution};
 use futures_util::StreamExt;
@@ -25,30 +27,21 @@ use crate::clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::lease::Leases;
 use crate::store::row::DirtySpan;
+use due::{Backlog, Due};
+use lease::{Held, Keeper, lost};
 use pack::pack;
 use retention::Retention;
 
 /// Spans that are packed at the same time. Roll-up has time; posts and pages have not.
 const PARALLEL: usize = 2;
-/// How many dirty spans are listed at once.
-const PAGE: usize = 500;
-/// A span whose finer rows have expired is packed when nothing was put for so
-/// long: what comes late comes in many posts, and a slot that is half there
-/// could not be told from a whole one afterwards.
-const QUIET: u64 = 60;
 /// A span that could not be packed is tried again after so many seconds.
 const RETRY: u64 = 600;
-
-/// How long after its end a span is packed, in seconds: most of what is late comes by then.
-const fn grace(resolution: Resolution) -> u64 {
-    match resolution {
-        Resolution::Second => 5,
-        Resolution::Minute => 30,
-        Resolution::Hour => 120,
-        Resolution::Day => 300,
-    }
-}
+/// How often it is counted what waits, in seconds.
+const COUNT: u64 = 10;
+/// How often rows expire, in seconds.
+const EXPIRE: u64 = 60;
 
 /// The built-in scheduler.
 pub struct Rollup {
@@ -57,6 +50,9 @@ pub struct Rollup {
     metrics: Arc<Metrics>,
     /// Spans that could not be packed, and when.
     failed: HashMap<(ContainerId, Resolution, u64), u64>,
+    /// When it was last counted what waits, and when rows last expired.
+    counted: u64,
+    expired: u64,
 }
 
 /// What one run did.
@@ -78,38 +74,62 @@ impl Rollup {
             retention,
             metrics,
             failed: HashMap::new(),
+            counted: 0,
+            expired: 0,
         }
     }
 
-    /// Runs until `stop` changes: packs (and removes deleted recordings) each second, expires each minute.
-    pub async fn serve(mut self, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop` changes, whenever this server has the lease: packs (and removes deleted
+    /// recordings) each second, expires each minute.
+    pub async fn serve(mut self, stop: watch::Receiver<bool>) {
+        let mut keeper = Keeper::new(Arc::clone(&self.store) as Arc<dyn Leases>);
+        let (tell, held) = watch::channel(None);
+        tokio::select! {
+            () = keeper.keep(&tell) => {}
+            () = self.work(held, stop) => {}
+        }
+        keeper.release().await;
+    }
+
+    async fn work(&mut self, held: watch::Receiver<Option<Held>>, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut expired_at = 0;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = stop.changed() => return,
             }
-            let now = clock::now();
-            let work = async {
-                self.store.sweep().await?;
-                self.pack_all(now).await?;
-                if now >= expired_at + 60 {
-                    self.expire(now).await?;
-                    expired_at = now;
-                }
-                Ok::<(), StoreError>(())
-            };
+            let valid = held.borrow().filter(|held| Instant::now() < held.until);
+            let fence = valid.map(|held| held.fence);
+            self.metrics.lease(fence);
+            if fence.is_none() {
+                continue;
+            }
             // Cut short anywhere: what is not done is still marked.
             let done = tokio::select! {
-                done = work => done,
+                done = self.turn(clock::now()) => done,
+                () = lost(held.clone()) => continue,
                 _ = stop.changed() => return,
             };
             if let Err(error) = done {
                 warn!(%error, "roll-up failed and will be tried again");
             }
         }
+    }
+
+    /// What is to be done at `now`.
+    async fn turn(&mut self, now: u64) -> Result<(), StoreError> {
+        if now >= self.counted + COUNT {
+            self.metrics.backlog(Backlog::new(&*self.store, now).await?);
+            self.counted = now;
+        }
+        self.store.sweep().await?;
+        self.pack_all(now).await?;
+        if now >= self.expired + EXPIRE {
+            self.expire(now).await?;
+            self.expired = now;
+        }
+        Ok(())
     }
 
     /// Removes deleted recordings, packs what is due at `now`, and expires what may go.
@@ -124,36 +144,22 @@ impl Rollup {
     }
 
     async fn pack_all(&mut self, now: u64) -> Result<Done, StoreError> {
+        let store = Arc::clone(&self.store);
         let mut done = Done::default();
         // Finest first: what it rolls is then packed in the same run.
         for resolution in Resolution::ALL {
-            let before = (now + 1).saturating_sub(grace(resolution) + resolution.packed_seconds());
-            let horizon = self.store.expired_before(resolution).await?;
-            let mut after = None;
-            loop {
-                let page = self.store.dirty(resolution, before, after, PAGE).await?;
-                let full = page.len() == PAGE;
-                after = page.last().map(|span| (span.start, span.container.clone()));
-                let due = page
-                    .into_iter()
-                    .filter(|span| self.is_due(span, horizon, now));
-                self.pack_some(due.collect(), now, &mut done).await?;
-                if !full {
-                    break;
-                }
+            let mut due = Due::new(&*store, resolution, now).await?;
+            while let Some(page) = due.page().await? {
+                let tried = |span: &DirtySpan| {
+                    let failed = self.failed.get(&name_of(span));
+                    failed.is_none_or(|at| now >= at + RETRY)
+                };
+                let spans = page.into_iter().filter(tried).collect();
+                self.pack_some(spans, now, &mut done).await?;
             }
         }
         self.metrics.packed(done.packed, done.failed);
         Ok(done)
-    }
-
-    fn is_due(&self, span: &DirtySpan, horizon: u64, now: u64) -> bool {
-        let late = span.resolution != Resolution::Second && span.start < horizon;
-        if late && now < span.touched + QUIET {
-            return false;
-        }
-        let failed = self.failed.get(&name_of(span));
-        failed.is_none_or(|at| now >= at + RETRY)
     }
 
     async fn pack_some(

@@ -19,6 +19,7 @@ pub mod container;
 pub mod error;
 pub mod host;
 pub mod key;
+pub mod lease;
 pub mod recording;
 pub mod row;
 pub mod sqlite;
@@ -32,12 +33,13 @@ use container::{Container, ContainerFilter, ContainerPage};
 use error::StoreError;
 use host::Host;
 use key::ApiKey;
+use lease::Leases;
 use recording::Recording;
 use row::{DirtySpan, Outcome, Post, Repack, Row};
 
 /// What every backend does. Every method is atomic by itself, unless it says otherwise.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Leases {
     /// Whether the store answers.
     async fn check(&self) -> Result<(), StoreError>;
 

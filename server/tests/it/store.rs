@@ -8,9 +8,12 @@ use std::sync::Arc;
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::{Facts, Key, Resolution, Segment, SourceId};
 use bubble_server::ingest::activity::activity;
+use bubble_server::rollup::retention::Retention;
 use bubble_server::rollup::unite::slot_bits;
 use bubble_server::store::Store;
+use bubble_server::store::cassandra::{Cassandra, Consistency};
 use bubble_server::store::container::State;
+use bubble_server::store::error::StoreError;
 use bubble_server::store::recording::Label;
 use bubble_server::store::row::{
     Activity, DirtySpan, Form, Outcome, Packed, Post, Repack, Row, Worth,
@@ -303,10 +306,40 @@ on_every_store!(
 async fn two_may_make_cassandras_tables_at_once() {
     let address = backend::no_keyspace("two_make_it").await;
     let both = futures_util::join!(backend::init(&address), backend::init(&address));
-    assert_eq!((both.0.1, both.1.1), (1, 1));
-    assert_eq!(backend::init(&address).await, (1, 1));
+    assert_eq!((both.0.1, both.1.1), (LATEST, LATEST));
+    assert_eq!(backend::init(&address).await, (LATEST, LATEST));
     let store = backend::reopen(&address).await;
     store.check().await.expect("it answers");
+}
+
+/// What makes a schema one of the version before, from the latest version on.
+const UNDONE: [&str; 1] = ["DROP TABLE lease"];
+/// The latest version of Cassandra's tables.
+const LATEST: u32 = 1 + UNDONE.len() as u32;
+
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn cassandras_tables_of_every_earlier_version_are_brought_to_this_one() {
+    let (store, address) = backend::cassandra("upgrade").await;
+    let segment = seconds(ID, 1, DAY, 1, 7);
+    store.put(vec![post(&segment)]).await.expect("stored");
+    for earlier in (1..LATEST).rev() {
+        for version in (earlier + 1..=LATEST).rev() {
+            backend::define(&address, UNDONE[(LATEST - version) as usize]).await;
+            let forget = format!("DELETE FROM migration WHERE version = {version}");
+            backend::define(&address, &forget).await;
+        }
+        let (consistency, retention) = (Consistency::default(), Retention::default());
+        let opened = Cassandra::open(&address, consistency, retention).await;
+        assert!(
+            matches!(opened, Err(StoreError::OlderSchema { found, known: LATEST }) if found == earlier)
+        );
+        let upgraded = Cassandra::upgrade(&address, consistency).await;
+        assert_eq!(upgraded.expect("upgraded"), (earlier, LATEST));
+        let store = backend::reopen(&address).await;
+        assert_eq!(cpu_ns(&*store).await, 7);
+        assert_eq!(store.lease().await.expect("answers"), None);
+    }
 }
 
 /// What a database of the first version is, when it is opened by this one.

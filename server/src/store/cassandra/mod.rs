@@ -10,6 +10,7 @@
 pub mod address;
 mod index;
 mod keys;
+mod lease;
 mod life;
 mod mark;
 mod put;

@@ -42,58 +42,64 @@ macro_rules! packed {
 /// - `life` and `fact` make the entry of the index: see `life.rs`.
 /// - `container` has all containers, `active` those of which something is known on a
 ///   day; each in shards, so that no partition is hot.
-const MIGRATIONS: &[&[&str]] = &[&[
-    "CREATE TABLE IF NOT EXISTS piece (
+/// - `lease` has one row: who rolls up.
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE IF NOT EXISTS piece (
         container text, resolution tinyint, span bigint, start bigint, source blob, form tinyint,
         bytes blob,
         PRIMARY KEY ((container, resolution, span), start, source, form)
     ) WITH gc_grace_seconds = 86400
         AND compaction = {'class': 'UnifiedCompactionStrategy'}",
-    packed!("second", "10800", "MINUTES", "10"),
-    packed!("minute", "86400", "HOURS", "3"),
-    packed!("hour", "864000", "DAYS", "5"),
-    packed!("day", "864000", "DAYS", "64"),
-    "CREATE TABLE IF NOT EXISTS mark (
+        packed!("second", "10800", "MINUTES", "10"),
+        packed!("minute", "86400", "HOURS", "3"),
+        packed!("hour", "864000", "DAYS", "5"),
+        packed!("day", "864000", "DAYS", "64"),
+        "CREATE TABLE IF NOT EXISTS mark (
         container text, resolution tinyint, start bigint, writer bigint, touched bigint,
         PRIMARY KEY ((container), resolution, start, writer)
     ) WITH gc_grace_seconds = 3600",
-    "CREATE TABLE IF NOT EXISTS dirty (
+        "CREATE TABLE IF NOT EXISTS dirty (
         resolution tinyint, shard tinyint, start bigint, container text, writer bigint,
         touched bigint,
         PRIMARY KEY ((resolution, shard), start, container, writer)
     ) WITH gc_grace_seconds = 600",
-    "CREATE TABLE IF NOT EXISTS life (
+        "CREATE TABLE IF NOT EXISTS life (
         container text, resolution tinyint, kind tinyint, start bigint, source blob,
         slots bigint, recording blob, first bigint, last bigint,
         cpu_ns bigint, bytes_in bigint, bytes_out bigint,
         memory_peak bigint, memory_now bigint, memory_limit bigint, cpu blob,
         PRIMARY KEY ((container), resolution, kind, start, source)
     ) WITH gc_grace_seconds = 86400",
-    "CREATE TABLE IF NOT EXISTS fact (
+        "CREATE TABLE IF NOT EXISTS fact (
         container text, source blob, at bigint, recorded boolean, facts text,
         PRIMARY KEY ((container), source, at)
     )",
-    "CREATE TABLE IF NOT EXISTS container (
+        "CREATE TABLE IF NOT EXISTS container (
         shard tinyint, container text,
         PRIMARY KEY ((shard), container)
     )",
-    "CREATE TABLE IF NOT EXISTS active (
+        "CREATE TABLE IF NOT EXISTS active (
         day bigint, shard tinyint, container text,
         PRIMARY KEY ((day, shard), container)
     )",
-    "CREATE TABLE IF NOT EXISTS horizon (resolution tinyint PRIMARY KEY, before bigint)",
-    "CREATE TABLE IF NOT EXISTS recording (
+        "CREATE TABLE IF NOT EXISTS horizon (resolution tinyint PRIMARY KEY, before bigint)",
+        "CREATE TABLE IF NOT EXISTS recording (
         id blob PRIMARY KEY, name text, created bigint, deleted boolean
     )",
-    "CREATE TABLE IF NOT EXISTS recorded (
+        "CREATE TABLE IF NOT EXISTS recorded (
         recording blob, container text, source blob,
         PRIMARY KEY ((recording), container, source)
     )",
-    "CREATE TABLE IF NOT EXISTS host (name text PRIMARY KEY, report text)",
-    "CREATE TABLE IF NOT EXISTS api_key (
+        "CREATE TABLE IF NOT EXISTS host (name text PRIMARY KEY, report text)",
+        "CREATE TABLE IF NOT EXISTS api_key (
         id text PRIMARY KEY, hash blob, owner text, created bigint, last_used bigint
     )",
-]];
+    ],
+    &["CREATE TABLE IF NOT EXISTS lease (
+        id tinyint PRIMARY KEY, holder blob, fence bigint, beat bigint
+    )"],
+];
 
 /// The tables that say which migrations were done, and who is doing some.
 const BOOKS: [&str; 2] = [

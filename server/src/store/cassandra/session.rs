@@ -164,6 +164,27 @@ impl Cql {
         rows.try_collect().await.map_err(failed(doing))
     }
 
+    /// Reads all rows of one partition as lightweight transactions left them: one that is under way
+    /// is brought to its end first.
+    pub(super) async fn serial_rows<R>(
+        &self,
+        doing: &'static str,
+        cql: &'static str,
+        values: impl SerializeRow + Send + Sync,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
+    {
+        let _room = self.enter().await?;
+        let mut statement = repeatable(cql);
+        statement.set_consistency(Level::LocalSerial);
+        let answer = self.session.execute_unpaged(statement, values).await;
+        let rows = answer.map_err(failed(doing))?.into_rows_result();
+        let rows = rows.map_err(failed(doing))?;
+        let rows = rows.rows::<R>().map_err(failed(doing))?;
+        rows.collect::<Result<_, _>>().map_err(failed(doing))
+    }
+
     /// Reads the rows of the first `groups` groups, each whole: rows that follow each other and are `same`.
     pub(super) async fn first_rows<R>(
         &self,

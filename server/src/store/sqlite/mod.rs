@@ -7,6 +7,7 @@
 
 mod index;
 mod keys;
+mod lease;
 mod memory;
 mod put;
 mod read;
@@ -69,6 +70,8 @@ pub struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
     versions: Versions,
+    /// No other process serves this directory, so that it need not outlive this one.
+    lease: lease::Slot,
     /// Held as long as the store is open; the system unlocks it when the process dies.
     _lock: Option<File>,
 }
@@ -145,6 +148,7 @@ impl Sqlite {
                 idle: Mutex::default(),
             }),
             versions,
+            lease: lease::Slot::default(),
             _lock: lock,
         })
     }

@@ -8,6 +8,7 @@ use bubble_server::store::Store;
 use bubble_server::store::cassandra::address::Address;
 use bubble_server::store::cassandra::{Cassandra, Consistency, Replication};
 use bubble_server::store::sqlite::{Durability, Sqlite};
+use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::unprepared::Statement;
 use tempfile::TempDir;
@@ -39,18 +40,30 @@ pub(crate) async fn no_keyspace(test: &str) -> Address {
     // As long as the name of a keyspace may be.
     let keyspace: String = format!("test_{test}").chars().take(48).collect();
     let address = Address::new(&hosts, &keyspace).expect("hosts");
-    let session = SessionBuilder::new()
-        .known_nodes(&address.hosts)
-        .build()
-        .await
-        .expect("a node that answers");
-    let mut drop = Statement::new(format!("DROP KEYSPACE IF EXISTS {keyspace}"));
-    drop.set_request_timeout(Some(Duration::from_secs(60)));
-    session
-        .query_unpaged(drop, ())
-        .await
-        .expect("what an earlier run left is gone");
+    let session = session(&address).await;
+    // What an earlier run left.
+    carry_out(&session, &format!("DROP KEYSPACE IF EXISTS {keyspace}")).await;
     address
+}
+
+/// Changes the tables of a keyspace behind the store's back.
+pub(crate) async fn define(address: &Address, statement: &str) {
+    let session = session(address).await;
+    let used = session.use_keyspace(&address.keyspace, false).await;
+    used.expect("the keyspace is there");
+    carry_out(&session, statement).await;
+}
+
+async fn session(address: &Address) -> Session {
+    let builder = SessionBuilder::new().known_nodes(&address.hosts);
+    builder.build().await.expect("a node that answers")
+}
+
+async fn carry_out(session: &Session, statement: &str) {
+    let mut statement = Statement::new(statement);
+    statement.set_request_timeout(Some(Duration::from_secs(60)));
+    let done = session.query_unpaged(statement, ()).await;
+    done.expect("it is carried out");
 }
 
 /// The same store, as another server has it.
