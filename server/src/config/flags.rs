@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use super::duration::Period;
-use super::place::Place;
+use super::place::{Place, Whole};
 use crate::store::cassandra::{Consistency, Replication};
 use crate::store::sqlite::Durability;
 
@@ -82,15 +82,9 @@ pub struct Common {
     pub secret: Option<String>,
 }
 
-/// Flags of `serve`.
+/// How long each resolution is kept; days are kept for ever.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Serve {
-    /// What all commands take.
-    #[command(flatten)]
-    pub common: Common,
-    /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, env = "BUBBLE_LISTEN", value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
+pub struct Keep {
     /// How long seconds are kept [default: 1h]
     #[arg(long, env = "BUBBLE_RETENTION_SECONDS", value_name = "PERIOD")]
     pub retention_seconds: Option<Period>,
@@ -100,6 +94,20 @@ pub struct Serve {
     /// How long hours are kept [default: 120d]; days are kept for ever
     #[arg(long, env = "BUBBLE_RETENTION_HOURS", value_name = "PERIOD")]
     pub retention_hours: Option<Period>,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "BUBBLE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// How long each resolution is kept.
+    #[command(flatten)]
+    pub keep: Keep,
     /// What an acknowledged post survives: the death of the process, or the loss of power as well [default: power]
     #[arg(long, env = "BUBBLE_DURABILITY", value_enum)]
     pub durability: Option<Durability>,
@@ -166,6 +174,20 @@ pub enum Db {
     Upgrade,
     /// Tell whether the store answers and its tables are of this version
     Check,
+    /// Copy all of one store into another, and compare them
+    ///
+    /// No server may run on either. A copy that was ended goes on when it is started again.
+    Copy {
+        /// What to copy: sqlite:DIRECTORY, or cassandra:HOST[:PORT],…/KEYSPACE
+        #[arg(long, value_name = "STORE")]
+        from: Whole,
+        /// Into what, likewise: a new directory, or a keyspace that `db init` has made
+        #[arg(long, value_name = "STORE")]
+        to: Whole,
+        /// As the servers on the new store will have it.
+        #[command(flatten)]
+        keep: Keep,
+    },
 }
 
 /// Flags of `token`.

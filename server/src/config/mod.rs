@@ -19,7 +19,7 @@ use crate::rollup::retention::Retention;
 use crate::store::cassandra::Consistency;
 use crate::store::sqlite::Durability;
 use file::File;
-use flags::{Common, Serve};
+use flags::{Common, Keep, Serve};
 use place::Place;
 
 /// What all commands need.
@@ -107,31 +107,7 @@ impl Settings {
     /// When the file can't be read or has a mistake, or settings contradict each other.
     pub fn new(flags: &Serve) -> Result<Self> {
         let file = File::read(flags.common.config.as_deref())?;
-        let period = |flag: Option<duration::Period>, file: Option<duration::Period>, default| {
-            flag.or(file).map_or(default, |period| period.0)
-        };
-        let default = Retention::default();
-        let retention = Retention {
-            seconds: period(
-                flags.retention_seconds,
-                file.retention_seconds,
-                default.seconds,
-            ),
-            minutes: period(
-                flags.retention_minutes,
-                file.retention_minutes,
-                default.minutes,
-            ),
-            hours: period(flags.retention_hours, file.retention_hours, default.hours),
-        };
-        ensure!(
-            retention.seconds >= 300,
-            "retention-seconds must be at least 5m: what is not rolled up yet must not expire"
-        );
-        ensure!(
-            retention.minutes >= 7_200 && retention.hours >= 2 * 86_400,
-            "retention-minutes must be at least 2h, and retention-hours at least 2d"
-        );
+        let retention = retention(&flags.keep, &file)?;
         let limits = Limits::default();
         Ok(Self {
             base: Base::resolve(&flags.common, &file)?,
@@ -156,4 +132,41 @@ impl Settings {
             log_json: flags.log_json || file.log_json.unwrap_or(false),
         })
     }
+}
+
+/// How long each resolution is kept, by flags and the file of settings.
+///
+/// # Errors
+/// When the file can't be read or has a mistake, or it is too short.
+pub fn retention_of(keep: &Keep, common: &Common) -> Result<Retention> {
+    retention(keep, &File::read(common.config.as_deref())?)
+}
+
+fn retention(keep: &Keep, file: &File) -> Result<Retention> {
+    let period = |flag: Option<duration::Period>, file: Option<duration::Period>, default| {
+        flag.or(file).map_or(default, |period| period.0)
+    };
+    let default = Retention::default();
+    let retention = Retention {
+        seconds: period(
+            keep.retention_seconds,
+            file.retention_seconds,
+            default.seconds,
+        ),
+        minutes: period(
+            keep.retention_minutes,
+            file.retention_minutes,
+            default.minutes,
+        ),
+        hours: period(keep.retention_hours, file.retention_hours, default.hours),
+    };
+    ensure!(
+        retention.seconds >= 300,
+        "retention-seconds must be at least 5m: what is not rolled up yet must not expire"
+    );
+    ensure!(
+        retention.minutes >= 7_200 && retention.hours >= 2 * 86_400,
+        "retention-minutes must be at least 2h, and retention-hours at least 2d"
+    );
+    Ok(retention)
 }

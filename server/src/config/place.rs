@@ -1,6 +1,7 @@
 //! Where segments are kept, as people write it: `sqlite`, or `cassandra:HOST[:PORT],…/KEYSPACE`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -28,6 +29,9 @@ pub enum InvalidPlace {
     /// Of no kind that there is.
     #[error("{0:?} is no store: write sqlite or cassandra:HOST[:PORT],…/KEYSPACE")]
     Kind(String),
+    /// Of no kind that there is, or without where it is.
+    #[error("{0:?} is no store: write sqlite:DIRECTORY or cassandra:HOST[:PORT],…/KEYSPACE")]
+    Whole(String),
     /// Cassandra, but nowhere.
     #[error(transparent)]
     Address(#[from] InvalidAddress),
@@ -62,6 +66,37 @@ impl fmt::Display for Place {
     }
 }
 
+/// A store with all that it takes to find it, for commands that name two:
+/// `sqlite:DIRECTORY`, or `cassandra:HOST[:PORT],…/KEYSPACE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whole {
+    /// The data directory of a server.
+    Sqlite(PathBuf),
+    /// On a cluster.
+    Cassandra(Address),
+}
+
+impl FromStr for Whole {
+    type Err = InvalidPlace;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("cassandra", address)) => Ok(Self::Cassandra(address.parse()?)),
+            _ => Err(InvalidPlace::Whole(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Cassandra(address) => write!(f, "cassandra:{address}"),
+        }
+    }
+}
+
 impl Place {
     /// That which the Python system's variables name, if they do: CASSANDRA_HOST has
     /// the hosts, CASSANDRA_CLUSTER the keyspace.
@@ -86,7 +121,18 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::{Place, Whole};
+
+    #[test]
+    fn a_store_to_copy_says_where_it_is() {
+        let read = |text: &str| text.parse::<Whole>().map(|place| place.to_string()).ok();
+        for good in ["sqlite:/var/lib/bubble", "cassandra:db1:1/k"] {
+            assert_eq!(read(good).as_deref(), Some(good));
+        }
+        for wrong in ["", "sqlite", "sqlite:", "cassandra:db1", "/var/lib/bubble"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_store_is_written_as_it_is_read() {

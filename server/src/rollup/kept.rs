@@ -4,6 +4,7 @@ use bubble_common::segment::{ContainerId, Resolution, SourceId};
 
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::recording::Recorder;
 
 /// What is left of a container's rows at one resolution.
 #[derive(Debug, Default)]
@@ -11,7 +12,7 @@ pub struct Kept {
     /// Rows of spans that start before this may have expired.
     horizon: u64,
     /// Sources of which nothing expires.
-    recorded: Vec<SourceId>,
+    recorded: Vec<Recorder>,
 }
 
 impl Kept {
@@ -36,6 +37,6 @@ impl Kept {
 
     /// Whether all rows of `source` in the packed span at `start` still exist.
     pub fn whole(&self, source: SourceId, start: u64) -> bool {
-        start >= self.horizon || self.recorded.contains(&source)
+        start >= self.horizon || self.recorded.iter().any(|of| of.source == source)
     }
 }

@@ -160,7 +160,8 @@ fn by_source(rows: Vec<Row>) -> Result<BTreeMap<SourceId, Vec<Piece>>, PackError
     Ok(sources)
 }
 
-fn decode(rows: Vec<Row>) -> Result<Vec<Piece>, PackError> {
+/// Decodes rows, in their order.
+pub(crate) fn decode(rows: Vec<Row>) -> Result<Vec<Piece>, PackError> {
     let decode = |row: Row| match Segment::decode(&row.bytes) {
         Ok(segment) => Ok(Piece {
             form: row.form,

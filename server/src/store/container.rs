@@ -111,6 +111,16 @@ impl Recent {
         }
     }
 
+    /// CPU time by bucket, as slots that make the same when they are added: (start, seconds that are known, ns).
+    pub fn slots(&self) -> Vec<(u64, u64, u64)> {
+        let back = |index: usize| (self.buckets.len() - 1 - index) as u64 * Self::BUCKET;
+        let slots = self.buckets.iter().enumerate().map(|(index, bucket)| {
+            let ns = u64::from(bucket.cpu_us) * 1_000;
+            (self.last - back(index), bucket.covered.into(), ns)
+        });
+        slots.filter(|slot| slot.1 > 0).collect()
+    }
+
     /// As bytes, for a column: start of the last bucket, then (µs, seconds) of each, little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.buckets.len() * 5);

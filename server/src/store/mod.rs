@@ -21,6 +21,7 @@ pub mod host;
 pub mod key;
 pub mod lease;
 pub mod recording;
+pub mod restore;
 pub mod row;
 pub mod sqlite;
 
@@ -34,12 +35,13 @@ use error::StoreError;
 use host::Host;
 use key::ApiKey;
 use lease::Leases;
-use recording::Recording;
+use recording::{Recorder, Recording};
+use restore::Restore;
 use row::{DirtySpan, Outcome, Post, Repack, Row};
 
 /// What every backend does. Every method is atomic by itself, unless it says otherwise.
 #[async_trait]
-pub trait Store: Leases {
+pub trait Store: Leases + Restore {
     /// Whether the store answers.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -96,7 +98,7 @@ pub trait Store: Leases {
     async fn containers(&self, filter: &ContainerFilter) -> Result<ContainerPage, StoreError>;
 
     /// The sources of a container that belong to recordings, so that nothing of them expires.
-    async fn recorded(&self, container: &ContainerId) -> Result<Vec<SourceId>, StoreError>;
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError>;
 
     /// All recordings that are not deleted, oldest first.
     async fn recordings(&self) -> Result<Vec<Recording>, StoreError>;

@@ -1,5 +1,7 @@
 //! Recordings: what `bubble-agent analyse` posted of a capture, kept until someone deletes it.
 
+use std::ops::Range;
+
 use bubble_common::segment::{ContainerId, SourceId};
 
 /// Names a recording, in each post that belongs to it.
@@ -9,6 +11,17 @@ pub struct Label {
     pub id: SourceId,
     /// Its name, which need not be unique. The first post decides.
     pub name: String,
+}
+
+/// A source of a container that belongs to a recording: nothing of it expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorder {
+    /// The source.
+    pub source: SourceId,
+    /// The recording.
+    pub recording: SourceId,
+    /// From the first slot to the last: seconds since the Unix epoch.
+    pub span: Range<u64>,
 }
 
 /// The recording's id that `text` is: 32 hexadecimal digits.

@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod common;
 mod config;
+mod copy;
 mod kill;
 mod lease;
 mod legacy;

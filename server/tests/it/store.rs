@@ -14,7 +14,7 @@ use bubble_server::store::Store;
 use bubble_server::store::cassandra::{Cassandra, Consistency};
 use bubble_server::store::container::State;
 use bubble_server::store::error::StoreError;
-use bubble_server::store::recording::Label;
+use bubble_server::store::recording::{Label, Recorder};
 use bubble_server::store::row::{
     Activity, DirtySpan, Form, Outcome, Packed, Post, Repack, Row, Worth,
 };
@@ -232,7 +232,12 @@ async fn what_is_recorded_stays_until_it_is_swept(store: Arc<dyn Store>) {
     expired.expect("expired");
     assert_eq!(sources().await, [kept.key.source]);
     let known = store.recorded(&id(ID)).await.expect("answers");
-    assert_eq!(known, [kept.key.source]);
+    let recorder = Recorder {
+        source: kept.key.source,
+        recording: label.id,
+        span: DAY..DAY + 60,
+    };
+    assert_eq!(known, [recorder]);
 
     let list = store.recordings().await.expect("answers");
     assert_eq!(list.len(), 1);

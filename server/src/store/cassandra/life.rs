@@ -10,7 +10,7 @@
 //! are right before, between and after any of these steps, and deleting what does
 //! not count is only tidying up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use bubble_common::segment::{ContainerId, Facts, Resolution, SourceId};
 use scylla::value::CqlValue;
@@ -22,6 +22,7 @@ use super::value::{
 use crate::store::column::{number, unsigned};
 use crate::store::container::{Container, Recent};
 use crate::store::error::StoreError;
+use crate::store::recording::Recorder;
 use crate::store::row::{Activity, Post, Worth};
 
 /// What a row tells of.
@@ -229,6 +230,26 @@ impl Place {
     }
 }
 
+/// Statement that writes what a source said of a container.
+pub(super) fn say(
+    container: &ContainerId,
+    source: SourceId,
+    at: u64,
+    recorded: bool,
+    facts: &str,
+) -> Bound {
+    (
+        "INSERT INTO fact (container, source, at, recorded, facts) VALUES (?, ?, ?, ?, ?)",
+        vec![
+            text(container.as_str()),
+            blob(&source.0),
+            big(at),
+            Some(CqlValue::Boolean(recorded)),
+            text(facts),
+        ],
+    )
+}
+
 /// Reads the entries of a container.
 pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<Entry>, StoreError> {
     let rows: Vec<EntryRow> = cql
@@ -244,9 +265,21 @@ pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<En
 }
 
 /// The sources of these entries that belong to recordings, of which nothing expires by itself.
-pub(super) fn recorded(entries: &[Entry]) -> BTreeSet<SourceId> {
-    let recorded = entries.iter().filter(|entry| entry.recording.is_some());
-    recorded.map(|entry| entry.place.source).collect()
+pub(super) fn recorded(entries: &[Entry]) -> Vec<Recorder> {
+    let mut found: BTreeMap<SourceId, Recorder> = BTreeMap::new();
+    for entry in entries {
+        let Some(recording) = entry.recording else {
+            continue;
+        };
+        let (source, Activity { first, last, .. }) = (entry.place.source, &entry.activity);
+        let known = found.entry(source).or_insert(Recorder {
+            source,
+            recording,
+            span: *first..*last,
+        });
+        known.span = known.span.start.min(*first)..known.span.end.max(*last);
+    }
+    found.into_values().collect()
 }
 
 /// Reads all of a container's life.

@@ -17,6 +17,7 @@ mod put;
 mod read;
 mod recording;
 mod repack;
+mod restore;
 mod schema;
 mod session;
 mod table;
@@ -32,7 +33,7 @@ use super::container::{Container, ContainerFilter, ContainerPage};
 use super::error::StoreError;
 use super::host::Host;
 use super::key::ApiKey;
-use super::recording::Recording;
+use super::recording::{Recorder, Recording};
 use super::row::{DirtySpan, Outcome, Post, Repack, Row};
 use crate::rollup::retention::Retention;
 use address::Address;
@@ -174,7 +175,7 @@ impl Store for Cassandra {
         index::page(&self.cql, filter).await
     }
 
-    async fn recorded(&self, container: &ContainerId) -> Result<Vec<SourceId>, StoreError> {
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError> {
         read::recorded(&self.cql, container).await
     }
 

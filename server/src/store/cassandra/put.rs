@@ -13,10 +13,10 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::index::DAY;
-use super::life::Entry;
+use super::life::{self, Entry};
 use super::mark::Span;
 use super::session::{Bound, Cql};
-use super::value::{big, blob, resolution_number, shard, source_of, text};
+use super::value::{resolution_number, shard, source_of};
 use super::{Cassandra, recording, table};
 use crate::clock;
 use crate::store::column::{form_number, number, unsigned};
@@ -243,7 +243,7 @@ pub(super) async fn write_in_parts(
 }
 
 /// Lists a container as one that there is, and that was active on a day.
-async fn list(cql: &Cql, container: &ContainerId, day: u64) -> Result<(), StoreError> {
+pub(super) async fn list(cql: &Cql, container: &ContainerId, day: u64) -> Result<(), StoreError> {
     let doing = "list a container";
     let known = cql.write(
         doing,
@@ -274,17 +274,8 @@ impl Told {
             }
         }
         let json = serde_json::to_string(facts).unwrap_or_default();
-        let values = vec![
-            text(container.as_str()),
-            blob(&source.0),
-            big(post.activity.last),
-            Some(scylla::value::CqlValue::Boolean(post.recording.is_some())),
-            text(&json),
-        ];
-        Some((
-            "INSERT INTO fact (container, source, at, recorded, facts) VALUES (?, ?, ?, ?, ?)",
-            values,
-        ))
+        let (at, recorded) = (post.activity.last, post.recording.is_some());
+        Some(life::say(container, source, at, recorded, &json))
     }
 
     fn is_new_day(&self, container: &ContainerId, day: u64) -> bool {

@@ -4,10 +4,10 @@
 //! that is packed meanwhile is seen both ways, and uniting leaves out what is there twice;
 //! in any other order it might be seen in neither.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
+use bubble_common::segment::{ContainerId, Key, Resolution};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::mark::{self, Span};
@@ -16,6 +16,7 @@ use super::value::{resolution_number, source_of};
 use super::{life, table};
 use crate::store::column::{form_of, number, unsigned};
 use crate::store::error::StoreError;
+use crate::store::recording::Recorder;
 use crate::store::row::{Form, Row};
 
 /// Partitions that are read at the same time.
@@ -52,8 +53,8 @@ pub(super) async fn range(
         row.key.start + resolution.packed_seconds() <= horizon && !dirty.contains(&row.key.start)
     };
     if rows.iter().any(may_go) {
-        let kept: HashSet<SourceId> = recorded(cql, container).await?.into_iter().collect();
-        rows.retain(|row| !may_go(row) || kept.contains(&row.key.source));
+        let kept = recorded(cql, container).await?;
+        rows.retain(|row| !may_go(row) || kept.iter().any(|of| of.source == row.key.source));
     }
     rows.extend(pieces.into_iter().flatten());
     Ok(rows)
@@ -164,9 +165,9 @@ pub(super) async fn buckets(
 pub(super) async fn recorded(
     cql: &Cql,
     container: &ContainerId,
-) -> Result<Vec<SourceId>, StoreError> {
+) -> Result<Vec<Recorder>, StoreError> {
     let entries = life::entries(cql, container).await?;
-    Ok(life::recorded(&entries).into_iter().collect())
+    Ok(life::recorded(&entries))
 }
 
 /// Up to when rows have expired.

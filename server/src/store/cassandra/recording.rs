@@ -23,7 +23,6 @@ use crate::store::row::Post;
 
 /// Notes which recordings posts belong to, before they are stored.
 pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
-    let doing = "note a recording";
     let mut labels = BTreeMap::new();
     let mut parts = BTreeSet::new();
     for post in posts {
@@ -33,24 +32,44 @@ pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
         }
     }
     for (id, name) in labels {
-        // The first decides the name; µs, as they tell the order.
-        let created = number(clock::now_ns() / 1_000);
-        cql.write_if(
-            doing,
-            "INSERT INTO recording (id, name, created, deleted) VALUES (?, ?, ?, false) IF NOT EXISTS",
-            (&id.0[..], &name[..], created),
-        )
-        .await?;
+        // µs, as they tell the order.
+        put_head(cql, id, name, clock::now_ns() / 1_000).await?;
     }
     for (recording, container, source) in parts {
-        cql.write(
-            doing,
-            "INSERT INTO recorded (recording, container, source) VALUES (?, ?, ?)",
-            (&recording.0[..], container.as_str(), &source.0[..]),
-        )
-        .await?;
+        put_part(cql, recording, container, source).await?;
     }
     Ok(())
+}
+
+/// Puts a recording, of which the first put decides the name and when it was made.
+pub(super) async fn put_head(
+    cql: &Cql,
+    id: SourceId,
+    name: &str,
+    created_us: u64,
+) -> Result<(), StoreError> {
+    cql.write_if(
+        "note a recording",
+        "INSERT INTO recording (id, name, created, deleted) VALUES (?, ?, ?, false) IF NOT EXISTS",
+        (&id.0[..], name, number(created_us)),
+    )
+    .await
+    .map(drop)
+}
+
+/// Puts that a source of a container belongs to a recording.
+pub(super) async fn put_part(
+    cql: &Cql,
+    recording: SourceId,
+    container: &ContainerId,
+    source: SourceId,
+) -> Result<(), StoreError> {
+    cql.write(
+        "note a recording",
+        "INSERT INTO recorded (recording, container, source) VALUES (?, ?, ?)",
+        (&recording.0[..], container.as_str(), &source.0[..]),
+    )
+    .await
 }
 
 struct Head {

@@ -42,11 +42,8 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     }
     let recorded = life::recorded(&entries);
     for packed in &change.packed {
-        let lives = if recorded.contains(&packed.row.key.source) {
-            0
-        } else {
-            store.lives(span.resolution)
-        };
+        let recorded = (recorded.iter()).any(|of| of.source == packed.row.key.source);
+        let lives = store.lives(span.resolution, 0, recorded);
         if !replace(cql, packed, lives).await? {
             return Err(StoreError::Conflict);
         }
@@ -122,7 +119,7 @@ async fn put_rolled(store: &Cassandra, row: &Row, now: u64) -> Result<(), StoreE
 }
 
 /// Writes a packed row in the place of the one that it was made from; `false` when that is not there any more.
-async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bool, StoreError> {
+pub(super) async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bool, StoreError> {
     let Row { key, bytes, .. } = &packed.row;
     let table = table::of(key.resolution);
     let doing = "store a packed segment";
@@ -149,11 +146,14 @@ fn bucket_of(key: &Key) -> i64 {
 }
 
 impl Cassandra {
-    /// For how long a packed row is kept, in seconds; 0 is for ever.
-    fn lives(&self, resolution: Resolution) -> i32 {
-        let kept = self.retention.of(resolution);
+    /// For how long a packed row whose span ended `age` seconds ago is kept, in seconds; 0 is for ever.
+    pub(super) fn lives(&self, resolution: Resolution, age: u64, recorded: bool) -> i32 {
+        let kept = self.retention.of(resolution).filter(|_| !recorded);
+        let Some(kept) = kept else {
+            return 0;
+        };
         // Counted from when it is written, so that it is there until it is said to have expired.
-        let lives = kept.map_or(0, |kept| kept + resolution.packed_seconds() + MARGIN);
+        let lives = (kept + resolution.packed_seconds()).saturating_sub(age) + MARGIN;
         // As long as Cassandra can.
         i32::try_from(lives).unwrap_or(MOST).min(MOST)
     }

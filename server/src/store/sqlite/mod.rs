@@ -12,6 +12,7 @@ mod memory;
 mod put;
 mod read;
 mod recording;
+mod restore;
 mod schema;
 mod writer;
 
@@ -31,13 +32,13 @@ use super::container::{Container, ContainerFilter, ContainerPage};
 use super::error::{StoreError, failed};
 use super::host::Host;
 use super::key::ApiKey;
-use super::recording::Recording;
+use super::recording::{Recorder, Recording};
 use super::row::{DirtySpan, Outcome, Post, Repack, Row};
 use memory::{ContainerRow, Versions};
 use writer::Writer;
 
 /// Name of the database within the data directory.
-const FILE: &str = "bubble.sqlite";
+pub const FILE: &str = "bubble.sqlite";
 /// Name of the file by which the data directory is locked.
 const LOCK: &str = "lock";
 /// Readers kept open at most.
@@ -316,7 +317,7 @@ impl Store for Sqlite {
             .await
     }
 
-    async fn recorded(&self, container: &ContainerId) -> Result<Vec<SourceId>, StoreError> {
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError> {
         let container = container.clone();
         self.read(move |connection| recording::sources(connection, &container))
             .await

@@ -1,5 +1,7 @@
 //! Storing posts, and the results of packing.
 
+use std::fmt;
+
 use bubble_common::segment::{Key, Resolution};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -76,34 +78,37 @@ fn packed_slots(
     Ok(slots.unwrap_or(0).cast_unsigned())
 }
 
-/// What becomes of a piece whose key is taken.
+/// What becomes of a row whose key is taken.
 #[derive(Clone, Copy)]
-enum Taken {
+pub(super) enum Taken {
     /// The first stays.
     Keep,
     /// The new one takes its place.
     Replace,
 }
 
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "INSERT OR IGNORE",
+            Self::Replace => "INSERT OR REPLACE",
+        })
+    }
+}
+
 /// Puts a piece; `false` when its key is taken and the first stays.
-fn put_piece(
+pub(super) fn put_piece(
     connection: &Connection,
     (container, source): (ContainerRow, SourceRow),
     (key, form, bytes): (&Key, Form, &[u8]),
     taken: Taken,
 ) -> Result<bool, StoreError> {
-    let sql = match taken {
-        Taken::Keep => {
-            "INSERT INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"
-        }
-        Taken::Replace => {
-            "INSERT OR REPLACE INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-        }
-    };
+    let sql = format!(
+        "{taken} INTO piece (resolution, start, container, source, form, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
     connection
-        .prepare_cached(sql)
+        .prepare_cached(&sql)
         .and_then(|mut statement| {
             statement.execute(params![
                 key.resolution as u8,
@@ -124,27 +129,9 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
     let Open { connection, memory } = open;
     let span = &change.span;
     let (container, _) = memory.container(connection, &span.container)?;
-    for Packed {
-        row: packed, slots, ..
-    } in &change.packed
-    {
-        let source = memory.source(connection, packed.key.source)?;
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO packed (container, resolution, start, source, slots, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    container,
-                    packed.key.resolution as u8,
-                    number(packed.key.start),
-                    source,
-                    slots.cast_signed(),
-                    packed.bytes
-                ])
-            })
-            .map_err(failed("store a packed segment"))?;
+    for Packed { row, slots, .. } in &change.packed {
+        let source = memory.source(connection, row.key.source)?;
+        put_packed(connection, (container, source), row, *slots, Taken::Replace)?;
     }
     for (key, form) in &change.pieces {
         let source = memory.source(connection, key.source)?;
@@ -172,6 +159,34 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
         (container, span.resolution, span.start),
         span.marks.first().map_or(0, |mark| mark.number),
     )
+}
+
+/// Puts a packed row.
+pub(super) fn put_packed(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    Row { key, bytes, .. }: &Row,
+    slots: u64,
+    taken: Taken,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "{taken} INTO packed (container, resolution, start, source, slots, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut statement| {
+            statement.execute(params![
+                container,
+                key.resolution as u8,
+                number(key.start),
+                source,
+                slots.cast_signed(),
+                bytes
+            ])
+        })
+        .map(drop)
+        .map_err(failed("store a packed segment"))
 }
 
 fn put_rolled(

@@ -13,7 +13,7 @@ use super::writer::Open;
 use super::{index, read};
 use crate::store::column::{number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::recording::{Label, Recorded, Recording};
+use crate::store::recording::{Label, Recorded, Recorder, Recording};
 use crate::store::row::Activity;
 
 /// Notes that what was just stored of a container is part of a recording.
@@ -24,14 +24,35 @@ pub(super) fn note(
     activity: &Activity,
     now: u64,
 ) -> Result<(), StoreError> {
-    let doing = "note a recording";
+    put_head(connection, label, now)?;
+    put_part(connection, (container, source), label.id, activity)
+}
+
+/// Puts a recording, of which the first put decides the name and when it was made.
+pub(super) fn put_head(
+    connection: &Connection,
+    label: &Label,
+    created: u64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO recording (uuid, name, created, deleted) VALUES (?1, ?2, ?3, 0)
              ON CONFLICT DO NOTHING",
         )
-        .and_then(|mut statement| statement.execute(params![label.id.0, label.name, number(now)]))
-        .map_err(failed(doing))?;
+        .and_then(|mut statement| {
+            statement.execute(params![label.id.0, label.name, number(created)])
+        })
+        .map(drop)
+        .map_err(failed("note a recording"))
+}
+
+/// Adds to what a recording has of a container by a source.
+pub(super) fn put_part(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    recording: SourceId,
+    activity: &Activity,
+) -> Result<(), StoreError> {
     // A sum that is too large for a column would become a float: it saturates.
     connection
         .prepare_cached(
@@ -48,7 +69,7 @@ pub(super) fn note(
             statement.execute(params![
                 container,
                 source,
-                label.id.0,
+                recording.0,
                 number(activity.first),
                 number(activity.last),
                 number(activity.cpu_ns),
@@ -57,21 +78,29 @@ pub(super) fn note(
             ])
         })
         .map(drop)
-        .map_err(failed(doing))
+        .map_err(failed("note a recording"))
 }
 
 /// Sources of a container that belong to recordings.
 pub(super) fn sources(
     connection: &Connection,
     id: &ContainerId,
-) -> Result<Vec<SourceId>, StoreError> {
+) -> Result<Vec<Recorder>, StoreError> {
     connection
         .prepare_cached(
-            "SELECT source.uuid FROM recorded JOIN source ON source.id = recorded.source
+            "SELECT source.uuid, recording.uuid, recorded.first, recorded.last FROM recorded
+             JOIN source ON source.id = recorded.source
+             JOIN recording ON recording.id = recorded.recording
              JOIN container ON container.id = recorded.container WHERE container.name = ?1",
         )
         .and_then(|mut statement| {
-            let rows = statement.query_map([id.as_str()], |row| row.get(0).map(SourceId))?;
+            let rows = statement.query_map([id.as_str()], |row| {
+                Ok(Recorder {
+                    source: SourceId(row.get(0)?),
+                    recording: SourceId(row.get(1)?),
+                    span: unsigned(row.get(2)?)..unsigned(row.get(3)?),
+                })
+            })?;
             rows.collect()
         })
         .map_err(failed("look for recordings of a container"))
