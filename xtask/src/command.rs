@@ -23,7 +23,7 @@ pub(crate) fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let value = match value.filter(|_| name != "PATH")? {
             // What is printed ends up in logs.
-            _ if name == "BUBBLE_API" => "…".to_owned(),
+            _ if name == "BUBBLE_API" || name == "RABBITMQ_PASSWORD" => "…".to_owned(),
             value => value.to_string_lossy().replace('\x1f', " "),
         };
         Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))

@@ -2,10 +2,10 @@
 //! the next command, ended by `down`. Each is a folder in .cache/services with its data, its log and
 //! its pid; without containers, on loopback addresses and ports that nothing else uses by default.
 
-pub(crate) mod cassandra;
+mod cassandra;
 mod consul;
 mod daemon;
-mod rabbitmq;
+pub(crate) mod rabbitmq;
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub(crate) struct Started {
     /// Where, as a client is told it.
     pub(crate) at: String,
     /// Whether this command started it.
-    started: bool,
+    pub(crate) started: bool,
 }
 
 pub(crate) fn run(flags: &flags::Services) -> Result<ExitCode> {
@@ -51,8 +51,8 @@ fn chosen(only: &[Part]) -> Vec<Part> {
     }
 }
 
-/// Starts one, and waits until it answers: Cassandra with so many nodes.
-fn up(part: Part, nodes: usize) -> Result<Started> {
+/// Starts one, if it does not run, and waits until it answers: Cassandra with so many nodes.
+pub(crate) fn up(part: Part, nodes: usize) -> Result<Started> {
     match part {
         Part::Cassandra => {
             let cluster = cassandra::up(nodes)?;
@@ -67,7 +67,8 @@ fn up(part: Part, nodes: usize) -> Result<Started> {
     }
 }
 
-fn down(part: Part) -> Result<()> {
+/// Kills one, if it runs.
+pub(crate) fn down(part: Part) -> Result<()> {
     let ended = match part {
         Part::Cassandra => cassandra::down()?,
         Part::Rabbitmq => rabbitmq::down()?,

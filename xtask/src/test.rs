@@ -3,6 +3,7 @@
 //! aloud, and is a failure in CI: there nothing may be left out unseen.
 
 mod group;
+mod services;
 mod suite;
 
 use std::{

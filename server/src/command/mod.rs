@@ -2,7 +2,9 @@
 
 mod db;
 mod key;
+mod process;
 mod recording;
+mod retention;
 pub mod serve;
 mod token;
 
@@ -33,6 +35,7 @@ pub fn run(cli: Cli) -> Result<()> {
             Command::Db { common, command } => db::run(&common, command).await,
             Command::Key { common, command } => key::run(&common, command).await,
             Command::Recording { common, command } => recording::run(&common, command).await,
+            Command::Retention { common, command } => retention::run(&common, command).await,
             Command::Token(flags) => token::run(&flags),
         }
     })

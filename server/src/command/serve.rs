@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
+use super::process::{asked_to_stop, log_to_stderr};
 use crate::config::flags::Serve;
 use crate::config::place::Place;
 use crate::config::{Settings, legacy};
@@ -27,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(flags: &Serve) -> Result<()> {
     let settings = Settings::new(flags)?;
-    log_to_stderr(&settings)?;
+    log_to_stderr(&settings.log)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for warning in legacy::warnings(names) {
         warn!("{warning}");
@@ -67,6 +66,7 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
         warn!("tokens are not asked for: anyone who reaches {address} can read everything");
     }
     let rollup = Rollup::new(store, settings.retention, Arc::clone(&state.metrics));
+    let rollup = rollup.by(settings.rollup);
     let rollup = tokio::spawn(rollup.serve(stopped.clone()));
     info!(%address, data = %settings.base.data.display(), store = %settings.base.store, "serving");
 
@@ -104,42 +104,4 @@ async fn open(settings: &Settings) -> Result<Arc<dyn Store>> {
             Arc::new(Cassandra::open(address, base.consistency, settings.retention).await?)
         }
     })
-}
-
-/// Returns when someone wants the program to stop.
-async fn asked_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(error) => {
-                warn!(%error, "cannot wait for SIGTERM");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        result = tokio::signal::ctrl_c() => {
-            if let Err(error) = result {
-                warn!(%error, "cannot wait for SIGINT");
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
-
-fn log_to_stderr(settings: &Settings) -> Result<()> {
-    let filter = EnvFilter::try_new(&settings.log)
-        .with_context(|| format!("--log {:?} is not a filter", settings.log))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let set = match settings.log_json {
-        true => log.json().try_init(),
-        false => log.with_ansi(false).try_init(),
-    };
-    set.map_err(|error| anyhow!("cannot set up the log: {error}"))
 }

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::duration::Period;
 use super::place::Place;
+use crate::rollup::By;
+use crate::rollup::queue::Password;
 use crate::store::cassandra::Consistency;
 use crate::store::sqlite::Durability;
 
@@ -23,6 +25,13 @@ pub(super) struct File {
     pub(super) retention_seconds: Option<Period>,
     pub(super) retention_minutes: Option<Period>,
     pub(super) retention_hours: Option<Period>,
+    pub(super) rollup: Option<By>,
+    pub(super) rabbitmq_host: Option<String>,
+    pub(super) rabbitmq_port: Option<u16>,
+    pub(super) rabbitmq_vhost: Option<String>,
+    pub(super) rabbitmq_user: Option<String>,
+    pub(super) rabbitmq_password: Option<Password>,
+    pub(super) rabbitmq_queue: Option<String>,
     pub(super) durability: Option<Durability>,
     pub(super) max_body: Option<usize>,
     pub(super) max_posts: Option<usize>,

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::duration::Period;
 use super::place::{Place, Whole};
+use crate::rollup::By;
+use crate::rollup::queue::Password;
 use crate::store::cassandra::{Consistency, Replication};
 use crate::store::sqlite::Durability;
 
@@ -51,6 +53,15 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: Db,
+    },
+    /// Roll-up by workers, for a site that has outgrown one server; jobs go through RabbitMQ
+    Retention {
+        /// What all commands take.
+        #[command(flatten)]
+        common: Common,
+        /// What to do.
+        #[command(subcommand)]
+        command: Retention,
     },
     /// Make a token, with which people read
     Token(Token),
@@ -108,6 +119,9 @@ pub struct Serve {
     /// How long each resolution is kept.
     #[command(flatten)]
     pub keep: Keep,
+    /// Who rolls up: the server itself, or workers (`retention listen`) [default: builtin]
+    #[arg(long, env = "BUBBLE_ROLLUP", value_enum, value_name = "WHO")]
+    pub rollup: Option<By>,
     /// What an acknowledged post survives: the death of the process, or the loss of power as well [default: power]
     #[arg(long, env = "BUBBLE_DURABILITY", value_enum)]
     pub durability: Option<Durability>,
@@ -123,12 +137,92 @@ pub struct Serve {
     /// Let anyone read everything without a token: only where something in front of this server checks
     #[arg(long, env = "AUTH_DISABLE", value_parser = FalseyValueParser::new())]
     pub auth_disable: bool,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// What is logged, to standard error.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Log {
     /// What is logged: error, warn, info, debug, or a filter of tracing [default: info]
     #[arg(long, env = "BUBBLE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     /// Log as JSON, a line each
     #[arg(long, env = "BUBBLE_LOG_JSON")]
     pub log_json: bool,
+}
+
+/// What to do for roll-up by workers.
+#[derive(Debug, Subcommand)]
+pub enum Retention {
+    /// Put a job for each container and span that is due, and end: from cron
+    Retain {
+        /// What is to be made: minutes, of seconds that are over; hours; days
+        #[arg(long, value_enum)]
+        resolution: Made,
+        /// Where jobs go.
+        #[command(flatten)]
+        broker: Broker,
+        /// What is logged.
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Do jobs until SIGTERM; any number of these may run
+    Listen {
+        /// Jobs that are done at the same time
+        #[arg(long, env = "BUBBLE_JOBS", value_name = "N", default_value_t = 2,
+            value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        jobs: u16,
+        /// Where jobs come from.
+        #[command(flatten)]
+        broker: Broker,
+        /// How long what is stored is kept: as the servers have it.
+        #[command(flatten)]
+        keep: Keep,
+        /// What is logged.
+        #[command(flatten)]
+        log: Log,
+    },
+}
+
+/// A resolution that is made by roll-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Made {
+    /// Minutes
+    M,
+    /// Hours
+    H,
+    /// Days
+    D,
+}
+
+/// Where RabbitMQ is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Broker {
+    /// Where RabbitMQ is [default: localhost]
+    #[arg(long, env = "RABBITMQ_HOST", value_name = "HOST")]
+    pub rabbitmq_host: Option<String>,
+    /// Its port [default: 5672]
+    #[arg(long, env = "RABBITMQ_PORT", value_name = "PORT")]
+    pub rabbitmq_port: Option<u16>,
+    /// Its virtual host [default: /]
+    #[arg(long, env = "RABBITMQ_VHOST", value_name = "NAME")]
+    pub rabbitmq_vhost: Option<String>,
+    /// Its user [default: guest]
+    #[arg(long, env = "RABBITMQ_USER", value_name = "NAME")]
+    pub rabbitmq_user: Option<String>,
+    /// The user's password [default: guest]
+    #[arg(
+        long,
+        env = "RABBITMQ_PASSWORD",
+        hide_env_values = true,
+        value_name = "TEXT"
+    )]
+    pub rabbitmq_password: Option<Password>,
+    /// The queue of jobs; those that can't be done end up in NAME.dead [default: bubble-rollup]
+    #[arg(long, env = "RABBITMQ_QUEUE", value_name = "NAME")]
+    pub rabbitmq_queue: Option<String>,
 }
 
 /// What to do with API keys.

@@ -5,7 +5,7 @@
 const UNUSED: [(&str, &str); 4] = [
     (
         "RABBITMQ_",
-        "this version takes posts and rolls up within the server, and uses no RabbitMQ",
+        "the server takes posts without RabbitMQ, which is for `retention` alone",
     ),
     (
         "INFLUXDB_",

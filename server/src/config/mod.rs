@@ -11,12 +11,15 @@ pub mod place;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::auth::secret::Secret;
 use crate::http::state::Limits;
+use crate::rollup::By;
+use crate::rollup::queue::Broker;
 use crate::rollup::retention::Retention;
 use crate::store::cassandra::Consistency;
+use crate::store::cassandra::address::Address;
 use crate::store::sqlite::Durability;
 use file::File;
 use flags::{Common, Keep, Serve};
@@ -50,10 +53,34 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether anyone may read everything.
     pub auth_disable: bool,
+    /// Who rolls up.
+    pub rollup: By,
     /// What is logged.
-    pub log: String,
-    /// Whether the log is JSON.
-    pub log_json: bool,
+    pub log: Log,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter.
+    pub filter: String,
+    /// Whether it is JSON.
+    pub json: bool,
+}
+
+/// Settings of `retention`.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The Cassandra that is shared with the servers.
+    pub store: Address,
+    /// Of how many replicas an answer is waited for.
+    pub consistency: Consistency,
+    /// Where jobs go.
+    pub broker: Broker,
+    /// How long each resolution is kept.
+    pub retention: Retention,
+    /// What is logged.
+    pub log: Log,
 }
 
 impl Base {
@@ -109,8 +136,16 @@ impl Settings {
         let file = File::read(flags.common.config.as_deref())?;
         let retention = retention(&flags.keep, &file)?;
         let limits = Limits::default();
+        let base = Base::resolve(&flags.common, &file)?;
+        let rollup = flags.rollup.or(file.rollup).unwrap_or_default();
+        ensure!(
+            rollup == By::Builtin || base.store != Place::Sqlite,
+            "workers share a store with the server, which SQLite can't be: leave --rollup at builtin, or store in Cassandra"
+        );
         Ok(Self {
-            base: Base::resolve(&flags.common, &file)?,
+            log: Log::new(&flags.log, &file),
+            base,
+            rollup,
             listen: flags
                 .listen
                 .or(file.listen)
@@ -124,14 +159,57 @@ impl Settings {
                 ..limits
             },
             auth_disable: flags.auth_disable || file.auth_disable.unwrap_or(false),
-            log: flags
-                .log
-                .clone()
-                .or(file.log)
-                .unwrap_or_else(|| "info".to_owned()),
-            log_json: flags.log_json || file.log_json.unwrap_or(false),
         })
     }
+}
+
+impl Work {
+    /// Decides by flags and file.
+    ///
+    /// # Errors
+    /// When the file can't be read or has a mistake, or the store is one that workers can't share.
+    pub fn new(
+        common: &Common,
+        broker: flags::Broker,
+        keep: &Keep,
+        log: &flags::Log,
+    ) -> Result<Self> {
+        let file = File::read(common.config.as_deref())?;
+        let base = Base::resolve(common, &file)?;
+        let Place::Cassandra(store) = base.store else {
+            bail!(
+                "the server on SQLite rolls up by itself: workers need a store that they share with it, as --store cassandra:HOST,…/KEYSPACE"
+            );
+        };
+        let retention = retention(keep, &file)?;
+        Ok(Self {
+            store,
+            consistency: base.consistency,
+            retention,
+            log: Log::new(log, &file),
+            broker: Broker {
+                host: or(broker.rabbitmq_host, file.rabbitmq_host, "localhost"),
+                port: broker.rabbitmq_port.or(file.rabbitmq_port).unwrap_or(5_672),
+                vhost: or(broker.rabbitmq_vhost, file.rabbitmq_vhost, "/"),
+                user: or(broker.rabbitmq_user, file.rabbitmq_user, "guest"),
+                password: or(broker.rabbitmq_password, file.rabbitmq_password, "guest"),
+                queue: or(broker.rabbitmq_queue, file.rabbitmq_queue, "bubble-rollup"),
+            },
+        })
+    }
+}
+
+impl Log {
+    fn new(flags: &flags::Log, file: &File) -> Self {
+        Self {
+            filter: or(flags.log.clone(), file.log.clone(), "info"),
+            json: flags.log_json || file.log_json.unwrap_or(false),
+        }
+    }
+}
+
+fn or<T: From<&'static str>>(flag: Option<T>, file: Option<T>, default: &'static str) -> T {
+    flag.or(file).unwrap_or_else(|| default.into())
 }
 
 /// How long each resolution is kept, by flags and the file of settings.

@@ -71,6 +71,11 @@ impl<'a> Due<'a> {
         Ok(Some(page))
     }
 
+    /// Whether `span` is due: another may have put something into it since it was listed.
+    pub fn holds(&self, span: &DirtySpan) -> bool {
+        span.start + self.wait() <= self.now && self.is_due(span)
+    }
+
     /// From the start of a span until it is due, in seconds.
     const fn wait(&self) -> u64 {
         grace(self.resolution) + self.resolution.packed_seconds()

@@ -8,11 +8,15 @@
 //! their span dirty, and it is packed anew.
 
 pub mod due;
+pub mod job;
 pub mod kept;
 pub mod lease;
 pub mod pack;
+pub mod queue;
+pub mod retain;
 pub mod retention;
 pub mod unite;
+pub mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,10 +47,32 @@ const COUNT: u64 = 10;
 /// How often rows expire, in seconds.
 const EXPIRE: u64 = 60;
 
+/// Who packs what is due.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The server itself: of several, the one that has the lease.
+    #[default]
+    Builtin,
+    /// Workers (`retention listen`), to whom `retention retain` gives jobs.
+    Workers,
+}
+
 /// The built-in scheduler.
 pub struct Rollup {
     store: Arc<dyn Store>,
     retention: Retention,
+    by: By,
     metrics: Arc<Metrics>,
     /// Spans that could not be packed, and when.
     failed: HashMap<(ContainerId, Resolution, u64), u64>,
@@ -72,11 +98,18 @@ impl Rollup {
         Self {
             store,
             retention,
+            by: By::default(),
             metrics,
             failed: HashMap::new(),
             counted: 0,
             expired: 0,
         }
+    }
+
+    /// The same, which leaves packing to workers or not.
+    #[must_use]
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
     }
 
     /// Runs until `stop` changes, whenever this server has the lease: packs (and removes deleted
@@ -124,7 +157,9 @@ impl Rollup {
             self.counted = now;
         }
         self.store.sweep().await?;
-        self.pack_all(now).await?;
+        if self.by == By::Builtin {
+            self.pack_all(now).await?;
+        }
         if now >= self.expired + EXPIRE {
             self.expire(now).await?;
             self.expired = now;

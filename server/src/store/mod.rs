@@ -76,6 +76,14 @@ pub trait Store: Leases + Restore {
         limit: usize,
     ) -> Result<Vec<DirtySpan>, StoreError>;
 
+    /// One span, if it is dirty: as [`Self::dirty`] lists it.
+    async fn dirty_span(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        start: u64,
+    ) -> Result<Option<DirtySpan>, StoreError>;
+
     /// Puts the result of packing a span in the place of what it was made from. Where several
     /// servers share a store it is refused ([`StoreError::Conflict`]) if another did so meanwhile;
     /// the span is dirty then, and it need not be atomic as long as it is dirty until the end.

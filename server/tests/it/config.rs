@@ -77,6 +77,22 @@ fn a_data_directory_is_served_once() {
 }
 
 #[test]
+fn workers_need_a_store_that_they_share() {
+    let data = folder();
+    for args in [
+        &["retention", "retain", "--resolution", "m"][..],
+        &["retention", "listen"],
+        &["serve", "--rollup", "workers"],
+    ] {
+        let error = refusal(&data, args);
+        assert!(
+            error.contains("SQLite") && error.contains("workers"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn recordings_are_listed_and_only_one_that_exists_is_deleted() {
     let data = folder();
     let list = bubble(&data, &["recording", "list"]);

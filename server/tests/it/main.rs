@@ -5,6 +5,7 @@ mod bad_input;
 mod common;
 mod config;
 mod copy;
+mod distributed;
 mod kill;
 mod lease;
 mod legacy;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::common::SECRET;
@@ -52,6 +53,13 @@ impl Program {
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it ran");
         self.child.wait().expect("it ran");
+    }
+
+    /// Asks it to stop, which it must do well.
+    pub(crate) fn stop(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it ran");
+        assert!(status.success(), "{status}");
     }
 }
 

@@ -4,13 +4,13 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::{need_root, suite};
+use super::{need_root, services, suite};
 use crate::{
     build::{self, Profile},
     build_ebpf,
     command::{cargo, run},
     docker::Daemon,
-    fuzz, image, install, project, services, ui,
+    fuzz, image, install, project, ui,
     vm::Kernel,
 };
 
@@ -50,7 +50,12 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "cassandra",
         about: "the tests of the store, on a real Cassandra",
-        run: |arguments| cassandra(arguments),
+        run: |arguments| services::cassandra(arguments),
+    },
+    Group {
+        name: "distributed",
+        about: "servers and workers on a real Cassandra, RabbitMQ and Consul that are killed",
+        run: |arguments| services::distributed(arguments),
     },
     Group {
         name: "fuzz",
@@ -122,21 +127,6 @@ fn unit() -> Result<()> {
     build_ebpf::build()?;
     // The suite is a group of its own.
     run(cargo("test").args(["--workspace", "--exclude", "bubble-suite"]))
-}
-
-/// One node serves all tests, each in a keyspace of its own; one that ran before goes on.
-fn cassandra(arguments: &[String]) -> Result<()> {
-    let cluster = services::cassandra::up(1)?;
-    let tested = run(cargo("test")
-        .args(["--package", "bubble-server", "--test", "it", "cassandra"])
-        // One at a time: each makes tables, and a node does that one after the other.
-        .args(["--", "--include-ignored", "--test-threads=1"])
-        .args(arguments)
-        .env("BUBBLE_CASSANDRA", cluster.hosts()));
-    if cluster.started {
-        services::cassandra::down()?;
-    }
-    tested
 }
 
 fn page() -> Result<()> {

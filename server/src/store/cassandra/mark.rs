@@ -207,8 +207,40 @@ pub(super) async fn dirty(
         .buffered(SHARDS.into())
         .try_collect()
         .await?;
+    let spans = united(resolution, shards.into_iter().flatten())?;
+    Ok(spans.take(limit).collect())
+}
+
+/// One span, if it is listed.
+pub(super) async fn dirty_span(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    start: u64,
+) -> Result<Option<DirtySpan>, StoreError> {
+    let rows: Vec<Listed> = cql
+        .rows(
+            "look for a dirty span",
+            "SELECT start, container, writer, touched, writetime(touched) FROM dirty
+             WHERE resolution = ? AND shard = ? AND start = ? AND container = ?",
+            (
+                resolution_number(resolution),
+                shard(container),
+                number(start),
+                container.as_str(),
+            ),
+        )
+        .await?;
+    Ok(united(resolution, rows)?.next())
+}
+
+/// The marks of each span together, by start and container.
+fn united(
+    resolution: Resolution,
+    listed: impl IntoIterator<Item = Listed>,
+) -> Result<impl Iterator<Item = DirtySpan>, StoreError> {
     let mut spans: BTreeMap<(i64, String), DirtySpan> = BTreeMap::new();
-    for (start, container, writer, touched, written) in shards.into_iter().flatten() {
+    for (start, container, writer, touched, written) in listed {
         let mark = Mark {
             writer: writer.cast_unsigned(),
             number: unsigned(written),
@@ -224,5 +256,5 @@ pub(super) async fn dirty(
         span.touched = span.touched.max(unsigned(touched));
         span.marks.push(mark);
     }
-    Ok(spans.into_values().take(limit).collect())
+    Ok(spans.into_values())
 }

@@ -153,6 +153,15 @@ impl Store for Cassandra {
         mark::dirty(&self.cql, resolution, before, after.as_ref(), limit).await
     }
 
+    async fn dirty_span(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        start: u64,
+    ) -> Result<Option<DirtySpan>, StoreError> {
+        mark::dirty_span(&self.cql, container, resolution, start).await
+    }
+
     async fn repack(&self, change: Repack) -> Result<(), StoreError> {
         repack::repack(self, &change).await
     }

@@ -258,6 +258,19 @@ impl Store for Sqlite {
         .await
     }
 
+    async fn dirty_span(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        start: u64,
+    ) -> Result<Option<DirtySpan>, StoreError> {
+        let (container, versions) = (container.clone(), self.versions.clone());
+        self.read(move |connection| {
+            read::dirty_span(connection, &versions, container, resolution, start)
+        })
+        .await
+    }
+
     async fn repack(&self, change: Repack) -> Result<(), StoreError> {
         self.writer
             .run(move |open| put::repack(open, &change))

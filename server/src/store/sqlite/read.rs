@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::index;
 use super::memory::{ContainerRow, Versions};
@@ -163,20 +163,57 @@ pub(super) fn dirty(
         .map_err(failed("look for dirty spans"))?;
     rows.into_iter()
         .map(|(row, name, start, touched)| {
-            let touch = versions.of((row, resolution, start));
             let container = ContainerId::new(&name).map_err(|error| StoreError::Corrupt {
                 what: error.to_string(),
             })?;
-            Ok(DirtySpan {
-                container,
-                resolution,
-                start,
-                touched: touched.max(touch.at),
-                marks: vec![Mark {
-                    writer: 0,
-                    number: touch.version,
-                }],
-            })
+            Ok(marked(versions, row, container, resolution, start, touched))
         })
         .collect()
+}
+
+/// One span of a container, if it is dirty.
+pub(super) fn dirty_span(
+    connection: &Connection,
+    versions: &Versions,
+    container: ContainerId,
+    resolution: Resolution,
+    start: u64,
+) -> Result<Option<DirtySpan>, StoreError> {
+    let Some(row) = index::row_of(connection, &container)? else {
+        return Ok(None);
+    };
+    let touched: Option<u64> = connection
+        .prepare_cached(
+            "SELECT touched FROM dirty WHERE container = ?1 AND resolution = ?2 AND start = ?3",
+        )
+        .and_then(|mut statement| {
+            let place = params![row, resolution as u8, number(start)];
+            statement
+                .query_row(place, |row| row.get(0).map(unsigned))
+                .optional()
+        })
+        .map_err(failed("look for a dirty span"))?;
+    Ok(touched.map(|touched| marked(versions, row, container, resolution, start, touched)))
+}
+
+/// A dirty span with its mark, which the writer has in memory.
+fn marked(
+    versions: &Versions,
+    row: ContainerRow,
+    container: ContainerId,
+    resolution: Resolution,
+    start: u64,
+    touched: u64,
+) -> DirtySpan {
+    let touch = versions.of((row, resolution, start));
+    DirtySpan {
+        container,
+        resolution,
+        start,
+        touched: touched.max(touch.at),
+        marks: vec![Mark {
+            writer: 0,
+            number: touch.version,
+        }],
+    }
 }

@@ -1,0 +1,103 @@
+//! A job for a worker: to pack one span. Doing it twice, late or in any order gives the same.
+
+use bubble_common::segment::{ContainerId, Resolution};
+use serde::{Deserialize, Serialize};
+
+use super::due::Due;
+use super::pack::{PackError, pack};
+use crate::clock;
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::row::DirtySpan;
+
+/// How often a span is packed anew at once, because another server did so at the same time.
+const TRIES: usize = 5;
+
+/// To pack this span, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    container: String,
+    resolution: u8,
+    start: u64,
+}
+
+/// Why a job was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It is none of ours.
+    #[error("the message is no job: {0}")]
+    Malformed(String),
+    /// The span could not be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        Self::Pack(error.into())
+    }
+}
+
+/// What came of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// The span was packed.
+    Packed,
+    /// There was nothing to do: somebody did it before.
+    Before,
+    /// Something came into the span meanwhile: it is listed again when that is over.
+    NotDue,
+}
+
+impl Job {
+    /// To pack `span`.
+    pub fn new(span: &DirtySpan) -> Self {
+        Self {
+            container: span.container.as_str().to_owned(),
+            resolution: span.resolution as u8,
+            start: span.start,
+        }
+    }
+
+    /// As it is sent.
+    pub fn encode(&self) -> Vec<u8> {
+        // A struct of text and numbers can always be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// As it was received.
+    ///
+    /// # Errors
+    /// When it is no job.
+    pub fn decode(bytes: &[u8]) -> Result<Self, JobError> {
+        serde_json::from_slice(bytes).map_err(|error| JobError::Malformed(error.to_string()))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the store fails, or the span can't be packed; it is dirty still.
+    pub async fn carry_out(&self, store: &dyn Store) -> Result<Done, JobError> {
+        let malformed = |what: &str| JobError::Malformed(what.to_owned());
+        let container = ContainerId::new(&self.container).map_err(|e| malformed(&e.to_string()))?;
+        let resolution = Resolution::from_u8(self.resolution);
+        let resolution = resolution.ok_or_else(|| malformed("there is no such resolution"))?;
+        let mut tries = 0;
+        loop {
+            let span = store.dirty_span(&container, resolution, self.start).await?;
+            let Some(span) = span else {
+                return Ok(Done::Before);
+            };
+            let due = Due::new(store, resolution, clock::now()).await?;
+            if !due.holds(&span) {
+                return Ok(Done::NotDue);
+            }
+            tries += 1;
+            match pack(store, span).await {
+                Ok(()) => return Ok(Done::Packed),
+                Err(PackError::Store(StoreError::Conflict)) if tries < TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The groups that need the parts of a large installation: those that do not run are started for
+//! them, and killed again.
+
+use std::{env, process::Command};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    command::{cargo, run},
+    flags::Part,
+    services::{self, Started, rabbitmq},
+};
+
+/// One node serves all tests, each in a keyspace of its own.
+pub(super) fn cassandra(arguments: &[String]) -> Result<()> {
+    with(&[Part::Cassandra], |started| {
+        run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", &started[0].at))
+    })
+}
+
+/// Tests with servers and workers as processes, which kill the parts, too.
+pub(super) fn distributed(arguments: &[String]) -> Result<()> {
+    let ourselves = env::current_exe().context("cannot tell where this program is")?;
+    let parts = [Part::Cassandra, Part::Rabbitmq, Part::Consul];
+    with(&parts, |started| {
+        run(tests("distributed", arguments)
+            // What was killed, how often, and what was counted.
+            .arg("--show-output")
+            .env("BUBBLE_CASSANDRA", &started[0].at)
+            .env("RABBITMQ_HOST", "127.0.0.1")
+            .env("RABBITMQ_PORT", rabbitmq::PORT.to_string())
+            .env("RABBITMQ_USER", rabbitmq::USER)
+            .env("RABBITMQ_PASSWORD", rabbitmq::PASSWORD)
+            .env("BUBBLE_CONSUL", &started[2].at)
+            .env("BUBBLE_XTASK", &ourselves))
+    })
+}
+
+/// One at a time: each makes tables, and a node does that one after the other.
+fn tests(which: &str, arguments: &[String]) -> Command {
+    let mut command = cargo("test");
+    command
+        .args(["--package", "bubble-server", "--test", "it", which])
+        .args(["--", "--include-ignored", "--test-threads=1"])
+        .args(arguments);
+    command
+}
+
+/// Runs tests while services run; those that ran before go on afterwards.
+fn with(parts: &[Part], tests: impl FnOnce(&[Started]) -> Result<()>) -> Result<()> {
+    let mut started = Vec::new();
+    for part in parts {
+        started.push(services::up(*part, 1)?);
+    }
+    let tested = tests(&started);
+    for (part, started) in parts.iter().zip(started) {
+        if started.started {
+            services::down(*part)?;
+        }
+    }
+    tested
+}
