@@ -1,4 +1,7 @@
 //! `GET …/live`: the newest seconds as they come, by server-sent events.
+//!
+//! What this server itself took is told at once. What another server took is looked for in
+//! the store, each second, of containers that somebody follows.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,8 +19,10 @@ use super::access::Readable;
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::{Checked, LiveParameters};
 use super::state::AppState;
+use crate::clock;
 use crate::query::Ask;
 use crate::query::error::QueryError;
+use crate::query::item::ContainerItem;
 use crate::query::summary::Summary;
 use crate::store::container::State as ContainerState;
 
@@ -25,6 +30,8 @@ use crate::store::container::State as ContainerState;
 const BACK: f64 = 10.0;
 /// Posts of several sources for the same second become one event when they come within this time.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// How often the store is asked whether another server took something.
+const LOOK: Duration = Duration::from_secs(1);
 /// At most so many seconds are made up for after a stream fell behind.
 const CATCH_UP: f64 = 60.0;
 
@@ -92,6 +99,8 @@ async fn feed(
     let mut notices = state.live.listen();
     let last = state.query.container(id).await?.last_seen as f64;
     let (mut from, mut to) = (last - BACK, last);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let ask = Ask {
             from: Some(from.max(0.0)),
@@ -100,6 +109,8 @@ async fn feed(
         };
         let summary = state.query.summary(id, &ask).await?;
         let ended = summary.container.state == ContainerState::Ended;
+        // Read before the slots were: what comes in between is seen again, and not missed.
+        let known = Known::of(&summary.container);
         if !send(events, &summary).await {
             return Ok(());
         }
@@ -111,7 +122,19 @@ async fn feed(
             return Ok(());
         }
         (from, to) = loop {
-            match notices.recv().await {
+            let notice = tokio::select! {
+                notice = notices.recv() => notice,
+                _ = look.tick() => {
+                    let container = state.query.container(id).await?;
+                    let now = Known::of(&ContainerItem::new(&container, clock::now()));
+                    if now == known {
+                        continue;
+                    }
+                    // It may be of a second that is known already, by another source.
+                    break (known.last_seen.min(now.last_seen) - BACK, now.last_seen);
+                }
+            };
+            match notice {
                 Ok(notice) if notice.container == *id => {
                     break (notice.span.start as f64, notice.span.end as f64);
                 }
@@ -132,6 +155,26 @@ async fn feed(
         }
         // What comes from a spool after hours is for the past, not for who follows.
         from = from.max(to - CATCH_UP);
+    }
+}
+
+/// What of a container changes when something new of it is stored, by whichever server.
+#[derive(PartialEq)]
+struct Known {
+    last_seen: f64,
+    cpu_ns: u64,
+    bytes: (u64, u64),
+    ended: bool,
+}
+
+impl Known {
+    fn of(container: &ContainerItem) -> Self {
+        Self {
+            last_seen: container.last_seen,
+            cpu_ns: container.cpu_ns,
+            bytes: (container.bytes_in, container.bytes_out),
+            ended: container.state == ContainerState::Ended,
+        }
     }
 }
 

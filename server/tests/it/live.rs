@@ -11,7 +11,7 @@ use crate::common::{Server, seconds};
 const ID: &str = "aaaaaaaaaaaa";
 
 /// The next event that is not a comment: (name, data).
-async fn next(
+pub(crate) async fn next(
     stream: &mut (impl futures_util::Stream<Item = reqwest::Result<axum::body::Bytes>> + Unpin),
     buffer: &mut String,
 ) -> (String, Value) {

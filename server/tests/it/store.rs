@@ -294,7 +294,14 @@ async fn dirty_spans_are_listed_in_pages(store: Arc<dyn Store>) {
     expected.sort();
     assert_eq!(found, expected);
     let before = store.dirty(Resolution::Second, DAY + 60, None, 100).await;
-    assert_eq!(before.expect("answers").len(), 5);
+    let before = before.expect("answers");
+    assert_eq!(before.len(), 5);
+    let one = async |start| {
+        let span = store.dirty_span(&id("c"), Resolution::Second, start).await;
+        span.expect("answers")
+    };
+    assert_eq!(one(DAY).await.as_ref(), before.get(2));
+    assert_eq!(one(DAY + 120).await, None);
 }
 
 on_every_store!(

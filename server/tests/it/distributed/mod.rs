@@ -4,6 +4,7 @@
 //! One test at a time: they kill what they share.
 
 mod broker;
+mod live;
 mod schedulers;
 mod site;
 mod workers;
