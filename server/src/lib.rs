@@ -10,6 +10,7 @@ pub mod auth;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod consul;
 pub mod copy;
 pub mod http;
 pub mod ingest;

@@ -14,6 +14,7 @@ use super::process::{asked_to_stop, log_to_stderr};
 use crate::config::flags::Serve;
 use crate::config::place::Place;
 use crate::config::{Settings, legacy};
+use crate::consul::Consul;
 use crate::http::app;
 use crate::http::state::AppState;
 use crate::rollup::Rollup;
@@ -68,6 +69,11 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
     let rollup = Rollup::new(store, settings.retention, Arc::clone(&state.metrics));
     let rollup = rollup.by(settings.rollup);
     let rollup = tokio::spawn(rollup.serve(stopped.clone()));
+    let (leave, left) = watch::channel(false);
+    let registered = match settings.consul {
+        Some(wanted) => tokio::spawn(Consul::new(wanted, address)?.serve(left)),
+        None => tokio::spawn(async {}),
+    };
     info!(%address, data = %settings.base.data.display(), store = %settings.base.store, "serving");
 
     let mut until = stopped.clone();
@@ -85,6 +91,9 @@ pub(super) async fn run(flags: &Serve) -> Result<()> {
         served = &mut server => served.context("serving failed")?,
         () = asked_to_stop() => {
             info!("stopping");
+            // First, while everything is still answered: nobody is sent here any more.
+            leave.send_replace(true);
+            registered.await.context("registration panicked")?;
             stop.send_replace(true);
             if tokio::time::timeout(PATIENCE, server).await.is_err() {
                 warn!("some requests were not answered in time");

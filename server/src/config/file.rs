@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::duration::Period;
 use super::place::Place;
+use crate::auth::password::Password;
 use crate::rollup::By;
-use crate::rollup::queue::Password;
 use crate::store::cassandra::Consistency;
 use crate::store::sqlite::Durability;
 
@@ -32,6 +32,10 @@ pub(super) struct File {
     pub(super) rabbitmq_user: Option<String>,
     pub(super) rabbitmq_password: Option<Password>,
     pub(super) rabbitmq_queue: Option<String>,
+    pub(super) consul: Option<String>,
+    pub(super) consul_service: Option<String>,
+    pub(super) consul_address: Option<String>,
+    pub(super) consul_token: Option<Password>,
     pub(super) durability: Option<Durability>,
     pub(super) max_body: Option<usize>,
     pub(super) max_posts: Option<usize>,

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reqwest::Url;
 
 use super::duration::Period;
 use super::place::{Place, Whole};
+use crate::auth::password::Password;
 use crate::rollup::By;
-use crate::rollup::queue::Password;
 use crate::store::cassandra::{Consistency, Replication};
 use crate::store::sqlite::Durability;
 
@@ -137,6 +138,23 @@ pub struct Serve {
     /// Let anyone read everything without a token: only where something in front of this server checks
     #[arg(long, env = "AUTH_DISABLE", value_parser = FalseyValueParser::new())]
     pub auth_disable: bool,
+    /// Consul's agent to register with, as http://127.0.0.1:8500; without it there is no registration
+    #[arg(long, env = "BUBBLE_CONSUL", value_name = "URL")]
+    pub consul: Option<Url>,
+    /// As which service [default: bubble-server]
+    #[arg(long, env = "BUBBLE_CONSUL_SERVICE", value_name = "NAME")]
+    pub consul_service: Option<String>,
+    /// Where others reach this server [default: where it listens]
+    #[arg(long, env = "BUBBLE_CONSUL_ADDRESS", value_name = "HOST[:PORT]")]
+    pub consul_address: Option<String>,
+    /// Consul's token, where it asks for one
+    #[arg(
+        long,
+        env = "CONSUL_HTTP_TOKEN",
+        hide_env_values = true,
+        value_name = "TEXT"
+    )]
+    pub consul_token: Option<Password>,
     /// What is logged.
     #[command(flatten)]
     pub log: Log,

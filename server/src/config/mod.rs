@@ -11,9 +11,10 @@ pub mod place;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::auth::secret::Secret;
+use crate::consul::Wanted;
 use crate::http::state::Limits;
 use crate::rollup::By;
 use crate::rollup::queue::Broker;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub auth_disable: bool,
     /// Who rolls up.
     pub rollup: By,
+    /// How to register with Consul, if at all.
+    pub consul: Option<Wanted>,
     /// What is logged.
     pub log: Log,
 }
@@ -146,6 +149,7 @@ impl Settings {
             log: Log::new(&flags.log, &file),
             base,
             rollup,
+            consul: consul(flags, &file)?,
             listen: flags
                 .listen
                 .or(file.listen)
@@ -206,6 +210,23 @@ impl Log {
             json: flags.log_json || file.log_json.unwrap_or(false),
         }
     }
+}
+
+fn consul(flags: &Serve, file: &File) -> Result<Option<Wanted>> {
+    let given = |url: &String| {
+        url.parse()
+            .with_context(|| format!("consul = {url:?} is not a URL"))
+    };
+    let of_file = file.consul.as_ref().map(given).transpose()?;
+    let set = |flag: &Option<String>, file: &Option<String>| flag.clone().or_else(|| file.clone());
+    let service = set(&flags.consul_service, &file.consul_service);
+    let token = flags.consul_token.clone();
+    Ok(flags.consul.clone().or(of_file).map(|consul| Wanted {
+        consul,
+        service: service.unwrap_or_else(|| "bubble-server".to_owned()),
+        address: set(&flags.consul_address, &file.consul_address),
+        token: token.or_else(|| file.consul_token.clone()),
+    }))
 }
 
 fn or<T: From<&'static str>>(flag: Option<T>, file: Option<T>, default: &'static str) -> T {

@@ -1,5 +1,7 @@
 //! Hosts, who one is, and how the server itself is.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -7,10 +9,13 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::access::{Admin, Reader};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Code, ErrorBody};
 use super::state::AppState;
 use crate::auth::token::Access;
 use crate::store::host::Host;
+
+/// A store that takes longer does not answer: who asks has less patience than it.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Hosts from which agents report.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -70,7 +75,15 @@ pub(super) async fn me(reader: Reader) -> Json<Me> {
         (status = 503, body = ErrorBody)),
 )]
 pub(super) async fn ping(State(state): State<AppState>) -> Result<&'static str, ApiError> {
-    state.store.check().await?;
+    match tokio::time::timeout(ANSWER, state.store.check()).await {
+        Ok(checked) => checked?,
+        Err(_) => {
+            return Err(ApiError::new(
+                Code::Unavailable,
+                "the store does not answer, try again",
+            ));
+        }
+    }
     Ok("pong\n")
 }
 

@@ -16,6 +16,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPAuthority, AMQPUri, AMQPUserInfo};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
+use crate::auth::password::Password;
+
 /// How often a job is tried by workers that can say why it failed.
 pub const TRIES: u64 = 5;
 /// How often it is delivered at all: a worker that dies, or a connection that breaks, counts, too.
@@ -32,23 +34,6 @@ pub const REASON: &str = "x-reason";
 const DELIVERED: &str = "x-delivery-count";
 /// Persistent, in AMQP's numbers.
 const PERSISTENT: u8 = 2;
-
-/// A password, which is never shown.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Password(String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(a password)")
-    }
-}
-
-impl From<&str> for Password {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
 
 /// Where the queue is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +86,7 @@ impl Queue {
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
                     username: broker.user.clone(),
-                    password: broker.password.0.clone(),
+                    password: broker.password.shown().to_owned(),
                 },
                 host: broker.host.clone(),
                 port: broker.port,

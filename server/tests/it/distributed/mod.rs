@@ -4,6 +4,7 @@
 //! One test at a time: they kill what they share.
 
 mod broker;
+mod consul;
 mod live;
 mod schedulers;
 mod site;
