@@ -116,8 +116,8 @@ pub trait Store: Leases + Restore {
     async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError>;
 
     /// Removes what is left of deleted recordings: their rows, and containers of
-    /// which nothing else is known. Must not run while spans are packed, which
-    /// would put rows back. Returns how many recordings are gone. Not atomic: it
+    /// which nothing else is known. Should not run while spans are packed, which
+    /// puts rows back: where others may pack, it does so again later. Returns how many recordings are gone. Not atomic: it
     /// may be cut short and called again.
     async fn sweep(&self) -> Result<u64, StoreError>;
 

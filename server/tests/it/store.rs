@@ -4,6 +4,7 @@ pub(crate) mod backend;
 mod index;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::{Facts, Key, Resolution, Segment, SourceId};
@@ -322,6 +323,38 @@ async fn two_may_make_cassandras_tables_at_once() {
     assert_eq!(backend::init(&address).await, (LATEST, LATEST));
     let store = backend::reopen(&address).await;
     store.check().await.expect("it answers");
+}
+
+/// Workers do not stop for a sweep: what one of them puts back is swept later.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn what_cassandras_workers_put_back_is_swept_again() {
+    let (worker, address) = backend::cassandra("put_back").await;
+    let (consistency, retention) = (Consistency::default(), Retention::default());
+    let store = Cassandra::open(&address, consistency, retention).await;
+    let store = store.expect("the keyspace");
+    let store = store.sweeping_again_after(Duration::from_secs(1));
+    let label = Arc::new(Label {
+        id: SourceId([9; 16]),
+        name: "a capture".to_owned(),
+    });
+    let segment = seconds(ID, 1, DAY, 60, 7);
+    let recorded = Post {
+        recording: Some(label.clone()),
+        ..post(&segment)
+    };
+    store.put(vec![recorded]).await.expect("stored");
+    let change = repack(only_dirty(&*worker).await, &[&segment], &[&segment]);
+    store.delete_recording(label.id).await.expect("deleted");
+    assert_eq!(store.sweep().await.expect("swept"), 1);
+    assert_eq!(keys(&store).await, []);
+    worker.repack(change).await.expect("packed");
+    assert_eq!(keys(&store).await, [segment.key]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    store.sweep().await.expect("swept");
+    assert_eq!(keys(&store).await, []);
+    assert_eq!(store.container(&id(ID)).await.expect("answers"), None);
+    assert_eq!(dirty_spans(&store).await, []);
 }
 
 /// What makes a schema one of the version before, from the latest version on.

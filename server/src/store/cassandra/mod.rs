@@ -24,6 +24,7 @@ mod table;
 mod value;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, Resolution, SourceId};
@@ -46,6 +47,7 @@ pub struct Cassandra {
     cql: Cql,
     writer: mark::Writer,
     told: put::Told,
+    swept: recording::Swept,
     retention: Retention,
 }
 
@@ -73,8 +75,16 @@ impl Cassandra {
             cql,
             writer: mark::Writer::new(),
             told: put::Told::default(),
+            swept: recording::Swept::new(recording::AGAIN),
             retention,
         })
+    }
+
+    /// The same, which sweeps once more after `again`: longer than anyone packs.
+    #[must_use]
+    pub fn sweeping_again_after(self, again: Duration) -> Self {
+        let swept = recording::Swept::new(again);
+        Self { swept, ..self }
     }
 
     /// Makes the keyspace and its tables, as far as they are not there. Returns
@@ -197,7 +207,7 @@ impl Store for Cassandra {
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
-        recording::sweep(&self.cql).await
+        recording::sweep(&self.cql, &self.swept).await
     }
 
     async fn put_host(&self, host: Host) -> Result<(), StoreError> {

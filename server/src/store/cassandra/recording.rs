@@ -1,9 +1,13 @@
 //! Recordings: which there are, and how one goes.
 //!
 //! As in SQLite's store, deleting is a mark that anyone may set, and a sweep that
-//! must not run while spans are packed.
+//! must not run while spans are packed. Where workers pack, it does all the same:
+//! what one of them had read before is put back. So what was swept is swept once more
+//! when that must be over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bubble_common::segment::{ContainerId, Resolution, SourceId, facts};
 use futures_util::future::try_join_all;
@@ -20,6 +24,9 @@ use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::recording::{Label, Recorded, Recording};
 use crate::store::row::Post;
+
+/// After so long whoever packed while something was swept has ended, or was given up.
+pub(super) const AGAIN: Duration = Duration::from_secs(60);
 
 /// Notes which recordings posts belong to, before they are stored.
 pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
@@ -178,12 +185,56 @@ pub(super) async fn delete(cql: &Cql, id: SourceId) -> Result<bool, StoreError> 
     .await
 }
 
+/// What was swept: when, and what it was.
+pub(super) struct Swept {
+    again: Duration,
+    past: Mutex<Vec<Past>>,
+}
+
+struct Past {
+    at: Instant,
+    id: SourceId,
+    parts: Vec<(ContainerId, SourceId)>,
+}
+
+impl Swept {
+    /// Nothing, as yet; it is swept once more after `again`.
+    pub(super) fn new(again: Duration) -> Self {
+        Self {
+            again,
+            past: Mutex::default(),
+        }
+    }
+
+    fn add(&self, past: Past) {
+        let mut all = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(past);
+    }
+
+    /// Takes those that are to be swept once more.
+    fn due(&self) -> Vec<Past> {
+        let mut all = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = all.extract_if(.., |past| past.at.elapsed() >= self.again);
+        due.collect()
+    }
+}
+
 /// Removes what is left of deleted recordings; returns how many are gone.
-pub(super) async fn sweep(cql: &Cql) -> Result<u64, StoreError> {
+pub(super) async fn sweep(cql: &Cql, swept: &Swept) -> Result<u64, StoreError> {
     let mut gone = 0;
-    for head in heads(cql).await?.into_iter().filter(|head| head.deleted) {
-        for (container, source) in parts(cql, head.id).await? {
-            remove(cql, &container, source).await?;
+    let heads = heads(cql).await?;
+    for past in swept.due() {
+        // One that was posted anew stays.
+        if heads.iter().all(|head| head.id != past.id) {
+            for (container, source) in &past.parts {
+                remove(cql, container, *source).await?;
+            }
+        }
+    }
+    for head in heads.into_iter().filter(|head| head.deleted) {
+        let parts = parts(cql, head.id).await?;
+        for (container, source) in &parts {
+            remove(cql, container, *source).await?;
             cql.write(
                 "delete a recording",
                 "DELETE FROM recorded WHERE recording = ? AND container = ? AND source = ?",
@@ -197,6 +248,11 @@ pub(super) async fn sweep(cql: &Cql) -> Result<u64, StoreError> {
             (&head.id.0[..],),
         )
         .await?;
+        swept.add(Past {
+            at: Instant::now(),
+            id: head.id,
+            parts,
+        });
         gone += 1;
     }
     Ok(gone)
