@@ -55,9 +55,14 @@ impl Program {
         self.child.wait().expect("it ran");
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
     /// Asks it to stop, which it must do well.
     pub(crate) fn stop(&mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
         let status = self.child.wait().expect("it ran");
         assert!(status.success(), "{status}");
     }
