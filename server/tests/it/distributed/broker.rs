@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use bubble_server::rollup::queue::REASON;
+use bubble_server::rollup::queue::{Broker, REASON};
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
@@ -41,13 +41,30 @@ impl Queues {
             password: given("RABBITMQ_PASSWORD"),
             name,
         };
-        let channel = queues.connection.create_channel().await.expect("a channel");
-        for queue in [queues.name.clone(), format!("{}.dead", queues.name)] {
+        queues.delete().await;
+        queues
+    }
+
+    /// Takes them away.
+    pub(super) async fn delete(&self) {
+        let channel = self.connection.create_channel().await.expect("a channel");
+        for queue in [self.name.clone(), format!("{}.dead", self.name)] {
             let options = QueueDeleteOptions::default();
             let gone = channel.queue_delete(queue.into(), options).await;
             gone.expect("gone");
         }
-        queues
+    }
+
+    /// By which this process finds them.
+    pub(super) fn broker(&self) -> Broker {
+        Broker {
+            host: given("RABBITMQ_HOST"),
+            port: given("RABBITMQ_PORT").parse().expect("a port"),
+            vhost: "/".to_owned(),
+            user: given("RABBITMQ_USER"),
+            password: self.password.as_str().into(),
+            queue: self.name.clone(),
+        }
     }
 
     /// By which a process finds them.

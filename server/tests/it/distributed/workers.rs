@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use bubble_common::segment::Resolution;
+use bubble_server::rollup::queue::Queue;
 use bubble_server::store::row::Post;
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
@@ -202,6 +203,27 @@ async fn who_is_asked_to_stop_ends_what_it_has_begun() {
     assert_eq!(spans(&site, "m").await as u64, left);
     assert!(left > 0, "all was done before it was asked to stop");
     println!("{jobs} jobs, {done} done when asked to stop, {left} left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
+async fn a_job_that_the_broker_does_not_take_is_an_error() {
+    let site = Site::new("not_taken", 1).await;
+    let queues = Queues::new("not_taken").await;
+    let queue = Queue::open(&queues.broker(), 1).await.expect("the broker");
+    queue.put(vec![b"{}".to_vec()]).await.expect("taken");
+    queues.delete().await;
+    let error = queue.put(vec![b"{}".to_vec()]).await;
+    let error = error.expect_err("there is no queue").to_string();
+    assert!(error.contains("gave a message back"), "{error}");
+    let done = retention(&site, &queues, &["retain", "--resolution", "m"])
+        .env("RABBITMQ_PORT", "1")
+        .output();
+    let done = done.expect("it runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success(), "{said}");
+    assert!(said.contains("cannot use RabbitMQ"), "{said}");
+    assert!(!said.contains(&queues.password), "the password is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
