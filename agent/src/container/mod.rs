@@ -6,6 +6,7 @@
 //! any, and by looking through the tree; and what they are called from Docker.
 
 pub mod docker;
+mod files;
 pub mod glob;
 pub mod hierarchy;
 pub mod rule;

@@ -5,15 +5,17 @@
 //! differences. A file that is missing (no such controller, a container that is
 //! just going) is a figure that is missing, never an error.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bubble_common::segment::total::Metric;
 
+use super::files::Files;
 use super::hierarchy::Hierarchies;
 
-/// Limits rarely change: they are read each so many times.
-const LIMITS_EVERY: u32 = 10;
+/// What rarely changes (limits, which files there are) is looked at each so many times.
+const RARELY: u32 = 10;
 
 /// Reads the figures of one container, again and again.
 #[derive(Debug)]
@@ -23,12 +25,37 @@ pub struct Totals {
     /// Whether what the first reading finds happened under our eyes.
     from_birth: bool,
     readings: u32,
+    files: Files,
+    /// Whether a device stands on others, as last seen.
+    stacked: Stacked,
     /// Limits as last read, and said again each time.
     limits: Vec<(Metric, u64)>,
 }
 
 /// What one reading finds; counters from the cgroup's beginning.
 type Figures = Vec<(Metric, u64)>;
+
+/// Devices by their numbers (`253:0`), and whether each stands on others.
+type Stacked = HashMap<String, bool>;
+
+/// The cgroup that is read.
+struct Cgroup<'a> {
+    hierarchies: &'a Hierarchies,
+    path: &'a str,
+    files: &'a mut Files,
+}
+
+impl Cgroup<'_> {
+    /// A file of the unified tree.
+    fn v2(&mut self, file: &'static str) -> Option<String> {
+        self.files.v2(self.hierarchies, self.path, file)
+    }
+
+    /// A v1 controller's file.
+    fn v1(&mut self, controller: &'static str, file: &'static str) -> Option<String> {
+        self.files.v1(self.hierarchies, self.path, controller, file)
+    }
+}
 
 impl Totals {
     /// `from_birth`: the container was not there before we looked, so all that its
@@ -38,6 +65,8 @@ impl Totals {
             counted: Vec::new(),
             from_birth,
             readings: 0,
+            files: Files::default(),
+            stacked: Stacked::new(),
             limits: Vec::new(),
         }
     }
@@ -52,11 +81,20 @@ impl Totals {
     ) -> bool {
         let mut counters = Figures::new();
         let mut measured = Figures::new();
-        let there = read_all(hierarchies, path, &mut counters, &mut measured);
-        if !there {
+        let rarely = self.readings.is_multiple_of(RARELY);
+        if rarely {
+            self.files.forget_missing();
+            self.stacked.clear();
+        }
+        let mut cgroup = Cgroup {
+            hierarchies,
+            path,
+            files: &mut self.files,
+        };
+        if !read_all(&mut cgroup, &mut self.stacked, &mut counters, &mut measured) {
             return false;
         }
-        if self.readings.is_multiple_of(LIMITS_EVERY) {
+        if rarely {
             self.limits.clear();
             read_limits(hierarchies, path, &mut self.limits);
         }
@@ -132,14 +170,13 @@ fn keyed(text: &str, key: &str) -> Option<u64> {
         .find_map(|line| number(line.strip_prefix(key)?.strip_prefix(' ')?))
 }
 
+/// `false` when nothing of it is there.
 fn read_all(
-    hierarchies: &Hierarchies,
-    path: &str,
+    cgroup: &mut Cgroup<'_>,
+    stacked: &mut Stacked,
     counters: &mut Figures,
     measured: &mut Figures,
 ) -> bool {
-    let unified: Option<PathBuf> = hierarchies.unified().map(|tree| tree.folder(path));
-    let v2 = |file: &str| read(unified.as_deref()?, file);
     let mut there = false;
     let mut add = |figures: &mut Figures, metric, value: Option<u64>| {
         if let Some(value) = value {
@@ -148,41 +185,43 @@ fn read_all(
         }
     };
 
-    let stat = v2("cpu.stat").unwrap_or_default();
+    let stat = cgroup.v2("cpu.stat").unwrap_or_default();
     let micro = |key| keyed(&stat, key).map(|us| us.saturating_mul(1_000));
     if let (Some(user), Some(system)) = (micro("user_usec"), micro("system_usec")) {
         add(counters, Metric::CPU_USER, Some(user));
         add(counters, Metric::CPU_SYSTEM, Some(system));
-    } else if let Some((user, system)) = cpuacct(hierarchies, path) {
+    } else if let Some((user, system)) = cpuacct(cgroup) {
         add(counters, Metric::CPU_USER, Some(user));
         add(counters, Metric::CPU_SYSTEM, Some(system));
     }
     let (throttled, periods) = match micro("throttled_usec") {
         Some(ns) => (Some(ns), keyed(&stat, "nr_throttled")),
         None => {
-            let stat = v1(hierarchies, "cpu", path, "cpu.stat").unwrap_or_default();
+            let stat = cgroup.v1("cpu", "cpu.stat").unwrap_or_default();
             (keyed(&stat, "throttled_time"), keyed(&stat, "nr_throttled"))
         }
     };
     add(counters, Metric::CPU_THROTTLED, throttled);
     add(counters, Metric::CPU_THROTTLED_PERIODS, periods);
 
-    if let Some(current) = v2("memory.current") {
-        let stat = v2("memory.stat").unwrap_or_default();
-        let events = v2("memory.events").unwrap_or_default();
+    if let Some(current) = cgroup.v2("memory.current") {
+        let stat = cgroup.v2("memory.stat").unwrap_or_default();
+        let events = cgroup.v2("memory.events").unwrap_or_default();
         add(measured, Metric::MEMORY_CURRENT, number(&current));
         add(measured, Metric::MEMORY_FILE, keyed(&stat, "file"));
         add(measured, Metric::MEMORY_ANON, keyed(&stat, "anon"));
-        let swap = v2("memory.swap.current");
+        let swap = cgroup.v2("memory.swap.current");
         add(
             measured,
             Metric::MEMORY_SWAP,
             swap.as_deref().and_then(number),
         );
         add(counters, Metric::OOM_KILLS, keyed(&events, "oom_kill"));
-    } else if let Some(current) = v1(hierarchies, "memory", path, "memory.usage_in_bytes") {
-        let stat = v1(hierarchies, "memory", path, "memory.stat").unwrap_or_default();
-        let oom = v1(hierarchies, "memory", path, "memory.oom_control").unwrap_or_default();
+    } else if let Some(current) = cgroup.v1("memory", "memory.usage_in_bytes") {
+        let stat = cgroup.v1("memory", "memory.stat").unwrap_or_default();
+        let oom = cgroup
+            .v1("memory", "memory.oom_control")
+            .unwrap_or_default();
         add(measured, Metric::MEMORY_CURRENT, number(&current));
         add(measured, Metric::MEMORY_FILE, keyed(&stat, "total_cache"));
         add(measured, Metric::MEMORY_ANON, keyed(&stat, "total_rss"));
@@ -190,12 +229,14 @@ fn read_all(
         add(counters, Metric::OOM_KILLS, keyed(&oom, "oom_kill"));
     }
 
-    let tasks = v2("pids.current").or_else(|| v1(hierarchies, "pids", path, "pids.current"));
+    let tasks = cgroup
+        .v2("pids.current")
+        .or_else(|| cgroup.v1("pids", "pids.current"));
     add(measured, Metric::TASKS, tasks.as_deref().and_then(number));
 
-    let block = match v2("io.stat") {
-        Some(text) => Some(io_stat(&text)),
-        None => blkio(hierarchies, path),
+    let block = match cgroup.v2("io.stat") {
+        Some(text) => Some(io_stat(&text, stacked)),
+        None => blkio(cgroup, stacked),
     };
     if let Some(block) = block {
         for (metric, value) in block {
@@ -216,7 +257,7 @@ fn read_all(
             Some(Metric::PRESSURE_IO_FULL),
         ),
     ] {
-        let text = v2(file).unwrap_or_default();
+        let text = cgroup.v2(file).unwrap_or_default();
         add(counters, some, pressure(&text, "some "));
         if let Some(full) = full {
             add(counters, full, pressure(&text, "full "));
@@ -236,8 +277,8 @@ fn pressure(text: &str, line: &str) -> Option<u64> {
 
 /// CPU time of v1, ns. The sum is exact, but how it divides into user and system
 /// is known by the timer's ticks only: the sum is divided in their proportion.
-fn cpuacct(hierarchies: &Hierarchies, path: &str) -> Option<(u64, u64)> {
-    let read = |file| v1(hierarchies, "cpuacct", path, file);
+fn cpuacct(cgroup: &mut Cgroup<'_>) -> Option<(u64, u64)> {
+    let mut read = |file| cgroup.v1("cpuacct", file);
     let sum = number(&read("cpuacct.usage")?)?;
     let ticks = read("cpuacct.stat").unwrap_or_default();
     let user = keyed(&ticks, "user").unwrap_or(0);
@@ -251,11 +292,14 @@ fn cpuacct(hierarchies: &Hierarchies, path: &str) -> Option<(u64, u64)> {
 }
 
 /// The sums over the devices of an io.stat.
-fn io_stat(text: &str) -> [(Metric, u64); 4] {
+fn io_stat(text: &str, stacked: &mut Stacked) -> [(Metric, u64); 4] {
     let mut sums = [0_u64; 4];
     for line in text.lines() {
         let mut words = line.split(' ');
-        if words.next().is_none_or(is_stacked) {
+        if words
+            .next()
+            .is_none_or(|device| is_stacked(device, stacked))
+        {
             continue;
         }
         for word in words {
@@ -275,19 +319,26 @@ fn io_stat(text: &str) -> [(Metric, u64); 4] {
     block(sums)
 }
 
-fn blkio(hierarchies: &Hierarchies, path: &str) -> Option<[(Metric, u64); 4]> {
-    let read = |file| v1(hierarchies, "blkio", path, file);
-    let bytes = read("blkio.throttle.io_service_bytes_recursive")
-        .or_else(|| read("blkio.throttle.io_service_bytes"))?;
-    let operations = read("blkio.throttle.io_serviced_recursive")
-        .or_else(|| read("blkio.throttle.io_serviced"))
-        .unwrap_or_default();
-    let sum = |text: &str, kind: &str| {
+fn blkio(cgroup: &mut Cgroup<'_>, stacked: &mut Stacked) -> Option<[(Metric, u64); 4]> {
+    let mut read = |recursive, own| match cgroup.v1("blkio", recursive) {
+        Some(text) => Some(text),
+        None => cgroup.v1("blkio", own),
+    };
+    let bytes = read(
+        "blkio.throttle.io_service_bytes_recursive",
+        "blkio.throttle.io_service_bytes",
+    )?;
+    let operations = read(
+        "blkio.throttle.io_serviced_recursive",
+        "blkio.throttle.io_serviced",
+    )
+    .unwrap_or_default();
+    let mut sum = |text: &str, kind: &str| {
         text.lines()
             .filter_map(|line| {
                 let mut words = line.split(' ');
                 let device = words.next()?;
-                let mine = words.next()? == kind && !is_stacked(device);
+                let mine = words.next()? == kind && !is_stacked(device, stacked);
                 mine.then(|| number(words.next()?)).flatten()
             })
             .fold(0, u64::saturating_add)
@@ -310,9 +361,14 @@ fn block(sums: [u64; 4]) -> [(Metric, u64); 4] {
 }
 
 /// Whether a device (`253:0`) stands on others, which count the same bytes again.
-fn is_stacked(device: &str) -> bool {
+fn is_stacked(device: &str, stacked: &mut Stacked) -> bool {
+    if let Some(known) = stacked.get(device) {
+        return *known;
+    }
     let slaves = Path::new("/sys/dev/block").join(device).join("slaves");
-    fs::read_dir(slaves).is_ok_and(|mut entries| entries.next().is_some())
+    let found = fs::read_dir(slaves).is_ok_and(|mut entries| entries.next().is_some());
+    stacked.insert(device.to_owned(), found);
+    found
 }
 
 fn read_limits(hierarchies: &Hierarchies, path: &str, limits: &mut Figures) {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileExt as _;
 
 use bubble_common::segment::process::{Memory, Process};
 
@@ -10,6 +11,8 @@ use super::record::arguments;
 
 /// Longest command line that is read, in bytes.
 const ARGS_MAX: u64 = 8192;
+/// Room for `statm` or `status` of a process, bytes.
+const LONGEST: usize = 16 * 1024;
 /// /proc gives starts in ticks of this many ns (USER_HZ is 100 on all that we run on).
 const TICK: u64 = 10_000_000;
 
@@ -20,21 +23,36 @@ pub fn page_size() -> u64 {
     u64::try_from(size).unwrap_or(4096)
 }
 
+/// Most files that are kept open: more processes than that are rare, and theirs are opened each time.
+const KEPT: usize = 8192;
+
+/// The file of /proc that tells the memory of a process. It is kept open, as opening it costs more
+/// than reading it; when the process has gone it says so, whoever has its number then.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+    /// It is `status`, and not `statm`, which says nothing of swap.
+    status: bool,
+}
+
 /// Reads the memory of processes, with one buffer for all.
 pub struct Reader {
     buffer: Vec<u8>,
     page: u64,
-    /// Whether the host has swap at all: without, half of the reading is saved.
+    /// Whether the host has swap at all: without, reading is cheaper.
     swap: bool,
+    /// Files that are kept.
+    kept: usize,
 }
 
 impl Reader {
     /// Looks whether the host has swap.
     pub fn new() -> Self {
         let mut reader = Self {
-            buffer: Vec::with_capacity(4096),
+            buffer: vec![0; LONGEST],
             page: page_size(),
             swap: false,
+            kept: 0,
         };
         reader.look();
         reader
@@ -45,30 +63,38 @@ impl Reader {
         self.swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
     }
 
-    /// The memory of a process; nothing when it has gone.
-    pub fn read(&mut self, pid: u32) -> Option<Memory> {
-        let mut numbers = self
-            .text(&format!("/proc/{pid}/statm"))?
-            .split_ascii_whitespace()
-            .map_while(|word| word.parse::<u64>().ok());
-        let (vm, rss) = (numbers.next()?, numbers.next()?);
-        let mut memory = Memory {
-            vm: vm.saturating_mul(self.page),
-            rss: rss.saturating_mul(self.page),
-            swap: 0,
-        };
-        if self.swap {
-            memory.swap = swap(self.text(&format!("/proc/{pid}/status"))?).unwrap_or(0);
-        }
-        Some(memory)
+    /// How many files are kept at the moment.
+    pub fn keeps(&mut self, kept: usize) {
+        self.kept = kept;
     }
 
-    fn text(&mut self, path: &str) -> Option<&str> {
-        self.buffer.clear();
-        File::open(path)
-            .and_then(|file| file.take(16 * 1024).read_to_end(&mut self.buffer))
-            .ok()?;
-        std::str::from_utf8(&self.buffer).ok()
+    /// The memory of a process; nothing when it has gone. `kept` is its file, if that was kept.
+    pub fn read(&mut self, pid: u32, kept: &mut Option<Source>) -> Option<Memory> {
+        let was_kept = kept.take().filter(|source| source.status == self.swap);
+        let is_kept = was_kept.is_some();
+        let source = match was_kept {
+            Some(source) => source,
+            None => {
+                let name = if self.swap { "status" } else { "statm" };
+                Source {
+                    file: File::open(format!("/proc/{pid}/{name}")).ok()?,
+                    status: self.swap,
+                }
+            }
+        };
+        // One reading gives all of it, and asking for more would cost as much again.
+        let length = source.file.read_at(&mut self.buffer, 0).ok()?;
+        let text = str::from_utf8(self.buffer.get(..length)?).ok()?;
+        let memory = if source.status {
+            of_status(text)
+        } else {
+            of_statm(text, self.page)?
+        };
+        if is_kept || self.kept < KEPT {
+            self.kept += usize::from(!is_kept);
+            *kept = Some(source);
+        }
+        Some(memory)
     }
 }
 
@@ -78,11 +104,30 @@ impl Default for Reader {
     }
 }
 
-/// The line `VmSwap:      12 kB`, in bytes.
-fn swap(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmSwap:"))?;
+/// `statm`: pages in all, and those resident, before others.
+fn of_statm(text: &str, page: u64) -> Option<Memory> {
+    let mut numbers = text
+        .split_ascii_whitespace()
+        .map_while(|word| word.parse::<u64>().ok());
+    Some(Memory {
+        vm: numbers.next()?.saturating_mul(page),
+        rss: numbers.next()?.saturating_mul(page),
+        swap: 0,
+    })
+}
+
+/// `status`, in which a process that is ending has no such lines.
+fn of_status(text: &str) -> Memory {
+    Memory {
+        vm: kib(text, "VmSize:").unwrap_or(0),
+        rss: kib(text, "VmRSS:").unwrap_or(0),
+        swap: kib(text, "VmSwap:").unwrap_or(0),
+    }
+}
+
+/// A line like `VmSwap:      12 kB`, in bytes.
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     number.checked_mul(1024)
 }
@@ -176,7 +221,7 @@ fn identity(status: &str) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, identity, swap};
+    use super::{Memory, Stat, identity, of_statm, of_status};
 
     #[test]
     fn a_hostile_name_does_not_shift_the_fields() {
@@ -196,12 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn swap_and_identity_are_lines_of_status() {
-        let text = "Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t100\t20\t3\nVmSwap:\t      12 kB\n";
-        assert_eq!(swap(text), Some(12 * 1024));
+    fn memory_and_identity_are_lines_of_status() {
+        let text = "Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t100\t20\t3\nVmSize:\t  7 kB\nVmRSS:\t 5 kB\n\
+            VmSwap:\t      12 kB\n";
+        let memory = |vm, rss, swap| Memory { vm, rss, swap };
+        assert_eq!(of_status(text), memory(7 * 1024, 5 * 1024, 12 * 1024));
         assert_eq!(identity(text), (2, 3));
-        assert_eq!(swap("VmSwap: 12 MB"), None);
-        assert_eq!(swap("VmSwap: 99999999999999999999 kB"), None);
+        let hostile = "VmSize: 12 MB\nVmRSS:\nVmSwap: 99999999999999999999 kB";
+        assert_eq!(of_status(hostile), memory(0, 0, 0));
         assert_eq!(identity(""), (0, 0));
+    }
+
+    #[test]
+    fn memory_is_pages_in_statm() {
+        let memory = of_statm("10 3 1 0 0 2 0\n", 4096).expect("it is well-formed");
+        assert_eq!((memory.vm, memory.rss, memory.swap), (40_960, 12_288, 0));
+        assert_eq!(of_statm("10", 4096), None);
+        assert_eq!(of_statm("-1 3", 4096), None);
     }
 }

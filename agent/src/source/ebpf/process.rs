@@ -127,6 +127,8 @@ struct Row {
     peak_before: u64,
     /// The last drain in which it did something.
     ran: u64,
+    /// Where its memory is read.
+    memory: Option<memory::Source>,
     ended: bool,
 }
 
@@ -208,6 +210,7 @@ impl Processes {
                 renames,
                 peak_before: 0,
                 ran: self.drains,
+                memory: None,
                 ended: false,
             },
         );
@@ -266,11 +269,14 @@ impl Processes {
     }
 
     /// Passes on the memory of those that did something since the last drain.
-    pub fn read_memory<S: Sink>(&self, at: u64, reader: &mut memory::Reader, sink: &mut S) {
-        for (key, row) in &self.rows {
-            if row.ran == self.drains
-                && !row.ended
-                && let Some(memory) = reader.read(key.pid)
+    pub fn read_memory<S: Sink>(&mut self, at: u64, reader: &mut memory::Reader, sink: &mut S) {
+        let kept = |row: &&Row| row.memory.is_some();
+        reader.keeps(self.rows.values().filter(kept).count());
+        for (key, row) in &mut self.rows {
+            if row.ended {
+                row.memory = None;
+            } else if row.ran == self.drains
+                && let Some(memory) = reader.read(key.pid, &mut row.memory)
             {
                 sink.memory(at, row.owner.process, memory);
             }
