@@ -61,7 +61,7 @@ fn try_tell(kind: Kind, cgroup: Kernel, path: *const u8) -> Option<()> {
         )
     };
     let length = if length > 1 && length <= PATH_MAX as i64 {
-        masked(length as u64 - 1, PATH_MAX as u64 - 1)
+        masked::<{ PATH_MAX as i32 - 1 }>(length as u64 - 1)
     } else {
         0
     };

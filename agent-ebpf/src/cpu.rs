@@ -11,14 +11,14 @@ use aya_ebpf::{
     maps::HashMap,
     programs::{BtfTracePointContext, RawTracePointContext},
 };
-use bubble_common::kernel::{cpu::CpuKey, loss::Cause};
-
-use crate::{
-    btf::Kernel,
-    generation::sum,
-    loss::lost,
-    running::{self, Running},
+use bubble_common::kernel::{
+    cpu::{CpuKey, CpuLast},
+    loss::Cause,
+    process::ProcessKey,
+    recent::{self, Core},
 };
+
+use crate::{bound::masked, btf::Kernel, generation, loss::lost, running};
 
 #[map]
 static CPU_0: HashMap<CpuKey, u64> = HashMap::with_max_entries(16_384, 0);
@@ -36,11 +36,11 @@ fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_sched_switch(previous: Kernel, next: Kernel) -> Option<()> {
-    let here = running::here()?;
+    let core = running::core()?;
     // SAFETY: this core's scratch; interrupts are off while tasks are switched.
     unsafe {
-        charge(here, previous);
-        running::set(here, next);
+        charge(core, previous);
+        running::switch(core, next);
     }
     Some(())
 }
@@ -55,17 +55,17 @@ fn cpu_flush(_ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_cpu_flush() -> Option<()> {
-    let here = running::here()?;
+    let core = running::core()?;
     // SAFETY: this core's scratch.
-    if unsafe { core::ptr::read_volatile(&raw const (*here).busy) } != 0 {
+    if unsafe { core::ptr::read_volatile(&raw const (*core).running.busy) } != 0 {
         // The program that was interrupted is just doing that.
         return None;
     }
     let task = running::current();
     // SAFETY: nothing else changes the scratch until this interrupt is over.
     unsafe {
-        charge(here, task);
-        running::set(here, task);
+        charge(core, task);
+        running::set(&raw mut (*core).running, task);
     }
     Some(())
 }
@@ -73,14 +73,14 @@ fn try_cpu_flush() -> Option<()> {
 /// Adds what `task`, which runs here, used since it was last charged.
 ///
 /// # Safety
-/// `here` is this core's scratch.
+/// `core` is this core's scratch, and nothing else changes it meanwhile.
 #[inline(always)]
-pub unsafe fn charge(here: *mut Running, task: Kernel) {
+pub unsafe fn charge(core: *mut Core, task: Kernel) {
     // SAFETY: the caller's promise.
-    let running = unsafe { &mut *here };
+    let running = unsafe { &mut (*core).running };
     if running.task != task as u64 {
         // SAFETY: likewise.
-        unsafe { running::catch_up(here, task) };
+        unsafe { running::catch_up(running, task) };
     }
     if running.counted == 0 {
         return;
@@ -91,15 +91,46 @@ pub unsafe fn charge(here: *mut Running, task: Kernel) {
     }
     let used = total - running.since;
     running.since = total;
+    let generation = generation::current();
+    let index = recent::cpu_index(generation, running.key.pid) as u64;
+    let index = masked::<{ recent::CPU_COUNT as i32 - 1 }>(index);
+    // SAFETY: an entry of this core's value of the map; the caller keeps others out.
+    let last = unsafe { &mut *(&raw mut (*core).cpu).cast::<CpuLast>().add(index) };
+    if last.generation == generation {
+        if running::is_same(&last.process, &running.key) {
+            last.ns += used;
+            return;
+        }
+        cpu_add(&last.process, generation, last.ns);
+    }
+    last.generation = generation;
+    last.process = running.key;
+    last.ns = used;
+}
+
+/// Adds to the map.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn cpu_add(process: *const ProcessKey, generation: u64, ns: u64) -> u32 {
+    if process.is_null() {
+        return 0;
+    }
     let key = CpuKey {
-        process: running.key,
+        // SAFETY: `charge` hands over a reference.
+        process: unsafe { *process },
         // SAFETY: a helper without arguments.
         core: unsafe { bpf_get_smp_processor_id() },
         unused: 0,
     };
-    match sum!(CPU_0, CPU_1, &key, &0) {
+    let sum = if generation::is_second(generation) {
+        generation::entry(&CPU_1, &key, &0)
+    } else {
+        generation::entry(&CPU_0, &key, &0)
+    };
+    match sum {
         // SAFETY: a pointer into the map's value, which only this core writes.
-        Some(sum) => unsafe { *sum += used },
-        None => lost(Cause::CPU, used),
+        Some(sum) => unsafe { *sum += ns },
+        None => lost(Cause::CPU, ns),
     }
+    0
 }

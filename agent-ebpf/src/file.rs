@@ -14,36 +14,21 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::{
-    helpers::generated::bpf_probe_read_kernel,
-    macros::map,
-    maps::{HashMap, PerCpuArray},
-};
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::map, maps::HashMap};
 use bubble_common::kernel::{
     file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN},
     loss::Cause,
     process::ProcessKey,
-    recent::{self, side},
+    recent::{BUSY, Core, side},
 };
 
 use crate::{
-    btf::{self, Kernel, load, offset},
+    btf::{self, Kernel, Offset, as_file, can_cast, load, offset},
     file_path::{self, Place, file_number},
-    generation,
+    generation::{self, is_second},
     loss::lost,
-    network_exit,
-    running::{self, Running},
+    network_exit, running,
 };
-
-/// Where the fields of files are.
-#[unsafe(no_mangle)]
-static FILE: FileOffsets = FileOffsets::NONE;
-
-/// The offsets of files; take single fields by `offset!`.
-#[inline(always)]
-pub fn offsets() -> *const FileOffsets {
-    &raw const FILE
-}
 
 #[map]
 static FILES_0: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0);
@@ -55,9 +40,6 @@ static FILES_1: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0)
 static FILE_OTHERS_0: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static FILE_OTHERS_1: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
-
-#[map]
-static FILE_LAST: PerCpuArray<FileLast> = PerCpuArray::with_max_entries(recent::COUNT, 0);
 
 /// Into the process.
 pub const IN: u32 = 0;
@@ -71,11 +53,11 @@ const SOCKET: u16 = 0o140_000;
 /// How a field of the kernel's is read: by a plain load where the verifier knows
 /// the type of the pointer, else by a helper.
 pub trait Access {
-    /// Reads a `T` at `base + offset`; zero when it cannot be read.
-    fn read<T: Copy>(base: Kernel, offset: u32) -> T;
+    /// Reads the field `at` of what is at `base`; zero when it cannot be read.
+    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T;
 
-    /// Reads two fields that follow each other: by as few reads as it takes.
-    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2];
+    /// Reads two fields that follow each other, of which `at` is the first: by as few reads as it takes.
+    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2];
 
     /// The pointer as a number: see [`btf::address`].
     fn address(pointer: Kernel) -> u64;
@@ -88,17 +70,17 @@ pub struct Untyped;
 
 impl Access for Typed {
     #[inline(always)]
-    fn read<T: Copy>(base: Kernel, offset: u32) -> T {
+    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T {
         // SAFETY: as the name says; `btf::load` asks for no more.
-        unsafe { load(base, offset) }
+        unsafe { load(base, at) }
     }
 
     #[inline(always)]
-    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2] {
+    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2] {
         // A load is of one field.
         [
-            Self::read(base, offset),
-            Self::read(base, offset + size_of::<T>() as u32),
+            Self::read(base, at),
+            Self::read(base.wrapping_add(size_of::<T>()), at),
         ]
     }
 
@@ -110,24 +92,13 @@ impl Access for Typed {
 
 impl Access for Untyped {
     #[inline(always)]
-    fn read<T: Copy>(base: Kernel, offset: u32) -> T {
-        let mut value = core::mem::MaybeUninit::<T>::uninit();
-        // SAFETY: the helper takes any address, and writes zeros when it cannot read there; all that
-        // is read are integers and addresses, for which zero is good. Its answer is not looked at: each
-        // look would double the ways that the verifier has to follow.
-        unsafe {
-            bpf_probe_read_kernel(
-                value.as_mut_ptr().cast(),
-                size_of::<T>() as u32,
-                base.wrapping_add(offset as usize).cast(),
-            );
-            value.assume_init()
-        }
+    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T {
+        Self::at(base.wrapping_add(at.bytes() as usize))
     }
 
     #[inline(always)]
-    fn pair<T: Copy>(base: Kernel, offset: u32) -> [T; 2] {
-        Self::read(base, offset)
+    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2] {
+        Self::read(base, at)
     }
 
     #[inline(always)]
@@ -136,8 +107,30 @@ impl Access for Untyped {
     }
 }
 
-/// What is added.
-struct Amount {
+impl Untyped {
+    /// Reads what is at this address of the kernel's; zero when it cannot be read.
+    #[inline(always)]
+    pub fn at<T: Copy>(address: Kernel) -> T {
+        let mut value = core::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the helper takes any address, and writes zeros when it cannot read there; all that
+        // is read are integers and addresses, for which zero is good. Its answer is not looked at: each
+        // look would double the ways that the verifier has to follow.
+        unsafe {
+            bpf_probe_read_kernel(
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+                address.cast(),
+            );
+            value.assume_init()
+        }
+    }
+}
+
+/// What was done to a file.
+#[derive(Clone, Copy)]
+struct Done {
+    /// Into the process or out of it.
+    direction: u32,
     /// Bytes moved.
     bytes: u64,
     /// Calls that moved them.
@@ -146,30 +139,109 @@ struct Amount {
     opens: u64,
 }
 
-/// Counts `bytes` that the process running here moved between itself and `file`.
-#[inline(always)]
-pub fn moved<A: Access>(file: Kernel, direction: u32, bytes: u64) -> Option<()> {
-    let running = running::counted()?;
-    let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(offsets(), file_path));
-    // The name's length is not looked at here: with the place and the hash it is the same.
-    let hash: u32 = A::read(dentry, offset!(offsets(), dentry_name));
-    let side = side(generation::second(), direction);
-    let last = FILE_LAST.get_ptr_mut(recent::index(side, hash.into()))?;
-    // SAFETY: this core's value of the map, and `busy` keeps others out.
-    unsafe {
-        if (*last).busy == 0
-            && (*last).dentry == dentry as u64
-            && (*last).mount == mount as u64
-            && (*last).name as u32 == hash
-            && (*last).key.process == running.key
-        {
-            (*last).bytes += bytes;
-            (*last).ops += 1;
-            return Some(());
+impl Done {
+    #[inline(always)]
+    const fn moved(direction: u32, bytes: u64) -> Self {
+        Self {
+            direction,
+            bytes,
+            ops: 1,
+            opens: 0,
         }
     }
-    file_moved(A::address(file), direction, bytes);
-    Some(())
+}
+
+/// Adds to what is among the last files of this core; false where `file` is none of them.
+///
+/// # Safety
+/// `core` is this core's value of the map.
+#[inline(always)]
+unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> bool {
+    let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(FileOffsets, file_path));
+    // The name's length is not looked at here: with the place and the hash it is the same.
+    let hash: u32 = A::read(dentry, offset!(FileOffsets, dentry_name));
+    let generation = generation::current();
+    let index = running::last_index(side(generation, done.direction), hash.into());
+    // SAFETY: the caller's promise; the mark keeps others out.
+    unsafe {
+        let last: *mut FileLast = (&raw mut (*core).files).cast::<FileLast>().add(index);
+        let mark = &raw mut (*last).generation;
+        if core::ptr::read_volatile(mark) != generation {
+            return false;
+        }
+        core::ptr::write_volatile(mark, BUSY);
+        let is_last = (*last).dentry == dentry as u64
+            && (*last).mount == mount as u64
+            && first_half(&raw const (*last).name) == hash
+            && running::is_same(&(*last).key.process, &(*core).running.key)
+            // What is open was looked at when it was opened: its directory has not become another.
+            && (done.opens == 0 || {
+                let parent: Kernel = A::read(dentry, offset!(FileOffsets, dentry_parent));
+                let hash: u32 = A::read(parent, offset!(FileOffsets, dentry_name));
+                first_half(&raw const (*last).parent) == hash
+            });
+        if is_last {
+            (*last).bytes += done.bytes;
+            (*last).ops += done.ops;
+            (*last).opens += done.opens;
+        }
+        core::ptr::write_volatile(mark, generation);
+        is_last
+    }
+}
+
+/// The hash of what [`file_path::name_of`] says.
+///
+/// # Safety
+/// `name` may be read.
+#[inline(always)]
+unsafe fn first_half(name: *const u64) -> u32 {
+    // SAFETY: the caller's promise; little-endian.
+    unsafe { name.cast::<u32>().read() }
+}
+
+/// Counts `bytes` that the process running on `core` moved between itself and `file`.
+#[inline(always)]
+pub fn moved<A: Access>(core: *mut Core, file: Kernel, direction: u32, bytes: u64) {
+    // SAFETY: our callers have it from `counted_core`.
+    if !unsafe { add_to_last::<A>(core, file, &Done::moved(direction, bytes)) } {
+        file_moved(A::address(file), direction, bytes);
+    }
+}
+
+/// Like [`moved`], of a file that the verifier does not know.
+#[inline(always)]
+pub fn moved_by_any(core: *mut Core, file: Kernel, direction: u32, bytes: u64) {
+    if can_cast() {
+        moved::<Typed>(core, as_file(file), direction, bytes);
+    } else {
+        moved::<Untyped>(core, file, direction, bytes);
+    }
+}
+
+/// Counts that the process running on `core` opened `file`.
+#[inline(always)]
+pub fn opened<A: Access>(core: *mut Core, file: Kernel) {
+    let done = Done {
+        direction: IN,
+        bytes: 0,
+        ops: 0,
+        opens: 1,
+    };
+    // SAFETY: our callers have it from `counted_core`.
+    if !unsafe { add_to_last::<A>(core, file, &done) } {
+        file_another(A::address(file), IN, 0, 0, 1);
+    }
+}
+
+/// Like [`opened`], of a file that the verifier does not know.
+#[inline(always)]
+pub fn opened_by_any(core: *mut Core, file: Kernel) {
+    if can_cast() {
+        opened::<Typed>(core, as_file(file));
+    } else {
+        opened::<Untyped>(core, file);
+    }
 }
 
 /// What is not among the last files of this core: another, or a socket.
@@ -189,12 +261,6 @@ extern "C" fn file_moved(file: u64, direction: u32, bytes: u64) -> u32 {
 #[inline(always)]
 pub fn moved_rarely(file: Kernel, direction: u32, bytes: u64) {
     file_moved(file as u64, direction, bytes);
-}
-
-/// Counts that the process running here opened `file`, which the verifier does not know.
-#[inline(always)]
-pub fn opened(file: Kernel) {
-    file_another(file as u64, IN, 0, 0, 1);
 }
 
 /// Counts bytes of a file whose descriptor is closed by now.
@@ -218,8 +284,13 @@ extern "C" fn file_unknown(direction: u32, bytes: u64, ops: u64, opens: u64) -> 
             process: running.key,
             file: UNKNOWN,
         };
-        let amount = Amount { bytes, ops, opens };
-        add(generation::second(), &key, direction, &amount);
+        let done = Done {
+            direction,
+            bytes,
+            ops,
+            opens,
+        };
+        add(generation::current(), &key, &done);
         lost(Cause::PATH, bytes);
     }
     0
@@ -246,17 +317,12 @@ pub extern "C" fn file_elsewhere(
         network_exit::count(file, &process, direction, bytes);
         return 0;
     }
-    let place = file_path::place(file as Kernel);
+    let place = file_path::place::<Untyped>(file as Kernel);
     let key = FileKey {
         process,
         file: file_number(&place),
     };
-    let amount = Amount {
-        bytes,
-        ops: 1,
-        opens: 0,
-    };
-    add(generation::second(), &key, direction, &amount);
+    add(generation::current(), &key, &Done::moved(direction, bytes));
     0
 }
 
@@ -264,111 +330,123 @@ pub extern "C" fn file_elsewhere(
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
-    let Some(running) = running::counted() else {
+    let Some(core) = running::counted_core() else {
         return 0;
     };
-    let second = generation::second();
-    let place = file_path::place(file as Kernel);
-    let index = recent::index(side(second, direction), place.name);
-    let Some(last) = FILE_LAST.get_ptr_mut(index) else {
-        return 0;
+    let done = Done {
+        direction,
+        bytes,
+        ops,
+        opens,
     };
-    let amount = Amount { bytes, ops, opens };
-    // SAFETY: this core's value of the map; what may preempt us sees `busy`.
-    unsafe {
-        let busy = (*last).busy != 0;
-        if !busy {
-            core::ptr::write_volatile(&raw mut (*last).busy, 1);
-            if is_last(last, running, &place) {
-                (*last).bytes += bytes;
-                (*last).ops += ops;
-                (*last).opens += opens;
-                core::ptr::write_volatile(&raw mut (*last).busy, 0);
-                return 0;
-            }
-        }
-        let key = FileKey {
-            process: running.key,
-            file: file_number(&place),
-        };
-        if busy {
-            add(second, &key, direction, &amount);
-            return 0;
-        }
-        flush(second, direction, last);
-        (*last).used = 1;
-        (*last).mount = place.mount;
-        (*last).dentry = place.dentry;
-        (*last).name = place.name;
-        (*last).parent = place.parent;
-        (*last).key = key;
-        (*last).bytes = bytes;
-        (*last).ops = ops;
-        (*last).opens = opens;
-        core::ptr::write_volatile(&raw mut (*last).busy, 0);
-    }
+    let file = file as Kernel;
+    let place = if can_cast() {
+        file_path::place::<Typed>(as_file(file))
+    } else {
+        file_path::place::<Untyped>(file)
+    };
+    // SAFETY: this core's value of the map.
+    unsafe { remember(core, generation::current(), &place, &done) };
     0
 }
 
-/// Whether it is this process and this file.
+/// Adds to what this core did lately.
 ///
 /// # Safety
-/// `last` is this core's value.
+/// `core` is this core's value of the map.
 #[inline(always)]
-unsafe fn is_last(last: *const FileLast, running: &Running, place: &Place) -> bool {
-    // SAFETY: the caller's promise.
-    let last = unsafe { &*last };
-    last.key.process == running.key
-        && last.mount == place.mount
+unsafe fn remember(core: *mut Core, generation: u64, place: &Place, done: &Done) {
+    let index = running::last_index(side(generation, done.direction), place.name);
+    // SAFETY: the caller's promise; what may preempt us sees the mark.
+    unsafe {
+        let last: *mut FileLast = (&raw mut (*core).files).cast::<FileLast>().add(index);
+        let process = &(*core).running.key;
+        let mark = &raw mut (*last).generation;
+        let old = core::ptr::read_volatile(mark);
+        if old == BUSY {
+            let key = FileKey {
+                process: *process,
+                file: file_number(place),
+            };
+            add(generation, &key, done);
+            return;
+        }
+        core::ptr::write_volatile(mark, BUSY);
+        if old == generation && is_last(&*last, process, place) {
+            (*last).bytes += done.bytes;
+            (*last).ops += done.ops;
+            (*last).opens += done.opens;
+        } else {
+            let file = file_number(place);
+            if old == generation {
+                let sum = Done {
+                    direction: done.direction,
+                    bytes: (*last).bytes,
+                    ops: (*last).ops,
+                    opens: (*last).opens,
+                };
+                add(generation, &(*last).key, &sum);
+            }
+            (*last).mount = place.mount;
+            (*last).dentry = place.dentry;
+            (*last).name = place.name;
+            (*last).parent = place.parent;
+            (*last).key = FileKey {
+                process: *process,
+                file,
+            };
+            (*last).bytes = done.bytes;
+            (*last).ops = done.ops;
+            (*last).opens = done.opens;
+        }
+        core::ptr::write_volatile(mark, generation);
+    }
+}
+
+/// Whether it is this process and this file.
+#[inline(always)]
+fn is_last(last: &FileLast, process: &ProcessKey, place: &Place) -> bool {
+    last.mount == place.mount
         && last.dentry == place.dentry
         && last.name == place.name
         && last.parent == place.parent
+        && running::is_same(&last.key.process, process)
 }
 
 /// Whether a file is a socket.
 #[inline(always)]
 pub fn is_socket(file: Kernel) -> bool {
-    let inode: Kernel = Untyped::read(file, offset!(offsets(), file_inode));
-    let mode: u16 = Untyped::read(inode, offset!(offsets(), inode_mode));
+    let mode = if can_cast() {
+        mode_of::<Typed>(as_file(file))
+    } else {
+        mode_of::<Untyped>(file)
+    };
     mode & TYPE_MASK == SOCKET
 }
 
-/// Brings to the map what this core did lately.
-///
-/// # Safety
-/// `last` is this core's value, and marked busy.
 #[inline(always)]
-unsafe fn flush(second: bool, direction: u32, last: *mut FileLast) {
-    // SAFETY: the caller's promise.
-    let last = unsafe { &*last };
-    if last.used == 0 {
-        return;
-    }
-    let amount = Amount {
-        bytes: last.bytes,
-        ops: last.ops,
-        opens: last.opens,
-    };
-    add(second, &last.key, direction, &amount);
+fn mode_of<A: Access>(file: Kernel) -> u16 {
+    let inode: Kernel = A::read(file, offset!(FileOffsets, file_inode));
+    A::read(inode, offset!(FileOffsets, inode_mode))
 }
 
 /// Adds to the map: the file's sum, or the process's for what finds no room.
 #[inline(always)]
-fn add(second: bool, key: &FileKey, direction: u32, amount: &Amount) {
-    let Amount { bytes, ops, opens } = *amount;
-    file_add(key, side(second, direction), bytes, ops, opens);
+fn add(generation: u64, key: &FileKey, done: &Done) {
+    let place = side(generation, done.direction);
+    file_add(key, place, done.bytes, done.ops, done.opens);
 }
 
 /// `place` is [`side`]: the generation, and the direction.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn file_add(key: *const FileKey, place: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
+extern "C" fn file_add(key: *const FileKey, place: u64, bytes: u64, ops: u64, opens: u64) -> u32 {
     if key.is_null() {
         return 0;
     }
     // SAFETY: `add` hands over a reference.
     let key = unsafe { *key };
-    let (second, direction) = (place & 2 != 0, place & 1);
+    let (second, direction) = (is_second(place >> 1), place as u32 & 1);
     let none = FileSum::default();
     let mut sum = None;
     if key.file != OTHER {

@@ -16,14 +16,14 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray, RingBuf},
 };
 use bubble_common::kernel::{
-    file::{FIRST, FileRecord, OTHER, PATH_MAX, SOCKET_MAGIC},
+    file::{FIRST, FileOffsets, FileRecord, OTHER, PATH_MAX, SOCKET_MAGIC},
     loss::Cause,
 };
 
 use crate::{
     bound::masked,
-    btf::{Kernel, offset},
-    file::{Access, Untyped, atomic_add, offsets},
+    btf::{Kernel, Offset as _, offset},
+    file::{Access, Untyped, atomic_add},
     generation::sum,
     loss::lost,
     running,
@@ -85,21 +85,21 @@ pub struct Place {
 
 /// Where `file` is, which is no socket.
 #[inline(always)]
-pub fn place(file: Kernel) -> Place {
-    let [mount, dentry]: [u64; 2] = Untyped::read(file, offset!(offsets(), file_path));
-    let parent: u64 = Untyped::read(dentry as Kernel, offset!(offsets(), dentry_parent));
+pub fn place<A: Access>(file: Kernel) -> Place {
+    let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(FileOffsets, file_path));
+    let parent: Kernel = A::read(dentry, offset!(FileOffsets, dentry_parent));
     Place {
-        mount,
-        dentry,
-        name: name_of::<Untyped>(dentry as Kernel),
-        parent: name_of::<Untyped>(parent as Kernel),
+        mount: mount as u64,
+        dentry: dentry as u64,
+        name: name_of::<A>(dentry),
+        parent: name_of::<A>(parent),
     }
 }
 
 /// Hash and length of the name of a directory entry.
 #[inline(always)]
 pub fn name_of<A: Access>(dentry: Kernel) -> u64 {
-    let [hash, length]: [u32; 2] = A::pair(dentry, offset!(offsets(), dentry_name));
+    let [hash, length]: [u32; 2] = A::pair(dentry, offset!(FileOffsets, dentry_name));
     u64::from(length) << 32 | u64::from(hash)
 }
 
@@ -146,11 +146,11 @@ fn told(number: u64, tell: impl FnOnce() -> u32) -> u64 {
 /// Whether the cgroup that runs here may have one more new path in this second.
 #[inline(always)]
 fn has_share() -> bool {
-    let Some(here) = running::here() else {
+    let Some(core) = running::core() else {
         return false;
     };
     // SAFETY: this core's value of the map.
-    let cgroup = unsafe { (*here).key.cgroup };
+    let cgroup = unsafe { (*core).running.key.cgroup };
     // Where there is no room to count, the room for paths is the only bound.
     let Some(count) = sum!(FILE_NEW_0, FILE_NEW_1, &cgroup, &0) else {
         return true;
@@ -165,8 +165,8 @@ fn has_share() -> bool {
 /// Mount and directory entry of the root directory of a task.
 #[inline(always)]
 fn root_of(task: Kernel) -> [u64; 2] {
-    let fs: u64 = Untyped::read(task, offset!(offsets(), task_fs));
-    Untyped::read(fs as Kernel, offset!(offsets(), fs_root))
+    let fs: u64 = Untyped::read(task, offset!(FileOffsets, task_fs));
+    Untyped::read(fs as Kernel, offset!(FileOffsets, fs_root))
 }
 
 /// Takes another number into a hash: a step of MurmurHash64A.
@@ -193,10 +193,11 @@ fn tell(place: &Place, root: &[u64; 2], number: u64) -> u32 {
         core::ptr::write_volatile(&raw mut (*scratch).busy, 1);
         let start = walk(place, root, scratch);
         let length = (PATH_MAX - start) as u32;
-        let super_block: u64 = Untyped::read(place.dentry as Kernel, offset!(offsets(), dentry_sb));
+        let super_block: u64 =
+            Untyped::read(place.dentry as Kernel, offset!(FileOffsets, dentry_sb));
         (*scratch).record = FileRecord {
             file: number,
-            magic: Untyped::read(super_block as Kernel, offset!(offsets(), super_magic)),
+            magic: Untyped::read(super_block as Kernel, offset!(FileOffsets, super_magic)),
             mode: mode_of(place.dentry),
             path_len: length,
         };
@@ -233,10 +234,10 @@ unsafe fn send(scratch: *mut Scratch, start: usize) -> u32 {
 /// Mode of the inode behind a directory entry.
 #[inline(always)]
 fn mode_of(dentry: u64) -> u32 {
-    let inode: u64 = Untyped::read(dentry as Kernel, offset!(offsets(), dentry_inode));
+    let inode: u64 = Untyped::read(dentry as Kernel, offset!(FileOffsets, dentry_inode));
     u32::from(Untyped::read::<u16>(
         inode as Kernel,
-        offset!(offsets(), inode_mode),
+        offset!(FileOffsets, inode_mode),
     ))
 }
 
@@ -297,23 +298,23 @@ extern "C" fn step(_: u32, way: *mut Way) -> i64 {
             way.whole = 1;
             return STOP;
         }
-        let mount_root: u64 = Untyped::read(mount as Kernel, offset!(offsets(), vfsmount_root));
+        let mount_root: u64 = Untyped::read(mount as Kernel, offset!(FileOffsets, vfsmount_root));
         if dentry == mount_root {
             // The root of what is mounted: go on at the directory that it is mounted on.
-            let real = mount.wrapping_sub(u64::from(offset!(offsets(), mount_vfs)));
-            let above: u64 = Untyped::read(real as Kernel, offset!(offsets(), mount_parent));
+            let real = mount.wrapping_sub(u64::from(offset!(FileOffsets, mount_vfs).bytes()));
+            let above: u64 = Untyped::read(real as Kernel, offset!(FileOffsets, mount_parent));
             if above == real || above == 0 {
                 way.whole = 1;
                 return STOP;
             }
-            way.dentry = Untyped::read(real as Kernel, offset!(offsets(), mount_point));
-            way.mount = above.wrapping_add(u64::from(offset!(offsets(), mount_vfs)));
+            way.dentry = Untyped::read(real as Kernel, offset!(FileOffsets, mount_point));
+            way.mount = above.wrapping_add(u64::from(offset!(FileOffsets, mount_vfs).bytes()));
             return ON;
         }
-        let parent: u64 = Untyped::read(dentry as Kernel, offset!(offsets(), dentry_parent));
+        let parent: u64 = Untyped::read(dentry as Kernel, offset!(FileOffsets, dentry_parent));
         // `struct qstr`: hash (4 bytes), length (4 bytes), pointer to the name.
         let [hash_and_length, name]: [u64; 2] =
-            Untyped::read(dentry as Kernel, offset!(offsets(), dentry_name));
+            Untyped::read(dentry as Kernel, offset!(FileOffsets, dentry_name));
         let length = (hash_and_length >> 32) & NAME_MAX as u64;
         let at = way.at;
         if at < length + 1 + ELLIPSIS.len() as u64 {
@@ -324,7 +325,7 @@ extern "C" fn step(_: u32, way: *mut Way) -> i64 {
         probe_read(
             path.add(begin as usize).cast(),
             // Masked where the verifier looks: 6.12 forgets its bound in the comparison above.
-            masked(length, NAME_MAX as u64) as u32,
+            masked::<{ NAME_MAX as i32 }>(length) as u32,
             name as *const _,
         );
         let slash = (at - length - 1) & (PATH_MAX as u64 - 1);
@@ -381,7 +382,11 @@ unsafe fn number_of_name(scratch: *mut Scratch, from: Kernel, length: u32) -> u6
     let name = unsafe {
         let name = scratch.cast::<u8>().add(NAME_START).cast::<Name>();
         *name = [0; NAME_WORDS];
-        probe_read(name.cast(), masked(length.into(), 0x7f) as u32, from.cast());
+        probe_read(
+            name.cast(),
+            masked::<0x7f>(length.into()) as u32,
+            from.cast(),
+        );
         &*name
     };
     let mut number = mix(0, length.into());

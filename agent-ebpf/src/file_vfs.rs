@@ -6,17 +6,20 @@
 //! what it did is counted as `syscall` counts it.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
+use bubble_common::kernel::file::FileOffsets;
 
 use crate::{
-    btf::{Kernel, address},
-    file::{IN, OUT, Typed, moved, opened, opened_unknown},
+    btf::{Kernel, address, offset},
+    file::{Access as _, IN, OUT, Typed, moved, opened},
     network_accept, running, syscall,
 };
 
 #[inline(always)]
 fn transferred(file: Kernel, result: i64, direction: u32) -> i32 {
-    if result >= 0 {
-        moved::<Typed>(file, direction, result as u64);
+    if result >= 0
+        && let Some(core) = running::counted_core()
+    {
+        moved::<Typed>(core, file, direction, result as u64);
     }
     0
 }
@@ -45,15 +48,19 @@ fn vfs_writev(ctx: FExitContext) -> i32 {
     transferred(ctx.arg(0), ctx.arg(5), OUT)
 }
 
-// static long do_sys_openat2(int dfd, const char __user *filename, struct open_how *how): fs/open.c
-#[fexit(function = "do_sys_openat2")]
-fn do_sys_openat2(ctx: FExitContext) -> i32 {
-    let result: i32 = ctx.arg(3);
-    if result >= 0 && running::counted().is_some() {
-        match syscall::file_of(running::current(), result as u32) {
-            Some(file) => opened(file),
-            None => opened_unknown(),
-        }
+/// `__FMODE_EXEC` of `linux/fs.h`: it is a program that is opened, by `exec`.
+const EXEC: u32 = 0x20;
+
+// struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op): fs/namei.c
+#[fexit(function = "do_filp_open")]
+fn do_filp_open(ctx: FExitContext) -> i32 {
+    let file: Kernel = ctx.arg(3);
+    // An error is a pointer within the last page.
+    if (file as u64) < u64::MAX - 4095
+        && let Some(core) = running::counted_core()
+        && Typed::read::<u32>(ctx.arg(2), offset!(FileOffsets, open_flag)) & EXEC == 0
+    {
+        opened::<Typed>(core, file);
     }
     0
 }

@@ -1,24 +1,28 @@
 //! Sums are kept in pairs of maps, `NAME_0` and `NAME_1`, of which one is being
-//! written. Each second the agent changes the number here, waits until no
+//! written. Each second the agent counts the number here up, waits until no
 //! program runs that saw the old one (an RCU grace period: programs run inside
 //! of one read section), and only then reads and empties the other map. So no
 //! sum is read while it is written, none is lost, and none is counted twice.
 
-use aya_ebpf::{macros::map, maps::Array};
+use bubble_common::kernel::recent::FIRST_GENERATION;
 
-#[map]
-static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+/// In memory that the agent may write (section `.data`), which the verifier reads directly.
+#[unsafe(no_mangle)]
+static mut GENERATION: u64 = FIRST_GENERATION;
 
-/// Whether the second map of each pair is being written, rather than the first.
+/// The generation. The lowest bit says which map of each pair is being written.
 ///
 /// Asked once by a program, and the answer kept: two answers may differ.
 #[inline(always)]
-pub fn second() -> bool {
-    match GENERATION.get_ptr(0) {
-        // SAFETY: a pointer into a map's value; volatile as the agent changes it.
-        Some(generation) => unsafe { core::ptr::read_volatile(generation) != 0 },
-        None => false,
-    }
+pub fn current() -> u64 {
+    // SAFETY: nobody has a reference to it; volatile as the agent changes it.
+    unsafe { core::ptr::read_volatile(&raw const GENERATION) }
+}
+
+/// Whether a generation writes the second map of each pair, rather than the first.
+#[inline(always)]
+pub fn is_second(generation: u64) -> bool {
+    generation & 1 != 0
 }
 
 /// The value of `key` in the map that is being written, made anew where there is none; nothing
@@ -29,7 +33,7 @@ pub fn second() -> bool {
 macro_rules! sum {
     ($first:ident, $second:ident, $key:expr, $new:expr) => {{
         let key = $key;
-        if $crate::generation::second() {
+        if $crate::generation::is_second($crate::generation::current()) {
             $crate::generation::entry(&$second, key, $new)
         } else {
             $crate::generation::entry(&$first, key, $new)

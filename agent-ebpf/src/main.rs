@@ -12,6 +12,8 @@
 #![no_main]
 // Sums that several cores add to: the target's atomic types have no operations.
 #![feature(core_intrinsics)]
+// Loads at places that the agent fills in: see `btf`.
+#![feature(asm_experimental_arch)]
 #![expect(internal_features, reason = "see above")]
 
 mod bound;

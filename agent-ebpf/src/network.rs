@@ -13,36 +13,26 @@
 use aya_ebpf::{
     helpers::generated::bpf_get_socket_cookie,
     macros::{btf_tracepoint, map},
-    maps::{HashMap, PerCpuArray},
+    maps::HashMap,
     programs::BtfTracePointContext,
 };
 use bubble_common::kernel::{
     loss::Cause,
     network::{NetworkKey, NetworkLast, NetworkOffsets, NetworkSum, family, protocol},
     process::ProcessKey,
-    recent::{self, side},
+    recent::{BUSY, Core, side},
     settings::Settings,
 };
 
 use crate::{
     btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped, atomic_add},
-    generation,
+    generation::{self, is_second},
     loss::lost,
     network_name::unix_names,
     network_peer, network_tcp, running,
     settings::setting,
 };
-
-/// Where the fields of sockets are.
-#[unsafe(no_mangle)]
-static NETWORK: NetworkOffsets = NetworkOffsets::NONE;
-
-/// The offsets of sockets; take single fields by `offset!`.
-#[inline(always)]
-pub fn offsets() -> *const NetworkOffsets {
-    &raw const NETWORK
-}
 
 #[map]
 static NETWORK_0: HashMap<NetworkKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
@@ -54,9 +44,6 @@ static NETWORK_1: HashMap<NetworkKey, NetworkSum> = HashMap::with_max_entries(16
 static NETWORK_OTHERS_0: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static NETWORK_OTHERS_1: HashMap<ProcessKey, NetworkSum> = HashMap::with_max_entries(16_384, 0);
-
-#[map]
-static NETWORK_LAST: PerCpuArray<NetworkLast> = PerCpuArray::with_max_entries(recent::COUNT, 0);
 
 /// Flags of `recvmsg` that look and do not take: `MSG_PEEK` and `MSG_ERRQUEUE` of `linux/socket.h`.
 pub const LOOKING: i32 = 0x2 | 0x2000;
@@ -95,23 +82,33 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
     if result < 0 {
         return None;
     }
-    let running = running::counted()?;
-    let cookie: u64 = Typed::read(socket, offset!(offsets(), cookie));
-    let side = side(generation::second(), direction);
-    let last = NETWORK_LAST.get_ptr_mut(recent::index(side, cookie))?;
+    let core = running::counted_core()?;
+    let cookie: u64 = Typed::read(socket, offset!(NetworkOffsets, cookie));
+    let generation = generation::current();
+    let index = running::last_index(side(generation, direction), cookie);
     let bytes = result as u64;
-    // SAFETY: this core's value of the map, and `busy` keeps others out.
+    // SAFETY: this core's value of the map; the mark keeps others out.
     unsafe {
-        if (*last).busy == 0
-            && (*last).socket == socket as u64
-            && (*last).cookie == cookie
-            && (*last).addresses == Typed::read::<u64>(socket, offset!(offsets(), addresses))
-            && (*last).ports == Typed::read::<u32>(socket, offset!(offsets(), ports))
-            && (*last).key.process == running.key
-        {
-            (*last).bytes += bytes;
-            (*last).ops += 1;
-            return Some(());
+        let last: *mut NetworkLast = (&raw mut (*core).connections)
+            .cast::<NetworkLast>()
+            .add(index);
+        let mark = &raw mut (*last).generation;
+        if core::ptr::read_volatile(mark) == generation {
+            core::ptr::write_volatile(mark, BUSY);
+            let is_last = (*last).socket == socket as u64
+                && (*last).cookie == cookie
+                && (*last).addresses
+                    == Typed::read::<u64>(socket, offset!(NetworkOffsets, addresses))
+                && (*last).ports == Typed::read::<u32>(socket, offset!(NetworkOffsets, ports))
+                && running::is_same(&(*last).key.process, &(*core).running.key);
+            if is_last {
+                (*last).bytes += bytes;
+                (*last).ops += 1;
+            }
+            core::ptr::write_volatile(mark, generation);
+            if is_last {
+                return Some(());
+            }
         }
     }
     // It gets its cookie now, should it have none: so that it is told from the next at its address.
@@ -126,12 +123,13 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
 #[unsafe(no_mangle)]
 extern "C" fn network_another(socket: u64, direction: u32, bytes: u64) -> u32 {
     let socket = socket as Kernel;
-    let Some(running) = running::counted() else {
+    let Some(core) = running::counted_core() else {
         return 0;
     };
-    let second = generation::second();
+    let generation = generation::current();
     let mut key = NetworkKey::default();
-    describe(socket, &running.key, &mut key);
+    // SAFETY: this core's value of the map.
+    describe(socket, unsafe { &(*core).running.key }, &mut key);
     if key.protocol == protocol::UDP || key.protocol == protocol::UNIX_DATAGRAM {
         // Their peer may be another each time: they are never the last one.
         let counted_by_message =
@@ -144,47 +142,54 @@ extern "C" fn network_another(socket: u64, direction: u32, bytes: u64) -> u32 {
         {
             return 0;
         }
-        add(second, &key, direction, bytes, 1);
+        add(generation, &key, direction, bytes, 1);
         return 0;
     }
-    remember(second, socket, &key, direction, bytes);
+    // SAFETY: this core's value of the map.
+    unsafe { remember(core, generation, socket, &key, direction, bytes) };
     0
 }
 
 /// Keeps a connection as one of this core's last.
+///
+/// # Safety
+/// `core` is this core's value of the map.
 #[inline(always)]
-fn remember(
-    second: bool,
+unsafe fn remember(
+    core: *mut Core,
+    generation: u64,
     socket: Kernel,
     key: &NetworkKey,
     direction: u32,
     bytes: u64,
-) -> Option<()> {
-    let cookie = Untyped::read(socket, offset!(offsets(), cookie));
-    let index = recent::index(side(second, direction), cookie);
-    let last = NETWORK_LAST.get_ptr_mut(index)?;
-    // SAFETY: this core's value of the map; what may preempt us sees `busy`.
+) {
+    let cookie = Untyped::read(socket, offset!(NetworkOffsets, cookie));
+    let index = running::last_index(side(generation, direction), cookie);
+    // SAFETY: the caller's promise; what may preempt us sees the mark.
     unsafe {
-        if (*last).busy != 0 {
-            add(second, key, direction, bytes, 1);
-            return None;
+        let last: *mut NetworkLast = (&raw mut (*core).connections)
+            .cast::<NetworkLast>()
+            .add(index);
+        let mark = &raw mut (*last).generation;
+        let old = core::ptr::read_volatile(mark);
+        if old == BUSY {
+            add(generation, key, direction, bytes, 1);
+            return;
         }
-        core::ptr::write_volatile(&raw mut (*last).busy, 1);
-        if (*last).used != 0 {
+        core::ptr::write_volatile(mark, BUSY);
+        if old == generation {
             let old = (*last).key;
-            add(second, &old, direction, (*last).bytes, (*last).ops);
+            add(generation, &old, direction, (*last).bytes, (*last).ops);
         }
-        (*last).used = 1;
         (*last).socket = socket as u64;
         (*last).cookie = cookie;
-        (*last).addresses = Untyped::read(socket, offset!(offsets(), addresses));
-        (*last).ports = Untyped::read(socket, offset!(offsets(), ports));
+        (*last).addresses = Untyped::read(socket, offset!(NetworkOffsets, addresses));
+        (*last).ports = Untyped::read(socket, offset!(NetworkOffsets, ports));
         (*last).key = *key;
         (*last).bytes = bytes;
         (*last).ops = 1;
-        core::ptr::write_volatile(&raw mut (*last).busy, 0);
+        core::ptr::write_volatile(mark, generation);
     }
-    Some(())
 }
 
 /// Says which connection a socket, which the verifier does not know, is.
@@ -207,9 +212,9 @@ extern "C" fn network_describe(socket: u64, key: *mut NetworkKey) -> u32 {
 /// Fills in all but the process.
 #[inline(always)]
 fn fill(socket: Kernel, key: &mut NetworkKey) {
-    let domain: u16 = Untyped::read(socket, offset!(offsets(), family));
-    let kind: u16 = Untyped::read(socket, offset!(offsets(), kind));
-    let number: u16 = Untyped::read(socket, offset!(offsets(), protocol));
+    let domain: u16 = Untyped::read(socket, offset!(NetworkOffsets, family));
+    let kind: u16 = Untyped::read(socket, offset!(NetworkOffsets, kind));
+    let number: u16 = Untyped::read(socket, offset!(NetworkOffsets, protocol));
     key.protocol = match (domain, kind, number) {
         // IPPROTO_TCP, IPPROTO_MPTCP
         (AF_INET | AF_INET6, _, 6 | 262) => protocol::TCP,
@@ -226,20 +231,20 @@ fn fill(socket: Kernel, key: &mut NetworkKey) {
     };
     if domain == AF_INET {
         key.family = family::V4;
-        key.local[0] = Untyped::read::<u32>(socket, offset!(offsets(), local_v4)).into();
-        key.peer[0] = Untyped::read::<u32>(socket, offset!(offsets(), peer_v4)).into();
+        key.local[0] = Untyped::read::<u32>(socket, offset!(NetworkOffsets, local_v4)).into();
+        key.peer[0] = Untyped::read::<u32>(socket, offset!(NetworkOffsets, peer_v4)).into();
     } else if domain == AF_INET6 {
         key.family = family::V6;
-        key.local = Untyped::read(socket, offset!(offsets(), local_v6));
-        key.peer = Untyped::read(socket, offset!(offsets(), peer_v6));
+        key.local = Untyped::read(socket, offset!(NetworkOffsets, local_v6));
+        key.peer = Untyped::read(socket, offset!(NetworkOffsets, peer_v6));
     } else if domain == AF_UNIX {
         unix_names(socket, key);
         return;
     } else {
         return;
     }
-    key.local_port = Untyped::read(socket, offset!(offsets(), local_port));
-    key.peer_port = Untyped::read::<u16>(socket, offset!(offsets(), peer_port)).swap_bytes();
+    key.local_port = Untyped::read(socket, offset!(NetworkOffsets, local_port));
+    key.peer_port = Untyped::read::<u16>(socket, offset!(NetworkOffsets, peer_port)).swap_bytes();
     if key.protocol == protocol::TCP {
         key.role = network_tcp::role_of(socket);
     }
@@ -247,20 +252,20 @@ fn fill(socket: Kernel, key: &mut NetworkKey) {
 
 /// Adds to the map: the connection's sum, or the process's for what finds no room.
 #[inline(always)]
-pub fn add(second: bool, key: &NetworkKey, direction: u32, bytes: u64, ops: u64) {
-    network_add(key, side(second, direction), bytes, ops);
+pub fn add(generation: u64, key: &NetworkKey, direction: u32, bytes: u64, ops: u64) {
+    network_add(key, side(generation, direction), bytes, ops);
 }
 
 /// `place` is [`side`]: the generation, and the direction.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn network_add(key: *const NetworkKey, place: u32, bytes: u64, ops: u64) -> u32 {
+extern "C" fn network_add(key: *const NetworkKey, place: u64, bytes: u64, ops: u64) -> u32 {
     if key.is_null() {
         return 0;
     }
-    let (second, direction) = (place & 2 != 0, place & 1);
+    let (generation, direction) = (place >> 1, place as u32 & 1);
     // SAFETY: `add` hands over a reference.
-    let Some(sum) = sum_of(second, unsafe { &*key }) else {
+    let Some(sum) = sum_of(generation, unsafe { &*key }) else {
         lost(Cause::NETWORK, bytes);
         return 0;
     };
@@ -279,9 +284,10 @@ extern "C" fn network_add(key: *const NetworkKey, place: u32, bytes: u64, ops: u
 
 /// Where the sums of a connection are, or else those of the process.
 #[inline(always)]
-pub fn sum_of(second: bool, key: &NetworkKey) -> Option<*mut NetworkSum> {
+pub fn sum_of(generation: u64, key: &NetworkKey) -> Option<*mut NetworkSum> {
     let key = *key;
     let none = NetworkSum::default();
+    let second = is_second(generation);
     let sum = if second {
         generation::entry(&NETWORK_1, &key, &none)
     } else {

@@ -55,7 +55,7 @@ pub extern "C" fn network_spliced(file: u64, bytes: u64) -> u32 {
             if network_exit::in_use()
                 || matches!(key.protocol, protocol::TCP | protocol::UNIX_STREAM) =>
         {
-            add(generation::second(), &key, IN, bytes, 1);
+            add(generation::current(), &key, IN, bytes, 1);
         }
         // Others are read in the usual way, and counted there.
         _ => {}

@@ -52,7 +52,7 @@ extern "C" fn network_exit_count(
         let mut key = NetworkKey::default();
         // SAFETY: `count` hands over a reference.
         describe(socket, unsafe { &*process }, &mut key);
-        add(generation::second(), &key, direction, bytes, 1);
+        add(generation::current(), &key, direction, bytes, 1);
     }
     0
 }

@@ -21,7 +21,7 @@ use bubble_common::kernel::{
 
 use crate::{
     btf::Kernel,
-    file::{Typed, Untyped},
+    file::{Typed, Untyped, atomic_add},
     generation,
     network::{AF_INET, AF_INET6, add},
     network_exit, running, syscall,
@@ -46,6 +46,17 @@ pub struct PutOff {
 /// By address of the task.
 #[map]
 static NETWORK_PUT_OFF: HashMap<u64, PutOff> = HashMap::with_max_entries(8192, 0);
+
+/// How many wait there: mostly none, and then no system call need be looked up.
+#[unsafe(no_mangle)]
+static mut NETWORK_WAITING: u64 = 0;
+
+/// Whether the end of a call with sockets may have something to count.
+#[inline(always)]
+pub fn may_wait() -> bool {
+    // SAFETY: nobody has a reference to it; volatile as other cores change it.
+    network_exit::in_use() || unsafe { core::ptr::read_volatile(&raw const NETWORK_WAITING) } != 0
+}
 
 /// Most messages of one `sendmmsg`: `UIO_MAXIOV` of `linux/uio.h`.
 const MESSAGES: u64 = 1024;
@@ -84,7 +95,12 @@ pub fn put_off(key: &NetworkKey, direction: u32, bytes: u64) -> bool {
         direction,
         unused: 0,
     };
-    NETWORK_PUT_OFF.insert(&place, &waiting, 0).is_ok()
+    let waits = NETWORK_PUT_OFF.insert(&place, &waiting, 0).is_ok();
+    if waits {
+        // SAFETY: a global of that type.
+        unsafe { atomic_add(&raw mut NETWORK_WAITING, 1) };
+    }
+    waits
 }
 
 /// Counts what was put off, at the end of the system call.
@@ -144,15 +160,16 @@ pub extern "C" fn network_settle(registers: u64, action: u32, result: u64) -> u3
     let rest = &messages.waiting;
     if rest.bytes != 0 || rest.ops != 0 {
         add(
-            generation::second(),
+            generation::current(),
             &rest.key,
             rest.direction,
             rest.bytes,
             rest.ops,
         );
     }
-    if !network_exit::in_use() {
-        let _ = NETWORK_PUT_OFF.remove(&place);
+    if !network_exit::in_use() && NETWORK_PUT_OFF.remove(&place).is_ok() {
+        // SAFETY: a global of that type.
+        unsafe { atomic_add(&raw mut NETWORK_WAITING, u64::MAX) };
     }
     0
 }
@@ -178,7 +195,7 @@ extern "C" fn message(n: u32, messages: *mut Messages) -> i64 {
     let length = u64::from(length.unwrap_or(0)).min(waiting.bytes);
     message_peer(message, &mut waiting.key);
     add(
-        generation::second(),
+        generation::current(),
         &waiting.key,
         waiting.direction,
         length,

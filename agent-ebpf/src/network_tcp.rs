@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use bubble_common::kernel::{
     loss::Cause,
-    network::{NetworkKey, NetworkRecord, role},
+    network::{NetworkKey, NetworkOffsets, NetworkRecord, role},
     process::ProcessKey,
     record::Kind,
 };
@@ -20,7 +20,7 @@ use crate::{
     file::{Access, Typed, atomic_add},
     generation,
     loss::lost,
-    network::{describe, offsets, sum_of},
+    network::{describe, sum_of},
     record, running,
 };
 
@@ -64,7 +64,7 @@ fn tcp_state(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_tcp_state(socket: Kernel, old: i32, new: i32) -> Option<()> {
-    if Typed::read::<u16>(socket, offset!(offsets(), protocol)) != IPPROTO_TCP {
+    if Typed::read::<u16>(socket, offset!(NetworkOffsets, protocol)) != IPPROTO_TCP {
         return None;
     }
     let place = address(socket);
@@ -90,7 +90,7 @@ fn try_tcp_state(socket: Kernel, old: i32, new: i32) -> Option<()> {
             network_tcp_connected(place);
         }
         (SYN_SENT, CLOSE) => {
-            network_tcp_failed(place, Typed::read(socket, offset!(offsets(), error)));
+            network_tcp_failed(place, Typed::read(socket, offset!(NetworkOffsets, error)));
             let _ = NETWORK_TCP.remove(&place);
         }
         (_, CLOSE) => {
@@ -140,7 +140,7 @@ pub extern "C" fn network_count_connect(key: *const NetworkKey) -> u32 {
         return 0;
     }
     // SAFETY: our callers hand over a reference.
-    match sum_of(generation::second(), unsafe { &*key }) {
+    match sum_of(generation::current(), unsafe { &*key }) {
         // SAFETY: a pointer into the map's value, which other cores add to as well.
         Some(sum) => unsafe { atomic_add(&raw mut (*sum).connects, 1) },
         None => lost(Cause::NETWORK, 0),
@@ -157,7 +157,7 @@ pub extern "C" fn network_count_failure(key: *const NetworkKey, error: u32) -> u
     }
     // SAFETY: our callers hand over a reference.
     let key = unsafe { &*key };
-    match sum_of(generation::second(), key) {
+    match sum_of(generation::current(), key) {
         // SAFETY: a pointer into the map's value, which other cores add to as well.
         Some(sum) => unsafe { atomic_add(&raw mut (*sum).failures, 1) },
         None => lost(Cause::NETWORK, 0),

@@ -3,13 +3,13 @@
 //! peer's address.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
-use bubble_common::kernel::network::{NetworkKey, family};
+use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, family};
 
 use crate::{
     btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped},
     generation,
-    network::{AF_INET, AF_INET6, LOOKING, add, describe, offsets, passed},
+    network::{AF_INET, AF_INET6, LOOKING, add, describe, passed},
     network_peer::set_v4,
     running,
 };
@@ -19,7 +19,7 @@ macro_rules! operation {
     ($name:ident, $function:literal, sent, $result:literal) => {
         #[fexit(function = $function)]
         fn $name(ctx: FExitContext) -> i32 {
-            let sock: Kernel = Typed::read(ctx.arg(0), offset!(offsets(), socket_sock));
+            let sock: Kernel = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
             passed(sock, ctx.arg($result), OUT);
             0
         }
@@ -29,7 +29,7 @@ macro_rules! operation {
         fn $name(ctx: FExitContext) -> i32 {
             let flags: i32 = ctx.arg(3);
             if flags & LOOKING == 0 {
-                let sock: Kernel = Typed::read(ctx.arg(0), offset!(offsets(), socket_sock));
+                let sock: Kernel = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
                 passed(sock, ctx.arg($result), IN);
             }
             0
@@ -76,24 +76,24 @@ fn datagram(
     }
     let running = running::counted()?;
     // The function for IPv6 calls that for IPv4 when the peer has such an address: once is enough.
-    if Typed::read::<u16>(socket, offset!(crate::network::offsets(), family)) != domain {
+    if Typed::read::<u16>(socket, offset!(NetworkOffsets, family)) != domain {
         return None;
     }
     let mut key = NetworkKey::default();
     describe(address(socket) as Kernel, &running.key, &mut key);
-    let name: Kernel = Untyped::read(message, offset!(offsets(), message_name));
+    let name: Kernel = Untyped::read(message, offset!(NetworkOffsets, message_name));
     if !name.is_null() {
-        let head: [u16; 4] = Untyped::read(name, 0);
+        let head: [u16; 4] = Untyped::at(name);
         if head[0] == AF_INET {
             let v4 = u64::from(head[2]) | u64::from(head[3]) << 16;
             set_v4(&mut key, v4 as u32, head[1].swap_bytes());
         } else if head[0] == AF_INET6 && key.family == family::V6 {
             // Port and flow come before the address.
-            key.peer = Untyped::read(name, 8);
+            key.peer = Untyped::at(name.wrapping_add(8));
             key.peer_port = head[1].swap_bytes();
         }
     }
-    add(generation::second(), &key, direction, result as u64, 1);
+    add(generation::current(), &key, direction, result as u64, 1);
     Some(())
 }
 

@@ -14,14 +14,14 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use bubble_common::kernel::{
-    offsets::UPID_SIZE,
+    offsets::{TaskOffsets, UPID_SIZE},
     process::{ARGS_MAX, Comm, EXE_MAX, ExecRecord, ExitRecord, ProcessKey, ProcessRecord},
     record::Kind,
 };
 
 use crate::{
     bound::masked,
-    btf::{Kernel, field, offset, task},
+    btf::{Kernel, Offset as _, field, offset},
     cpu, record, running,
     settings::setting,
 };
@@ -85,7 +85,7 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
     };
     // The length is with the NUL, which the first of the arguments overwrites.
     let exe_len = if exe_len > 1 && exe_len <= EXE_MAX as i64 {
-        masked(exe_len as u64 - 1, EXE_MAX as u64 - 1)
+        masked::<{ EXE_MAX as i32 - 1 }>(exe_len as u64 - 1)
     } else {
         0
     };
@@ -97,7 +97,7 @@ fn try_process_exec(task: Kernel, program: Kernel) -> Option<()> {
         let start: u64 = field!(mm, mm_arg_start);
         let end: u64 = field!(mm, mm_arg_end);
         args_total = end.saturating_sub(start);
-        args_len = masked(args_total.min(ARGS_MAX as u64 - 1), ARGS_MAX as u64 - 1);
+        args_len = masked::<{ ARGS_MAX as i32 - 1 }>(args_total.min(ARGS_MAX as u64 - 1));
         // SAFETY: the bytes after the path, of which there are ARGS_MAX; the pages were just
         // written by the kernel itself, so they are there.
         let result = unsafe {
@@ -229,13 +229,14 @@ fn process_alive(ctx: *const Kernel) -> i32 {
 /// Charges the task that runs here up to now, as it is about to be somebody else.
 #[inline(always)]
 fn refresh(task: Kernel) -> Option<()> {
-    let here = running::here()?;
+    let core = running::core()?;
     // SAFETY: this core's scratch; no task is switched while a tracepoint's program runs, and the
     // flag keeps the interrupt of `cpu_flush` off.
     unsafe {
+        let here = &raw mut (*core).running;
         let busy = &raw mut (*here).busy;
         core::ptr::write_volatile(busy, 1);
-        cpu::charge(here, task);
+        cpu::charge(core, task);
         running::set(here, task);
         core::ptr::write_volatile(busy, 0);
     }
@@ -285,12 +286,12 @@ fn container_pid(task_: Kernel) -> u32 {
         return 0;
     }
     let level: u32 = field!(pid, pid_level);
-    let numbers = offset!(task(), pid_numbers) as usize + offset!(task(), upid_nr) as usize;
+    let numbers = offset!(TaskOffsets, pid_numbers).bytes() + offset!(TaskOffsets, upid_nr).bytes();
     // The element is chosen at run time, which a typed pointer does not allow.
     // SAFETY: read with care for faults.
     unsafe {
         bpf_probe_read_kernel(
-            pid.add(numbers + (level * UPID_SIZE) as usize)
+            pid.add((numbers + level * UPID_SIZE) as usize)
                 .cast::<u32>(),
         )
     }

@@ -10,69 +10,90 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, PerCpuArray},
 };
-use bubble_common::kernel::{process::ProcessKey, settings::Settings};
+use bubble_common::kernel::{
+    offsets::TaskOffsets,
+    process::ProcessKey,
+    recent::{self, CGROUPS, Core, Running, Seen},
+    settings::Settings,
+};
 
 use crate::{
+    bound::masked,
     btf::{Kernel, field, load, offset},
+    generation,
     settings::setting,
 };
 
 /// `PF_KTHREAD` of the kernel's `sched.h`: kernel threads, and the idle task.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
-/// What is known of the task on a core.
-#[repr(C)]
-pub struct Running {
-    /// Whose time and bytes are counted now.
-    pub key: ProcessKey,
-    /// The task's CPU time up to which it has been charged, ns.
-    pub since: u64,
-    /// 0 while nothing is counted: a kernel thread, or a cgroup of no interest.
-    pub counted: u32,
-    /// Not 0 while a program changes this, which an interrupt must then leave alone.
-    pub busy: u32,
-    /// Address of the task that all this is about.
-    pub task: u64,
-}
-
 #[map]
-static RUNNING: PerCpuArray<Running> = PerCpuArray::with_max_entries(1, 0);
+static CORE: PerCpuArray<Core> = PerCpuArray::with_max_entries(1, 0);
 
 /// Cgroups that are not counted, and the host's own among them: the agent fills it.
 #[map]
 static IGNORED: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
 
-/// This core's scratch.
+/// This core.
 #[inline(always)]
-pub fn here() -> Option<*mut Running> {
-    RUNNING.get_ptr_mut(0)
+pub fn core() -> Option<*mut Core> {
+    CORE.get_ptr_mut(0)
 }
 
-/// The process that runs here, when what it does is counted.
+/// This core and the task that runs here, when what its process does is counted.
 ///
-/// Valid as long as the program runs: whatever changes it in between changes it for the better.
+/// Valid as long as the program runs: whatever changes who runs in between changes it for the better.
 #[inline(always)]
-pub fn counted() -> Option<&'static Running> {
-    let here = here()?;
-    // SAFETY: a pointer into this core's value of a map that is never freed while we run.
-    let running = unsafe { &*here };
-    // SAFETY: likewise; volatile as `running_correct` changes what it points to.
-    if unsafe { core::ptr::read_volatile(&raw const (*here).task) } != current() as u64 {
+pub fn counted_task() -> Option<(*mut Core, Kernel)> {
+    let core = core()?;
+    let task = current();
+    // SAFETY: this core's value of the map; volatile as `running_correct` changes it.
+    if unsafe { core::ptr::read_volatile(&raw const (*core).running.task) } != task as u64 {
         // A switch went by unseen, as happens: without this the bytes would be another's.
         running_correct();
     }
     // SAFETY: likewise.
-    let counted = unsafe { core::ptr::read_volatile(&raw const (*here).counted) };
-    (counted != 0).then_some(running)
+    let counted = unsafe { core::ptr::read_volatile(&raw const (*core).running.counted) };
+    (counted != 0).then_some((core, task))
+}
+
+/// This core, when what the process that runs here does is counted: see [`counted_task`].
+#[inline(always)]
+pub fn counted_core() -> Option<*mut Core> {
+    counted_task().map(|(core, _)| core)
+}
+
+/// The process that runs here, when what it does is counted.
+#[inline(always)]
+pub fn counted() -> Option<&'static Running> {
+    // SAFETY: this core's value of a map that is never freed while we run.
+    counted_core().map(|core| unsafe { &(*core).running })
+}
+
+/// What this core did last with files or connections is at that place: see [`recent::index`].
+#[inline(always)]
+pub fn last_index(side: u64, hash: u64) -> usize {
+    masked::<{ recent::COUNT as i32 - 1 }>(recent::index(side, hash) as u64)
+}
+
+/// Whether two keys are of one process. As whole words: it is asked for every operation.
+#[inline(always)]
+pub fn is_same(one: &ProcessKey, other: &ProcessKey) -> bool {
+    let last = |key: &ProcessKey| {
+        // SAFETY: both halves of a word, which is aligned as the key is.
+        unsafe { (&raw const key.pid).cast::<u64>().read() }
+    };
+    one.start == other.start && last(one) == last(other) && one.cgroup == other.cgroup
 }
 
 /// Works out anew who runs here.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn running_correct() -> u32 {
-    if let Some(here) = here() {
+    if let Some(core) = core() {
         // SAFETY: this core's scratch; the flag keeps the interrupt of `cpu_flush` off.
         unsafe {
+            let here = &raw mut (*core).running;
             let busy = &raw mut (*here).busy;
             core::ptr::write_volatile(busy, 1);
             catch_up(here, current());
@@ -120,9 +141,9 @@ pub fn cgroup_of(task: Kernel) -> u64 {
     let cgroup: Kernel = if controller == Settings::UNIFIED {
         field!(set, css_set_dfl_cgrp)
     } else {
-        let first = offset!(crate::btf::task(), css_set_subsys);
+        let first = offset!(TaskOffsets, css_set_subsys);
         // SAFETY: an element of the array of pointers in a typed struct.
-        let state: Kernel = unsafe { load(set, first + controller * 8) };
+        let state: Kernel = unsafe { load(set.add(controller as usize * 8), first) };
         field!(state, css_cgroup)
     };
     id_of(cgroup)
@@ -176,4 +197,34 @@ pub unsafe fn set(here: *mut Running, task: Kernel) {
     running.since = cpu_time(task);
     running.key = key_of(task);
     running.counted = u32::from(!is_ignored(running.key.cgroup));
+}
+
+/// The same when a task is switched in, which is often: asks once a second whether a cgroup is counted.
+///
+/// # Safety
+/// `core` is this core's value of the map, and nothing interrupts.
+#[inline(always)]
+pub unsafe fn switch(core: *mut Core, task: Kernel) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let running = &mut (*core).running;
+        running.task = task as u64;
+        if is_kernel_thread(task) {
+            running.counted = 0;
+            return;
+        }
+        running.since = cpu_time(task);
+        running.key = key_of(task);
+        let cgroup = running.key.cgroup;
+        let generation = generation::current();
+        let seen: *mut Seen = (&raw mut (*core).cgroups)
+            .cast::<Seen>()
+            .add(cgroup as usize % CGROUPS);
+        if (*seen).cgroup != cgroup || (*seen).generation != generation {
+            (*seen).cgroup = cgroup;
+            (*seen).generation = generation;
+            (*seen).counted = u64::from(!is_ignored(cgroup));
+        }
+        running.counted = (*seen).counted as u32;
+    }
 }

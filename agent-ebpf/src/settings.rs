@@ -1,4 +1,5 @@
-//! Constants that the agent decides before it loads the programs.
+//! Constants that the agent decides before it loads the programs. They are in frozen read-only memory,
+//! which the verifier takes for constants.
 
 use bubble_common::kernel::settings::Settings;
 
@@ -10,6 +11,8 @@ static SETTINGS: Settings = Settings {
     exit_has_memory: 0,
     datagrams: Settings::PEER_OF_SOCKET,
     sockets_at_exit: 0,
+    opens_by_function: 0,
+    unused: 0,
 };
 
 /// The constants; take single ones by [`setting`].
@@ -18,10 +21,11 @@ pub fn settings() -> *const Settings {
     &raw const SETTINGS
 }
 
-/// Reads one constant: the verifier knows it, the compiler must not (see `btf`).
+/// Reads one constant: the verifier knows it, the compiler must not, which has it from the agent only.
 macro_rules! setting {
-    ($field:ident) => {
-        $crate::btf::offset!($crate::settings::settings(), $field)
-    };
+    ($field:ident) => {{
+        // SAFETY: a global of that type.
+        unsafe { core::ptr::read_volatile(&raw const (*$crate::settings::settings()).$field) }
+    }};
 }
 pub(crate) use setting;

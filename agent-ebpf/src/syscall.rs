@@ -8,20 +8,20 @@
 //! (`file_vfs`).
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use bubble_common::kernel::syscall::{Action, CALLS, COMPAT, Calls, RegisterOffsets, X86};
+use bubble_common::kernel::{
+    file::FileOffsets,
+    network::NetworkOffsets,
+    syscall::{Action, CALLS, COMPAT, Calls, RegisterOffsets, X86},
+};
 
 use crate::{
-    btf::{Kernel, address, offset},
+    btf::{Kernel, address, can_cast, number_at, offset},
     file::{
-        self, Access, IN, OUT, Typed, Untyped, is_socket, moved, moved_rarely, moved_unknown,
-        opened, opened_unknown,
+        Access, IN, OUT, Typed, Untyped, is_socket, moved_by_any, moved_rarely, moved_unknown,
+        opened_by_any, opened_unknown,
     },
     network_accept, network_peer, running,
 };
-
-/// Where the registers are.
-#[unsafe(no_mangle)]
-static REGISTERS: RegisterOffsets = RegisterOffsets::NONE;
 
 /// What each system call does; the agent empties what it has better hooks for.
 #[unsafe(no_mangle)]
@@ -37,15 +37,10 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn registers() -> *const RegisterOffsets {
-    &raw const REGISTERS
-}
-
 /// What both kinds of programs do by this number: 0 for most.
 #[inline(always)]
 fn actions(registers_of: Kernel) -> u16 {
-    let number: u64 = Typed::read(registers_of, offset!(registers(), number));
+    let number: u64 = Typed::read(registers_of, offset!(RegisterOffsets, number));
     if number >= CALLS as u64 {
         return 0;
     }
@@ -58,7 +53,7 @@ fn actions(registers_of: Kernel) -> u16 {
 /// Whether a task is in a system call of a 32-bit program.
 #[inline(always)]
 fn is_narrow(task: Kernel) -> bool {
-    let status: u32 = Typed::read(task, offset!(registers(), task_status));
+    let status: u32 = Typed::read(task, offset!(RegisterOffsets, task_status));
     status & COMPAT != 0
 }
 
@@ -81,7 +76,7 @@ macro_rules! arguments {
         /// The argument of that number, from 0 on.
         #[inline(always)]
         pub fn $name<A: Access>(registers_of: Kernel) -> u64 {
-            A::read(registers_of, offset!(registers(), $name))
+            A::read(registers_of, offset!(RegisterOffsets, $name))
         }
     )+ };
 }
@@ -105,8 +100,7 @@ fn did(registers_of: Kernel, both: u32, result: i64) -> u32 {
 
 #[inline(always)]
 fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
-    running::counted()?;
-    let task = running::current();
+    let (core, task) = running::counted_task()?;
     let narrow = is_narrow(task);
     let action = if narrow { both >> 8 } else { both } as u8;
     if result < 0 {
@@ -117,19 +111,19 @@ fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
         return None;
     }
     let bytes = result as u64;
+    // First of all what is done most.
+    if matches!(action, Action::READ | Action::WRITE) {
+        let direction = if action == Action::READ { IN } else { OUT };
+        match file_of(task, descriptor(registers_of, narrow, 0)) {
+            Some(file) => moved_by_any(core, file, direction, bytes),
+            None => moved_unknown(direction, bytes),
+        }
+        return Some(());
+    }
     match action {
         0 => {}
-        Action::READ | Action::WRITE => {
-            let direction = if action == Action::READ { IN } else { OUT };
-            match file_of(task, descriptor(registers_of, narrow, 0)) {
-                Some(file) => {
-                    moved::<Untyped>(file, direction, bytes);
-                }
-                None => moved_unknown(direction, bytes),
-            }
-        }
         Action::OPEN => match file_of(task, result as u32) {
-            Some(file) => opened(file),
+            Some(file) => opened_by_any(core, file),
             None => opened_unknown(),
         },
         Action::SENDFILE => {
@@ -149,7 +143,7 @@ fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
         Action::VMSPLICE => {
             let number = descriptor(registers_of, narrow, 0);
             let mode: u32 = match file_of(task, number) {
-                Some(file) => Untyped::read(file, offset!(file::offsets(), file_mode)),
+                Some(file) => Untyped::read(file, offset!(FileOffsets, file_mode)),
                 None => MODE_WRITE,
             };
             let direction = if mode & MODE_WRITE != 0 { OUT } else { IN };
@@ -162,9 +156,10 @@ fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
             let file = file_of(task, descriptor(registers_of, narrow, 0))?;
             network_accept::network_connected(file as u64, 0);
         }
-        action => {
+        action if network_peer::may_wait() => {
             network_peer::network_settle(address(registers_of), action.into(), bytes);
         }
+        _ => {}
     }
     Some(())
 }
@@ -172,15 +167,15 @@ fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
 /// A descriptor out of the arguments.
 #[inline(always)]
 fn descriptor(registers_of: Kernel, narrow: bool, n: u32) -> u32 {
-    let offset = match (narrow, n) {
-        (false, 0) => offset!(registers(), argument_0),
-        (false, 1) => offset!(registers(), argument_1),
-        (true, 0) => offset!(registers(), narrow_0),
-        (true, 1) => offset!(registers(), narrow_1),
+    let argument: u64 = match (narrow, n) {
+        (false, 0) => Typed::read(registers_of, offset!(RegisterOffsets, argument_0)),
+        (false, 1) => Typed::read(registers_of, offset!(RegisterOffsets, argument_1)),
+        (true, 0) => Typed::read(registers_of, offset!(RegisterOffsets, narrow_0)),
+        (true, 1) => Typed::read(registers_of, offset!(RegisterOffsets, narrow_1)),
         // The same register for both.
-        _ => offset!(registers(), argument_2),
+        _ => Typed::read(registers_of, offset!(RegisterOffsets, argument_2)),
     };
-    Typed::read::<u64>(registers_of, offset) as u32
+    argument as u32
 }
 
 /// Counts bytes that went through one descriptor, unless it is a socket's.
@@ -208,14 +203,19 @@ pub fn spliced(file: Kernel, bytes: u64) {
 /// The file behind a descriptor.
 #[inline(always)]
 pub fn file_of(task: Kernel, number: u32) -> Option<Kernel> {
-    let files: Kernel = Typed::read(task, offset!(file::offsets(), task_files));
-    let table: Kernel = Typed::read(files, offset!(file::offsets(), files_fdt));
-    let size: u32 = Typed::read(table, offset!(file::offsets(), fdtable_max_fds));
+    let files: Kernel = Typed::read(task, offset!(FileOffsets, task_files));
+    let table: Kernel = Typed::read(files, offset!(FileOffsets, files_fdt));
+    let size: u32 = Typed::read(table, offset!(FileOffsets, fdtable_max_fds));
     if number >= size {
         return None;
     }
-    let first: Kernel = Typed::read(table, offset!(file::offsets(), fdtable_fd));
-    let file: Kernel = Untyped::read(first.wrapping_add(number as usize * 8), 0);
+    let first: Kernel = Typed::read(table, offset!(FileOffsets, fdtable_fd));
+    let slot = first.wrapping_add(number as usize * 8);
+    let file = if can_cast() {
+        number_at(slot) as Kernel
+    } else {
+        Untyped::at(slot)
+    };
     (!file.is_null()).then_some(file)
 }
 
@@ -225,7 +225,7 @@ pub fn socket_of(file: Kernel) -> Option<Kernel> {
     if !is_socket(file) {
         return None;
     }
-    let socket: Kernel = Untyped::read(file, offset!(file::offsets(), file_private));
-    let sock: Kernel = Untyped::read(socket, offset!(crate::network::offsets(), socket_sock));
+    let socket: Kernel = Untyped::read(file, offset!(FileOffsets, file_private));
+    let sock: Kernel = Untyped::read(socket, offset!(NetworkOffsets, socket_sock));
     (!sock.is_null()).then_some(sock)
 }

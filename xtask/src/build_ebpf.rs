@@ -33,6 +33,7 @@ pub(crate) fn build() -> Result<()> {
         "--cfg=bpf_target_arch=\"x86_64\"",
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
+        "-Ctarget-cpu=v3",
     ];
     let linker = toolchain
         .linker

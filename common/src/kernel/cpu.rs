@@ -15,4 +15,19 @@ pub struct CpuKey {
     pub unused: u32,
 }
 
-plain! { CpuKey is 32 bytes; }
+/// CPU time of a process that ran on a core lately, before it goes to the map: see [`super::recent`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuLast {
+    /// The generation that it is of; it is empty in every other.
+    pub generation: u64,
+    /// The process.
+    pub process: ProcessKey,
+    /// CPU time, ns.
+    pub ns: u64,
+}
+
+plain! {
+    CpuKey is 32 bytes;
+    CpuLast is 40 bytes;
+}

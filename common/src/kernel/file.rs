@@ -41,13 +41,12 @@ pub struct FileSum {
 }
 
 /// What a core did lately: the same process with the same file, in one direction,
-/// is added here instead of in the map. Some a core, generation and direction: see
-/// [`super::recent`].
+/// is added here instead of in the map: see [`super::recent`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileLast {
-    /// 0: nothing is here.
-    pub used: u64,
+    /// The generation that it is of; it is empty in every other. [`super::recent::BUSY`]: see there.
+    pub generation: u64,
     /// Address of the file's mount.
     pub mount: u64,
     /// Address of its directory entry. It may be used again for another file, hence the names' hashes.
@@ -64,10 +63,6 @@ pub struct FileLast {
     pub ops: u64,
     /// Times it was opened.
     pub opens: u64,
-    /// Not 0 while a program changes this, which one that preempts it must then leave alone.
-    pub busy: u32,
-    /// Zero.
-    pub unused: u32,
 }
 
 /// The path of a file, as its ring buffer has it: the bytes of the path come
@@ -93,8 +88,8 @@ pub const SOCKET_MAGIC: u64 = 0x534f_434b;
 pub const PATH_MAX: usize = 1024;
 
 crate::offsets! {
-    /// Files, and what leads to them and to their paths (global `FILE`).
-    pub struct FileOffsets {
+    /// Files, and what leads to them and to their paths.
+    pub struct FileOffsets from 64 {
         task_files = required "task_struct"."files",
         task_fs = required "task_struct"."fs",
         files_fdt = required "files_struct"."fdt",
@@ -106,6 +101,7 @@ crate::offsets! {
         file_inode = required "file"."f_inode",
         file_path = required "file"."f_path",
         file_private = required "file"."private_data",
+        open_flag = required "open_flags"."open_flag",
         inode_mode = required "inode"."i_mode",
         dentry_parent = required "dentry"."d_parent",
         dentry_name = required "dentry"."d_name",
@@ -120,8 +116,8 @@ crate::offsets! {
 }
 
 crate::offsets! {
-    /// Requests of io_uring (global `URING`).
-    pub struct UringOffsets {
+    /// Requests of io_uring.
+    pub struct UringOffsets from 96 {
         request_file = required "io_kiocb"."file",
         request_opcode = required "io_kiocb"."opcode",
         request_result = required "io_kiocb"."cqe.res",
@@ -137,6 +133,6 @@ crate::offsets! {
 plain! {
     FileKey is 32 bytes;
     FileSum is 40 bytes;
-    FileLast is 104 bytes;
+    FileLast is 96 bytes;
     FileRecord is 24 bytes;
 }

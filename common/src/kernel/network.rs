@@ -100,8 +100,8 @@ pub struct NetworkSum {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkLast {
-    /// 0: nothing is here.
-    pub used: u64,
+    /// The generation that it is of; see [`super::file::FileLast`].
+    pub generation: u64,
     /// Address of the `struct sock`.
     pub socket: u64,
     /// Its cookie, which no other socket ever has.
@@ -110,8 +110,8 @@ pub struct NetworkLast {
     pub addresses: u64,
     /// `skc_portpair`.
     pub ports: u32,
-    /// Not 0 while a program changes this.
-    pub busy: u32,
+    /// Zero.
+    pub unused: u32,
     /// Process and connection.
     pub key: NetworkKey,
     /// Bytes moved.
@@ -135,8 +135,8 @@ pub struct NetworkRecord {
 }
 
 crate::offsets! {
-    /// Sockets (global `NETWORK`).
-    pub struct NetworkOffsets {
+    /// Sockets.
+    pub struct NetworkOffsets from 128 {
         family = required "sock"."__sk_common.skc_family",
         addresses = required "sock"."__sk_common.skc_addrpair",
         peer_v4 = required "sock"."__sk_common.skc_daddr",

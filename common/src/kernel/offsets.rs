@@ -1,9 +1,33 @@
-//! Where the fields of the kernel's structs are. They differ from kernel to
-//! kernel; the agent finds them in the running kernel's BTF and hands them over
-//! as globals, which the verifier takes for constants.
+//! Where the fields of the kernel's structs are. They differ from kernel to kernel, so the programs
+//! are compiled with places for them: instructions that have the number of a field where its offset
+//! belongs. The agent finds the offsets in the running kernel's BTF and puts them there before it loads
+//! the programs (what `libbpf` does for C, as CO-RE relocations).
 //!
-//! Each struct of offsets is declared once, here and beside the other concerns'
-//! shared types, with the C names that the agent looks up.
+//! The fields are declared here and beside the other concerns' shared types, with the C names that
+//! the agent looks up.
+
+/// What an instruction that loads the field of number N has as its offset: this plus N. No struct of
+/// ours is so large.
+pub const LOAD_PLACE: i16 = 0x7000;
+/// What an instruction that moves the offset of field N to a register has as its number: this plus N.
+pub const VALUE_PLACE: i32 = 0x7bbb_0000;
+/// Numbers of fields are below.
+pub const MOST: u32 = 0x400;
+
+/// Name of the kernel's function that gives a pointer a type (6.2 and later).
+pub const CAST: &str = "bpf_rdonly_cast";
+/// What the programs call for it, as if it were a helper of that number: the agent puts the
+/// function's own number there.
+pub const CAST_PLACE: i32 = 0x7bbb_1000;
+/// Stands for the number of the kernel's type `struct file`, as those of fields for offsets; it
+/// is 0 where a pointer cannot be given a type.
+pub const TYPE_FILE: u32 = MOST;
+/// Stands for the number of a type that begins with a number of 64 bits (`struct timespec64`).
+pub const TYPE_NUMBER: u32 = MOST + 1;
+
+use super::file::{FileOffsets, UringOffsets};
+use super::network::NetworkOffsets;
+use super::syscall::RegisterOffsets;
 
 /// A field of a struct of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +44,18 @@ pub struct Field {
 /// Offset of an optional field that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Declares a struct of offsets (`u32` each) and the table of what they are
-/// offsets of, in the same order.
+/// Declares fields that belong together: a struct that only numbers them (from `from` on) and is
+/// never made, and the table of what each is, in the same order.
 #[macro_export]
 macro_rules! offsets {
     (
         $(#[$meta:meta])*
-        pub struct $name:ident {
+        pub struct $name:ident from $first:literal {
             $($(#[$doc:meta])* $field:ident = $kind:ident $of:literal . $path:literal,)+
         }
     ) => {
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct $name {
             $($(#[$doc])* #[doc = concat!("Offset of `", $of, ".", $path, "`.")] pub $field: u32,)+
         }
@@ -47,23 +70,43 @@ macro_rules! offsets {
                 },)+
             ];
 
-            /// Before the agent has filled it in.
-            pub const NONE: Self = Self {
-                $($field: $crate::kernel::offsets::ABSENT,)+
-            };
+            /// The number of the first.
+            pub const FIRST: u32 = $first;
+
+            /// The number of a field, by where it is in this struct.
+            pub const fn number(place: usize) -> u32 {
+                Self::FIRST + (place / size_of::<u32>()) as u32
+            }
         }
 
         const _: () = assert!(size_of::<$name>() == 4 * $name::FIELDS.len());
-        // SAFETY: `repr(C)`, and nothing but `u32`.
-        unsafe impl $crate::kernel::Plain for $name {}
     };
     (@optional required) => { false };
     (@optional optional) => { true };
 }
 
+/// Every field: the number of a table's first, and the table.
+pub const TABLES: [(u32, &[Field]); 5] = [
+    (TaskOffsets::FIRST, TaskOffsets::FIELDS),
+    (FileOffsets::FIRST, FileOffsets::FIELDS),
+    (UringOffsets::FIRST, UringOffsets::FIELDS),
+    (NetworkOffsets::FIRST, NetworkOffsets::FIELDS),
+    (RegisterOffsets::FIRST, RegisterOffsets::FIELDS),
+];
+
+// No number stands for two fields.
+const _: () = {
+    let mut n = 1;
+    while n < TABLES.len() {
+        assert!(TABLES[n - 1].0 + TABLES[n - 1].1.len() as u32 <= TABLES[n].0);
+        n += 1;
+    }
+    assert!(TABLES[n - 1].0 + TABLES[n - 1].1.len() as u32 <= MOST);
+};
+
 offsets! {
-    /// Tasks and what hangs on them (global `TASK`).
-    pub struct TaskOffsets {
+    /// Tasks and what hangs on them.
+    pub struct TaskOffsets from 0 {
         task_flags = required "task_struct"."flags",
         task_pid = required "task_struct"."pid",
         task_tgid = required "task_struct"."tgid",

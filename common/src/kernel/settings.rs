@@ -20,6 +20,10 @@ pub struct Settings {
     pub datagrams: u32,
     /// 1 where sockets are counted at the end of system calls, for want of a better hook.
     pub sockets_at_exit: u32,
+    /// 1 where opens are counted by the function that opens, 0 where at the end of system calls.
+    pub opens_by_function: u32,
+    /// Zero.
+    pub unused: u32,
 }
 
 impl Settings {
@@ -43,8 +47,10 @@ impl Default for Settings {
             exit_has_memory: 0,
             datagrams: Self::PEER_OF_SOCKET,
             sockets_at_exit: 0,
+            opens_by_function: 0,
+            unused: 0,
         }
     }
 }
 
-plain! { Settings is 24 bytes; }
+plain! { Settings is 32 bytes; }

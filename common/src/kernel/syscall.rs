@@ -141,8 +141,8 @@ pub const fn uring(opcode: u8) -> u8 {
 }
 
 crate::offsets! {
-    /// Registers of a task in a system call (global `REGISTERS`).
-    pub struct RegisterOffsets {
+    /// Registers of a task in a system call.
+    pub struct RegisterOffsets from 192 {
         number = required "pt_regs"."orig_ax",
         argument_0 = required "pt_regs"."di",
         argument_1 = required "pt_regs"."si",

@@ -209,9 +209,19 @@ impl Btf {
         Ok(bits / 8)
     }
 
+    /// Number of the function of this name, where BTF knows one.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.find(name, |kind| kind == Kind::Function)
+    }
+
+    /// Number of the struct of this name.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.find(name, |kind| kind == Kind::Struct)
+    }
+
     /// Whether the kernel has a function of this name that its BTF knows.
     pub fn has_function(&self, name: &str) -> bool {
-        self.find(name, |kind| kind == Kind::Function).is_some()
+        self.function(name).is_some()
     }
 
     /// Whether the kernel has a tracepoint of this name.

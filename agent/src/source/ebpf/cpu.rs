@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bubble_common::kernel::cpu::CpuKey;
+use bubble_common::kernel::recent::Core;
 
 use super::bpf;
 use super::hooks::{Attach, Family, Hook};
@@ -81,9 +82,17 @@ impl Cpu {
     /// When the kernel refuses to give them.
     pub fn drain<S: Sink>(
         &mut self,
-        generation: usize,
+        generation: u64,
+        cores: &[Core],
         turn: &mut Turn<'_, '_, S>,
     ) -> io::Result<()> {
+        for (core, number) in cores.iter().zip(0..) {
+            for last in core.cpu.iter().filter(|last| last.generation == generation) {
+                if let Some(owner) = turn.owner(&last.process) {
+                    turn.sink.cpu(turn.at, owner.process, number, last.ns);
+                }
+            }
+        }
         for (key, ns) in self.sums.take(generation)? {
             if let Some(owner) = turn.owner(&key.process) {
                 turn.sink.cpu(turn.at, owner.process, key.core, *ns);

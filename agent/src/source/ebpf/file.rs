@@ -6,16 +6,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use bubble_common::kernel::Plain;
-use bubble_common::kernel::file::{
-    FileKey, FileLast, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN,
-};
+use bubble_common::kernel::file::{FileKey, FileRecord, FileSum, OTHER, SOCKET_MAGIC, UNKNOWN};
 use bubble_common::kernel::process::ProcessKey;
-use bubble_common::kernel::recent;
+use bubble_common::kernel::recent::{self, Core};
 use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::loss::{Loss, Reason};
 
@@ -91,7 +88,7 @@ pub const HOOKS: &[Hook] = &[
         "bytes written by writev, pwritev",
         true,
     ),
-    function("do_sys_openat2", "do_sys_openat2", "opens", true),
+    function("do_filp_open", "do_filp_open", "opens", true),
     function(
         "call_sendfile",
         "__x64_sys_sendfile64",
@@ -197,7 +194,7 @@ impl Paths {
 
     /// Forgets what was not used for a while when there is much, in the kernel first; and how many
     /// were new in this generation.
-    fn forget(&mut self, generation: usize) -> io::Result<()> {
+    fn forget(&mut self, generation: u64) -> io::Result<()> {
         let _ = self.new.take(generation)?;
         self.turn += 1;
         if self.known.len() < PATHS / 2 {
@@ -280,15 +277,12 @@ fn socket_name(bytes: &[u8]) -> String {
 pub struct Files {
     sums: Sums<FileKey, FileSum>,
     others: Sums<ProcessKey, FileSum>,
-    last: PerCpuArray<MapData, [u64; LAST_WORDS]>,
     /// Paths of files and names of sockets.
     pub paths: Paths,
     handles: HashMap<(ContainerHandle, u64), FileHandle>,
 }
 
 /// A [`FileLast`] as words, of which aya knows that they are plain.
-const LAST_WORDS: usize = size_of::<FileLast>() / 8;
-
 impl Files {
     /// Takes the maps.
     ///
@@ -298,7 +292,6 @@ impl Files {
         Ok(Self {
             sums: Sums::open(loaded, "FILES")?,
             others: Sums::open(loaded, "FILE_OTHERS")?,
-            last: last(loaded.ebpf.take_map("FILE_LAST"), "FILE_LAST")?,
             paths: Paths::open(loaded)?,
             handles: HashMap::new(),
         })
@@ -310,7 +303,8 @@ impl Files {
     /// When the kernel refuses to give them.
     pub fn drain<S: Sink>(
         &mut self,
-        generation: usize,
+        generation: u64,
+        cores: &[Core],
         turn: &mut Turn<'_, '_, S>,
     ) -> io::Result<()> {
         self.paths.absorb();
@@ -320,24 +314,19 @@ impl Files {
             paths: &mut self.paths,
             handles: &mut self.handles,
         };
-        for direction in 0..2 {
-            let entries = recent::entries(recent::side(generation == 1, direction));
-            for last in take_last(&mut self.last, entries)? {
-                let Some(last) = FileLast::read(bytes_of(&last)) else {
-                    continue;
+        for (core, direction) in cores.iter().flat_map(|core| [(core, 0), (core, 1)]) {
+            let entries = recent::entries(&core.files, recent::side(generation, direction));
+            for last in entries.iter().filter(|last| last.generation == generation) {
+                let mut io = FileIo {
+                    opens: last.opens,
+                    ..FileIo::default()
                 };
-                if last.used != 0 {
-                    let mut io = FileIo {
-                        opens: last.opens,
-                        ..FileIo::default()
-                    };
-                    if direction == 0 {
-                        (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
-                    } else {
-                        (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
-                    }
-                    charge(turn, names, &last.key, io);
+                if direction == 0 {
+                    (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
+                } else {
+                    (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
                 }
+                charge(turn, names, &last.key, io);
             }
         }
         for (key, sum) in self.sums.take(generation)? {
@@ -404,45 +393,6 @@ fn io_of(sum: &FileSum) -> FileIo {
         ops_out: sum.ops_out,
         opens: sum.opens,
     }
-}
-
-/// The map of what each core did last.
-///
-/// # Errors
-/// When there is none of that size.
-pub fn last<const N: usize>(
-    map: Option<Map>,
-    name: &str,
-) -> Result<PerCpuArray<MapData, [u64; N]>, LoadError> {
-    map.and_then(|map| PerCpuArray::try_from(map).ok())
-        .ok_or_else(|| LoadError::Missing(format!("map {name} of this size")))
-}
-
-/// Takes out what each core did lately, in a generation that is not written any more.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn take_last<const N: usize>(
-    map: &mut PerCpuArray<MapData, [u64; N]>,
-    entries: Range<u32>,
-) -> io::Result<Vec<[u64; N]>> {
-    let mut taken = Vec::new();
-    for index in entries {
-        let cores = map.get(&index, 0).map_err(io::Error::other)?;
-        let used = taken.len();
-        taken.extend(cores.iter().filter(|core| core[0] != 0));
-        if taken.len() != used {
-            let none = PerCpuValues::try_from(vec![[0; N]; cores.len()])?;
-            map.set(index, none, 0).map_err(io::Error::other)?;
-        }
-    }
-    Ok(taken)
-}
-
-/// The bytes of words.
-pub fn bytes_of(words: &[u64]) -> &[u8] {
-    // SAFETY: integers have no padding, and bytes no alignment.
-    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
 }
 
 #[cfg(test)]

@@ -9,15 +9,12 @@ use aya::maps::{Map, MapData};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bubble_common::kernel::Plain;
-use bubble_common::kernel::file::{FileOffsets, UringOffsets};
-use bubble_common::kernel::network::NetworkOffsets;
-use bubble_common::kernel::offsets::TaskOffsets;
 use bubble_common::kernel::settings::Settings;
-use bubble_common::kernel::syscall::RegisterOffsets;
 
+use super::Options;
 use super::btf::{Argument, Btf, BtfError};
 use super::hooks::{self, Attach, Family, Finding, Hook, State};
-use super::{Options, offsets};
+use super::places::Places;
 use crate::container::hierarchy::{Hierarchy, Kind};
 
 /// Why counting in the kernel is not possible.
@@ -31,6 +28,9 @@ pub enum LoadError {
     /// The kernel does not describe its types, or lacks one that is needed.
     #[error(transparent)]
     Btf(#[from] BtfError),
+    /// The programs in this agent are damaged.
+    #[error("the kernel side is damaged: build it again with `cargo xtask build-ebpf`: {0}")]
+    Damaged(object::Error),
     /// The object could not be taken in.
     #[error(
         "cannot load the programs into the kernel (this takes root, or CAP_BPF and CAP_PERFMON): {0}"
@@ -97,28 +97,18 @@ pub fn load(
     primary: &Hierarchy,
     only: Option<Family>,
 ) -> Result<Loaded, LoadError> {
-    let object = object()?;
     let btf = Btf::of_kernel()?;
-    let task = offsets::resolve(&btf, TaskOffsets::FIELDS)?;
-    let file = offsets::resolve(&btf, FileOffsets::FIELDS)?;
-    let uring = offsets::resolve(&btf, UringOffsets::FIELDS)?;
-    let network = offsets::resolve(&btf, NetworkOffsets::FIELDS)?;
-    let registers = offsets::resolve(&btf, RegisterOffsets::FIELDS)?;
+    let places = Places::of(&btf)?;
+    let object = places.fill(object()?).map_err(LoadError::Damaged)?;
     let settings = settings(&btf, primary, family)?;
     let mut loader = EbpfLoader::new();
     // We have no relocations against the kernel's types: the loader need not keep them.
     loader.btf(None);
-    loader
-        .override_global("TASK", task.as_slice(), true)
-        .override_global("FILE", file.as_slice(), true)
-        .override_global("URING", uring.as_slice(), true)
-        .override_global("NETWORK", network.as_slice(), true)
-        .override_global("REGISTERS", registers.as_slice(), true)
-        .override_global("SETTINGS", settings.bytes(), true);
+    loader.override_global("SETTINGS", settings.bytes(), true);
     for (map, entries) in options.map_entries() {
         loader.map_max_entries(map, entries);
     }
-    let mut ebpf = loader.load(object).map_err(Box::new)?;
+    let mut ebpf = loader.load(&object).map_err(Box::new)?;
     let types = aya::Btf::from_sys_fs()?;
     let mut findings = Vec::new();
     for hook in hooks::table() {
@@ -161,6 +151,8 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
         sockets_at_exit: u32::from(
             family == Family::Syscall && !btf.has_tracepoint("sock_send_length"),
         ),
+        opens_by_function: u32::from(family == Family::Vfs),
+        unused: 0,
     })
 }
 

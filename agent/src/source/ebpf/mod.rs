@@ -20,9 +20,10 @@ pub mod load;
 pub mod loss;
 pub mod memory;
 pub mod network;
-pub mod offsets;
 pub mod oom;
+pub mod places;
 pub mod process;
+pub mod recent;
 pub mod record;
 pub mod sums;
 pub mod turn;
@@ -33,6 +34,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::{Iter, Program};
+use bubble_common::kernel::recent::FIRST_GENERATION;
 use bubble_common::segment::loss::{Loss, Reason};
 
 use self::bpf::Barrier;
@@ -45,6 +47,7 @@ use self::load::{LoadError, Loaded};
 use self::loss::Losses;
 use self::network::Network;
 use self::process::Processes;
+use self::recent::Cores;
 use self::record::Record;
 use self::turn::Turn;
 use super::{Host, Source, SourceError};
@@ -103,8 +106,10 @@ pub struct Ebpf {
     cost: CostSampler,
     drains: u64,
     barrier: Barrier,
-    generation: usize,
-    selector: Array<MapData, u32>,
+    generation: u64,
+    /// Where the programs read the generation.
+    selector: Array<MapData, u64>,
+    cores: Cores,
     events: RingBuf<MapData>,
     cpu: Cpu,
     files: Files,
@@ -122,11 +127,11 @@ impl Ebpf {
     /// When this kernel, or this user, cannot have the programs that nothing can do without.
     pub fn start(options: &Options, primary: &Hierarchy) -> Result<Self, LoadError> {
         let mut loaded = choose(options, primary)?;
-        let generation = loaded
+        let selector = loaded
             .ebpf
-            .take_map("GENERATION")
+            .take_map(".data")
             .and_then(|map| Array::try_from(map).ok())
-            .ok_or_else(|| LoadError::Missing("map GENERATION".into()))?;
+            .ok_or_else(|| LoadError::Missing("global GENERATION, alone in .data".into()))?;
         let events = loaded
             .ebpf
             .take_map("EVENTS")
@@ -136,6 +141,7 @@ impl Ebpf {
             what: "make the maps to wait with",
             error,
         })?;
+        let cores = Cores::open(&mut loaded)?;
         let cpu = Cpu::open(&loaded)?;
         let files = Files::open(&mut loaded)?;
         let network = Network::open(&mut loaded)?;
@@ -152,8 +158,9 @@ impl Ebpf {
             cost: CostSampler::new(),
             drains: 0,
             barrier,
-            generation: 0,
-            selector: generation,
+            generation: FIRST_GENERATION,
+            selector,
+            cores,
             events,
             cpu,
             files,
@@ -308,9 +315,9 @@ impl Source for Ebpf {
         };
         self.cpu.flush();
         let old = self.generation;
-        self.generation = 1 - old;
+        self.generation = old + 1;
         self.selector
-            .set(0, self.generation as u32, 0)
+            .set(0, self.generation, 0)
             .map_err(|error| failed("cannot change maps")(io::Error::other(error)))?;
         self.barrier
             .wait()
@@ -321,6 +328,10 @@ impl Source for Ebpf {
         } else {
             Vec::new()
         };
+        let cores = self
+            .cores
+            .read()
+            .map_err(failed("cannot read what each core did last"))?;
         self.absorb(at, host, sink);
         let mut turn = Turn {
             at,
@@ -330,13 +341,13 @@ impl Source for Ebpf {
             sink,
         };
         self.cpu
-            .drain(old, &mut turn)
+            .drain(old, &cores, &mut turn)
             .map_err(failed("cannot read the sums of CPU time"))?;
         self.files
-            .drain(old, &mut turn)
+            .drain(old, &cores, &mut turn)
             .map_err(failed("cannot read the sums of files"))?;
         self.network
-            .drain(old, &mut self.files.paths, &mut turn)
+            .drain(old, &cores, &mut self.files.paths, &mut turn)
             .map_err(failed("cannot read the sums of connections"))?;
         turn.rename();
         self.processes.read_memory(at, &mut self.memory, sink);

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use aya::maps::{MapData, PerCpuArray};
-use bubble_common::kernel::Plain;
-use bubble_common::kernel::network::{NetworkKey, NetworkLast, NetworkRecord, NetworkSum, family};
+use bubble_common::kernel::network::{NetworkKey, NetworkRecord, NetworkSum, family};
 use bubble_common::kernel::process::ProcessKey;
-use bubble_common::kernel::recent;
+use bubble_common::kernel::recent::{self, Core};
 use bubble_common::segment::event::EventKind;
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 
-use super::file::{Paths, bytes_of, last, take_last};
+use super::file::Paths;
 use super::hooks::{Attach, Family, Hook};
 use super::load::{LoadError, Loaded};
 use super::sums::Sums;
@@ -121,11 +119,7 @@ pub const HOOKS: &[Hook] = &[
 pub struct Network {
     sums: Sums<NetworkKey, NetworkSum>,
     others: Sums<ProcessKey, NetworkSum>,
-    last: PerCpuArray<MapData, [u64; LAST_WORDS]>,
 }
-
-/// A [`NetworkLast`] as words, of which aya knows that they are plain.
-const LAST_WORDS: usize = size_of::<NetworkLast>() / 8;
 
 /// Connections that the sink was asked for in this turn, by their keys without the process.
 type Handles = HashMap<(ContainerHandle, NetworkKey), ConnectionHandle>;
@@ -139,7 +133,6 @@ impl Network {
         Ok(Self {
             sums: Sums::open(loaded, "NETWORK")?,
             others: Sums::open(loaded, "NETWORK_OTHERS")?,
-            last: last(loaded.ebpf.take_map("NETWORK_LAST"), "NETWORK_LAST")?,
         })
     }
 
@@ -149,26 +142,22 @@ impl Network {
     /// When the kernel refuses to give them.
     pub fn drain<S: Sink>(
         &mut self,
-        generation: usize,
+        generation: u64,
+        cores: &[Core],
         paths: &mut Paths,
         turn: &mut Turn<'_, '_, S>,
     ) -> io::Result<()> {
         let mut handles = Handles::new();
-        for direction in 0..2 {
-            let entries = recent::entries(recent::side(generation == 1, direction));
-            for last in take_last(&mut self.last, entries)? {
-                let Some(last) = NetworkLast::read(bytes_of(&last)) else {
-                    continue;
-                };
-                if last.used != 0 {
-                    let mut io = NetworkIo::default();
-                    if direction == 0 {
-                        (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
-                    } else {
-                        (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
-                    }
-                    charge(turn, paths, &mut handles, &last.key, io);
+        for (core, direction) in cores.iter().flat_map(|core| [(core, 0), (core, 1)]) {
+            let entries = recent::entries(&core.connections, recent::side(generation, direction));
+            for last in entries.iter().filter(|last| last.generation == generation) {
+                let mut io = NetworkIo::default();
+                if direction == 0 {
+                    (io.bytes_in, io.ops_in) = (last.bytes, last.ops);
+                } else {
+                    (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
                 }
+                charge(turn, paths, &mut handles, &last.key, io);
             }
         }
         for (key, sum) in self.sums.take(generation)? {

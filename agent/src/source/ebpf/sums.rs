@@ -37,10 +37,10 @@ impl<K: Plain + Default, V: Plain + Default> Sums<K, V> {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn take(&mut self, generation: usize) -> io::Result<impl Iterator<Item = (&K, &V)>> {
+    pub fn take(&mut self, generation: u64) -> io::Result<impl Iterator<Item = (&K, &V)>> {
         self.taken.shrink();
         self.taken
-            .take_all(self.maps[generation & 1].as_fd(), LIMIT)?;
+            .take_all(self.maps[generation as usize & 1].as_fd(), LIMIT)?;
         Ok(self.taken.iter())
     }
 }
