@@ -269,3 +269,60 @@ fn retention(keep: &Keep, file: &File) -> Result<Retention> {
     );
     Ok(retention)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::flags::{Cli, Command, Retention};
+    use super::{Settings, Work};
+
+    /// A file of settings, for as long as a test needs it.
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    fn command(words: &[&str], file: &tempfile::NamedTempFile) -> Command {
+        let path = file.path().to_str().expect("text");
+        let words = [&["bubble-server"], words, &["--config", path]].concat();
+        Cli::try_parse_from(words).expect("a command line").command
+    }
+
+    #[test]
+    fn a_flag_counts_more_than_the_file_and_that_more_than_the_default() {
+        let file = file(
+            "store = 'cassandra:db/k'\nrollup = 'workers'\nrabbitmq_host = 'a'\nrabbitmq_port = 1\n\
+             rabbitmq_password = 'hidden'\nconsul = 'http://c:1'\nconsul_service = 'd'\n",
+        );
+        let words = ["retention", "listen", "--rabbitmq-host", "b"];
+        let Command::Retention {
+            common,
+            command: what,
+        } = command(&words, &file)
+        else {
+            panic!("another command");
+        };
+        let Retention::Listen {
+            broker, keep, log, ..
+        } = what
+        else {
+            panic!("another command");
+        };
+        let broker = Work::new(&common, broker, &keep, &log)
+            .expect("settings")
+            .broker;
+        assert_eq!(broker.to_string(), "b:1, queue bubble-rollup");
+        assert_eq!(broker.password.shown(), "hidden");
+        assert!(!format!("{broker:?}").contains("hidden"));
+
+        let Command::Serve(flags) = command(&["serve", "--consul", "http://e:2"], &file) else {
+            panic!("another command");
+        };
+        let consul = Settings::new(&flags).expect("settings").consul;
+        let consul = consul.expect("a registration");
+        assert_eq!(consul.consul.as_str(), "http://e:2/");
+        assert_eq!(consul.service, "d");
+    }
+}
