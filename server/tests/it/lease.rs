@@ -1,15 +1,23 @@
 //! The lease of roll-up: who has it, when it changes hands, and what an unknown outcome does.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bubble_server::clock;
+use bubble_server::metrics::Metrics;
 use bubble_server::rollup::lease::{BEAT, HELD, Keeper, VOID};
+use bubble_server::rollup::retention::Retention;
+use bubble_server::rollup::{By, Rollup};
 use bubble_server::store::Store;
 use bubble_server::store::error::StoreError;
 use bubble_server::store::lease::{Lease, Leases};
 
-use crate::store::backend::on_every_store;
+use tokio::sync::watch;
+
+use crate::common::seconds;
+use crate::store::backend::{self, on_every_store};
+use crate::store::post;
 
 /// The number of the lease, if the keeper has it at `now`.
 async fn tick(keeper: &mut Keeper, now: Instant) -> Option<u64> {
@@ -76,6 +84,34 @@ on_every_store!(
     what_is_given_back_is_taken_at_once,
     of_two_changes_one_is_made,
 );
+
+#[tokio::test]
+async fn who_rolls_up_and_what_waits_is_among_the_figures() {
+    let (store, _data) = backend::sqlite();
+    let minute = clock::now() - 3_600 - clock::now() % 60;
+    let segment = post(&seconds("aaaaaaaaaaaa", 1, minute, 1, 7));
+    store.put(vec![segment]).await.expect("stored");
+    let metrics = Arc::new(Metrics::default());
+    let figure = |name: &str| {
+        let text = metrics.text();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|value| value.parse::<u64>().expect("a whole number"))
+    };
+    // Nobody packs it, so that it waits.
+    let rollup = Rollup::new(store, Retention::default(), Arc::clone(&metrics)).by(By::Workers);
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(rollup.serve(stopped));
+    while figure("bubble_server_rollup_waiting") != Some(1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(figure("bubble_server_rollup_holder"), Some(1));
+    assert_eq!(figure("bubble_server_rollup_lease"), Some(1));
+    let lag = figure("bubble_server_rollup_lag_seconds").expect("a lag");
+    assert!((3_500..=3_700).contains(&lag), "{lag}");
+    stop.send_replace(true);
+    serving.await.expect("it ends");
+}
 
 /// Changes fail, and are made or not.
 struct Unknown {
