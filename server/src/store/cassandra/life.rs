@@ -54,6 +54,8 @@ pub(super) struct Entry {
     pub(super) recording: Option<SourceId>,
     /// Without facts; CPU by [`Recent::BUCKET`].
     pub(super) activity: Activity,
+    /// The time of its write, as Cassandra has it: µs since the Unix epoch; 0 of what is not written yet.
+    pub(super) written: i64,
 }
 
 /// What a source said of a container, and up to when what it said it with reaches.
@@ -87,6 +89,7 @@ type EntryRow = (
     Option<i64>,
     Option<i64>,
     Vec<u8>,
+    i64,
 );
 
 impl Entry {
@@ -106,6 +109,7 @@ impl Entry {
                 facts: Facts::new(),
                 ..post.activity.clone()
             },
+            written: 0,
         }
     }
 
@@ -154,6 +158,7 @@ impl Entry {
             slots: worth.slots,
             recording: former.iter().find_map(|entry| entry.recording),
             activity,
+            written: 0,
         }
     }
 
@@ -209,6 +214,7 @@ impl Entry {
                 cpu: decoded(&row.14),
                 facts: Facts::new(),
             },
+            written: row.15,
         })
     }
 }
@@ -250,13 +256,37 @@ pub(super) fn say(
     )
 }
 
+/// Statement that deletes the pieces of the packed span at `start` that were written up to `until`.
+///
+/// One for all of them: each statement leaves a tombstone, over which every read of the container
+/// goes for a day, and a live container has 86,400 pieces a day.
+pub(super) fn delete_pieces(
+    container: &ContainerId,
+    resolution: Resolution,
+    start: u64,
+    until: i64,
+) -> Bound {
+    (
+        "DELETE FROM life USING TIMESTAMP ?
+         WHERE container = ? AND resolution = ? AND kind = ? AND start >= ? AND start < ?",
+        vec![
+            Some(CqlValue::BigInt(until)),
+            text(container.as_str()),
+            tiny(resolution_number(resolution)),
+            tiny(Of::Piece as i8),
+            big(start),
+            big(start + resolution.packed_seconds()),
+        ],
+    )
+}
+
 /// Reads the entries of a container.
 pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<Entry>, StoreError> {
     let rows: Vec<EntryRow> = cql
         .rows(
             "read a container",
             "SELECT resolution, kind, start, source, slots, recording, first, last, cpu_ns, bytes_in,
-                bytes_out, memory_peak, memory_now, memory_limit, cpu
+                bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
              FROM life WHERE container = ?",
             (container.as_str(),),
         )

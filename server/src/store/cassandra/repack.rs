@@ -50,16 +50,15 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     }
     let pieces = change.pieces.iter();
     try_join_all(pieces.map(|(key, form)| delete_piece(cql, &span, key, *form))).await?;
-    let obsolete = obsolete.iter().map(|place| place.delete(&span.container));
-    write_in_parts(cql, obsolete.collect()).await?;
+    write_in_parts(cql, obsolete).await?;
     // After the rows: what is left of them without a mark would never be tidied up.
     let mut marks = change.span.marks.clone();
     marks.push(own);
     span.clear_all(cql, &marks).await
 }
 
-/// Statements that note what the span is worth now, and the places of entries that are in it.
-fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Place>) {
+/// Statements that note what the span is worth now, and those that delete the entries that are in it.
+fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Bound>) {
     let (resolution, start) = (change.span.resolution, change.span.start);
     let posted: HashSet<Place> = change
         .pieces
@@ -73,7 +72,11 @@ fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Place>) {
         })
         .collect();
     let mut statements = Vec::new();
-    let mut obsolete: Vec<Place> = posted.iter().copied().collect();
+    let container = &change.span.container;
+    let mut obsolete = Vec::new();
+    let mut pieces: Vec<&Entry> = (entries.iter())
+        .filter(|entry| posted.contains(&entry.place))
+        .collect();
     for worth in &change.worth {
         let finer = |place: &Place| {
             let in_span = resolution.packed_start(place.start) == start;
@@ -89,7 +92,8 @@ fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Place>) {
         let former: Vec<&Entry> = of_source
             .filter(|e| posted.contains(&e.place) || own(&e.place) || finer(&e.place))
             .collect();
-        obsolete.extend(former.iter().map(|e| e.place).filter(|place| finer(place)));
+        let finer = former.iter().map(|e| e.place).filter(|place| finer(place));
+        obsolete.extend(finer.map(|place| place.delete(container)));
         // Of a piece that was known, and packed while it was posted again.
         let left = |e: &&Entry| {
             let place = e.place;
@@ -97,9 +101,13 @@ fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Place>) {
             let same = (place.resolution, place.source) == (resolution, worth.source);
             place.of == Of::Piece && same && in_span && e.slots & !worth.slots == 0
         };
-        obsolete.extend(entries.iter().filter(left).map(|e| e.place));
+        pieces.extend(entries.iter().filter(left));
         let entry = Entry::of_span(resolution, start, worth, &former);
-        statements.push(entry.insert(&change.span.container));
+        statements.push(entry.insert(container));
+    }
+    // What came since stays: it is not in the span yet.
+    if let Some(until) = pieces.iter().map(|entry| entry.written).max() {
+        obsolete.push(life::delete_pieces(container, resolution, start, until));
     }
     (statements, obsolete)
 }

@@ -128,6 +128,7 @@ async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
             slots: part.slots,
             recording: entry.recorded.iter().find(own).map(|of| of.recording),
             activity: part.activity.clone(),
+            written: 0,
         };
         entry.insert(&container.id)
     }));
