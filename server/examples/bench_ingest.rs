@@ -7,6 +7,10 @@
 //! nothing else: roll-up is measured as a case by itself.
 
 mod common;
+#[path = "common/cpu.rs"]
+mod cpu;
+#[path = "common/serve.rs"]
+mod serve;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -29,6 +33,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use common::print;
+use cpu::cpu_of;
 
 /// Containers of a host; an agent posts all of them in one batch.
 const CONTAINERS: u64 = 100;
@@ -73,23 +78,9 @@ async fn serve(data: &Path, durability: &str) -> Result<()> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::serve(data, durability)?);
     let (text, key) = key::create("bench", clock::now());
     store.create_key(key).await?;
-    let (address, serving) = common::listen(store).await?;
+    let (address, serving) = serve::listen(store).await?;
     println!("{address} {text}");
     serving.await
-}
-
-/// CPU time of a process, all its threads, in seconds.
-fn cpu_of(pid: u32) -> Result<f64> {
-    let mut ns = 0_u64;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let run = text
-            .split_whitespace()
-            .next()
-            .context("schedstat is empty")?;
-        ns += run.parse::<u64>()?;
-    }
-    Ok(ns as f64 / 1e9)
 }
 
 async fn measure(

@@ -6,6 +6,7 @@ mod agent;
 mod capture;
 mod overhead;
 mod row;
+mod store;
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -30,43 +31,56 @@ struct Bench {
 }
 
 enum How {
-    /// An example of a crate, which may need a feature of it.
-    Example {
-        package: &'static str,
-        example: &'static str,
-        features: &'static str,
-    },
-    /// Code of this folder.
-    Here(fn(&mut Report<'_>) -> Result<()>),
+    /// A program of a crate alone.
+    Example(Example),
+    /// Code of this folder, which gets what was given after `--`.
+    Here(fn(&mut Report<'_>, &[String]) -> Result<()>),
+}
+
+/// An example of a crate, which may need a feature of it.
+struct Example {
+    package: &'static str,
+    example: &'static str,
+    features: &'static str,
 }
 
 const BENCHES: &[Bench] = &[
     Bench {
         name: "segment",
         about: "size of a busy container-second, and the rates of encoding, decoding, merging",
-        how: How::Example {
+        how: How::Example(Example {
             package: "bubble-common",
             example: "bench_segment",
             features: "testing",
-        },
+        }),
     },
     Bench {
         name: "ingest",
         about: "container-seconds per second into SQLite over HTTP",
-        how: How::Example {
+        how: How::Example(Example {
             package: "bubble-server",
             example: "bench_ingest",
             features: "",
-        },
+        }),
     },
     Bench {
         name: "query",
         about: "a page's request over an hour of seconds and two days of minutes",
-        how: How::Example {
+        how: How::Example(Example {
             package: "bubble-server",
             example: "bench_query",
             features: "",
-        },
+        }),
+    },
+    Bench {
+        name: "store",
+        about: "SQLite and Cassandra: rates, bytes on the disk, pages of an hour to 120 days",
+        how: How::Here(store::run),
+    },
+    Bench {
+        name: "rollup",
+        about: "roll-up on Cassandra by 1, 2 and 4 workers, and that all totals are equal",
+        how: How::Here(store::rollup),
     },
     Bench {
         name: "capture",
@@ -104,12 +118,11 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
         Ok(())
     };
     match bench.how {
-        How::Example {
-            package,
-            example,
-            features,
-        } => run_example(package, example, features, &mut report)?,
-        How::Here(run) => run(&mut report)?,
+        How::Example(ref example) => {
+            let arguments: Vec<&str> = flags.arguments.iter().map(String::as_str).collect();
+            example.run(&arguments, &[], &mut report)?;
+        }
+        How::Here(run) => run(&mut report, &flags.arguments)?,
     }
     if rows.is_empty() {
         bail!("the benchmark {name} measured nothing");
@@ -120,37 +133,35 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs an example and reads its rows as they come; whatever else it prints is passed on.
-fn run_example(
-    package: &str,
-    example: &str,
-    features: &str,
-    report: &mut Report<'_>,
-) -> Result<()> {
-    let mut command = cargo("run");
-    command
-        .args([
-            "--quiet",
-            "--release",
-            "--package",
-            package,
-            "--example",
-            example,
-        ])
-        .args(["--features", features])
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().context("cannot start cargo")?;
-    let output = child.stdout.take().context("cargo has no output")?;
-    for line in BufReader::new(output).lines() {
-        let line = line.context("cannot read what the benchmark prints")?;
-        match Row::parse(&line)? {
-            Some(row) => report(row)?,
-            None => eprintln!("{line}"),
+impl Example {
+    /// Runs it and reads its rows as they come; whatever else it prints is passed on.
+    fn run(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+        report: &mut Report<'_>,
+    ) -> Result<()> {
+        let mut command = cargo("run");
+        command
+            .args(["--quiet", "--release", "--package", self.package])
+            .args(["--example", self.example, "--features", self.features])
+            .arg("--")
+            .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start cargo")?;
+        let output = child.stdout.take().context("cargo has no output")?;
+        for line in BufReader::new(output).lines() {
+            let line = line.context("cannot read what the benchmark prints")?;
+            match Row::parse(&line)? {
+                Some(row) => report(row)?,
+                None => eprintln!("{line}"),
+            }
         }
+        let status = child.wait().context("cannot wait for cargo")?;
+        if !status.success() {
+            bail!("{} ended with {status}", shown(&command));
+        }
+        Ok(())
     }
-    let status = child.wait().context("cannot wait for cargo")?;
-    if !status.success() {
-        bail!("{} ended with {status}", shown(&command));
-    }
-    Ok(())
 }

@@ -93,6 +93,9 @@ pub(crate) struct Bench {
     /// Show the benchmarks and run none
     #[arg(long)]
     pub(crate) list: bool,
+    /// What the benchmark gets: `--help` tells, where it takes any
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Feed the readers of what strangers write with anything, by libFuzzer
@@ -138,6 +141,9 @@ pub(crate) enum ServicesCommand {
         /// Kill these only
         #[arg(long, value_name = "SERVICE", num_args = 1.., value_delimiter = ',')]
         only: Vec<Part>,
+        /// Kill nothing but this node of three of Cassandra, which must run
+        #[arg(long, value_name = "N", conflicts_with = "only", value_parser = clap::value_parser!(u8).range(1..=3))]
+        node: Option<u8>,
     },
 }
 

@@ -2,7 +2,7 @@
 //! the next command, ended by `down`. Each is a folder in .cache/services with its data, its log and
 //! its pid; without containers, on loopback addresses and ports that nothing else uses by default.
 
-mod cassandra;
+pub(crate) mod cassandra;
 mod consul;
 mod daemon;
 pub(crate) mod rabbitmq;
@@ -35,7 +35,10 @@ pub(crate) fn run(flags: &flags::Services) -> Result<ExitCode> {
                 say(format!("{what} answers at {at}{before}"));
             }
         }
-        flags::ServicesCommand::Down { only } => {
+        flags::ServicesCommand::Down {
+            node: Some(number), ..
+        } => cassandra::kill(usize::from(*number))?,
+        flags::ServicesCommand::Down { only, .. } => {
             for part in chosen(only) {
                 down(part)?;
             }

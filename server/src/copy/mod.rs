@@ -233,8 +233,7 @@ async fn compare(
     progress: &Progress,
 ) -> Result<[Total; 4], CopyError> {
     let work = containers.into_iter().map(async |container| {
-        let both =
-            futures_util::try_join!(of_container(from, &container), of_container(to, &container))?;
+        let both = futures_util::try_join!(totals(from, &container), totals(to, &container))?;
         let known = to.container(&container.id).await?;
         progress.step();
         Ok::<_, CopyError>((container, both, known))
@@ -276,7 +275,11 @@ async fn compare(
     })
 }
 
-async fn of_container(store: &dyn Store, container: &Container) -> Result<[Total; 4], CopyError> {
+/// What all rows of a container add up to at each resolution, finest first.
+///
+/// # Errors
+/// When the store fails, or what it holds can't be read.
+pub async fn totals(store: &dyn Store, container: &Container) -> Result<[Total; 4], CopyError> {
     let recorded = store.recorded(&container.id).await?;
     let mut all = [Total::default(); 4];
     for resolution in Resolution::ALL {

@@ -24,7 +24,7 @@ pub struct Total {
 
 impl Total {
     /// Adds another.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.slots += other.slots;
         self.cpu_ns = self.cpu_ns.saturating_add(other.cpu_ns);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);

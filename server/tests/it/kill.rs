@@ -5,13 +5,13 @@ use std::time::Duration;
 use bubble_common::segment::Segment;
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
-use bubble_server::http::batch::MEDIA_TYPE;
 use rand::RngExt;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::{batch, client, seconds, token};
 use crate::program::{Program, create_key};
+use crate::store::backend::{self, no_keyspace};
 
 const KILLS: usize = 20;
 const CONTAINERS: u64 = 5;
@@ -35,17 +35,29 @@ fn body(start: u64, round: u64) -> Vec<u8> {
     batch(segments.collect()).encode()
 }
 
-/// As the agent does: what was not acknowledged is posted again, until it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_once_after_20_kills() {
+    acknowledged_is_there_once(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn what_was_acknowledged_is_in_cassandra_once_after_20_kills() {
+    let address = no_keyspace("kills").await;
+    backend::init(&address).await;
+    acknowledged_is_there_once(&[("BUBBLE_STORE", &format!("cassandra:{address}"))]).await;
+}
+
+/// As the agent does: what was not acknowledged is posted again, until it is.
+async fn acknowledged_is_there_once(variables: &[(&str, &str)]) {
     let data = TempDir::new().expect("a temporary folder");
-    let key = create_key(&data);
+    let key = create_key(&data, variables);
     let client = client();
     // Long enough ago that minutes are packed meanwhile.
     let start = clock::now() - 1_800;
     let mut round = 0;
     let mut repeated = 0;
-    let mut program = Program::start(&data, &client, &[]).await;
+    let mut program = Program::start(&data, &client, variables).await;
     for _ in 0..KILLS {
         let patience = Duration::from_millis(rand::rng().random_range(5..250));
         let killed = async {
@@ -53,13 +65,7 @@ async fn what_was_acknowledged_is_there_once_after_20_kills() {
         };
         let posts = async {
             loop {
-                let answer = client
-                    .post(format!("{}/api/v1/batch", program.url))
-                    .bearer_auth(&key)
-                    .header("content-type", MEDIA_TYPE)
-                    .body(body(start, round))
-                    .send()
-                    .await;
+                let answer = program.post(&client, &key, body(start, round)).await;
                 if answer.is_ok_and(|answer| answer.status().is_success()) && round < 500 {
                     round += 1;
                 }
@@ -70,16 +76,10 @@ async fn what_was_acknowledged_is_there_once_after_20_kills() {
             () = posts => {}
         }
         program.kill();
-        program = Program::start(&data, &client, &[]).await;
+        program = Program::start(&data, &client, variables).await;
         // The one that was under way is posted again, whether or not it arrived.
-        let answer = client
-            .post(format!("{}/api/v1/batch", program.url))
-            .bearer_auth(&key)
-            .header("content-type", MEDIA_TYPE)
-            .body(body(start, round))
-            .send()
-            .await
-            .expect("an answer");
+        let answer = program.post(&client, &key, body(start, round)).await;
+        let answer = answer.expect("an answer");
         let receipt: Value = answer.json().await.expect("a receipt");
         repeated += receipt["known"].as_u64().expect("a number");
         round += 1;

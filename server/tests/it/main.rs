@@ -6,6 +6,7 @@ mod common;
 mod config;
 mod copy;
 mod distributed;
+mod faults;
 mod kill;
 mod lease;
 mod legacy;

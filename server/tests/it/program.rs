@@ -4,7 +4,8 @@ use std::fs::{File, read_to_string};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use reqwest::Client;
+use bubble_server::http::batch::MEDIA_TYPE;
+use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -49,6 +50,22 @@ impl Program {
         panic!("the server does not come up: {}", log_of(data));
     }
 
+    /// Posts a batch; an error, when there was no answer.
+    pub(crate) async fn post(
+        &self,
+        client: &Client,
+        key: &str,
+        body: Vec<u8>,
+    ) -> reqwest::Result<Response> {
+        client
+            .post(format!("{}/api/v1/batch", self.url))
+            .bearer_auth(key)
+            .header("content-type", MEDIA_TYPE)
+            .body(body)
+            .send()
+            .await
+    }
+
     /// Kills it, which must still have run.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it ran");
@@ -80,11 +97,12 @@ pub(crate) fn log_of(data: &TempDir) -> String {
     read_to_string(data.path().join(LOG)).expect("the log is text")
 }
 
-/// A new API key.
-pub(crate) fn create_key(data: &TempDir) -> String {
+/// A new API key, by the program with `variables` in its environment.
+pub(crate) fn create_key(data: &TempDir, variables: &[(&str, &str)]) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
         .args(["key", "create", "--owner", "test", "--data"])
         .arg(data.path())
+        .envs(variables.iter().copied())
         .output()
         .expect("it runs");
     String::from_utf8(made.stdout)

@@ -2,6 +2,7 @@
 // server and the agent, and beside them containers whose program knows what it does.
 
 import { execFile, execFileSync } from "node:child_process";
+import { createServer, type AddressInfo } from "node:net";
 
 const HERE = `bubble-e2e-${process.pid}`;
 
@@ -68,21 +69,43 @@ export class Container {
   }
 }
 
-/** Server and agent, each in a container. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const listener = createServer().once("error", reject);
+    listener.listen(0, "127.0.0.1", () => {
+      const { port } = listener.address() as AddressInfo;
+      listener.close(() => resolve(port));
+    });
+  });
+}
+
+/** Server and agent, each in a container: with SQLite, or on the store that BUBBLE_STORE names. */
 export class System {
   private readonly server = `${HERE}-server`;
   private readonly agent = `${HERE}-agent`;
   url = "";
 
   async start(): Promise<void> {
-    docker("run", "--detach", "--name", this.server, "--publish", "127.0.0.1::8080", "bubble-server");
-    this.url = `http://${docker("port", this.server, "8080/tcp").split("\n")[0]}`;
+    // Cassandra's nodes are on the host's own loopback addresses: server and agent then, too.
+    const store = process.env.BUBBLE_STORE ?? "";
+    const network = store === "" ? [] : ["--network", "host"];
+    if (store === "") {
+      docker("run", "--detach", "--name", this.server, "--publish", "127.0.0.1::8080", "bubble-server");
+      this.url = `http://${docker("port", this.server, "8080/tcp").split("\n")[0]}`;
+    } else {
+      const listen = `127.0.0.1:${await freePort()}`;
+      const settings = [...network, "--env", `BUBBLE_STORE=${store}`, "--env", `BUBBLE_LISTEN=${listen}`];
+      docker("run", "--rm", ...settings, "bubble-server", "db", "init", "--replication", "1");
+      docker("run", "--detach", "--name", this.server, ...settings, "bubble-server");
+      this.url = `http://${listen}`;
+    }
     const key = this.tell("key", "create", "--owner", "me");
     const address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", this.server);
+    const server = store === "" ? `http://${address}:8080` : this.url;
     const run = (...privileges: string[]): string =>
-      docker("run", "--detach", "--name", this.agent, ...privileges, "--pid", "host",
+      docker("run", "--detach", "--name", this.agent, ...network, ...privileges, "--pid", "host",
         "--volume", "/var/run/docker.sock:/var/run/docker.sock",
-        "bubble-agent", "--server", `http://${address}:8080`, "--api", key);
+        "bubble-agent", "--server", server, "--api", key);
     try {
       run("--privileged");
     } catch (error) {

@@ -28,8 +28,9 @@ export class Server {
   private key = "";
   url = "";
 
-  /** Starts the server; on the port that it had when it ran before. */
+  /** Starts the server, with SQLite or on what BUBBLE_STORE names; on the port that it had when it ran before. */
   async start(): Promise<void> {
+    if (this.url === "" && process.env.BUBBLE_STORE !== undefined) this.run("db", "init", "--replication", "1");
     const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
     const child = spawn(this.bin, ["serve", "--listen", listen, "--data", this.data, "--durability", "process"], {
       stdio: ["ignore", "pipe", "pipe"],

@@ -32,7 +32,7 @@ const MEASURE: Duration = Duration::from_secs(60);
 /// Ticks of /proc/PID/stat in a second: the kernel's `USER_HZ` on x86.
 const TICKS: f64 = 100.0;
 
-pub(super) fn run(report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
     if !install::is_root()? {
         bail!("the agent counts in the kernel, which takes root: run this as root");
     }

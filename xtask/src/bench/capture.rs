@@ -2,10 +2,15 @@
 
 use anyhow::Result;
 
-use super::{Report, run_example};
+use super::{Example, Report};
 use crate::install;
 
-pub(super) fn run(report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
     install::sysdig()?;
-    run_example("bubble-agent", "bench_capture", "", report)
+    let example = Example {
+        package: "bubble-agent",
+        example: "bench_capture",
+        features: "",
+    };
+    example.run(&[], &[], report)
 }

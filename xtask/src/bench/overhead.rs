@@ -34,7 +34,7 @@ struct Loop {
     median_ns: f64,
 }
 
-pub(super) fn run(report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
     let programs = build::programs(Profile::Release)?;
     guest::run(&programs, report)?;
     host::run(&programs, report)

@@ -74,6 +74,33 @@ impl Cluster {
         let hosts: Vec<String> = self.nodes.iter().map(|n| n.address().to_string()).collect();
         hosts.join(",")
     }
+
+    /// Runs Cassandra's tool on each node.
+    pub(crate) fn tool(&self, words: &[&str]) -> Result<()> {
+        for node in &self.nodes {
+            node.tool(words)?;
+        }
+        Ok(())
+    }
+
+    /// The process of the first node.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        let pid = self.nodes[0].daemon.running();
+        pid.context("the first node ended")
+    }
+
+    /// Where the first node has its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.nodes[0].folder.join("data")
+    }
+
+    /// Ends the nodes, if this command started them.
+    pub(crate) fn release(self) -> Result<()> {
+        if self.started {
+            down()?;
+        }
+        Ok(())
+    }
 }
 
 /// Starts so many nodes (1 or 3), if they do not run, and waits until all answer.
@@ -113,6 +140,15 @@ pub(crate) fn down() -> Result<usize> {
         }
     }
     Ok(ended)
+}
+
+/// Kills one node of three.
+pub(crate) fn kill(number: usize) -> Result<()> {
+    if !Node::new(3, number).daemon.kill()? {
+        bail!("node {number} of 3 does not run");
+    }
+    say(format!("killed node {number} of 3"));
+    Ok(())
 }
 
 fn wait(nodes: &[Node]) -> Result<()> {
@@ -208,24 +244,27 @@ impl Node {
         ask().unwrap_or(false)
     }
 
+    /// Runs its tool, and gives what that says.
+    fn tool(&self, words: &[&str]) -> Result<String> {
+        let mut tool = Command::new(install::java()?);
+        tool.arg("-Xmx64m");
+        tool.args(
+            ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
+                .map(|name| format!("--add-exports={name}=ALL-UNNAMED")),
+        );
+        tool.arg("--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED");
+        tool.arg(format!("-Duser.home={}", self.folder.display()));
+        tool.args(self.settings());
+        tool.arg("-cp").arg(jars()?.join("*"));
+        tool.arg("org.apache.cassandra.tools.NodeTool");
+        tool.args(["-h", "127.0.0.1", "-p", &self.jmx().to_string()]);
+        tool.args(words);
+        output(&mut tool)
+    }
+
     /// How many nodes it holds for up and in the ring.
     fn sees(&self) -> usize {
-        let status = || -> Result<String> {
-            let mut tool = Command::new(install::java()?);
-            tool.arg("-Xmx64m");
-            tool.args(
-                ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
-                    .map(|name| format!("--add-exports={name}=ALL-UNNAMED")),
-            );
-            tool.arg("--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED");
-            tool.arg(format!("-Duser.home={}", self.folder.display()));
-            tool.args(self.settings());
-            tool.arg("-cp").arg(jars()?.join("*"));
-            tool.arg("org.apache.cassandra.tools.NodeTool");
-            tool.args(["-h", "127.0.0.1", "-p", &self.jmx().to_string(), "status"]);
-            output(&mut tool)
-        };
-        let lines = status().unwrap_or_default();
+        let lines = self.tool(&["status"]).unwrap_or_default();
         lines.lines().filter(|line| line.starts_with("UN ")).count()
     }
 

@@ -50,7 +50,12 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "cassandra",
         about: "the tests of the store, on a real Cassandra",
-        run: |arguments| services::cassandra(arguments),
+        run: |arguments| services::one_node(arguments),
+    },
+    Group {
+        name: "cassandra-3",
+        about: "a node of three dies while a server takes in and rolls up; afterwards all is there, once",
+        run: |arguments| services::three_nodes(arguments),
     },
     Group {
         name: "distributed",
@@ -70,7 +75,12 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "e2e",
         about: "the page in Chromium, on a real server",
-        run: |_| end_to_end(),
+        run: |_| end_to_end(None),
+    },
+    Group {
+        name: "e2e-cassandra",
+        about: "the same, with the server on Cassandra",
+        run: |_| services::with_cassandra("e2e", |store| end_to_end(Some(store))),
     },
     Group {
         name: "chisel",
@@ -80,7 +90,12 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "e2e-docker",
         about: "both images in Docker, and the pages of real containers in Chromium, to the byte",
-        run: |_| containers_in_the_browser(),
+        run: |_| containers_in_the_browser(None),
+    },
+    Group {
+        name: "e2e-docker-cassandra",
+        about: "the same, with the server on Cassandra",
+        run: |_| services::with_cassandra("docker", |store| containers_in_the_browser(Some(store))),
     },
     Group {
         name: "suite",
@@ -149,7 +164,8 @@ fn chisel(arguments: &[String]) -> Result<()> {
         .env("BUBBLE_WORKLOAD_BIN", built_program("bubble-workload")))
 }
 
-fn end_to_end() -> Result<()> {
+/// With SQLite, or on another store.
+fn end_to_end(store: Option<&str>) -> Result<()> {
     install::chromium()?;
     install::node()?;
     ui::packages()?;
@@ -163,10 +179,12 @@ fn end_to_end() -> Result<()> {
         .env(
             "BUBBLE_PAGE_BATCH_BIN",
             built_program("examples/page_batch"),
-        ))
+        )
+        .envs(store.map(|store| ("BUBBLE_STORE", store))))
 }
 
-fn containers_in_the_browser() -> Result<()> {
+/// With SQLite, or on another store.
+fn containers_in_the_browser(store: Option<&str>) -> Result<()> {
     need_root()?;
     install::chromium()?;
     install::node()?;
@@ -174,7 +192,7 @@ fn containers_in_the_browser() -> Result<()> {
     let programs = build::programs(Profile::Release)?;
     let _daemon = Daemon::ensure()?;
     image::build_with_workload(&programs)?;
-    run(&mut ui::npm_run("e2e:docker"))
+    run(ui::npm_run("e2e:docker").envs(store.map(|store| ("BUBBLE_STORE", store))))
 }
 
 /// Where `cargo build` put a program.

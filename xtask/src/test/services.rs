@@ -8,14 +8,34 @@ use anyhow::{Context as _, Result};
 use crate::{
     command::{cargo, run},
     flags::Part,
-    services::{self, Started, rabbitmq},
+    services::{self, Started, cassandra, rabbitmq},
 };
 
 /// One node serves all tests, each in a keyspace of its own.
-pub(super) fn cassandra(arguments: &[String]) -> Result<()> {
+pub(super) fn one_node(arguments: &[String]) -> Result<()> {
     with(&[Part::Cassandra], |started| {
         run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", &started[0].at))
     })
+}
+
+/// Tests of a server on a keyspace of their own, which is not there yet.
+pub(super) fn with_cassandra(name: &str, tests: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+    with(&[Part::Cassandra], |started| {
+        let keyspace = format!("test_{name}_{}", std::process::id());
+        tests(&format!("cassandra:{}/{keyspace}", started[0].at))
+    })
+}
+
+/// Three nodes, one of which at a time is killed.
+pub(super) fn three_nodes(arguments: &[String]) -> Result<()> {
+    let ourselves = env::current_exe().context("cannot tell where this program is")?;
+    let cluster = cassandra::up(3)?;
+    let tested = run(tests("faults", arguments)
+        .arg("--show-output")
+        .env("BUBBLE_CASSANDRA", cluster.hosts())
+        .env("BUBBLE_XTASK", &ourselves));
+    cluster.release()?;
+    tested
 }
 
 /// Tests with servers and workers as processes, which kill the parts, too.

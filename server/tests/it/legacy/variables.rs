@@ -13,7 +13,7 @@ use crate::program::{Program, create_key, log_of};
 #[tokio::test]
 async fn keys_and_tokens_in_addresses_are_never_logged() {
     let data = TempDir::new().expect("a temporary folder");
-    let key = create_key(&data);
+    let key = create_key(&data, &[]);
     let jwt = token(&Access::Container(id(ID)));
     let wrong = "0badbad0.thisisnokey";
     let client = client();

@@ -1,0 +1,18 @@
+//! Segments of the generator, as posts that go straight into a store.
+
+use bubble_common::segment::Segment;
+use bubble_common::segment::codec::Effort;
+use bubble_server::ingest::activity::activity;
+use bubble_server::rollup::unite::slot_bits;
+use bubble_server::store::row::Post;
+
+/// A segment as an agent posts it.
+pub(crate) fn post(segment: &Segment) -> Post {
+    Post {
+        recording: None,
+        key: segment.key.clone(),
+        slots: slot_bits(segment),
+        activity: activity(segment),
+        bytes: segment.encode(Effort::Fast),
+    }
+}
