@@ -6,18 +6,19 @@
 //! At the end the totals of both stores are compared, read from both.
 
 mod part;
+mod patience;
 pub mod progress;
 mod total;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use bubble_common::segment::Resolution;
+use bubble_common::segment::{ContainerId, Resolution};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::clock;
 use crate::rollup::pack::{PackError, decode};
-use crate::rollup::unite::slot_bits;
+use crate::rollup::unite::{Piece, slot_bits};
 use crate::store::Store;
 use crate::store::container::{Container, ContainerFilter, Sort};
 use crate::store::error::StoreError;
@@ -25,6 +26,7 @@ use crate::store::host::Host;
 use crate::store::recording::Recorder;
 use crate::store::restore::{Entry, Rows};
 use part::Parts;
+use patience::patiently;
 use progress::Progress;
 pub use total::Total;
 use total::total;
@@ -86,10 +88,13 @@ pub async fn copy(
     to: &Arc<dyn Store>,
     progress: &Progress,
 ) -> Result<Copied, CopyError> {
-    // What is deleted but still there would come back.
-    from.sweep().await?;
-    copy_small(&**from, &**to).await?;
-    let containers = list(&**from).await?;
+    let containers = patiently(async || {
+        // What is deleted but still there would come back.
+        from.sweep().await?;
+        copy_small(&**from, &**to).await?;
+        Ok(list(&**from).await?)
+    });
+    let containers = containers.await?;
     let mut copied = Copied {
         containers: containers.len() as u64,
         ..Copied::default()
@@ -155,44 +160,59 @@ async fn copy_container(
     to: &dyn Store,
     container: &Container,
 ) -> Result<Option<u64>, CopyError> {
-    if to
-        .container(&container.id)
-        .await?
-        .is_some_and(|known| holds(&known, container))
-    {
+    let before = async || {
+        let known = to.container(&container.id).await?;
+        let known = known.is_some_and(|known| holds(&known, container));
+        Ok((known, from.recorded(&container.id).await?))
+    };
+    let (known, recorded) = patiently(before).await?;
+    if known {
         return Ok(None);
     }
-    let recorded = from.recorded(&container.id).await?;
     let mut parts = Parts::default();
     let mut count = 0;
     for resolution in ORDER {
-        for span in windows(from, container, &recorded, resolution).await? {
-            let dirty = from
-                .dirty_of(&container.id, resolution, span.clone())
-                .await?;
-            let rows = from.range(&container.id, resolution, span).await?;
-            count += rows.len() as u64;
-            let (coded, pieces) = blocking(move || Ok((rows.clone(), decode(rows)?))).await?;
-            let slots = pieces.iter().map(|piece| slot_bits(&piece.segment));
-            let rows = coded.into_iter().zip(slots).collect();
+        let spans = patiently(async || Ok(windows(from, container, &recorded, resolution).await?));
+        for span in spans.await? {
+            let work =
+                async || copy_rows((from, to), &container.id, &recorded, resolution, &span).await;
+            let (rows, pieces) = patiently(work).await?;
+            count += rows;
             parts.add(pieces);
-            to.restore_rows(Rows {
-                container: container.id.clone(),
-                resolution,
-                rows,
-                recorded: recorded.clone(),
-                dirty,
-            })
-            .await?;
         }
     }
-    to.restore_entry(Entry {
+    let entry = Entry {
         container: container.clone(),
         parts: parts.of(container, &recorded),
         recorded,
+    };
+    patiently(async || Ok(to.restore_entry(entry.clone()).await?)).await?;
+    Ok(Some(count))
+}
+
+/// Copies the rows of a container in one span; returns how many, and what they hold.
+async fn copy_rows(
+    (from, to): (&dyn Store, &dyn Store),
+    container: &ContainerId,
+    recorded: &[Recorder],
+    resolution: Resolution,
+    span: &Range<u64>,
+) -> Result<(u64, Vec<Piece>), CopyError> {
+    let dirty = from.dirty_of(container, resolution, span.clone()).await?;
+    let rows = from.range(container, resolution, span.clone()).await?;
+    let count = rows.len() as u64;
+    let (coded, pieces) = blocking(move || Ok((rows.clone(), decode(rows)?))).await?;
+    let slots = pieces.iter().map(|piece| slot_bits(&piece.segment));
+    let rows = coded.into_iter().zip(slots).collect();
+    to.restore_rows(Rows {
+        container: container.clone(),
+        resolution,
+        rows,
+        recorded: recorded.to_vec(),
+        dirty,
     })
     .await?;
-    Ok(Some(count))
+    Ok((count, pieces))
 }
 
 /// Whether what is `known` of a container has all that `container` has.
@@ -234,7 +254,7 @@ async fn compare(
 ) -> Result<[Total; 4], CopyError> {
     let work = containers.into_iter().map(async |container| {
         let both = futures_util::try_join!(totals(from, &container), totals(to, &container))?;
-        let known = to.container(&container.id).await?;
+        let known = patiently(async || Ok(to.container(&container.id).await?)).await?;
         progress.step();
         Ok::<_, CopyError>((container, both, known))
     });
@@ -280,13 +300,16 @@ async fn compare(
 /// # Errors
 /// When the store fails, or what it holds can't be read.
 pub async fn totals(store: &dyn Store, container: &Container) -> Result<[Total; 4], CopyError> {
-    let recorded = store.recorded(&container.id).await?;
+    let recorded = patiently(async || Ok(store.recorded(&container.id).await?)).await?;
     let mut all = [Total::default(); 4];
     for resolution in Resolution::ALL {
-        for span in windows(store, container, &recorded, resolution).await? {
-            let rows = store.range(&container.id, resolution, span).await?;
-            let sums = blocking(move || total(decode(rows)?)).await?;
-            all[resolution as usize].add(&sums);
+        let spans = patiently(async || Ok(windows(store, container, &recorded, resolution).await?));
+        for span in spans.await? {
+            let sums = patiently(async || {
+                let rows = store.range(&container.id, resolution, span.clone()).await?;
+                Ok(blocking(move || total(decode(rows)?)).await?)
+            });
+            all[resolution as usize].add(&sums.await?);
         }
     }
     Ok(all)
