@@ -65,13 +65,16 @@ impl Keeper {
     /// # Errors
     /// When the store does not answer: what was held is held until its time is over.
     pub async fn tick(&mut self, now: Instant) -> Result<Option<Held>, StoreError> {
+        let asked = Instant::now();
         let found = self.store.lease().await?;
+        // It may have been changed while the store took its time.
+        let seen = now + asked.elapsed();
         let to = match found {
             Some(lease) if lease.holder == Some(self.me) => Lease {
                 beat: lease.beat + 1,
                 ..lease
             },
-            Some(lease) if lease.holder.is_some() && !self.is_void(lease, now) => {
+            Some(lease) if lease.holder.is_some() && !self.is_void(lease, now, seen) => {
                 self.held = None;
                 return Ok(None);
             }
@@ -95,12 +98,12 @@ impl Keeper {
         Ok(self.held)
     }
 
-    /// Whether nobody has changed `lease` for long enough, as far as we have seen.
-    fn is_void(&mut self, lease: Lease, now: Instant) -> bool {
+    /// Whether nobody has changed `lease`, which was `seen` just now, for long enough before `now`.
+    fn is_void(&mut self, lease: Lease, now: Instant, seen: Instant) -> bool {
         match self.seen {
             Some((known, since)) if known == lease => now.duration_since(since) >= VOID,
             _ => {
-                self.seen = Some((lease, now));
+                self.seen = Some((lease, seen));
                 false
             }
         }
