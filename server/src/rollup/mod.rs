@@ -180,15 +180,13 @@ impl Rollup {
 
     async fn pack_all(&mut self, now: u64) -> Result<Done, StoreError> {
         let store = Arc::clone(&self.store);
+        self.failed.retain(|_, at| now < *at + RETRY);
         let mut done = Done::default();
         // Finest first: what it rolls is then packed in the same run.
         for resolution in Resolution::ALL {
             let mut due = Due::new(&*store, resolution, now).await?;
             while let Some(page) = due.page().await? {
-                let tried = |span: &DirtySpan| {
-                    let failed = self.failed.get(&name_of(span));
-                    failed.is_none_or(|at| now >= at + RETRY)
-                };
+                let tried = |span: &DirtySpan| !self.failed.contains_key(&name_of(span));
                 let spans = page.into_iter().filter(tried).collect();
                 self.pack_some(spans, now, &mut done).await?;
             }
@@ -210,13 +208,15 @@ impl Rollup {
         let mut results = futures_util::stream::iter(work).buffer_unordered(PARALLEL);
         while let Some((name, result)) = results.next().await {
             match result {
-                Ok(()) => {
-                    done.packed += 1;
-                    self.failed.remove(&name);
-                }
+                Ok(()) => done.packed += 1,
                 // It is dirty still, and packed in the next run.
                 Err(pack::PackError::Store(StoreError::Conflict)) => {}
-                Err(pack::PackError::Store(error)) => return Err(error),
+                // What is wrong with the span alone must not keep the others from being packed.
+                Err(pack::PackError::Store(error))
+                    if !matches!(error, StoreError::Corrupt { .. }) =>
+                {
+                    return Err(error);
+                }
                 Err(error) => {
                     let (container, resolution, start) = &name;
                     error!(%error, %container, ?resolution, start, "cannot pack a span");

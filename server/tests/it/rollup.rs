@@ -410,3 +410,23 @@ async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
         );
     }
 }
+
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn what_is_wrong_in_one_span_of_cassandra_keeps_no_other_from_being_packed() {
+    let (store, address) = backend::cassandra("wrong_source").await;
+    let segments = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|name| seconds(name, 1, DAY, 60, 7));
+    store
+        .put(segments.iter().map(post).collect())
+        .await
+        .expect("stored");
+    let wrong = format!(
+        "INSERT INTO piece (container, resolution, span, start, source, form, bytes)
+         VALUES ('aaaaaaaaaaaa', 0, {DAY}, {DAY}, 0x07, 2, 0x07)"
+    );
+    backend::define(&address, &wrong).await;
+    let metrics = Arc::new(Metrics::default());
+    let mut rollup = Rollup::new(Arc::clone(&store), Retention::default(), metrics);
+    let done = rollup.run(DAY + 90).await.expect("the store answers");
+    assert_eq!((done.packed, done.failed), (1, 1));
+}
