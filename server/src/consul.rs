@@ -4,11 +4,11 @@
 //! so it is asked now and then whether it knows us. A server that dies without a word turns critical,
 //! and is removed by Consul after a while.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -24,6 +24,9 @@ const WAITS: &str = "4s";
 const LOOK: Duration = Duration::from_secs(5);
 /// After so long Consul is given up, until the next time.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of a refusal that are logged at most.
+const SAID: usize = 500;
 
 /// How to register, as it is set.
 #[derive(Debug, Clone)]
@@ -56,14 +59,7 @@ impl Registration {
                 );
                 (listen.ip().to_string(), listen.port())
             }
-            Some(text) => match text.rsplit_once(':') {
-                Some((host, port)) if !host.contains(':') => {
-                    let port = port.parse();
-                    let port = port.with_context(|| format!("{text:?} has no good port"))?;
-                    (host.to_owned(), port)
-                }
-                _ => (text.clone(), listen.port()),
-            },
+            Some(text) => reached(text, listen.port())?,
         };
         Ok(Self {
             service: wanted.service.clone(),
@@ -99,6 +95,24 @@ impl Registration {
     }
 }
 
+/// Name or address, and port: `HOST`, `HOST:PORT`, also of IPv6 (`::1`, `[::1]:PORT`).
+fn reached(text: &str, port: u16) -> Result<(String, u16)> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok((address.ip().to_string(), address.port()));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok((address.to_string(), port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, given)) => (host, given.parse().ok()),
+        None => (text, Some(port)),
+    };
+    let good = !host.is_empty() && !host.contains(['/', '[', ']', ' ']);
+    let port = port.filter(|_| good);
+    let port = port.with_context(|| format!("--consul-address {text:?} is no HOST[:PORT]"))?;
+    Ok((host.to_owned(), port))
+}
+
 /// Consul's agent.
 pub struct Consul {
     client: Client,
@@ -126,14 +140,14 @@ impl Consul {
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failing = false;
+        let (mut failing, mut told) = (false, false);
         loop {
             tokio::select! {
                 _ = look.tick() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
-            match self.look().await {
-                Ok(()) => failing = false,
+            match self.look(told).await {
+                Ok(()) => (failing, told) = (false, true),
                 Err(error) if !failing => {
                     warn!("cannot register with Consul, and will go on trying: {error:#}");
                     failing = true;
@@ -152,19 +166,23 @@ impl Consul {
         }
     }
 
-    /// Registers, if Consul does not know us.
-    async fn look(&self) -> Result<()> {
-        let path = format!("v1/agent/service/{}", self.registration.id());
-        let known = self.request(Method::GET, &path).send().await?;
-        if known.status() != StatusCode::NOT_FOUND {
-            known.error_for_status()?;
-            return Ok(());
+    /// Registers, if we have not yet or Consul does not know us any more.
+    async fn look(&self, told: bool) -> Result<()> {
+        // What is known at first an earlier run told, which may have been of another version.
+        if told {
+            let path = format!("v1/agent/service/{}", self.registration.id());
+            let known = self.request(Method::GET, &path).send().await?;
+            if known.status() != StatusCode::NOT_FOUND {
+                known.error_for_status()?;
+                return Ok(());
+            }
         }
         let described = self.registration.described();
         let answer = self.tell("register", "").json(&described).send().await?;
         let status = answer.status();
-        let said = answer.text().await.unwrap_or_default();
-        ensure!(status.is_success(), "Consul answers {status}: {said}");
+        if !status.is_success() {
+            bail!("Consul answers {status}: {}", start_of(answer).await);
+        }
         info!(
             service = self.registration.service,
             "registered with Consul"
@@ -186,6 +204,18 @@ impl Consul {
             None => request,
         }
     }
+}
+
+/// What an answer begins with: it may be of any length.
+async fn start_of(mut answer: Response) -> String {
+    let mut said = Vec::new();
+    while said.len() < SAID
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        said.extend_from_slice(&chunk);
+    }
+    said.truncate(SAID);
+    String::from_utf8_lossy(&said).trim().to_owned()
 }
 
 #[cfg(test)]
@@ -215,7 +245,24 @@ mod tests {
             told(Some("web7:81"), "0.0.0.0:80"),
             "\"http://web7:81/ping\""
         );
+        assert_eq!(
+            told(Some("fd00::1"), "[::]:80"),
+            "\"http://[fd00::1]:80/ping\""
+        );
+        assert_eq!(
+            told(Some("[fd00::1]:81"), "[::]:80"),
+            "\"http://[fd00::1]:81/ping\""
+        );
         assert!(at(None, "0.0.0.0:80").is_err());
-        assert!(at(Some("web7:x"), "0.0.0.0:80").is_err());
+        for wrong in [
+            "web7:x",
+            "web7:",
+            ":80",
+            "[fd00::1]",
+            "http://web7",
+            "web7/a",
+        ] {
+            assert!(at(Some(wrong), "0.0.0.0:80").is_err(), "{wrong}");
+        }
     }
 }
