@@ -13,6 +13,9 @@ use crate::store::row::DirtySpan;
 /// How often a span is packed anew at once, because another server did so at the same time.
 const TRIES: usize = 5;
 
+/// Bytes of a job at most: several times the longest that there is.
+const LONGEST: usize = 1_024;
+
 /// To pack this span, as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -70,6 +73,9 @@ impl Job {
     /// # Errors
     /// When it is no job.
     pub fn decode(bytes: &[u8]) -> Result<Self, JobError> {
+        if bytes.len() > LONGEST {
+            return Err(JobError::Malformed(format!("it has {} bytes", bytes.len())));
+        }
         serde_json::from_slice(bytes).map_err(|error| JobError::Malformed(error.to_string()))
     }
 
@@ -98,6 +104,37 @@ impl Job {
                 Err(PackError::Store(StoreError::Conflict)) if tries < TRIES => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DirtySpan, Job, LONGEST};
+    use bubble_common::segment::{ContainerId, Resolution};
+
+    #[test]
+    fn a_job_is_read_as_it_was_sent_and_what_is_none_is_refused() {
+        let longest = "a".repeat(ContainerId::MAX_LEN);
+        let span = DirtySpan {
+            container: ContainerId::new(&longest).expect("an id"),
+            resolution: Resolution::Day,
+            start: u64::MAX,
+            touched: 0,
+            marks: Vec::new(),
+        };
+        let sent = Job::new(&span).encode();
+        assert!(sent.len() * 2 <= LONGEST, "{}", sent.len());
+        assert_eq!(Job::decode(&sent).expect("a job"), Job::new(&span));
+        for wrong in [
+            &b""[..],
+            b"7",
+            b"{}",
+            &b"[".repeat(LONGEST),
+            &b"[".repeat(LONGEST + 1),
+        ] {
+            let error = Job::decode(wrong).expect_err("no job");
+            assert!(error.to_string().contains("is no job"), "{error}");
         }
     }
 }

@@ -28,6 +28,8 @@ const WAITING: i64 = 500_000;
 const DEAD: i64 = 10_000;
 /// After so long a connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a reason at most: headers have to fit into one frame.
+const REASONED: usize = 1_000;
 /// In a dead message: why it was not done.
 pub const REASON: &str = "x-reason";
 /// How often a message was given back, in its headers; absent the first time.
@@ -141,6 +143,7 @@ impl Queue {
 
     /// Puts a message that could not be done aside, with the reason.
     pub(super) async fn bury(&self, body: &[u8], reason: &str) -> Result<()> {
+        let reason = &reason[..reason.floor_char_boundary(REASONED)];
         let confirmation = publish(&self.channel, &dead(&self.name), body, Some(reason)).await?;
         confirmed(confirmation.await?)
     }
