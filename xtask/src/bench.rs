@@ -6,6 +6,7 @@ mod agent;
 mod capture;
 mod overhead;
 mod row;
+mod sizing;
 mod store;
 
 use std::{
@@ -81,6 +82,11 @@ const BENCHES: &[Bench] = &[
         name: "rollup",
         about: "roll-up on Cassandra by 1, 2 and 4 workers, and that all totals are equal",
         how: How::Here(store::rollup),
+    },
+    Bench {
+        name: "sizing",
+        about: "what a site of 100, 1,000 and 10,000 hosts takes, computed from what the others measured",
+        how: How::Here(sizing::run),
     },
     Bench {
         name: "capture",

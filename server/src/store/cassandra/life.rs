@@ -19,6 +19,7 @@ use super::session::{Bound, Cql};
 use super::value::{
     big, bits, blob, corrupt, resolution_number, resolution_of, source_of, text, tiny,
 };
+use crate::rollup::unite::finer;
 use crate::store::column::{number, unsigned};
 use crate::store::container::{Container, Recent};
 use crate::store::error::StoreError;
@@ -280,18 +281,51 @@ pub(super) fn delete_pieces(
     )
 }
 
+const ENTRIES: &str = "SELECT resolution, kind, start, source, slots, recording, first, last,
+    cpu_ns, bytes_in, bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
+    FROM life WHERE container = ?";
+
+/// Entries of one resolution and kind.
+const SOME: &str = "SELECT resolution, kind, start, source, slots, recording, first, last,
+    cpu_ns, bytes_in, bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
+    FROM life WHERE container = ? AND resolution = ? AND kind = ? AND start >= ? AND start < ?";
+
 /// Reads the entries of a container.
 pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<Entry>, StoreError> {
-    let rows: Vec<EntryRow> = cql
-        .rows(
-            "read a container",
-            "SELECT resolution, kind, start, source, slots, recording, first, last, cpu_ns, bytes_in,
-                bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
-             FROM life WHERE container = ?",
-            (container.as_str(),),
-        )
-        .await?;
+    let doing = "read a container";
+    let rows: Vec<EntryRow> = cql.rows(doing, ENTRIES, (container.as_str(),)).await?;
     rows.into_iter().map(Entry::read).collect()
+}
+
+/// Reads those that a packed span takes the place of: its own, its pieces, its finer spans. A
+/// container has many more.
+pub(super) async fn entries_of(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    start: u64,
+) -> Result<Vec<Entry>, StoreError> {
+    let span = start..start + resolution.packed_seconds();
+    let read = |resolution: Resolution, of: Of| {
+        let place = (resolution_number(resolution), of as i8);
+        let starts = (number(span.start), number(span.end));
+        let container = container.as_str();
+        let values = (container, place.0, place.1, starts.0, starts.1);
+        cql.rows::<EntryRow>("read a container", SOME, values)
+    };
+    let fine = async {
+        match finer(resolution) {
+            Some(finer) => read(finer, Of::Span).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (own, pieces, fine) = futures_util::try_join!(
+        read(resolution, Of::Span),
+        read(resolution, Of::Piece),
+        fine
+    )?;
+    let rows = own.into_iter().chain(pieces).chain(fine);
+    rows.map(Entry::read).collect()
 }
 
 /// The sources of these entries that belong to recordings, of which nothing expires by itself.

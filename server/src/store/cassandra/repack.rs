@@ -33,7 +33,7 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     let now = clock::now();
     // Of a writer of its own: what clears it must clear no mark of a piece that came meanwhile.
     let own = Writer::new().mark();
-    let entries = life::entries(cql, &span.container).await?;
+    let entries = life::entries_of(cql, &span.container, span.resolution, span.start).await?;
     let (mut worth, obsolete) = settle(change, &entries);
     worth.push(span.set(own, now));
     futures_util::try_join!(write_in_parts(cql, worth), span.list(cql, own, now))?;
