@@ -16,7 +16,7 @@ use super::life::{self, Entry, Of, Place, slot_bit};
 use super::mark::{Span, Writer};
 use super::put::{delete_piece, put_piece, write_in_parts};
 use super::session::{Bound, Cql};
-use super::{Cassandra, table};
+use super::{Cassandra, read, table};
 use crate::clock;
 use crate::store::column::number;
 use crate::store::error::StoreError;
@@ -40,7 +40,11 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     for row in &change.rolled {
         put_rolled(store, row, now).await?;
     }
-    let recorded = life::recorded(&entries);
+    // A second that came has an entry of its own; that of a coarser slot may be in one coarser still.
+    let recorded = match span.resolution {
+        Resolution::Second => life::recorded(&entries),
+        _ => read::recorded(cql, &span.container).await?,
+    };
     for packed in &change.packed {
         let recorded = (recorded.iter()).any(|of| of.source == packed.row.key.source);
         let lives = store.lives(span.resolution, 0, recorded);
