@@ -198,7 +198,7 @@ impl Node {
         write(&self.folder.join("cassandra.yaml"), &text)?;
         write(&self.folder.join("logback.xml"), LOG)?;
         let mut command = Command::new(java);
-        command.args(["-Xms192m", "-Xmx384m", "-XX:+UseSerialGC"]);
+        command.args(["-Xms192m", "-Xmx1g", "-XX:+UseSerialGC"]);
         command.args(["-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=128m"]);
         command.args([
             "-XX:+ExitOnOutOfMemoryError",
