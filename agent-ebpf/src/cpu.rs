@@ -18,7 +18,13 @@ use bubble_common::kernel::{
     recent::{self, Core},
 };
 
-use crate::{bound::masked, btf::Kernel, generation, loss::lost, running};
+use crate::{
+    bound::masked,
+    btf::Kernel,
+    generation::{self, sum},
+    loss::lost,
+    running,
+};
 
 #[map]
 static CPU_0: HashMap<CpuKey, u64> = HashMap::with_max_entries(16_384, 0);
@@ -122,12 +128,7 @@ extern "C" fn cpu_add(process: *const ProcessKey, generation: u64, ns: u64) -> u
         core: unsafe { bpf_get_smp_processor_id() },
         unused: 0,
     };
-    let sum = if generation::is_second(generation) {
-        generation::entry(&CPU_1, &key, &0)
-    } else {
-        generation::entry(&CPU_0, &key, &0)
-    };
-    match sum {
+    match sum!(CPU_0, CPU_1, generation, &key, &0) {
         // SAFETY: a pointer into the map's value, which only this core writes.
         Some(sum) => unsafe { *sum += ns },
         None => lost(Cause::CPU, ns),

@@ -25,7 +25,7 @@ use bubble_common::kernel::{
 use crate::{
     btf::{self, Kernel, Offset, as_file, can_cast, load, offset},
     file_path::{self, Place, file_number},
-    generation::{self, is_second},
+    generation::{self, sum},
     loss::lost,
     network_exit, running,
 };
@@ -446,22 +446,20 @@ extern "C" fn file_add(key: *const FileKey, place: u64, bytes: u64, ops: u64, op
     }
     // SAFETY: `add` hands over a reference.
     let key = unsafe { *key };
-    let (second, direction) = (is_second(place >> 1), place as u32 & 1);
+    let (generation, direction) = (place >> 1, place as u32 & 1);
     let none = FileSum::default();
     let mut sum = None;
     if key.file != OTHER {
-        sum = if second {
-            generation::entry(&FILES_1, &key, &none)
-        } else {
-            generation::entry(&FILES_0, &key, &none)
-        };
+        sum = sum!(FILES_0, FILES_1, generation, &key, &none);
     }
     if sum.is_none() {
-        sum = if second {
-            generation::entry(&FILE_OTHERS_1, &key.process, &none)
-        } else {
-            generation::entry(&FILE_OTHERS_0, &key.process, &none)
-        };
+        sum = sum!(
+            FILE_OTHERS_0,
+            FILE_OTHERS_1,
+            generation,
+            &key.process,
+            &none
+        );
     }
     let Some(sum) = sum else {
         lost(Cause::FILE, bytes);

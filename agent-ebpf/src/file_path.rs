@@ -24,7 +24,7 @@ use crate::{
     bound::masked,
     btf::{Kernel, Offset as _, offset},
     file::{Access, Untyped, atomic_add},
-    generation::sum,
+    generation::{self, sum},
     loss::lost,
     running,
 };
@@ -152,7 +152,7 @@ fn has_share() -> bool {
     // SAFETY: this core's value of the map.
     let cgroup = unsafe { (*core).running.key.cgroup };
     // Where there is no room to count, the room for paths is the only bound.
-    let Some(count) = sum!(FILE_NEW_0, FILE_NEW_1, &cgroup, &0) else {
+    let Some(count) = sum!(FILE_NEW_0, FILE_NEW_1, generation::current(), &cgroup, &0) else {
         return true;
     };
     // SAFETY: a pointer into the map's value, which other cores add to as well.

@@ -51,6 +51,7 @@ fn vfs_writev(ctx: FExitContext) -> i32 {
 /// `__FMODE_EXEC` of `linux/fs.h`: it is a program that is opened, by `exec`.
 const EXEC: u32 = 0x20;
 
+// What the kernel opens for a process (a core dump) is one of its opens, too.
 // struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op): fs/namei.c
 #[fexit(function = "do_filp_open")]
 fn do_filp_open(ctx: FExitContext) -> i32 {

@@ -25,15 +25,15 @@ pub fn is_second(generation: u64) -> bool {
     generation & 1 != 0
 }
 
-/// The value of `key` in the map that is being written, made anew where there is none; nothing
+/// The value of `key` in the map of this generation, made anew where there is none; nothing
 /// when the map is full.
 ///
 /// It is a macro and not a function over the two maps, so that each look-up
 /// names one map: the verifier then turns it into direct code.
 macro_rules! sum {
-    ($first:ident, $second:ident, $key:expr, $new:expr) => {{
+    ($first:ident, $second:ident, $generation:expr, $key:expr, $new:expr) => {{
         let key = $key;
-        if $crate::generation::is_second($crate::generation::current()) {
+        if $crate::generation::is_second($generation) {
             $crate::generation::entry(&$second, key, $new)
         } else {
             $crate::generation::entry(&$first, key, $new)

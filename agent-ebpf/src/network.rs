@@ -27,7 +27,7 @@ use bubble_common::kernel::{
 use crate::{
     btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped, atomic_add},
-    generation::{self, is_second},
+    generation::{self, sum},
     loss::lost,
     network_name::unix_names,
     network_peer, network_tcp, running,
@@ -287,18 +287,15 @@ extern "C" fn network_add(key: *const NetworkKey, place: u64, bytes: u64, ops: u
 pub fn sum_of(generation: u64, key: &NetworkKey) -> Option<*mut NetworkSum> {
     let key = *key;
     let none = NetworkSum::default();
-    let second = is_second(generation);
-    let sum = if second {
-        generation::entry(&NETWORK_1, &key, &none)
-    } else {
-        generation::entry(&NETWORK_0, &key, &none)
-    };
+    let sum = sum!(NETWORK_0, NETWORK_1, generation, &key, &none);
     if sum.is_some() {
         return sum;
     }
-    if second {
-        generation::entry(&NETWORK_OTHERS_1, &key.process, &none)
-    } else {
-        generation::entry(&NETWORK_OTHERS_0, &key.process, &none)
-    }
+    sum!(
+        NETWORK_OTHERS_0,
+        NETWORK_OTHERS_1,
+        generation,
+        &key.process,
+        &none
+    )
 }

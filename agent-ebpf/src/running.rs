@@ -30,7 +30,8 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 #[map]
 static CORE: PerCpuArray<Core> = PerCpuArray::with_max_entries(1, 0);
 
-/// Cgroups that are not counted, and the host's own among them: the agent fills it.
+/// Cgroups that are not counted, and the host's own among them: the agent fills it. A core that has
+/// looked one up asks again in the next second (see [`switch`]).
 #[map]
 static IGNORED: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
 
@@ -189,14 +190,8 @@ pub fn cpu_time(task: Kernel) -> u64 {
 pub unsafe fn set(here: *mut Running, task: Kernel) {
     // SAFETY: the caller's promise.
     let running = unsafe { &mut *here };
-    running.task = task as u64;
-    if is_kernel_thread(task) {
-        running.counted = 0;
-        return;
-    }
-    running.since = cpu_time(task);
-    running.key = key_of(task);
-    running.counted = u32::from(!is_ignored(running.key.cgroup));
+    let mine = begin(running, task);
+    running.counted = u32::from(mine && !is_ignored(running.key.cgroup));
 }
 
 /// The same when a task is switched in, which is often: asks once a second whether a cgroup is counted.
@@ -208,13 +203,10 @@ pub unsafe fn switch(core: *mut Core, task: Kernel) {
     // SAFETY: the caller's promise.
     unsafe {
         let running = &mut (*core).running;
-        running.task = task as u64;
-        if is_kernel_thread(task) {
+        if !begin(running, task) {
             running.counted = 0;
             return;
         }
-        running.since = cpu_time(task);
-        running.key = key_of(task);
         let cgroup = running.key.cgroup;
         let generation = generation::current();
         let seen: *mut Seen = (&raw mut (*core).cgroups)
@@ -227,4 +219,16 @@ pub unsafe fn switch(core: *mut Core, task: Kernel) {
         }
         running.counted = (*seen).counted as u32;
     }
+}
+
+/// Notes who runs and since when; whether it is a process, and not a thread of the kernel's.
+#[inline(always)]
+fn begin(running: &mut Running, task: Kernel) -> bool {
+    running.task = task as u64;
+    let mine = !is_kernel_thread(task);
+    if mine {
+        running.since = cpu_time(task);
+        running.key = key_of(task);
+    }
+    mine
 }

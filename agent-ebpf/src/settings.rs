@@ -12,7 +12,6 @@ static SETTINGS: Settings = Settings {
     datagrams: Settings::PEER_OF_SOCKET,
     sockets_at_exit: 0,
     opens_by_function: 0,
-    unused: 0,
 };
 
 /// The constants; take single ones by [`setting`].

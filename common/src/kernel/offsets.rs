@@ -6,6 +6,10 @@
 //! The fields are declared here and beside the other concerns' shared types, with the C names that
 //! the agent looks up.
 
+use super::file::{FileOffsets, UringOffsets};
+use super::network::NetworkOffsets;
+use super::syscall::RegisterOffsets;
+
 /// What an instruction that loads the field of number N has as its offset: this plus N. No struct of
 /// ours is so large.
 pub const LOAD_PLACE: i16 = 0x7000;
@@ -24,10 +28,6 @@ pub const CAST_PLACE: i32 = 0x7bbb_1000;
 pub const TYPE_FILE: u32 = MOST;
 /// Stands for the number of a type that begins with a number of 64 bits (`struct timespec64`).
 pub const TYPE_NUMBER: u32 = MOST + 1;
-
-use super::file::{FileOffsets, UringOffsets};
-use super::network::NetworkOffsets;
-use super::syscall::RegisterOffsets;
 
 /// A field of a struct of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

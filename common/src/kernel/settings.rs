@@ -22,8 +22,6 @@ pub struct Settings {
     pub sockets_at_exit: u32,
     /// 1 where opens are counted by the function that opens, 0 where at the end of system calls.
     pub opens_by_function: u32,
-    /// Zero.
-    pub unused: u32,
 }
 
 impl Settings {
@@ -48,9 +46,8 @@ impl Default for Settings {
             datagrams: Self::PEER_OF_SOCKET,
             sockets_at_exit: 0,
             opens_by_function: 0,
-            unused: 0,
         }
     }
 }
 
-plain! { Settings is 32 bytes; }
+plain! { Settings is 28 bytes; }

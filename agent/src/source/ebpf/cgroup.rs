@@ -74,7 +74,7 @@ impl Ignored {
         self.known.contains(&cgroup)
     }
 
-    /// From now on nothing in this cgroup is counted.
+    /// From now on nothing in this cgroup is counted: within a second in the kernel, at once by us.
     pub fn add(&mut self, cgroup: u64) {
         // A map that is full costs a little time, no number: what comes is left out here.
         if self.known.insert(cgroup)

@@ -282,7 +282,6 @@ pub struct Files {
     handles: HashMap<(ContainerHandle, u64), FileHandle>,
 }
 
-/// A [`FileLast`] as words, of which aya knows that they are plain.
 impl Files {
     /// Takes the maps.
     ///

@@ -152,7 +152,6 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
             family == Family::Syscall && !btf.has_tracepoint("sock_send_length"),
         ),
         opens_by_function: u32::from(family == Family::Vfs),
-        unused: 0,
     })
 }
 
