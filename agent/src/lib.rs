@@ -10,6 +10,7 @@ pub mod collect;
 pub mod config;
 pub mod container;
 pub mod doctor;
+pub mod kept;
 pub mod live;
 pub mod report;
 pub mod run;

@@ -13,6 +13,7 @@ use crate::collect::Collect;
 use crate::config::Config;
 use crate::container::hierarchy::Hierarchies;
 use crate::container::{Containers, HostFacts, docker};
+use crate::kept;
 use crate::live::Live;
 use crate::report::{self, Shared};
 use crate::send::{Queue, Sender};
@@ -49,6 +50,7 @@ pub fn sender(config: &Config) -> Result<(&str, Sender)> {
 /// # Errors
 /// When a setting is missing, the host does not allow it, or counting cannot go on.
 pub fn run(config: &Config) -> Result<()> {
+    kept::allow();
     let (server, sender) = sender(config)?;
     let mut containers = Containers::new(
         Hierarchies::mounted(Path::new("/proc"))?,
@@ -122,7 +124,6 @@ pub fn run(config: &Config) -> Result<()> {
         late: Vec::new(),
     };
     prefer_this_thread();
-    allow_files();
     let result = collect.run(&stop);
     if storing.join().is_err() {
         tracing::error!("the thread that writes the spool has failed");
@@ -151,25 +152,5 @@ fn prefer_this_thread() {
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
         let why = std::io::Error::last_os_error();
         tracing::debug!(%why, "counting has no priority over other processes");
-    }
-}
-
-/// Lets the agent have as many files open as it may: those of each container's cgroup stay open.
-/// Beyond that, figures of the cgroups of the rest are missing.
-fn allow_files() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is written by the first call and read by the second.
-    let allowed = unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
-            limit.rlim_cur = limit.rlim_max;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
-        }
-    };
-    if !allowed {
-        let why = std::io::Error::last_os_error();
-        tracing::debug!(%why, "the limit of open files is as it was");
     }
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use super::hierarchy::Hierarchies;
+use crate::kept::Kept;
 
 /// Longest text that is taken; the kernel's are far shorter.
 const LONGEST: usize = 64 * 1024;
@@ -16,7 +17,7 @@ type Name = (&'static str, &'static str);
 /// Open files, and those that are known not to be there.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    known: HashMap<Name, Option<File>>,
+    known: HashMap<Name, Option<Kept>>,
 }
 
 impl Files {
@@ -52,14 +53,23 @@ impl Files {
         self.known.retain(|_, file| file.is_some());
     }
 
-    fn read(&mut self, name: Name, open: impl Fn() -> Option<File>) -> Option<String> {
-        let known = self.known.entry(name).or_insert_with(&open);
-        if let Some(text) = text_of(known.as_ref()?) {
+    fn read(&mut self, name: Name, open: impl FnOnce() -> Option<File>) -> Option<String> {
+        if let Some(known) = self.known.get(&name)
+            && let Some(text) = text_of(known.as_ref()?.file())
+        {
             return Some(text);
         }
-        // The cgroup was removed: there may be another of the same path.
-        *known = open();
-        text_of(known.as_ref()?)
+        // Not opened yet, or the cgroup was removed: there may be another of the same path.
+        let Some(file) = open() else {
+            self.known.insert(name, None);
+            return None;
+        };
+        let text = text_of(&file);
+        match Kept::new(file) {
+            Some(file) => self.known.insert(name, Some(file)),
+            None => self.known.remove(&name),
+        };
+        text
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use bubble_common::segment::process::{Memory, Process};
 
 use super::record::arguments;
+use crate::kept::Kept;
 
 /// Longest command line that is read, in bytes.
 const ARGS_MAX: u64 = 8192;
@@ -23,14 +24,11 @@ pub fn page_size() -> u64 {
     u64::try_from(size).unwrap_or(4096)
 }
 
-/// Most files that are kept open: more processes than that are rare, and theirs are opened each time.
-const KEPT: usize = 8192;
-
-/// The file of /proc that tells the memory of a process. It is kept open, as opening it costs more
-/// than reading it; when the process has gone it says so, whoever has its number then.
+/// The file of /proc that tells the memory of a process. When the process has gone it says so,
+/// whoever has its number then.
 #[derive(Debug)]
 pub struct Source {
-    file: File,
+    file: Kept,
     /// It is `status`, and not `statm`, which says nothing of swap.
     status: bool,
 }
@@ -41,8 +39,6 @@ pub struct Reader {
     page: u64,
     /// Whether the host has swap at all: without, reading is cheaper.
     swap: bool,
-    /// Files that are kept.
-    kept: usize,
 }
 
 impl Reader {
@@ -52,7 +48,6 @@ impl Reader {
             buffer: vec![0; LONGEST],
             page: page_size(),
             swap: false,
-            kept: 0,
         };
         reader.look();
         reader
@@ -63,38 +58,30 @@ impl Reader {
         self.swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
     }
 
-    /// How many files are kept at the moment.
-    pub fn keeps(&mut self, kept: usize) {
-        self.kept = kept;
-    }
-
     /// The memory of a process; nothing when it has gone. `kept` is its file, if that was kept.
     pub fn read(&mut self, pid: u32, kept: &mut Option<Source>) -> Option<Memory> {
-        let was_kept = kept.take().filter(|source| source.status == self.swap);
-        let is_kept = was_kept.is_some();
-        let source = match was_kept {
-            Some(source) => source,
-            None => {
-                let name = if self.swap { "status" } else { "statm" };
-                Source {
-                    file: File::open(format!("/proc/{pid}/{name}")).ok()?,
-                    status: self.swap,
-                }
-            }
-        };
-        // One reading gives all of it, and asking for more would cost as much again.
-        let length = source.file.read_at(&mut self.buffer, 0).ok()?;
-        let text = str::from_utf8(self.buffer.get(..length)?).ok()?;
-        let memory = if source.status {
-            of_status(text)
-        } else {
-            of_statm(text, self.page)?
-        };
-        if is_kept || self.kept < KEPT {
-            self.kept += usize::from(!is_kept);
+        if let Some(source) = kept.take_if(|source| source.status == self.swap) {
+            let memory = self.memory(source.file.file())?;
             *kept = Some(source);
+            return Some(memory);
         }
+        let name = if self.swap { "status" } else { "statm" };
+        let file = File::open(format!("/proc/{pid}/{name}")).ok()?;
+        let memory = self.memory(&file)?;
+        let status = self.swap;
+        *kept = Kept::new(file).map(|file| Source { file, status });
         Some(memory)
+    }
+
+    fn memory(&mut self, file: &File) -> Option<Memory> {
+        // One reading gives all of it, and asking for more would cost as much again.
+        let length = file.read_at(&mut self.buffer, 0).ok()?;
+        let text = str::from_utf8(self.buffer.get(..length)?).ok()?;
+        if self.swap {
+            Some(of_status(text))
+        } else {
+            of_statm(text, self.page)
+        }
     }
 }
 

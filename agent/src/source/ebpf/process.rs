@@ -270,8 +270,6 @@ impl Processes {
 
     /// Passes on the memory of those that did something since the last drain.
     pub fn read_memory<S: Sink>(&mut self, at: u64, reader: &mut memory::Reader, sink: &mut S) {
-        let kept = |row: &&Row| row.memory.is_some();
-        reader.keeps(self.rows.values().filter(kept).count());
         for (key, row) in &mut self.rows {
             if row.ended {
                 row.memory = None;
