@@ -16,14 +16,13 @@ use bubble_server::rollup::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::container::{Container, ContainerFilter};
 use bubble_server::store::host::Host;
-use bubble_server::store::recording::Label;
-use bubble_server::store::row::{Form, Post};
+use bubble_server::store::row::Form;
 use bubble_server::store::sqlite::{Durability, Sqlite};
 use tempfile::TempDir;
 
 use crate::common::{id, seconds};
 use crate::store::backend;
-use crate::store::post;
+use crate::store::{post, recorded};
 
 /// Start of a day.
 const DAY: u64 = 1_790_035_200;
@@ -60,14 +59,6 @@ fn told(from: u64, to: u64) -> Vec<Segment> {
 
 /// All that a store can hold: rows of each resolution and form, marks, recordings, keys, hosts, horizons.
 async fn fill(store: &Arc<dyn Store>) {
-    let label = Arc::new(Label {
-        id: SourceId([9; 16]),
-        name: "a capture".to_owned(),
-    });
-    let recorded = |segment: &Segment| Post {
-        recording: Some(Arc::clone(&label)),
-        ..post(segment)
-    };
     let live = told(DAY, NOW);
     put(&**store, &live).await;
     // One container is only recorded, and one of the others is, too.

@@ -21,7 +21,7 @@ use proptest::sample::Index;
 
 use crate::common::{Server, id, seconds};
 use crate::store::backend::{self, on_every_store};
-use crate::store::post;
+use crate::store::{post, recorded};
 
 const ID: &str = "aaaaaaaaaaaa";
 /// Start of a day.
@@ -408,6 +408,38 @@ async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
             40_000,
             "{resolution:?}"
         );
+    }
+}
+
+/// What comes late of the living makes rows of the recording anew, whose seconds, minutes and hours
+/// have become part of a day by then.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn a_recording_stays_in_cassandra_when_what_is_late_is_packed_beside_it() {
+    let (store, address) = backend::cassandra("recorded_beside").await;
+    let capture = seconds(ID, 9, DAY, 60, 7);
+    let posts = vec![recorded(&capture), post(&seconds(ID, 1, DAY, 60, 5))];
+    store.put(posts).await.expect("stored");
+    run(&store, FOR_EVER, LATER).await;
+    for source in [2, 3] {
+        let late = post(&seconds(ID, source, DAY + 1, 1, 3));
+        store.put(vec![late]).await.expect("stored");
+        run(&store, FOR_EVER, LATER).await;
+        for table in [
+            "packed_second",
+            "packed_minute",
+            "packed_hour",
+            "packed_day",
+        ] {
+            let rows = backend::times_to_live(&address, table).await;
+            let mut own = rows.iter().filter(|(of, _)| *of == capture.key.source);
+            let (_, lives) = own.next().expect("the recording's row");
+            assert_eq!(*lives, None, "{table}, after source {source}");
+            // Others have one, but for days, which are for ever.
+            let other = rows.iter().find(|(of, _)| *of == SourceId([1; 16]));
+            let (_, lives) = other.expect("the other's row");
+            assert_eq!(lives.is_some(), table != "packed_day", "{table}");
+        }
     }
 }
 

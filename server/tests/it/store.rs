@@ -28,6 +28,22 @@ const ID: &str = "aaaaaaaaaaaa";
 /// Start of a minute, an hour and a day.
 const DAY: u64 = 1_790_035_200;
 
+/// The recording that [`recorded`] posts are of.
+pub(crate) fn capture() -> Label {
+    Label {
+        id: SourceId([9; 16]),
+        name: "a capture".to_owned(),
+    }
+}
+
+/// As it is posted of a capture.
+pub(crate) fn recorded(segment: &Segment) -> Post {
+    Post {
+        recording: Some(Arc::new(capture())),
+        ..post(segment)
+    }
+}
+
 pub(crate) fn post(segment: &Segment) -> Post {
     Post {
         key: segment.key.clone(),
@@ -206,14 +222,7 @@ async fn nothing_expires_that_is_dirty(store: Arc<dyn Store>) {
 }
 
 async fn what_is_recorded_stays_until_it_is_swept(store: Arc<dyn Store>) {
-    let label = Arc::new(Label {
-        id: SourceId([9; 16]),
-        name: "a capture".to_owned(),
-    });
-    let recorded = |segment: &Segment| Post {
-        recording: Some(Arc::clone(&label)),
-        ..post(segment)
-    };
+    let label = capture();
     let (kept, live) = (seconds(ID, 1, DAY, 60, 7), seconds(ID, 2, DAY, 60, 5));
     let late = seconds("b", 1, DAY + 60, 1, 7);
     let posts = vec![recorded(&kept), post(&live), recorded(&late)];
@@ -242,7 +251,7 @@ async fn what_is_recorded_stays_until_it_is_swept(store: Arc<dyn Store>) {
 
     let list = store.recordings().await.expect("answers");
     assert_eq!(list.len(), 1);
-    assert_eq!(list[0].label, *label);
+    assert_eq!(list[0].label, label);
     let parts: Vec<_> = list[0]
         .containers
         .iter()
@@ -334,18 +343,10 @@ async fn what_cassandras_workers_put_back_is_swept_again() {
     let store = Cassandra::open(&address, consistency, retention).await;
     let store = store.expect("the keyspace");
     let store = store.sweeping_again_after(Duration::from_secs(1));
-    let label = Arc::new(Label {
-        id: SourceId([9; 16]),
-        name: "a capture".to_owned(),
-    });
     let segment = seconds(ID, 1, DAY, 60, 7);
-    let recorded = Post {
-        recording: Some(label.clone()),
-        ..post(&segment)
-    };
-    store.put(vec![recorded]).await.expect("stored");
+    store.put(vec![recorded(&segment)]).await.expect("stored");
     let change = repack(only_dirty(&*worker).await, &[&segment], &[&segment]);
-    store.delete_recording(label.id).await.expect("deleted");
+    store.delete_recording(capture().id).await.expect("deleted");
     assert_eq!(store.sweep().await.expect("swept"), 1);
     assert_eq!(keys(&store).await, []);
     worker.repack(change).await.expect("packed");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bubble_common::segment::SourceId;
 use bubble_server::rollup::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::cassandra::address::Address;
@@ -52,6 +53,22 @@ pub(crate) async fn define(address: &Address, statement: &str) {
     let used = session.use_keyspace(&address.keyspace, false).await;
     used.expect("the keyspace is there");
     carry_out(&session, statement).await;
+}
+
+/// Source and time to live (none: for ever) of each row of a table of packed rows.
+pub(crate) async fn times_to_live(address: &Address, table: &str) -> Vec<(SourceId, Option<i32>)> {
+    let session = session(address).await;
+    let used = session.use_keyspace(&address.keyspace, false).await;
+    used.expect("the keyspace is there");
+    let asked = format!("SELECT source, TTL(bytes) FROM {table}");
+    let answer = session.query_unpaged(asked, ()).await.expect("it answers");
+    let rows = answer.into_rows_result().expect("rows");
+    let rows = rows.rows::<(Vec<u8>, Option<i32>)>().expect("two columns");
+    rows.map(|row| {
+        let (source, lives) = row.expect("a row");
+        (SourceId(source.try_into().expect("16 bytes")), lives)
+    })
+    .collect()
 }
 
 async fn session(address: &Address) -> Session {
