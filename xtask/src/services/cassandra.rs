@@ -114,21 +114,33 @@ pub(crate) fn up(count: usize) -> Result<Cluster> {
     }
     let missing: Vec<&Node> = nodes.iter().filter(|n| !runs(n)).collect();
     let started = !missing.is_empty();
-    if started {
-        let java = install::java()?;
-        let jars = jars()?;
+    let up = start(&missing, count).and_then(|()| wait(&nodes));
+    if up.is_err() {
+        // Some of them may have begun.
         for node in missing {
-            if node.answers() {
-                bail!(
-                    "something that is not ours answers at {}: end it first",
-                    node.address()
-                );
-            }
-            node.start(&java, &jars, count)?;
+            node.daemon.kill()?;
         }
     }
-    wait(&nodes)?;
+    up?;
     Ok(Cluster { nodes, started })
+}
+
+fn start(missing: &[&Node], count: usize) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let java = install::java()?;
+    let jars = jars()?;
+    for node in missing {
+        if node.answers() {
+            bail!(
+                "something that is not ours answers at {}: end it first",
+                node.address()
+            );
+        }
+        node.start(&java, &jars, count)?;
+    }
+    Ok(())
 }
 
 /// Ends the nodes that `up` started; their data stays. Returns how many there were.

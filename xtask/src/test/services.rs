@@ -69,10 +69,11 @@ fn tests(which: &str, arguments: &[String]) -> Command {
 /// Runs tests while services run; those that ran before go on afterwards.
 fn with(parts: &[Part], tests: impl FnOnce(&[Started]) -> Result<()>) -> Result<()> {
     let mut started = Vec::new();
-    for part in parts {
+    let up = parts.iter().try_for_each(|part| {
         started.push(services::up(*part, 1)?);
-    }
-    let tested = tests(&started);
+        Ok(())
+    });
+    let tested = up.and_then(|()| tests(&started));
     for (part, started) in parts.iter().zip(started) {
         if started.started {
             services::down(*part)?;
