@@ -1,20 +1,25 @@
 //! `test`: everything that is held to be true of this project, in groups, cheapest first. A group
 //! that fails does not keep the next from running. A group that this machine cannot run is said
-//! aloud, and is a failure in CI: there nothing may be left out unseen.
+//! aloud, and is a failure in CI: there nothing may be left out unseen. The end of a run says of
+//! each group that failed which of its tests did, and why.
 
 mod group;
+mod record;
 mod services;
 mod suite;
 
 use std::{
-    env,
+    env, fs,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 
-use self::group::{GROUPS, Group};
+use self::{
+    group::{GROUPS, Group},
+    record::Record,
+};
 use crate::{command::say, flags, install};
 
 /// Why a group cannot run on this machine: it is neither passed nor failed.
@@ -56,12 +61,14 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
     let results: Vec<(&Group, Outcome, Duration)> = chosen
         .into_iter()
         .map(|group| {
+            let record = Record::start(group.name)?;
             say(format!("test group {}: {}", group.name, group.about));
             let start = Instant::now();
             let outcome = outcome(group, &flags.arguments, strict);
-            (group, outcome, start.elapsed())
+            drop(record);
+            Ok((group, outcome, start.elapsed()))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(report(&results))
 }
 
@@ -98,6 +105,22 @@ fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
         };
         println!("{:15} {word:8} {:7.1} s", group.name, time.as_secs_f64());
     }
+    for (group, _, _) in results
+        .iter()
+        .filter(|(_, outcome, _)| *outcome == Outcome::Failed)
+    {
+        let log = record::log(group.name);
+        println!(
+            "\n==== {} FAILED, all of it in {}:",
+            group.name,
+            log.display()
+        );
+        let printed = fs::read(log).unwrap_or_default();
+        for line in record::quote(&String::from_utf8_lossy(&printed)) {
+            println!("{line}");
+        }
+    }
+    println!();
     let count = |wanted| {
         results
             .iter()
