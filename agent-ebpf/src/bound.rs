@@ -1,6 +1,15 @@
-//! Numbers that are found at run time, in a form that every verifier follows.
+//! What the compiler must not do: lose the bounds of numbers that are found at run time, which every
+//! verifier has to follow, and change the order of what is written.
 
 use core::arch::asm;
+
+/// All that was written before this is written before what follows: the compiler would move a mark that
+/// keeps others out past what it is for. An instruction it is not, as what is kept out is on this core.
+#[inline(always)]
+pub fn in_order() {
+    // SAFETY: it does nothing; that it may look at memory is all that the compiler sees.
+    unsafe { asm!("", options(nostack, preserves_flags)) };
+}
 
 /// `value`, of which no more than the bits of `MASK` are set, which may be all that it has.
 ///

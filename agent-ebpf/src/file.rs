@@ -23,6 +23,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
+    bound::in_order,
     btf::{self, Kernel, Offset, as_file, can_cast, load, offset},
     file_path::{self, Place, file_number},
     generation::{self, sum},
@@ -170,6 +171,7 @@ unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> 
             return false;
         }
         core::ptr::write_volatile(mark, BUSY);
+        in_order();
         let is_last = (*last).dentry == dentry as u64
             && (*last).mount == mount as u64
             && first_half(&raw const (*last).name) == hash
@@ -185,6 +187,7 @@ unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> 
             (*last).ops += done.ops;
             (*last).opens += done.opens;
         }
+        in_order();
         core::ptr::write_volatile(mark, generation);
         is_last
     }
@@ -372,6 +375,7 @@ unsafe fn remember(core: *mut Core, generation: u64, place: &Place, done: &Done)
             return;
         }
         core::ptr::write_volatile(mark, BUSY);
+        in_order();
         if old == generation && is_last(&*last, process, place) {
             (*last).bytes += done.bytes;
             (*last).ops += done.ops;
@@ -399,6 +403,7 @@ unsafe fn remember(core: *mut Core, generation: u64, place: &Place, done: &Done)
             (*last).ops = done.ops;
             (*last).opens = done.opens;
         }
+        in_order();
         core::ptr::write_volatile(mark, generation);
     }
 }

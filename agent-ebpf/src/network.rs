@@ -25,6 +25,7 @@ use bubble_common::kernel::{
 };
 
 use crate::{
+    bound::in_order,
     btf::{Kernel, address, offset},
     file::{Access, IN, OUT, Typed, Untyped, atomic_add},
     generation::{self, sum},
@@ -95,6 +96,7 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
         let mark = &raw mut (*last).generation;
         if core::ptr::read_volatile(mark) == generation {
             core::ptr::write_volatile(mark, BUSY);
+            in_order();
             let is_last = (*last).socket == socket as u64
                 && (*last).cookie == cookie
                 && (*last).addresses
@@ -105,6 +107,7 @@ pub fn passed(socket: Kernel, result: i32, direction: u32) -> Option<()> {
                 (*last).bytes += bytes;
                 (*last).ops += 1;
             }
+            in_order();
             core::ptr::write_volatile(mark, generation);
             if is_last {
                 return Some(());
@@ -177,6 +180,7 @@ unsafe fn remember(
             return;
         }
         core::ptr::write_volatile(mark, BUSY);
+        in_order();
         if old == generation {
             let old = (*last).key;
             add(generation, &old, direction, (*last).bytes, (*last).ops);
@@ -188,6 +192,7 @@ unsafe fn remember(
         (*last).key = *key;
         (*last).bytes = bytes;
         (*last).ops = 1;
+        in_order();
         core::ptr::write_volatile(mark, generation);
     }
 }
