@@ -74,7 +74,7 @@ pub unsafe fn load<T: Copy, O: Offset>(base: Kernel, _: O) -> T {
         ($base:expr, $instruction:literal) => {{
             let word: u64;
             asm!(
-                $instruction, out(reg) word, in(reg) $base, const LOAD_PLACE as u32 + O::NUMBER,
+                $instruction, lateout(reg) word, in(reg) $base, const LOAD_PLACE as u32 + O::NUMBER,
                 options(pure, readonly, nostack, preserves_flags)
             );
             word

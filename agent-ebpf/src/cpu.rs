@@ -21,6 +21,7 @@ use bubble_common::kernel::{
 use crate::{
     bound::masked,
     btf::Kernel,
+    file_line,
     generation::{self, sum},
     loss::lost,
     running,
@@ -51,12 +52,21 @@ fn try_sched_switch(previous: Kernel, next: Kernel) -> Option<()> {
     Some(())
 }
 
-/// Charges the task of this core (run by the agent on each core, by BPF_PROG_TEST_RUN), and works
-/// out anew who that is. It comes as an interrupt.
+/// Charges the task of this core (run by the agent on each core, by BPF_PROG_TEST_RUN), works out anew
+/// who that is, and moves to the maps what the core's lines hold. It comes as an interrupt.
+///
+/// The argument is the core, which may be another than this when it is offline: then there is nobody to
+/// charge. The result is 1 when a line was just being changed, so that it must come again.
 #[raw_tracepoint]
-fn cpu_flush(_ctx: RawTracePointContext) -> i32 {
-    try_cpu_flush();
-    0
+fn cpu_flush(ctx: RawTracePointContext) -> i32 {
+    let core: u64 = ctx.arg(0);
+    // SAFETY: it is an interrupt of this core, or the agent has found that one to be offline.
+    let flushed = unsafe { file_line::flush(core) };
+    // SAFETY: a helper without arguments.
+    if core == u64::from(unsafe { bpf_get_smp_processor_id() }) {
+        try_cpu_flush();
+    }
+    i32::from(!flushed)
 }
 
 #[inline(always)]

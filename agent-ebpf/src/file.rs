@@ -25,6 +25,7 @@ use bubble_common::kernel::{
 use crate::{
     bound::in_order,
     btf::{self, Kernel, Offset, as_file, can_cast, load, offset},
+    file_line,
     file_path::{self, Place, file_number},
     generation::{self, sum},
     loss::lost,
@@ -186,6 +187,9 @@ unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> 
             (*last).bytes += done.bytes;
             (*last).ops += done.ops;
             (*last).opens += done.opens;
+            if done.opens == 0 {
+                file_line::offer(last, done.direction);
+            }
         }
         in_order();
         core::ptr::write_volatile(mark, generation);
@@ -198,7 +202,7 @@ unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> 
 /// # Safety
 /// `name` may be read.
 #[inline(always)]
-unsafe fn first_half(name: *const u64) -> u32 {
+pub unsafe fn first_half(name: *const u64) -> u32 {
     // SAFETY: the caller's promise; little-endian.
     unsafe { name.cast::<u32>().read() }
 }
@@ -445,7 +449,13 @@ fn add(generation: u64, key: &FileKey, done: &Done) {
 /// `place` is [`side`]: the generation, and the direction.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn file_add(key: *const FileKey, place: u64, bytes: u64, ops: u64, opens: u64) -> u32 {
+pub extern "C" fn file_add(
+    key: *const FileKey,
+    place: u64,
+    bytes: u64,
+    ops: u64,
+    opens: u64,
+) -> u32 {
     if key.is_null() {
         return 0;
     }

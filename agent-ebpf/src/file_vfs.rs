@@ -5,13 +5,13 @@
 //! function has both of, the function of the system call itself is hooked, and
 //! what it did is counted as `syscall` counts it.
 
-use aya_ebpf::{macros::fexit, programs::FExitContext};
+use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use bubble_common::kernel::file::FileOffsets;
 
 use crate::{
     btf::{Kernel, address, offset},
     file::{Access as _, IN, OUT, Typed, moved, opened},
-    network_accept, running, syscall,
+    file_line, network_accept, running, syscall,
 };
 
 #[inline(always)]
@@ -24,16 +24,34 @@ fn transferred(file: Kernel, result: i64, direction: u32) -> i32 {
     0
 }
 
+/// What is not in the line of `file_line`: in a function of its own, so that what is has no registers to save.
+#[inline(never)]
+fn read(file: Kernel, result: i64) -> i32 {
+    transferred(file, result, IN)
+}
+
+/// The same of what is written.
+#[inline(never)]
+fn written(file: Kernel, result: i64) -> i32 {
+    transferred(file, result, OUT)
+}
+
 // ssize_t vfs_read(struct file *file, char __user *buf, size_t count, loff_t *pos): fs/read_write.c
 #[fexit(function = "vfs_read")]
 fn vfs_read(ctx: FExitContext) -> i32 {
-    transferred(ctx.arg(0), ctx.arg(4), IN)
+    if let Some((file, result)) = file_line::add::<4>(ctx.as_ptr().cast(), IN) {
+        read(file, result);
+    }
+    0
 }
 
 // ssize_t vfs_write(struct file *file, const char __user *buf, size_t count, loff_t *pos): fs/read_write.c
 #[fexit(function = "vfs_write")]
 fn vfs_write(ctx: FExitContext) -> i32 {
-    transferred(ctx.arg(0), ctx.arg(4), OUT)
+    if let Some((file, result)) = file_line::add::<4>(ctx.as_ptr().cast(), OUT) {
+        written(file, result);
+    }
+    0
 }
 
 // static ssize_t vfs_readv(struct file *file, const struct iovec __user *vec, unsigned long vlen, loff_t *pos, rwf_t flags): fs/read_write.c

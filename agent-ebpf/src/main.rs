@@ -21,6 +21,7 @@ mod btf;
 mod cgroup;
 mod cpu;
 mod file;
+mod file_line;
 mod file_path;
 mod file_uring;
 mod file_vfs;

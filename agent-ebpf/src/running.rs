@@ -20,7 +20,7 @@ use bubble_common::kernel::{
 use crate::{
     bound::masked,
     btf::{Kernel, field, load, offset},
-    generation,
+    file_line, generation,
     settings::setting,
 };
 
@@ -224,6 +224,7 @@ pub unsafe fn switch(core: *mut Core, task: Kernel) {
 /// Notes who runs and since when; whether it is a process, and not a thread of the kernel's.
 #[inline(always)]
 fn begin(running: &mut Running, task: Kernel) -> bool {
+    file_line::forget();
     running.task = task as u64;
     let mine = !is_kernel_thread(task);
     if mine {

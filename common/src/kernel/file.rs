@@ -112,6 +112,8 @@ crate::offsets! {
         mount_vfs = required "mount"."mnt",
         mount_parent = required "mount"."mnt_parent",
         mount_point = required "mount"."mnt_mountpoint",
+        file_mount = required "file"."f_path.mnt",
+        file_dentry = required "file"."f_path.dentry",
     }
 }
 

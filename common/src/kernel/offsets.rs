@@ -123,6 +123,7 @@ offsets! {
         task_signal = required "task_struct"."signal",
         task_mm = required "task_struct"."mm",
         task_exit_code = required "task_struct"."exit_code",
+        task_stack = required "task_struct"."stack",
         css_set_dfl_cgrp = required "css_set"."dfl_cgrp",
         css_set_subsys = required "css_set"."subsys",
         css_cgroup = required "cgroup_subsys_state"."cgroup",

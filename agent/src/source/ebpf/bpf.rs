@@ -170,19 +170,25 @@ struct TestRun {
     cpu: u32,
 }
 
-/// Runs a raw tracepoint's program on a core, as an interrupt of what runs there.
+/// Runs a raw tracepoint's program with an argument, and gives its result.
+///
+/// With a core it runs there, as an interrupt of what runs there; without, here.
 ///
 /// # Errors
 /// `ENXIO` when the core is offline; otherwise when the kernel refuses.
-pub fn run_on(program: BorrowedFd<'_>, core: u32) -> io::Result<()> {
+pub fn run_on(program: BorrowedFd<'_>, core: Option<u32>, argument: u64) -> io::Result<u32> {
+    let mut argument = argument;
     let mut attr = TestRun {
         program: number(program),
-        flags: TEST_RUN_ON_CPU,
-        cpu: core,
+        flags: core.map_or(0, |_| TEST_RUN_ON_CPU),
+        cpu: core.unwrap_or_default(),
+        context_size_in: size_of_val(&argument) as u32,
+        context_in: address(&mut argument),
         ..TestRun::default()
     };
-    // SAFETY: no addresses in it.
-    unsafe { bpf(PROGRAM_TEST_RUN, &mut attr) }.map(drop)
+    // SAFETY: an address of as many bytes as it says.
+    unsafe { bpf(PROGRAM_TEST_RUN, &mut attr) }?;
+    Ok(attr.result)
 }
 
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! CPU time by process and core.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bubble_common::kernel::cpu::CpuKey;
 use bubble_common::kernel::recent::Core;
@@ -30,20 +30,24 @@ pub const HOOKS: &[Hook] = &[
         program: "cpu_flush",
         attach: Attach::EachCore,
         family: Family::Both,
-        gives: "CPU time of a task that never yields, each second",
+        gives: "CPU time of a task that never yields, and what it reads and writes, each second",
         needs: "BPF_PROG_TEST_RUN on a chosen core",
-        fallback: "it is counted when the task is next switched out",
-        required: false,
+        fallback: "nothing can be counted in the kernel: use --source procfs",
+        required: true,
         unless: None,
         instead: None,
     },
 ];
 
+/// How often a core is interrupted again that was just adding to what is asked for.
+const TRIES: u32 = 8;
+
 /// The sums, and what brings them up to date.
 pub struct Cpu {
     sums: Sums<CpuKey, u64>,
     flush: Option<OwnedFd>,
-    cores: Vec<u32>,
+    /// How many there may be, online or not.
+    cores: u32,
 }
 
 impl Cpu {
@@ -52,10 +56,10 @@ impl Cpu {
     /// # Errors
     /// When the kernel side has none.
     pub fn open(loaded: &Loaded) -> Result<Self, LoadError> {
-        let cores = aya::util::online_cpus().map_err(|(_, error)| LoadError::System {
-            what: "read which cores are online",
+        let cores = aya::util::nr_cpus().map_err(|(_, error)| LoadError::System {
+            what: "read how many cores there may be",
             error,
-        })?;
+        })? as u32;
         Ok(Self {
             sums: Sums::open(loaded, "CPU")?,
             flush: loaded
@@ -66,12 +70,26 @@ impl Cpu {
         })
     }
 
-    /// Charges what runs on each core up to now.
+    /// Charges what runs on each core up to now, and has its lines of files moved to the maps.
     pub fn flush(&self) {
         if let Some(flush) = &self.flush {
-            for core in &self.cores {
-                // A core that went offline runs nothing that had to be charged.
-                let _ = bpf::run_on(flush.as_fd(), *core);
+            for core in 0..self.cores {
+                self.flush_one(flush.as_fd(), core);
+            }
+        }
+    }
+
+    fn flush_one(&self, flush: BorrowedFd<'_>, core: u32) {
+        for _ in 0..TRIES {
+            let result = match bpf::run_on(flush, Some(core), core.into()) {
+                // Nothing runs there that had to be charged, or could be interrupted.
+                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                    bpf::run_on(flush, None, core.into())
+                }
+                result => result,
+            };
+            if result.is_ok_and(|result| result == 0) {
+                break;
             }
         }
     }
