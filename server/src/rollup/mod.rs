@@ -35,13 +35,17 @@ use crate::store::lease::Leases;
 use crate::store::row::DirtySpan;
 use due::{Backlog, Due};
 use lease::{Held, Keeper, lost};
-use pack::pack;
+use pack::{PackError, pack};
 use retention::Retention;
 
 /// Spans that are packed at the same time. Roll-up has time; posts and pages have not.
 const PARALLEL: usize = 2;
-/// A span that could not be packed is tried again after so many seconds.
+/// A span that can't be read is tried again after so many seconds.
 const RETRY: u64 = 600;
+/// And one that the store fails to give or take, though it answers.
+const RETRY_STORE: u64 = 30;
+/// A run that failed so often is given up when the store is to blame for the last.
+const FAILURES: u64 = 8;
 /// How often it is counted what waits, in seconds.
 const COUNT: u64 = 10;
 /// How often rows expire, in seconds.
@@ -74,7 +78,7 @@ pub struct Rollup {
     retention: Retention,
     by: By,
     metrics: Arc<Metrics>,
-    /// Spans that could not be packed, and when.
+    /// Spans that could not be packed, and when that is tried again.
     failed: HashMap<(ContainerId, Resolution, u64), u64>,
     /// When it was last counted what waits, and when rows last expired.
     counted: u64,
@@ -180,7 +184,7 @@ impl Rollup {
 
     async fn pack_all(&mut self, now: u64) -> Result<Done, StoreError> {
         let store = Arc::clone(&self.store);
-        self.failed.retain(|_, at| now < *at + RETRY);
+        self.failed.retain(|_, again| now < *again);
         let mut done = Done::default();
         // Finest first: what it rolls is then packed in the same run.
         for resolution in Resolution::ALL {
@@ -210,18 +214,22 @@ impl Rollup {
             match result {
                 Ok(()) => done.packed += 1,
                 // It is dirty still, and packed in the next run.
-                Err(pack::PackError::Store(StoreError::Conflict)) => {}
-                // What is wrong with the span alone must not keep the others from being packed.
-                Err(pack::PackError::Store(error))
-                    if !matches!(error, StoreError::Corrupt { .. }) =>
-                {
-                    return Err(error);
-                }
+                Err(PackError::Store(StoreError::Conflict)) => {}
                 Err(error) => {
                     let (container, resolution, start) = &name;
                     error!(%error, %container, ?resolution, start, "cannot pack a span");
                     done.failed += 1;
-                    self.failed.insert(name, now);
+                    match error {
+                        PackError::Store(error) if !matches!(error, StoreError::Corrupt { .. }) => {
+                            self.failed.insert(name, now + RETRY_STORE);
+                            // What is wrong with one span must not keep the others from being packed.
+                            self.store.check().await?;
+                            if done.failed >= FAILURES {
+                                return Err(error);
+                            }
+                        }
+                        _ => drop(self.failed.insert(name, now + RETRY)),
+                    }
                 }
             }
         }

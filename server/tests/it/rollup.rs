@@ -16,6 +16,7 @@ use bubble_server::rollup::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::error::StoreError;
 use bubble_server::store::row::{DirtySpan, Form, Outcome, Packed, Repack, Row, digest};
+use bubble_server::store::sqlite::{Durability, Sqlite};
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::sample::Index;
 
@@ -77,7 +78,11 @@ fn sums(segments: &[Segment]) -> Sums {
 }
 
 async fn read(store: &dyn Store, resolution: Resolution) -> Vec<Segment> {
-    let span = DAY..DAY + 86_400;
+    read_day(store, resolution, DAY).await
+}
+
+async fn read_day(store: &dyn Store, resolution: Resolution, day: u64) -> Vec<Segment> {
+    let span = day..day + 86_400;
     let container = id(ID);
     let gathered = gather(store, &container, resolution, span)
         .await
@@ -411,6 +416,52 @@ async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
     }
 }
 
+/// What is stored of a minute that goes on is remembered by the server that stored it, which does not
+/// know what the other did since.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn of_a_minute_that_goes_on_in_two_servers_on_cassandra_all_counts_once() {
+    let (one, address) = backend::cassandra("goes_on").await;
+    let other = backend::reopen(&address).await;
+    let next = Resolution::Second.packed_start(clock::now()) + 60;
+    let day = next - next % 86_400;
+    let second = |n: u64| post(&seconds(ID, 1, next + n, 1, 1_000));
+    let put = async |store: &Arc<dyn Store>, of: &[u64]| {
+        let posts = of.iter().map(|n| second(*n)).collect();
+        store.put(posts).await.expect("stored")
+    };
+    let check = async |seen: u64, when: &str| {
+        let known = one.container(&id(ID)).await.expect("answers");
+        assert_eq!(known.expect("known").cpu_ns, seen * 1_000, "{when}");
+        for resolution in Resolution::ALL {
+            let read = read_day(&*other, resolution, day).await;
+            assert_eq!(cpu(&read), seen * 1_000, "{resolution:?} {when}");
+        }
+    };
+    let mut seen = 0;
+    for round in 0..3 {
+        let first = round * 10;
+        assert_eq!(put(&one, &[first]).await, [Outcome::Stored]);
+        seen += 1;
+        check(seen, "of one").await;
+        // Twice to the same server, and to one that does not know of it.
+        assert_eq!(put(&one, &[first]).await, [Outcome::Known]);
+        put(&other, &[first, first + 1]).await;
+        seen += 1;
+        check(seen, "of the other").await;
+        put(&one, &[first + 1, first + 2]).await;
+        seen += 1;
+        check(seen, "of one again").await;
+        pack_all(&*other, &*one).await;
+        check(seen, "packed").await;
+        put(&one, &[first, first + 1, first + 2]).await;
+        put(&other, &[first, first + 2]).await;
+        check(seen, "once more").await;
+    }
+    pack_all(&*one, &*other).await;
+    check(seen, "packed at last").await;
+}
+
 /// What comes late of the living makes rows of the recording anew, whose seconds, minutes and hours
 /// have become part of a day by then.
 #[tokio::test]
@@ -461,4 +512,32 @@ async fn what_is_wrong_in_one_span_of_cassandra_keeps_no_other_from_being_packed
     let mut rollup = Rollup::new(Arc::clone(&store), Retention::default(), metrics);
     let done = rollup.run(DAY + 90).await.expect("the store answers");
     assert_eq!((done.packed, done.failed), (1, 1));
+}
+
+/// The store answers, but takes the result of one span each time with an error.
+#[tokio::test]
+async fn a_span_that_the_store_does_not_take_keeps_no_other_from_being_packed() {
+    let data = tempfile::TempDir::new().expect("a temporary folder");
+    let store = Sqlite::serve(data.path(), Durability::Process).expect("a store");
+    let store: Arc<dyn Store> = Arc::new(store);
+    let segments = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|name| seconds(name, 1, DAY, 60, 7));
+    let posts = segments.iter().map(post).collect();
+    store.put(posts).await.expect("stored");
+    let database = rusqlite::Connection::open(data.path().join("bubble.sqlite"));
+    let database = database.expect("it is there");
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON packed WHEN NEW.container =
+                  (SELECT id FROM container WHERE name = 'aaaaaaaaaaaa')
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    database.execute_batch(refuse).expect("a trigger");
+    let metrics = Arc::new(Metrics::default());
+    let mut rollup = Rollup::new(Arc::clone(&store), Retention::default(), metrics);
+    let done = rollup.run(DAY + 90).await.expect("the store answers");
+    assert_eq!((done.packed, done.failed), (1, 1));
+    // Not at once again, but soon.
+    let done = rollup.run(DAY + 91).await.expect("the store answers");
+    assert_eq!((done.packed, done.failed), (0, 0));
+    let refuse = "DROP TRIGGER refuse";
+    database.execute_batch(refuse).expect("no trigger");
+    let done = rollup.run(DAY + 130).await.expect("the store answers");
+    assert_eq!((done.packed, done.failed), (1, 0));
 }

@@ -26,6 +26,9 @@ use crate::store::error::StoreError;
 use crate::store::recording::Recorder;
 use crate::store::row::{Activity, Post, Worth};
 
+/// What is being done when statements of this table are written.
+pub(super) const WORTH: &str = "write what a container is worth";
+
 /// What a row tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Of {

@@ -97,51 +97,72 @@ impl Span {
         )
     }
 
-    /// Lists the span for roll-up.
-    pub(super) async fn list(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
-        cql.write(
-            "mark a span",
+    /// Statement that lists the span for roll-up.
+    fn listed(&self, mark: Mark, now: u64) -> Bound {
+        (
             "INSERT INTO dirty (resolution, shard, start, container, writer, touched)
              VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
-            (
-                resolution_number(self.resolution),
-                shard(&self.container),
-                number(self.start),
-                self.container.as_str(),
-                mark.writer.cast_signed(),
-                number(now),
-                number(mark.number),
-            ),
+            vec![
+                tiny(resolution_number(self.resolution)),
+                tiny(shard(&self.container)),
+                big(self.start),
+                text(self.container.as_str()),
+                super::value::bits(mark.writer),
+                big(now),
+                big(mark.number),
+            ],
         )
-        .await
+    }
+
+    /// Lists the span for roll-up.
+    pub(super) async fn list(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
+        list_all(cql, std::slice::from_ref(self), mark, now).await
     }
 
     /// Clears marks, and then takes them from the list: what is listed without a mark is looked at in vain.
     pub(super) async fn clear_all(&self, cql: &Cql, marks: &[Mark]) -> Result<(), StoreError> {
         let clear = marks.iter().map(|mark| self.clear(*mark)).collect();
-        cql.write_together("clear a mark", clear).await?;
-        try_join_all(marks.iter().map(|mark| self.unlist(cql, *mark)))
-            .await
-            .map(drop)
+        cql.write_in_parts("clear a mark", clear).await?;
+        let unlist = marks.iter().map(|mark| self.unlisted(*mark)).collect();
+        cql.write_in_parts("clear a mark", unlist).await
     }
 
-    /// Takes it from the list.
-    async fn unlist(&self, cql: &Cql, mark: Mark) -> Result<(), StoreError> {
-        cql.write(
-            "clear a mark",
+    /// Statement that takes it from the list.
+    fn unlisted(&self, mark: Mark) -> Bound {
+        (
             "DELETE FROM dirty USING TIMESTAMP ?
              WHERE resolution = ? AND shard = ? AND start = ? AND container = ? AND writer = ?",
-            (
-                number(mark.number),
-                resolution_number(self.resolution),
-                shard(&self.container),
-                number(self.start),
-                self.container.as_str(),
-                mark.writer.cast_signed(),
-            ),
+            vec![
+                big(mark.number),
+                tiny(resolution_number(self.resolution)),
+                tiny(shard(&self.container)),
+                big(self.start),
+                text(self.container.as_str()),
+                super::value::bits(mark.writer),
+            ],
         )
-        .await
     }
+}
+
+/// Lists spans for roll-up: those of one shard together.
+pub(super) async fn list_all(
+    cql: &Cql,
+    spans: &[Span],
+    mark: Mark,
+    now: u64,
+) -> Result<(), StoreError> {
+    let mut shards: BTreeMap<(Resolution, i8), Vec<Bound>> = BTreeMap::new();
+    for span in spans {
+        let shard = (span.resolution, shard(&span.container));
+        shards
+            .entry(shard)
+            .or_default()
+            .push(span.listed(mark, now));
+    }
+    let writes = shards
+        .into_values()
+        .map(|of_shard| cql.write_in_parts("mark a span", of_shard));
+    try_join_all(writes).await.map(drop)
 }
 
 /// The marks of a container at a resolution on spans that start in `starts`.

@@ -15,7 +15,7 @@ use futures_util::future::try_join_all;
 use super::index::DAY;
 use super::life::{self, Counted, Entry, Life};
 use super::mark::{self, Span};
-use super::put::{delete_piece, write_in_parts};
+use super::put::delete_pieces;
 use super::session::{Bound, Cql};
 use super::value::{blob, container_of, shard, source_of, text};
 use super::{read, table};
@@ -271,7 +271,7 @@ async fn remove(cql: &Cql, container: &ContainerId, source: SourceId) -> Result<
         "DELETE FROM fact WHERE container = ? AND source = ?",
         vec![text(container.as_str()), blob(&source.0)],
     ));
-    write_in_parts(cql, statements).await?;
+    cql.write_in_parts(life::WORTH, statements).await?;
     let left = life::read(cql, container).await?;
     if !left.entries.is_empty() || !left.said.is_empty() {
         return Ok(());
@@ -313,7 +313,7 @@ async fn remove_rows(
         };
         let pieces = read::pieces(cql, span.clone()).await?;
         let own = pieces.iter().filter(|row| row.key.source == source);
-        try_join_all(own.map(|row| delete_piece(cql, &span, &row.key, row.form))).await?;
+        delete_pieces(cql, &span, own.map(|row| (&row.key, row.form))).await?;
     }
     let buckets = read::buckets(cql, container, resolution, &whole).await?;
     for bucket in buckets.into_iter().flatten() {

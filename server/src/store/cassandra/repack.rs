@@ -10,11 +10,10 @@
 use std::collections::HashSet;
 
 use bubble_common::segment::{Key, Resolution};
-use futures_util::future::try_join_all;
 
 use super::life::{self, Entry, Of, Place, slot_bit};
 use super::mark::{Span, Writer};
-use super::put::{delete_piece, put_piece, write_in_parts};
+use super::put::{delete_pieces, put_piece};
 use super::session::{Bound, Cql};
 use super::{Cassandra, read, table};
 use crate::clock;
@@ -36,7 +35,10 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     let entries = life::entries_of(cql, &span.container, span.resolution, span.start).await?;
     let (mut worth, obsolete) = settle(change, &entries);
     worth.push(span.set(own, now));
-    futures_util::try_join!(write_in_parts(cql, worth), span.list(cql, own, now))?;
+    futures_util::try_join!(
+        cql.write_in_parts(life::WORTH, worth),
+        span.list(cql, own, now)
+    )?;
     for row in &change.rolled {
         put_rolled(store, row, now).await?;
     }
@@ -52,9 +54,9 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
             return Err(StoreError::Conflict);
         }
     }
-    let pieces = change.pieces.iter();
-    try_join_all(pieces.map(|(key, form)| delete_piece(cql, &span, key, *form))).await?;
-    write_in_parts(cql, obsolete).await?;
+    let pieces = change.pieces.iter().map(|(key, form)| (key, *form));
+    delete_pieces(cql, &span, pieces).await?;
+    cql.write_in_parts(life::WORTH, obsolete).await?;
     // After the rows: what is left of them without a mark would never be tidied up.
     let mut marks = change.span.marks.clone();
     marks.push(own);
@@ -126,7 +128,9 @@ async fn put_rolled(store: &Cassandra, row: &Row, now: u64) -> Result<(), StoreE
     };
     put_piece(&store.cql, &span, &row.key, row.form, &row.bytes).await?;
     let mark = store.writer.mark();
-    let beside = write_in_parts(&store.cql, vec![span.set(mark, now)]);
+    let beside = store
+        .cql
+        .write_in_parts(life::WORTH, vec![span.set(mark, now)]);
     futures_util::try_join!(beside, span.list(&store.cql, mark, now)).map(drop)
 }
 

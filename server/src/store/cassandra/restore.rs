@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::index::DAY;
 use super::life::{self, Of, Place};
 use super::mark::Span;
-use super::put::{list, put_piece, write_in_parts};
+use super::put::{list, put_piece};
 use super::session::Bound;
 use super::value::corrupt;
 use super::{Cassandra, recording, repack};
@@ -52,7 +52,9 @@ async fn put_rows(store: &Cassandra, rows: &Rows) -> Result<(), StoreError> {
             start: *start,
         };
         let mark = store.writer.mark();
-        let beside = write_in_parts(&store.cql, vec![span.set(mark, now)]);
+        let beside = store
+            .cql
+            .write_in_parts(life::WORTH, vec![span.set(mark, now)]);
         futures_util::try_join!(beside, span.list(&store.cql, mark, now))?;
     }
     Ok(())
@@ -132,7 +134,7 @@ async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
         };
         entry.insert(&container.id)
     }));
-    write_in_parts(cql, statements).await
+    cql.write_in_parts(life::WORTH, statements).await
 }
 
 /// Statements that write what is known of the container. It goes with the last of its recordings,

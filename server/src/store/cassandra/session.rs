@@ -27,6 +27,8 @@ use crate::store::error::{StoreError, failed};
 const ROOM: usize = 256;
 /// Statements that are kept prepared: more than there are.
 const PREPARED: usize = 256;
+/// Statements in one batch at most: Cassandra refuses large ones.
+const TOGETHER: usize = 40;
 /// After so long a request is given up.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the nodes are asked whether they agree on the schema.
@@ -128,8 +130,22 @@ impl Cql {
         done.map(drop).map_err(failed(doing))
     }
 
+    /// Writes statements on one partition, so many at a time.
+    pub(super) async fn write_in_parts(
+        &self,
+        doing: &'static str,
+        mut statements: Vec<Bound>,
+    ) -> Result<(), StoreError> {
+        while !statements.is_empty() {
+            let rest = statements.split_off(statements.len().min(TOGETHER));
+            self.write_together(doing, statements).await?;
+            statements = rest;
+        }
+        Ok(())
+    }
+
     /// Writes all or nothing of statements on one partition.
-    pub(super) async fn write_together(
+    async fn write_together(
         &self,
         doing: &'static str,
         statements: Vec<Bound>,
