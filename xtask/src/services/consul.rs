@@ -9,6 +9,8 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -23,6 +25,10 @@ use crate::{
 };
 
 pub(crate) const PORT: u16 = 18_500;
+
+/// How often it is tried to build it: hundreds of modules are asked for, and one answer fails now and then.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(10);
 
 const MODULE: &str = include_str!("../../services/consul/go.mod");
 const SUMS: &str = include_str!("../../services/consul/go.sum");
@@ -98,11 +104,21 @@ fn program() -> Result<PathBuf> {
     write(&source.join("go.mod"), MODULE)?;
     write(&source.join("go.sum"), SUMS)?;
     let go = find("go").context("go is not installed")?;
-    run(Command::new(go)
-        .current_dir(&source)
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg("github.com/hashicorp/consul"))?;
+    let mut tries = 1;
+    loop {
+        let built = run(Command::new(&go)
+            .current_dir(&source)
+            .args(["build", "-o"])
+            .arg(&program)
+            .arg("github.com/hashicorp/consul"));
+        match built {
+            Ok(()) => break,
+            Err(error) if tries < TRIES => say(format!("{error:#}: trying again")),
+            Err(error) => return Err(error),
+        }
+        thread::sleep(PAUSE);
+        tries += 1;
+    }
     write(&complete, SUMS)?;
     Ok(program)
 }

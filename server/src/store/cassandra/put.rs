@@ -7,7 +7,8 @@
 //!
 //! The first step is left out of what is most common: a second that follows the last one of its
 //! source that this process stored. A source repeats what was not acknowledged before it goes on, so
-//! nobody has stored that second yet.
+//! nobody has stored that second yet; had another server done so all the same, it would be written
+//! again as it was.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
