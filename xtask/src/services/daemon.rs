@@ -23,7 +23,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long one may take to answer.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// A program in a folder of its own, whether it runs or not.
 pub(crate) struct Daemon {
