@@ -120,7 +120,7 @@ impl Queues {
         let channel = self.connection.create_channel().await.expect("a channel");
         let queue = format!("{}.dead", self.name);
         let mut found = Vec::new();
-        for _ in 0..600 {
+        for _ in 0..1_800 {
             let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
             if let Some(message) = got.await.expect("the queue is there") {
                 message.ack(BasicAckOptions::default()).await.expect("gone");

@@ -19,7 +19,7 @@ async fn passing(site: &Site, expected: &[&Program]) {
     let mut expected: Vec<u64> = expected.iter().map(|program| port(program)).collect();
     expected.sort_unstable();
     let mut found = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..900 {
         if let Ok(answer) = site.client.get(&url).send().await {
             let list: Value = answer.json().await.unwrap_or_default();
             let list = list.as_array().cloned().unwrap_or_default();
@@ -85,7 +85,7 @@ async fn a_server_whose_store_is_gone_says_so_and_comes_back() {
         assert!(answer.headers().contains_key("retry-after"));
     }
     services("up", "cassandra").await;
-    for _ in 0..300 {
+    for _ in 0..900 {
         if status().await.status() == StatusCode::OK {
             break;
         }

@@ -168,7 +168,7 @@ async fn a_broker_that_is_killed_keeps_its_jobs_and_workers_come_back() {
     let left = spans(&site, "m").await;
     assert!(left > 0, "all was done before the broker was killed");
     // No job is put again: those that were waiting are there.
-    for _ in 0..600 {
+    for _ in 0..1_800 {
         if spans(&site, "m").await == 0 {
             break;
         }
