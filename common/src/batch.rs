@@ -76,21 +76,27 @@ impl Batch {
     /// When they are not what [`Self::encode`] writes, in this version or an
     /// older one, or would decode to more than a bounded multiple of their size.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::decode_each(bytes, |_| ())
+        let begin = |_, count| Vec::with_capacity(count);
+        let push = |segments: &mut Vec<_>, segment, _: &[u8]| segments.push(segment);
+        let (source, agent, segments) = Self::fold(bytes, begin, push)?;
+        Ok(Self {
+            source,
+            agent,
+            segments,
+        })
     }
 
-    /// As [`Self::decode`], and each segment's own bytes, so that who stores
-    /// them need not encode them again.
+    /// As [`Self::decode`], one segment at a time: what `begin` makes of the
+    /// source and of how many there are takes each, with its own bytes, so that
+    /// who stores them need not encode them again, nor have all in memory.
     ///
     /// # Errors
     /// As for [`Self::decode`].
-    pub fn decode_with_bytes(bytes: &[u8]) -> Result<(Self, Vec<Vec<u8>>), DecodeError> {
-        let mut each = Vec::new();
-        let batch = Self::decode_each(bytes, |segment| each.push(segment.to_vec()))?;
-        Ok((batch, each))
-    }
-
-    fn decode_each(bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<Self, DecodeError> {
+    pub fn fold<T>(
+        bytes: &[u8],
+        begin: impl FnOnce(SourceId, usize) -> T,
+        mut each: impl FnMut(&mut T, Segment, &[u8]),
+    ) -> Result<(SourceId, AgentReport, T), DecodeError> {
         let mut reader = Reader::new(bytes, "a batch");
         FORMAT.open(&mut reader)?;
         let mut budget = Budget::for_input(bytes.len());
@@ -99,18 +105,15 @@ impl Batch {
             let source = SourceId(reader.array()?);
             let agent = AgentReport::read(&mut reader, budget)?;
             let count = reader.length()?;
-            let mut segments = budget.vec(count)?;
+            budget.charge::<Segment>(count)?;
+            let mut all = begin(source, count);
             for _ in 0..count {
                 let bytes = reader.bytes()?;
-                segments.push(Segment::decode_within(bytes, budget)?);
-                each(bytes);
+                let segment = Segment::decode_within(bytes, budget)?;
+                each(&mut all, segment, bytes);
             }
             reader.finish()?;
-            Ok(Self {
-                source,
-                agent,
-                segments,
-            })
+            Ok((source, agent, all))
         })
     }
 }

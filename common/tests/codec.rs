@@ -66,6 +66,22 @@ proptest! {
     }
 
     #[test]
+    fn segments_of_a_batch_come_with_their_own_bytes(batch in batch()) {
+        let folded = Batch::fold(
+            &batch.encode(),
+            |source, count| (source, Vec::with_capacity(count)),
+            |(_, all), segment, bytes| all.push((segment, bytes.to_vec())),
+        );
+        let (source, agent, (begun, all)) = folded.expect("its own bytes");
+        prop_assert_eq!((source, begun, &agent), (batch.source, batch.source, &batch.agent));
+        let expected = batch.segments.into_iter().map(|segment| {
+            let bytes = segment.encode(Effort::Raw);
+            (segment, bytes)
+        });
+        prop_assert_eq!(all, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn random_bytes_are_refused(bytes in vec(any::<u8>(), 0..400)) {
         let refused = DecodeError::Unrecognised { expected: "segment" };
         prop_assert_eq!(Segment::decode(&bytes), Err(refused));

@@ -63,8 +63,14 @@ macro_rules! value {
                 [$(self.$field),+][index]
             }
 
+            #[inline]
             fn set(&mut self, index: usize, number: u64) {
-                *[$(&mut self.$field),+][index] = number;
+                // No array of references to the fields: this is done for each number decoded.
+                let mut column = 0..;
+                $(if column.next() == Some(index) {
+                    self.$field = number;
+                    return;
+                })+
             }
 
             fn absorb(&mut self, _: $crate::segment::cell::Row, other: &Self) {

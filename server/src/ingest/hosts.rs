@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bubble_common::batch::Batch;
+use bubble_common::batch::AgentReport;
 use bubble_common::segment::SourceId;
 
 use crate::store::host::Host;
@@ -28,14 +28,13 @@ struct Report {
 }
 
 impl Hosts {
-    /// The entry to be stored for the host of `batch`, when it is due.
-    pub fn report(&self, batch: &Batch) -> Option<Host> {
-        let agent = &batch.agent;
+    /// The entry to be stored for the host of `agent`, a run of which is `source`, when it is due.
+    pub fn report(&self, source: SourceId, agent: &AgentReport) -> Option<Host> {
         if agent.host.is_empty() {
             return None;
         }
         let report = Report {
-            source: batch.source,
+            source,
             sent_at: agent.sent_at,
             cpu_ns: agent.cpu_ns,
             kernel_ns: agent.kernel_ns,
@@ -43,7 +42,7 @@ impl Hosts {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let before = latest.get(&agent.host).copied();
         // An agent that was started again counts from 0.
-        let before = before.filter(|before| before.source == batch.source);
+        let before = before.filter(|before| before.source == source);
         let due = before.is_none_or(|before| agent.sent_at >= before.sent_at + STORED_EACH);
         if !due {
             return None;

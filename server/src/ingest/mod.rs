@@ -1,8 +1,9 @@
 //! Takes posted batches: decodes, which is validating; stores; answers after the commit.
 //!
-//! Live segments are stored as they come, by their own bytes. A segment that
-//! reaches over the edge of a packed span is cut there first, always in the
-//! same way, so that a repeated post meets the same keys.
+//! Live segments are stored as they come, by their own bytes, and none is kept
+//! in memory while the next is decoded. A segment that reaches over the edge of
+//! a packed span is cut there first, always in the same way, so that a repeated
+//! post meets the same keys.
 
 pub mod activity;
 pub mod hosts;
@@ -93,9 +94,12 @@ pub enum IngestError {
     Cut,
 }
 
-/// Decoded segments, ready to be stored.
-#[derive(Default)]
+/// What was decoded, ready to be stored.
 struct Prepared {
+    /// Which source a recording's segments have.
+    source: Option<SourceId>,
+    label: Option<Arc<Label>>,
+    now: u64,
     /// What there is to tell of each segment that is taken.
     spans: Vec<Notice>,
     posts: Vec<Post>,
@@ -129,18 +133,19 @@ impl Ingest {
         let live = recording.is_none();
         let _room = self.enter(body.len()).await?;
         let now = clock::now();
-        let (batch, prepared) = blocking(move || {
-            let (mut batch, bytes) = Batch::decode_with_bytes(&body)?;
-            let id = batch.source;
-            let label = recording.map(|name| Label { id, name });
-            let segments = std::mem::take(&mut batch.segments);
-            let segments = segments.into_iter().zip(bytes);
-            Ok::<_, DecodeError>((batch, Prepared::new(segments, Some(id), label, now)))
+        let (source, agent, prepared) = blocking(move || {
+            let label = |id| recording.map(|name| Label { id, name });
+            // Each segment is let go of before the next is decoded, into the same memory.
+            Batch::fold(
+                &body,
+                |source, _| Prepared::new(Some(source), label(source), now),
+                |prepared, segment, bytes| prepared.add(&segment, bytes.to_vec()),
+            )
         })
         .await?;
-        let receipt = self.store(prepared, &batch.agent.host).await?;
+        let receipt = self.store(prepared, &agent.host).await?;
         // Whoever analyses a capture is no agent of a host.
-        if live && let Some(host) = self.hosts.report(&batch) {
+        if live && let Some(host) = self.hosts.report(source, &agent) {
             self.store.put_host(host).await?;
         }
         Ok(receipt)
@@ -183,8 +188,10 @@ impl Ingest {
                     }
                 }
             }
-            let placed = placed.into_iter().map(|(bytes, segment)| (segment, bytes));
-            let mut prepared = Prepared::new(placed, None, label, now);
+            let mut prepared = Prepared::new(None, label, now);
+            for (bytes, segment) in placed {
+                prepared.add(&segment, bytes);
+            }
             for segment in surplus {
                 prepared.refuse(&segment, "too many different bodies tell of this second");
             }
@@ -213,6 +220,7 @@ impl Ingest {
             posts,
             owners,
             refused,
+            ..
         } = prepared;
         let late = late::known(&*self.store, &posts, clock::now()).await?;
         let unknown = owners.into_iter().zip(posts).zip(late);
@@ -266,34 +274,36 @@ async fn blocking<T: Send + 'static, E: Into<IngestError> + Send + 'static>(
 }
 
 impl Prepared {
-    /// Segments, each with its bytes: live, or of a recording. `source` is what
-    /// those of a recording must have, if the post says it.
-    fn new(
-        segments: impl Iterator<Item = (Segment, Vec<u8>)>,
-        source: Option<SourceId>,
-        label: Option<Label>,
-        now: u64,
-    ) -> Self {
-        let mut prepared = Self::default();
-        let source = source.filter(|_| label.is_some());
-        let label = label.map(Arc::new);
-        for (segment, bytes) in segments {
-            if let Some(reason) = refusal(&segment, source, now) {
-                prepared.refuse(&segment, reason);
-                continue;
-            }
-            let owner = prepared.spans.len();
-            for post in posts(&segment, bytes) {
-                let recording = label.clone();
-                prepared.posts.push(Post { recording, ..post });
-                prepared.owners.push(owner);
-            }
-            prepared.spans.push(Notice {
-                span: segment.key.start..segment.end(),
-                container: segment.key.container,
-            });
+    /// For segments that are live, or of a recording. `source` is what those of
+    /// a recording must have, if the post says it.
+    fn new(source: Option<SourceId>, label: Option<Label>, now: u64) -> Self {
+        Self {
+            source: source.filter(|_| label.is_some()),
+            label: label.map(Arc::new),
+            now,
+            spans: Vec::new(),
+            posts: Vec::new(),
+            owners: Vec::new(),
+            refused: Vec::new(),
         }
-        prepared
+    }
+
+    /// Takes a segment with its bytes, or refuses it.
+    fn add(&mut self, segment: &Segment, bytes: Vec<u8>) {
+        if let Some(reason) = refusal(segment, self.source, self.now) {
+            self.refuse(segment, reason);
+            return;
+        }
+        let owner = self.spans.len();
+        for post in posts(segment, bytes) {
+            let recording = self.label.clone();
+            self.posts.push(Post { recording, ..post });
+            self.owners.push(owner);
+        }
+        self.spans.push(Notice {
+            span: segment.key.start..segment.end(),
+            container: segment.key.container.clone(),
+        });
     }
 
     fn refuse(&mut self, segment: &Segment, reason: impl Into<String>) {

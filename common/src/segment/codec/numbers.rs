@@ -59,6 +59,7 @@ pub(crate) enum Numbers {
 
 impl Numbers {
     /// The number at `index`, which is below the count.
+    #[inline]
     pub(crate) fn at(&self, index: usize) -> u64 {
         match self {
             Self::Same(number, _) => *number,
@@ -68,11 +69,11 @@ impl Numbers {
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        let (same, each) = match self {
-            Self::Same(number, count) => (Some(std::iter::repeat_n(*number, *count)), &[][..]),
-            Self::Each(numbers) => (None, &numbers[..]),
+        let count = match self {
+            Self::Same(_, count) => *count,
+            Self::Each(numbers) => numbers.len(),
         };
-        same.into_iter().flatten().chain(each.iter().copied())
+        (0..count).map(|index| self.at(index))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::error::DecodeError;
-use super::numbers::{numbers, put_numbers};
+use super::numbers::{Numbers, numbers, put_numbers};
 use super::primitive::{Reader, narrow, put_bytes, put_varint, unzigzag, varint_len, zigzag};
 use crate::segment::cell::{Cell, Row, Value};
 
@@ -152,6 +152,18 @@ fn places<V: Value>(
         .ok_or(DecodeError::Truncated("a table"))?;
     let mut cells = budget.vec::<Cell<V>>(cells)?;
     let mut ends = budget.vec(rows.len())?;
+    if let (Numbers::Same(0, _), Numbers::Same(0, _), Numbers::Same(0, _), 1..) =
+        (&counts, &gaps, &lengths, slots)
+    {
+        // A live second: each row has its one slot.
+        cells.extend(rows.iter().map(|&row| Cell {
+            row,
+            slot: 0,
+            value: V::default(),
+        }));
+        ends.extend(1..=rows.len());
+        return Ok((cells, ends));
+    }
     let mut runs = gaps.iter().zip(lengths.iter());
     for (&row, count) in rows.iter().zip(counts.iter()) {
         let mut free = 0_u64;
