@@ -196,14 +196,21 @@ impl Consul {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut url = self.wanted.consul.clone();
-        url.set_path(path);
-        let request = self.client.request(method, url);
+        let request = self
+            .client
+            .request(method, below(&self.wanted.consul, path));
         match &self.wanted.token {
             Some(token) => request.header("x-consul-token", token.shown()),
             None => request,
         }
     }
+}
+
+/// The URL of `path` in what is at `consul`, which may itself be in a folder of a proxy.
+fn below(consul: &Url, path: &str) -> Url {
+    let mut url = consul.clone();
+    url.set_path(&format!("{}/{path}", consul.path().trim_end_matches('/')));
+    url
 }
 
 /// What an answer begins with: it may be of any length.
@@ -220,7 +227,15 @@ async fn start_of(mut answer: Response) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Registration, Wanted};
+    use super::{Registration, Wanted, below};
+
+    #[test]
+    fn consul_may_be_in_a_folder() {
+        let of = |consul: &str| below(&consul.parse().expect("a URL"), "v1/x").to_string();
+        assert_eq!(of("http://127.0.0.1:8500"), "http://127.0.0.1:8500/v1/x");
+        assert_eq!(of("https://proxy/consul/"), "https://proxy/consul/v1/x");
+        assert_eq!(of("https://proxy/consul"), "https://proxy/consul/v1/x");
+    }
 
     #[test]
     fn others_are_told_where_they_reach_us() {
