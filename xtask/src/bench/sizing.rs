@@ -79,10 +79,10 @@ const MINUTE: [f64; 2] = [627.0, 99.0];
 const HOURS: [f64; 2] = [2_418.0, 693.0];
 const DAYS: [f64; 2] = [2_410.0, 685.0];
 const STORED: f64 = 1.0;
-const TAKEN: [f64; 2] = [142.0, 118.0];
-const WRITTEN: [f64; 2] = [927.0, 752.0];
-const ROLLED: f64 = 80.0;
-const REPLACED: f64 = 780.0;
+const TAKEN: [f64; 2] = [62.0, 49.0];
+const WRITTEN: [f64; 2] = [219.0, 201.0];
+const ROLLED: f64 = 60.0;
+const REPLACED: f64 = 233.0;
 
 /// What a site takes.
 #[derive(Debug, PartialEq)]
