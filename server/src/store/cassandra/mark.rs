@@ -119,6 +119,12 @@ impl Span {
         list_all(cql, std::slice::from_ref(self), mark, now).await
     }
 
+    /// Sets the mark beside the container, and lists the span for roll-up.
+    pub(super) async fn mark(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
+        let set = cql.write_in_parts("mark a span", vec![self.set(mark, now)]);
+        futures_util::try_join!(set, self.list(cql, mark, now)).map(drop)
+    }
+
     /// Clears marks, and then takes them from the list: what is listed without a mark is looked at in vain.
     pub(super) async fn clear_all(&self, cql: &Cql, marks: &[Mark]) -> Result<(), StoreError> {
         let clear = marks.iter().map(|mark| self.clear(*mark)).collect();

@@ -127,11 +127,7 @@ async fn put_rolled(store: &Cassandra, row: &Row, now: u64) -> Result<(), StoreE
         start: resolution.packed_start(row.key.start),
     };
     put_piece(&store.cql, &span, &row.key, row.form, &row.bytes).await?;
-    let mark = store.writer.mark();
-    let beside = store
-        .cql
-        .write_in_parts(life::WORTH, vec![span.set(mark, now)]);
-    futures_util::try_join!(beside, span.list(&store.cql, mark, now)).map(drop)
+    span.mark(&store.cql, store.writer.mark(), now).await
 }
 
 /// Writes a packed row in the place of the one that it was made from; `false` when that is not there any more.

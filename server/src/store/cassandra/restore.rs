@@ -51,11 +51,7 @@ async fn put_rows(store: &Cassandra, rows: &Rows) -> Result<(), StoreError> {
             resolution: rows.resolution,
             start: *start,
         };
-        let mark = store.writer.mark();
-        let beside = store
-            .cql
-            .write_in_parts(life::WORTH, vec![span.set(mark, now)]);
-        futures_util::try_join!(beside, span.list(&store.cql, mark, now))?;
+        span.mark(&store.cql, store.writer.mark(), now).await?;
     }
     Ok(())
 }
