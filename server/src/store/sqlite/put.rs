@@ -103,19 +103,12 @@ pub(super) fn put_piece(
     (key, form, bytes): (&Key, Form, &[u8]),
     taken: Taken,
 ) -> Result<bool, StoreError> {
-    // For each of the segments of a post: not put together each time.
-    let sql = match taken {
-        Taken::Keep => {
-            "INSERT OR IGNORE INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-        }
-        Taken::Replace => {
-            "INSERT OR REPLACE INTO piece (resolution, start, container, source, form, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-        }
-    };
+    let sql = format!(
+        "{taken} INTO piece (resolution, start, container, source, form, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
     connection
-        .prepare_cached(sql)
+        .prepare_cached(&sql)
         .and_then(|mut statement| {
             statement.execute(params![
                 key.resolution as u8,
