@@ -93,6 +93,12 @@ async fn of_three_servers_one_rolls_up_whatever_their_clocks_say() {
     site.post(&servers[0], from + count, 60).await;
     site.until_packed(async || {}).await;
     let total = site.check().await;
+    for server in &servers {
+        let failed = site
+            .figure(server, "bubble_server_rollup_failed_total")
+            .await;
+        assert_eq!(failed, 0);
+    }
     let clock = ["90 s behind", "right"][which];
     println!(
         "a clock 90 s ahead, which stood still with {left} spans left, then one that is {clock}: {total} ns"

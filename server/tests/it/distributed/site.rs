@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::common::{batch, client, id, seconds, token};
 use crate::program::Program;
 use crate::store::backend;
+
 /// How long packing may take: for a server whose clock is 90 s behind what is due is not due for so long.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// CPU time of each second, ns.

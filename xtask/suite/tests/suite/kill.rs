@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// What an agent may hold that is in no spool yet: the second that it counts in, and the one that
-/// it is just writing down, with which a busy machine takes its time. Longer where the machine is slow.
-const UNSPOOLED: Duration = Duration::from_millis(4000);
+/// it is just writing down. Longer where the machine is slow.
+const UNSPOOLED: Duration = Duration::from_millis(2500);
 
 /// From an agent's death to the life of the next, seconds since 1970.
 #[derive(Debug)]
