@@ -1,7 +1,7 @@
 //! The index of containers.
 
 use bubble_common::segment::{ContainerId, Facts, facts};
-use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, named_params, params};
 
 use super::memory::ContainerRow;
 use crate::store::column::{number, unsigned};
@@ -61,22 +61,33 @@ pub(super) fn insert(
         .map_err(failed("add a container"))
 }
 
-/// Writes a container's entry; its facts only when they changed.
-pub(super) fn update(
-    connection: &Connection,
-    row: ContainerRow,
-    container: &Container,
-    facts_changed: bool,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE container SET facts_at = ?2, first_seen = ?3, last_seen = ?4, cpu_ns = ?5,
-                memory_now = ?6, memory_peak = ?7, memory_limit = ?8, bytes_in = ?9,
-                bytes_out = ?10, recent = ?11, live_since = ?12
-             WHERE id = ?1",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
+/// Writes entries, but for their facts: many by one statement, as to look it up costs a part of what
+/// it does.
+pub(super) struct Update<'a> {
+    sums: CachedStatement<'a>,
+}
+
+impl<'a> Update<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Result<Self, StoreError> {
+        let sums = connection
+            .prepare_cached(
+                "UPDATE container SET facts_at = ?2, first_seen = ?3, last_seen = ?4, cpu_ns = ?5,
+                    memory_now = ?6, memory_peak = ?7, memory_limit = ?8, bytes_in = ?9,
+                    bytes_out = ?10, recent = ?11, live_since = ?12
+                 WHERE id = ?1",
+            )
+            .map_err(failed("update a container"))?;
+        Ok(Self { sums })
+    }
+
+    /// Writes a container's entry.
+    pub(super) fn sums(
+        &mut self,
+        row: ContainerRow,
+        container: &Container,
+    ) -> Result<(), StoreError> {
+        self.sums
+            .execute(params![
                 row,
                 number(container.facts_at),
                 number(container.first_seen),
@@ -90,27 +101,34 @@ pub(super) fn update(
                 container.recent.to_bytes(),
                 number(container.live_since),
             ])
-        })
-        .map_err(failed("update a container"))?;
-    if facts_changed {
-        let json = serde_json::to_string(&container.facts).unwrap_or_default();
-        let fact = |name| container.facts.get(name).map_or("", String::as_str);
-        connection
-            .prepare_cached(
-                "UPDATE container SET facts = ?2, title = ?3, host = ?4, ended = ?5 WHERE id = ?1",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    row,
-                    json,
-                    fact(facts::NAME),
-                    fact(facts::HOST),
-                    number(container.ended().unwrap_or(0)),
-                ])
-            })
-            .map_err(failed("update a container"))?;
+            .map(drop)
+            .map_err(failed("update a container"))
     }
-    Ok(())
+}
+
+/// Writes the facts of a container's entry.
+pub(super) fn update_facts(
+    connection: &Connection,
+    row: ContainerRow,
+    container: &Container,
+) -> Result<(), StoreError> {
+    let json = serde_json::to_string(&container.facts).unwrap_or_default();
+    let fact = |name| container.facts.get(name).map_or("", String::as_str);
+    connection
+        .prepare_cached(
+            "UPDATE container SET facts = ?2, title = ?3, host = ?4, ended = ?5 WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                row,
+                json,
+                fact(facts::NAME),
+                fact(facts::HOST),
+                number(container.ended().unwrap_or(0)),
+            ])
+        })
+        .map(drop)
+        .map_err(failed("update a container"))
 }
 
 /// A page of the index.

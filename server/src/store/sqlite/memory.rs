@@ -74,14 +74,22 @@ impl Versions {
     }
 }
 
+/// A container's row, and its entry in the index.
+struct Known {
+    row: ContainerRow,
+    container: Container,
+    /// Whether the entry is to be written before the commit; `true`: its facts too.
+    changed: Option<bool>,
+}
+
 #[derive(Default)]
 pub(super) struct Memory {
-    containers: HashMap<ContainerId, (ContainerRow, Container)>,
+    containers: HashMap<ContainerId, Known>,
     sources: HashMap<SourceId, SourceRow>,
     /// Spans that are marked dirty, and whether a packed row of them exists.
     marks: HashMap<SpanKey, bool>,
-    /// Containers changed in this transaction; `true`: their facts too.
-    changed: HashMap<ContainerId, bool>,
+    /// Containers changed in this transaction.
+    changed: Vec<ContainerId>,
     /// Spans into which something was put in this transaction.
     touched: HashSet<SpanKey>,
     /// Spans whose mark was cleared in this transaction.
@@ -119,33 +127,57 @@ impl Memory {
     }
 
     /// The row of a container, which is made if it is new.
-    pub(super) fn container(
+    pub(super) fn row(
         &mut self,
         connection: &Connection,
         id: &ContainerId,
-    ) -> Result<(ContainerRow, &mut Container), StoreError> {
-        if !self.containers.contains_key(id) {
-            let known = match index::get(connection, id)? {
-                Some(known) => known,
-                None => {
-                    let container = Container::new(id.clone());
-                    (index::insert(connection, &container)?, container)
-                }
-            };
-            self.containers.insert(id.clone(), known);
+    ) -> Result<ContainerRow, StoreError> {
+        match self.containers.get(id) {
+            Some(known) => Ok(known.row),
+            None => self.recall(connection, id).map(|known| known.row),
         }
-        let (row, container) = self.containers.get_mut(id).ok_or(StoreError::Closed)?;
-        Ok((*row, container))
     }
 
-    /// Notes that a container's entry is to be written before the commit.
-    pub(super) fn container_changed(&mut self, id: &ContainerId, facts: bool) {
-        match self.changed.get_mut(id) {
-            Some(known) => *known |= facts,
-            None => {
-                self.changed.insert(id.clone(), facts);
-            }
+    /// Changes a container's entry, which is written before the commit; `change` says whether its
+    /// facts are others now. Returns the container's row.
+    pub(super) fn change(
+        &mut self,
+        connection: &Connection,
+        id: &ContainerId,
+        change: impl FnOnce(&mut Container) -> bool,
+    ) -> Result<ContainerRow, StoreError> {
+        let known = match self.containers.get_mut(id) {
+            Some(known) => known,
+            None => self.recall(connection, id)?,
+        };
+        let facts = change(&mut known.container);
+        let (row, first) = (known.row, known.changed.is_none());
+        known.changed = known.changed.max(Some(facts));
+        if first {
+            self.changed.push(id.clone());
         }
+        Ok(row)
+    }
+
+    /// Reads what is stored of a container, which is added if it is new.
+    fn recall(
+        &mut self,
+        connection: &Connection,
+        id: &ContainerId,
+    ) -> Result<&mut Known, StoreError> {
+        let (row, container) = match index::get(connection, id)? {
+            Some(known) => known,
+            None => {
+                let container = Container::new(id.clone());
+                (index::insert(connection, &container)?, container)
+            }
+        };
+        let known = Known {
+            row,
+            container,
+            changed: None,
+        };
+        Ok(self.containers.entry(id.clone()).or_insert(known))
     }
 
     /// Forgets a container whose entry is about to be changed or deleted by other
@@ -232,9 +264,15 @@ impl Memory {
 
     /// Writes what is to be written before the commit.
     pub(super) fn flush(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        for (id, facts) in std::mem::take(&mut self.changed) {
-            if let Some((row, container)) = self.containers.get(&id) {
-                index::update(connection, *row, container, facts)?;
+        let mut update = index::Update::new(connection)?;
+        for id in self.changed.drain(..) {
+            if let Some(known) = self.containers.get_mut(&id)
+                && let Some(facts) = known.changed.take()
+            {
+                update.sums(known.row, &known.container)?;
+                if facts {
+                    index::update_facts(connection, known.row, &known.container)?;
+                }
             }
         }
         if self.containers.len() > MOST {

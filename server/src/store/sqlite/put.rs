@@ -3,9 +3,9 @@
 use std::fmt;
 
 use bubble_common::segment::{Key, Resolution};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::memory::{ContainerRow, Memory, SourceRow};
+use super::memory::{ContainerRow, SourceRow};
 use super::recording;
 use super::writer::Open;
 use crate::clock;
@@ -16,19 +16,20 @@ use crate::store::row::{Form, Outcome, Packed, Post, Repack, Row};
 /// Stores posts, each at most once.
 pub(super) fn put(open: &mut Open<'_>, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
     let now = clock::now();
+    let mut pieces = Pieces::new(open.connection, Taken::Keep)?;
     posts
         .iter()
-        .map(|post| put_one(open.connection, open.memory, post, now))
+        .map(|post| put_one(open, &mut pieces, post, now))
         .collect()
 }
 
 fn put_one(
-    connection: &Connection,
-    memory: &mut Memory,
+    Open { connection, memory }: &mut Open<'_>,
+    pieces: &mut Pieces<'_>,
     post: &Post,
     now: u64,
 ) -> Result<Outcome, StoreError> {
-    let (row, _) = memory.container(connection, &post.key.container)?;
+    let row = memory.row(connection, &post.key.container)?;
     let source = memory.source(connection, post.key.source)?;
     if post.slots != 0 {
         let resolution = post.key.resolution;
@@ -39,18 +40,16 @@ fn put_one(
         let known = packed
             && resolution == Resolution::Second
             && packed_slots(connection, row, resolution, span, source)? & post.slots == post.slots;
-        let place = (row, source);
-        let piece = (&post.key, Form::Posted, &*post.bytes);
-        if known || !put_piece(connection, place, piece, Taken::Keep)? {
+        if known || !pieces.put((row, source), &post.key, Form::Posted, &post.bytes)? {
             return Ok(Outcome::Known);
         }
     }
     if let Some(label) = &post.recording {
         recording::note(connection, (row, source), label, &post.activity, now)?;
     }
-    let (_, container) = memory.container(connection, &post.key.container)?;
-    let facts = container.absorb(&post.activity, post.recording.is_some());
-    memory.container_changed(&post.key.container, facts);
+    memory.change(connection, &post.key.container, |container| {
+        container.absorb(&post.activity, post.recording.is_some())
+    })?;
     Ok(Outcome::Stored)
 }
 
@@ -96,31 +95,38 @@ impl fmt::Display for Taken {
     }
 }
 
-/// Puts a piece; `false` when its key is taken and the first stays.
-pub(super) fn put_piece(
-    connection: &Connection,
-    (container, source): (ContainerRow, SourceRow),
-    (key, form, bytes): (&Key, Form, &[u8]),
-    taken: Taken,
-) -> Result<bool, StoreError> {
-    let sql = format!(
-        "{taken} INTO piece (resolution, start, container, source, form, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-    );
-    connection
-        .prepare_cached(&sql)
-        .and_then(|mut statement| {
-            statement.execute(params![
-                key.resolution as u8,
-                number(key.start),
-                container,
-                source,
-                form_number(form),
-                bytes
-            ])
-        })
-        .map(|rows| rows > 0)
-        .map_err(failed("store a segment"))
+/// Puts pieces: many by one statement, as to look it up costs a part of what it does.
+pub(super) struct Pieces<'a> {
+    insert: CachedStatement<'a>,
+}
+
+impl<'a> Pieces<'a> {
+    /// What becomes of a piece whose key is taken is the same for all.
+    pub(super) fn new(connection: &'a Connection, taken: Taken) -> Result<Self, StoreError> {
+        let sql = format!(
+            "{taken} INTO piece (resolution, start, container, source, form, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        );
+        let insert = connection.prepare_cached(&sql);
+        let insert = insert.map_err(failed("store a segment"))?;
+        Ok(Self { insert })
+    }
+
+    /// Puts a piece; `false` when its key is taken and the first stays.
+    pub(super) fn put(
+        &mut self,
+        (container, source): (ContainerRow, SourceRow),
+        key: &Key,
+        form: Form,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
+        let (resolution, form) = (key.resolution as u8, form_number(form));
+        let start = number(key.start);
+        self.insert
+            .execute(params![resolution, start, container, source, form, bytes])
+            .map(|rows| rows > 0)
+            .map_err(failed("store a segment"))
+    }
 }
 
 /// Puts the result of packing in place.
@@ -128,7 +134,7 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
     let now = clock::now();
     let Open { connection, memory } = open;
     let span = &change.span;
-    let (container, _) = memory.container(connection, &span.container)?;
+    let container = memory.row(connection, &span.container)?;
     for Packed { row, slots, .. } in &change.packed {
         let source = memory.source(connection, row.key.source)?;
         put_packed(connection, (container, source), row, *slots, Taken::Replace)?;
@@ -151,8 +157,13 @@ pub(super) fn repack(open: &mut Open<'_>, change: &Repack) -> Result<(), StoreEr
             })
             .map_err(failed("delete a packed piece"))?;
     }
+    let mut pieces = Pieces::new(connection, Taken::Replace)?;
     for row in &change.rolled {
-        put_rolled(connection, memory, container, row, now)?;
+        let resolution = row.key.resolution;
+        let coarse = resolution.packed_start(row.key.start);
+        memory.mark(connection, (container, resolution, coarse), now)?;
+        let place = (container, memory.source(connection, row.key.source)?);
+        pieces.put(place, &row.key, row.form, &row.bytes)?;
     }
     memory.clear(
         connection,
@@ -187,21 +198,6 @@ pub(super) fn put_packed(
         })
         .map(drop)
         .map_err(failed("store a packed segment"))
-}
-
-fn put_rolled(
-    connection: &Connection,
-    memory: &mut Memory,
-    container: ContainerRow,
-    row: &Row,
-    now: u64,
-) -> Result<(), StoreError> {
-    let resolution = row.key.resolution;
-    let span = resolution.packed_start(row.key.start);
-    memory.mark(connection, (container, resolution, span), now)?;
-    let place = (container, memory.source(connection, row.key.source)?);
-    let piece = (&row.key, row.form, &*row.bytes);
-    put_piece(connection, place, piece, Taken::Replace).map(drop)
 }
 
 /// Deletes expired rows of one container, but for those of recordings; returns how many.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bubble_common::segment::SourceId;
 use rusqlite::{Connection, params};
 
-use super::put::{Taken, put_packed, put_piece};
+use super::put::{Pieces, Taken, put_packed};
 use super::writer::Open;
 use super::{Sqlite, recording};
 use crate::clock;
@@ -43,14 +43,14 @@ fn put_recordings(connection: &Connection, recordings: &[(Label, u64)]) -> Resul
 fn put_rows(open: &mut Open<'_>, rows: &Rows) -> Result<(), StoreError> {
     let now = clock::now();
     let Open { connection, memory } = open;
-    let (container, _) = memory.container(connection, &rows.container)?;
+    let container = memory.row(connection, &rows.container)?;
+    let mut pieces = Pieces::new(connection, Taken::Keep)?;
     for (row, slots) in &rows.rows {
         let place = (container, memory.source(connection, row.key.source)?);
         if row.form == Form::Packed {
             put_packed(connection, place, row, *slots, Taken::Keep)?;
         } else {
-            let piece = (&row.key, row.form, &*row.bytes);
-            put_piece(connection, place, piece, Taken::Keep)?;
+            pieces.put(place, &row.key, row.form, &row.bytes)?;
         }
     }
     for start in &rows.dirty {
@@ -62,9 +62,10 @@ fn put_rows(open: &mut Open<'_>, rows: &Rows) -> Result<(), StoreError> {
 /// Puts the entry of the index of a container whose rows are there.
 fn put_entry(open: &mut Open<'_>, entry: &Entry) -> Result<(), StoreError> {
     let Open { connection, memory } = open;
-    let (container, known) = memory.container(connection, &entry.container.id)?;
-    *known = entry.container.clone();
-    memory.container_changed(&entry.container.id, true);
+    let container = memory.change(connection, &entry.container.id, |known| {
+        *known = entry.container.clone();
+        true
+    })?;
     let mut parts: BTreeMap<SourceId, Vec<&Activity>> = BTreeMap::new();
     for part in &entry.parts {
         parts
