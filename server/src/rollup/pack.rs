@@ -43,12 +43,10 @@ pub enum PackError {
 pub async fn pack(store: &dyn Store, span: DirtySpan) -> Result<(), PackError> {
     let resolution = span.resolution;
     let whole = span.start..span.start + resolution.packed_seconds();
-    let rows = store
-        .range(&span.container, resolution, whole.clone())
-        .await?;
+    let rows = store.range(&span.container, resolution, whole).await?;
     let (coarse, kept) = match resolution.coarser() {
         Some(coarser) => (
-            store.range(&span.container, coarser, whole).await?,
+            store.slot(&span.container, coarser, span.start).await?,
             Kept::new(store, &span.container, resolution).await?,
         ),
         None => (Vec::new(), Kept::default()),

@@ -37,7 +37,7 @@ use key::ApiKey;
 use lease::Leases;
 use recording::{Recorder, Recording};
 use restore::Restore;
-use row::{DirtySpan, Outcome, Post, Repack, Row};
+use row::{DirtySpan, Outcome, Post, Repack, Row, of_slot};
 
 /// What every backend does. Every method is atomic by itself, unless it says otherwise.
 #[async_trait]
@@ -57,6 +57,18 @@ pub trait Store: Leases + Restore {
         resolution: Resolution,
         span: Range<u64>,
     ) -> Result<Vec<Row>, StoreError>;
+
+    /// Of [`Self::range`] what tells of the slot that starts at `at`: pieces that were rolled into
+    /// it, and the packed rows of its span.
+    async fn slot(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        at: u64,
+    ) -> Result<Vec<Row>, StoreError> {
+        let range = self.range(container, resolution, at..at + 1).await?;
+        Ok(of_slot(range, at))
+    }
 
     /// Starts of the dirty spans of a container that meet `span`, in order.
     async fn dirty_of(

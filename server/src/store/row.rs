@@ -141,6 +141,16 @@ pub struct Worth {
     pub activity: Activity,
 }
 
+/// Of rows of one packed span those that tell of the slot at `at`.
+pub(super) fn of_slot(mut rows: Vec<Row>, at: u64) -> Vec<Row> {
+    rows.retain(|row| match row.form {
+        Form::Packed => true,
+        Form::Rolled => row.key.start == at,
+        Form::Posted => false,
+    });
+    rows
+}
+
 /// Tells the bytes of one version of a row from those of another.
 pub fn digest(bytes: &[u8]) -> i64 {
     let digest = Sha256::digest(bytes);

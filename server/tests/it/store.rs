@@ -188,6 +188,48 @@ async fn a_piece_that_comes_while_packing_keeps_the_mark(store: Arc<dyn Store>) 
     assert_eq!(forms, [Form::Packed, Form::Posted]);
 }
 
+async fn a_slot_is_told_by_what_was_rolled_or_packed(store: Arc<dyn Store>) {
+    let slot = async |at: u64| {
+        let rows = store.slot(&id(ID), Resolution::Minute, at).await;
+        rows.expect("answers")
+    };
+    assert_eq!(slot(DAY).await, []);
+    let fine = seconds(ID, 1, DAY, 60, 7);
+    let rolled = Row {
+        key: fine.coarsen().expect("a minute").key,
+        form: Form::Rolled,
+        bytes: fine.coarsen().expect("a minute").encode(Effort::Fast),
+    };
+    store.put(vec![post(&fine)]).await.expect("stored");
+    let span = only_dirty(&*store).await;
+    let mut change = repack(span, &[&fine], &[&fine]);
+    change.rolled.push(rolled.clone());
+    store.repack(change).await.expect("packed");
+    assert_eq!(slot(DAY).await, std::slice::from_ref(&rolled));
+    assert_eq!(slot(DAY + 60).await, []);
+    // What an agent posted of another minute tells nothing until it is packed.
+    let next = seconds(ID, 1, DAY + 60, 60, 7);
+    let next = next.coarsen().expect("a minute");
+    store.put(vec![post(&next)]).await.expect("stored");
+    assert_eq!(slot(DAY).await, std::slice::from_ref(&rolled));
+    assert_eq!(slot(DAY + 60).await, []);
+    let span = store.dirty_span(&id(ID), Resolution::Minute, DAY).await;
+    let span = span.expect("answers").expect("dirty");
+    let minutes = [fine.coarsen().expect("a minute"), next.clone()];
+    let hour = Segment::merge(&minutes).expect("one source");
+    let mut change = repack(span, &[&hour], &[&next]);
+    change.pieces.push((rolled.key.clone(), Form::Rolled));
+    let packed = change.packed[0].row.clone();
+    store.repack(change).await.expect("packed");
+    for at in [DAY, DAY + 60, DAY + 120] {
+        assert_eq!(slot(at).await, std::slice::from_ref(&packed), "{at}");
+    }
+    assert_eq!(slot(DAY + 3_600).await, []);
+    let expired = store.expire(Resolution::Minute, DAY + 3_600).await;
+    expired.expect("expired");
+    assert_eq!(slot(DAY).await, []);
+}
+
 async fn nothing_expires_that_is_dirty(store: Arc<dyn Store>) {
     for minute in [DAY, DAY + 60] {
         let segment = seconds(ID, 1, minute, 60, 7);
@@ -318,6 +360,7 @@ on_every_store!(
     a_key_is_stored_once,
     packing_takes_the_place_of_pieces,
     a_piece_that_comes_while_packing_keeps_the_mark,
+    a_slot_is_told_by_what_was_rolled_or_packed,
     nothing_expires_that_is_dirty,
     what_is_recorded_stays_until_it_is_swept,
     dirty_spans_are_listed_in_pages,

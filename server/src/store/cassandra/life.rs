@@ -288,10 +288,10 @@ const ENTRIES: &str = "SELECT resolution, kind, start, source, slots, recording,
     cpu_ns, bytes_in, bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
     FROM life WHERE container = ?";
 
-/// Entries of one resolution and kind.
+/// Entries of one resolution, of some kinds.
 const SOME: &str = "SELECT resolution, kind, start, source, slots, recording, first, last,
     cpu_ns, bytes_in, bytes_out, memory_peak, memory_now, memory_limit, cpu, writetime(slots)
-    FROM life WHERE container = ? AND resolution = ? AND kind = ? AND start >= ? AND start < ?";
+    FROM life WHERE container = ? AND resolution = ? AND kind IN ? AND start >= ? AND start < ?";
 
 /// Reads the entries of a container.
 pub(super) async fn entries(cql: &Cql, container: &ContainerId) -> Result<Vec<Entry>, StoreError> {
@@ -309,26 +309,21 @@ pub(super) async fn entries_of(
     start: u64,
 ) -> Result<Vec<Entry>, StoreError> {
     let span = start..start + resolution.packed_seconds();
-    let read = |resolution: Resolution, of: Of| {
-        let place = (resolution_number(resolution), of as i8);
+    let read = |resolution: Resolution, of: &'static [Of]| {
+        let kinds: Vec<i8> = of.iter().map(|of| *of as i8).collect();
+        let place = (container.as_str(), resolution_number(resolution), kinds);
         let starts = (number(span.start), number(span.end));
-        let container = container.as_str();
-        let values = (container, place.0, place.1, starts.0, starts.1);
+        let values = (place.0, place.1, place.2, starts.0, starts.1);
         cql.rows::<EntryRow>("read a container", SOME, values)
     };
     let fine = async {
         match finer(resolution) {
-            Some(finer) => read(finer, Of::Span).await,
+            Some(finer) => read(finer, &[Of::Span]).await,
             None => Ok(Vec::new()),
         }
     };
-    let (own, pieces, fine) = futures_util::try_join!(
-        read(resolution, Of::Span),
-        read(resolution, Of::Piece),
-        fine
-    )?;
-    let rows = own.into_iter().chain(pieces).chain(fine);
-    rows.map(Entry::read).collect()
+    let (own, fine) = futures_util::try_join!(read(resolution, &[Of::Span, Of::Piece]), fine)?;
+    own.into_iter().chain(fine).map(Entry::read).collect()
 }
 
 /// The sources of these entries that belong to recordings, of which nothing expires by itself.

@@ -98,7 +98,7 @@ impl Span {
     }
 
     /// Statement that lists the span for roll-up.
-    fn listed(&self, mark: Mark, now: u64) -> Bound {
+    pub(super) fn listed(&self, mark: Mark, now: u64) -> Bound {
         (
             "INSERT INTO dirty (resolution, shard, start, container, writer, touched)
              VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
@@ -114,21 +114,22 @@ impl Span {
         )
     }
 
-    /// Lists the span for roll-up.
-    pub(super) async fn list(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
-        list_all(cql, std::slice::from_ref(self), mark, now).await
-    }
-
     /// Sets the mark beside the container, and lists the span for roll-up.
     pub(super) async fn mark(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
-        let set = cql.write_in_parts("mark a span", vec![self.set(mark, now)]);
-        futures_util::try_join!(set, self.list(cql, mark, now)).map(drop)
+        let statements = vec![self.set(mark, now), self.listed(mark, now)];
+        cql.write_in_parts("mark a span", statements).await
     }
 
-    /// Clears marks, and then takes them from the list: what is listed without a mark is looked at in vain.
-    pub(super) async fn clear_all(&self, cql: &Cql, marks: &[Mark]) -> Result<(), StoreError> {
-        let clear = marks.iter().map(|mark| self.clear(*mark)).collect();
-        cql.write_in_parts("clear a mark", clear).await?;
+    /// Writes `before`, other statements on the container, and clears marks, and then takes them
+    /// from the list: what is listed without a mark is looked at in vain.
+    pub(super) async fn clear_all(
+        &self,
+        cql: &Cql,
+        mut before: Vec<Bound>,
+        marks: &[Mark],
+    ) -> Result<(), StoreError> {
+        before.extend(marks.iter().map(|mark| self.clear(*mark)));
+        cql.write_in_parts("clear a mark", before).await?;
         let unlist = marks.iter().map(|mark| self.unlisted(*mark)).collect();
         cql.write_in_parts("clear a mark", unlist).await
     }

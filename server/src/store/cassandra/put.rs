@@ -22,8 +22,8 @@ use super::index::DAY;
 use super::life::{self, Entry, slot_bit};
 use super::mark::{self, Span};
 use super::session::{Bound, Cql};
-use super::value::{blob, resolution_number, shard, source_of, text, tiny};
-use super::{Cassandra, recording, table};
+use super::value::{big, blob, resolution_number, shard, source_of, text, tiny};
+use super::{Cassandra, read, recording};
 use crate::clock;
 use crate::store::column::{form_number, number, unsigned};
 use crate::store::error::StoreError;
@@ -187,9 +187,12 @@ struct Known {
 
 impl Known {
     async fn read(cql: &Cql, span: &Span) -> Result<Self, StoreError> {
-        let (pieces, packed) =
-            futures_util::try_join!(known_pieces(cql, span), packed_slots(cql, span))?;
-        Ok(Self { pieces, packed })
+        let packed = read::packed_slots(cql, &span.container, span.resolution, span.start);
+        let (pieces, packed) = futures_util::try_join!(known_pieces(cql, span), packed)?;
+        Ok(Self {
+            pieces,
+            packed: packed.into_iter().collect(),
+        })
     }
 
     /// Whether all of a post is in the packed row. A second is whole or not there, so that its bit
@@ -224,24 +227,6 @@ async fn known_pieces(cql: &Cql, span: &Span) -> Result<HashMap<SourceId, u64>, 
     Ok(known)
 }
 
-/// Which slots the packed rows of a span have, by source.
-async fn packed_slots(cql: &Cql, span: &Span) -> Result<HashMap<SourceId, u64>, StoreError> {
-    let rows: Vec<(Vec<u8>, i64)> = cql
-        .rows(
-            "look for a packed row",
-            table::of(span.resolution).slots,
-            (
-                span.container.as_str(),
-                number(table::bucket(span.resolution, span.start)),
-                number(span.start),
-            ),
-        )
-        .await?;
-    rows.into_iter()
-        .map(|(source, slots)| Ok((source_of(&source)?, slots.cast_unsigned())))
-        .collect()
-}
-
 /// Writes a piece, in the place of one of the same key and form.
 pub(super) async fn put_piece(
     cql: &Cql,
@@ -250,51 +235,50 @@ pub(super) async fn put_piece(
     form: Form,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    let (container, resolution, span, start, source, form) = piece(span, key, form);
     cql.write(
         "store a segment",
         "INSERT INTO piece (container, resolution, span, start, source, form, bytes)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (container, resolution, span, start, source, form, bytes),
+        (
+            span.container.as_str(),
+            resolution_number(span.resolution),
+            number(span.start),
+            number(key.start),
+            &key.source.0[..],
+            form_number(form),
+            bytes,
+        ),
     )
     .await
 }
 
-/// Deletes pieces of a span, by their keys.
+/// Deletes pieces of a span, by their keys: one statement for those of a source and form.
 pub(super) async fn delete_pieces(
     cql: &Cql,
     span: &Span,
     pieces: impl Iterator<Item = (&Key, Form)>,
 ) -> Result<(), StoreError> {
-    let delete = |(key, form)| {
-        let (container, resolution, span, start, source, form) = piece(span, key, form);
+    let mut starts: BTreeMap<(SourceId, Form), Vec<CqlValue>> = BTreeMap::new();
+    for (key, form) in pieces {
+        let of_source = starts.entry((key.source, form)).or_default();
+        of_source.push(CqlValue::BigInt(number(key.start)));
+    }
+    let delete = |((source, form), starts): ((SourceId, Form), Vec<CqlValue>)| {
         (
             "DELETE FROM piece WHERE container = ? AND resolution = ? AND span = ?
-             AND start = ? AND source = ? AND form = ?",
+             AND start IN ? AND source = ? AND form = ?",
             vec![
-                text(container),
-                tiny(resolution),
-                Some(CqlValue::BigInt(span)),
-                Some(CqlValue::BigInt(start)),
-                blob(source),
-                tiny(form),
+                text(span.container.as_str()),
+                tiny(resolution_number(span.resolution)),
+                big(span.start),
+                Some(CqlValue::List(starts)),
+                blob(&source.0),
+                tiny(form_number(form)),
             ],
         )
     };
-    cql.write_in_parts("delete a piece", pieces.map(delete).collect())
+    cql.write_in_parts("delete a piece", starts.into_iter().map(delete).collect())
         .await
-}
-
-/// The key of a piece's row, column by column.
-fn piece<'a>(span: &'a Span, key: &'a Key, form: Form) -> (&'a str, i8, i64, i64, &'a [u8], i8) {
-    (
-        span.container.as_str(),
-        resolution_number(span.resolution),
-        number(span.start),
-        number(key.start),
-        &key.source.0,
-        form_number(form),
-    )
 }
 
 /// Lists a container as one that there is, and that was active on a day.

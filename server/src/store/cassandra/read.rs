@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use bubble_common::segment::{ContainerId, Key, Resolution};
+use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::mark::{self, Span};
@@ -48,16 +48,74 @@ pub(super) async fn range(
         .try_collect()
         .await?;
     let mut rows = packed(cql, container, resolution, starts).await?;
-    let horizon = horizon(cql, resolution).await?;
-    let may_go = |row: &Row| {
-        row.key.start + resolution.packed_seconds() <= horizon && !dirty.contains(&row.key.start)
-    };
-    if rows.iter().any(may_go) {
-        let kept = recorded(cql, container).await?;
-        rows.retain(|row| !may_go(row) || kept.iter().any(|of| of.source == row.key.source));
+    // Pieces never expire: without a packed row nothing can.
+    if !rows.is_empty() {
+        let horizon = horizon(cql, resolution).await?;
+        let may_go = |row: &Row| {
+            let end = row.key.start + resolution.packed_seconds();
+            end <= horizon && !dirty.contains(&row.key.start)
+        };
+        if rows.iter().any(may_go) {
+            let kept = recorded(cql, container).await?;
+            rows.retain(|row| !may_go(row) || kept.iter().any(|of| of.source == row.key.source));
+        }
     }
     rows.extend(pieces.into_iter().flatten());
     Ok(rows)
+}
+
+/// Whether there may be a row that tells of the slot at `at`: a piece that was rolled into it, or
+/// a packed one. Marks are not asked: a piece without one is seen here, too.
+pub(super) async fn may_know(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    at: u64,
+) -> Result<bool, StoreError> {
+    let span = resolution.packed_start(at);
+    // The piece first: when it goes, the packed row that it is in is there.
+    let pieces: Vec<(i8,)> = cql
+        .rows(
+            "look for pieces",
+            "SELECT form FROM piece
+             WHERE container = ? AND resolution = ? AND span = ? AND start = ?",
+            (
+                container.as_str(),
+                resolution_number(resolution),
+                number(span),
+                number(at),
+            ),
+        )
+        .await?;
+    let mut forms = pieces.into_iter().map(|(form,)| form_of(form));
+    if forms.any(|form| form == Form::Rolled) {
+        return Ok(true);
+    }
+    let slots = packed_slots(cql, container, resolution, span).await?;
+    Ok(!slots.is_empty())
+}
+
+/// Which slots the packed rows of the span at `start` have, by source.
+pub(super) async fn packed_slots(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    start: u64,
+) -> Result<Vec<(SourceId, u64)>, StoreError> {
+    let rows: Vec<(Vec<u8>, i64)> = cql
+        .rows(
+            "look for a packed row",
+            table::of(resolution).slots,
+            (
+                container.as_str(),
+                number(table::bucket(resolution, start)),
+                number(start),
+            ),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(source, slots)| Ok((source_of(&source)?, slots.cast_unsigned())))
+        .collect()
 }
 
 type PieceRow = (i64, Vec<u8>, i8, Vec<u8>);

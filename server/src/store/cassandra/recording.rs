@@ -340,7 +340,7 @@ async fn unmark(cql: &Cql, container: &ContainerId) -> Result<(), StoreError> {
                 resolution,
                 start,
             };
-            span.clear_all(cql, &marks).await?;
+            span.clear_all(cql, Vec::new(), &marks).await?;
         }
     }
     Ok(())

@@ -1,15 +1,19 @@
 //! Putting the result of packing in place, while others may put and pack.
 //!
-//! First comes all that can be written twice, or by two: a mark of our own, the
-//! slots of the coarser resolution, what the span is worth. Then, row by row and on
+//! First comes all that can be written twice, or by two: a mark of our own, with what the
+//! span is worth, and the slots of the coarser resolution. Then, row by row and on
 //! the condition that nobody replaced it since it was read, the packed row: of two
-//! who pack at once one is refused. Its mark stays, so the span is packed again and
-//! whatever it wrote is written anew. Only after that the pieces go, and the marks
+//! who pack at once one is refused. It marks the span once more, so that it is packed again and
+//! whatever was written is written anew. Only after that the pieces go, and the marks
 //! that were there when the work began.
+//!
+//! What this costs a node is the requests more than what is in them. So what may be written at the
+//! same time goes together: a mark and its place in the list.
 
 use std::collections::HashSet;
 
 use bubble_common::segment::{Key, Resolution};
+use futures_util::future::try_join_all;
 
 use super::life::{self, Entry, Of, Place, slot_bit};
 use super::mark::{Span, Writer};
@@ -34,14 +38,10 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     let own = Writer::new().mark();
     let entries = life::entries_of(cql, &span.container, span.resolution, span.start).await?;
     let (mut worth, obsolete) = settle(change, &entries);
-    worth.push(span.set(own, now));
-    futures_util::try_join!(
-        cql.write_in_parts(life::WORTH, worth),
-        span.list(cql, own, now)
-    )?;
-    for row in &change.rolled {
-        put_rolled(store, row, now).await?;
-    }
+    // Of one partition, and so one change: who clears the mark has seen what the span was worth.
+    worth.extend([span.set(own, now), span.listed(own, now)]);
+    cql.write_in_parts(life::WORTH, worth).await?;
+    put_rolled(store, &change.rolled, now).await?;
     // A second that came has an entry of its own; that of a coarser slot may be in one coarser still.
     let recorded = match span.resolution {
         Resolution::Second => life::recorded(&entries),
@@ -51,16 +51,17 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
         let recorded = (recorded.iter()).any(|of| of.source == packed.row.key.source);
         let lives = store.lives(span.resolution, 0, recorded);
         if !replace(cql, packed, lives).await? {
+            // The other may have seen our mark, and cleared it before the slots above were written.
+            span.mark(cql, Writer::new().mark(), now).await?;
             return Err(StoreError::Conflict);
         }
     }
     let pieces = change.pieces.iter().map(|(key, form)| (key, *form));
     delete_pieces(cql, &span, pieces).await?;
-    cql.write_in_parts(life::WORTH, obsolete).await?;
     // After the rows: what is left of them without a mark would never be tidied up.
     let mut marks = change.span.marks.clone();
     marks.push(own);
-    span.clear_all(cql, &marks).await
+    span.clear_all(cql, obsolete, &marks).await
 }
 
 /// Statements that note what the span is worth now, and those that delete the entries that are in it.
@@ -118,15 +119,22 @@ fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Bound>) {
     (statements, obsolete)
 }
 
-/// Puts a slot of the coarser resolution, and marks its span.
-async fn put_rolled(store: &Cassandra, row: &Row, now: u64) -> Result<(), StoreError> {
-    let resolution = row.key.resolution;
-    let span = Span {
-        container: row.key.container.clone(),
-        resolution,
-        start: resolution.packed_start(row.key.start),
+/// Puts the slots of the coarser resolution, one a source, and marks the span that they are all in.
+async fn put_rolled(store: &Cassandra, rolled: &[Row], now: u64) -> Result<(), StoreError> {
+    let Some(first) = rolled.first() else {
+        return Ok(());
     };
-    put_piece(&store.cql, &span, &row.key, row.form, &row.bytes).await?;
+    let resolution = first.key.resolution;
+    let span = Span {
+        container: first.key.container.clone(),
+        resolution,
+        start: resolution.packed_start(first.key.start),
+    };
+    let put = rolled
+        .iter()
+        .map(|row| put_piece(&store.cql, &span, &row.key, row.form, &row.bytes));
+    try_join_all(put).await?;
+    // The number is drawn after all of them are there, so that one is enough.
     span.mark(&store.cql, store.writer.mark(), now).await
 }
 

@@ -29,6 +29,8 @@ const ROOM: usize = 256;
 const PREPARED: usize = 256;
 /// Statements in one batch at most: Cassandra refuses large ones.
 const TOGETHER: usize = 40;
+/// Rows in a page at most.
+const PAGE: i32 = 5_000;
 /// After so long a request is given up.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the nodes are asked whether they agree on the schema.
@@ -112,6 +114,8 @@ impl Cql {
         Ok(Self {
             session: CachingSessionBuilder::new(session)
                 .max_capacity(PREPARED)
+                // The columns are named in each statement: nodes need not say again what they are.
+                .use_cached_result_metadata(true)
                 .build(),
             reads: reads.into_handle(),
             room: Semaphore::new(ROOM),
@@ -130,7 +134,8 @@ impl Cql {
         done.map(drop).map_err(failed(doing))
     }
 
-    /// Writes statements on one partition, so many at a time.
+    /// Writes statements on one partition, so many at a time. One on another may be the last, where
+    /// it does not matter which of them is there first: they are one request, and not one change.
     pub(super) async fn write_in_parts(
         &self,
         doing: &'static str,
@@ -144,12 +149,18 @@ impl Cql {
         Ok(())
     }
 
-    /// Writes all or nothing of statements on one partition.
+    /// Writes all or nothing of those statements that are on one partition.
     async fn write_together(
         &self,
         doing: &'static str,
-        statements: Vec<Bound>,
+        mut statements: Vec<Bound>,
     ) -> Result<(), StoreError> {
+        if statements.len() == 1
+            && let Some((cql, values)) = statements.pop()
+        {
+            // A batch of one costs the node more.
+            return self.write(doing, cql, values).await;
+        }
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         let mut values = Vec::with_capacity(statements.len());
@@ -176,7 +187,7 @@ impl Cql {
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
         let _room = self.enter().await?;
-        let rows = self.stream(doing, cql, values).await?;
+        let rows = self.stream(doing, repeatable(cql), values).await?;
         rows.try_collect().await.map_err(failed(doing))
     }
 
@@ -214,7 +225,10 @@ impl Cql {
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
         let _room = self.enter().await?;
-        let mut rows = self.stream::<R>(doing, cql, values).await?;
+        let mut statement = repeatable(cql);
+        // No more than are looked at: others may have many more.
+        statement.set_page_size(i32::try_from(groups).unwrap_or(i32::MAX).clamp(1, PAGE));
+        let mut rows = self.stream::<R>(doing, statement, values).await?;
         let (mut found, mut seen) = (Vec::<R>::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(failed(doing))? {
             if !found.last().is_some_and(|last| same(last, &row)) {
@@ -271,13 +285,12 @@ impl Cql {
     async fn stream<R>(
         &self,
         doing: &'static str,
-        cql: &str,
+        mut statement: Statement,
         values: impl SerializeRow + Send + Sync,
     ) -> Result<TypedRowStream<R>, StoreError>
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
-        let mut statement = repeatable(cql);
         statement.set_execution_profile_handle(Some(self.reads.clone()));
         let pages = self.session.execute_iter(statement, values).await;
         let rows = pages.map_err(failed(doing))?.rows_stream();
