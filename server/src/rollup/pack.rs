@@ -42,8 +42,7 @@ pub enum PackError {
 /// When the store fails or what it holds can't be read.
 pub async fn pack(store: &dyn Store, span: DirtySpan) -> Result<(), PackError> {
     let resolution = span.resolution;
-    let whole = span.start..span.start + resolution.packed_seconds();
-    let rows = store.range(&span.container, resolution, whole).await?;
+    let rows = store.range_of_dirty(&span).await?;
     let (coarse, kept) = match resolution.coarser() {
         Some(coarser) => (
             store.slot(&span.container, coarser, span.start).await?,

@@ -58,6 +58,12 @@ pub trait Store: Leases + Restore {
         span: Range<u64>,
     ) -> Result<Vec<Row>, StoreError>;
 
+    /// [`Self::range`] of a span as [`Self::dirty`] lists it: what was put before it was listed is there.
+    async fn range_of_dirty(&self, span: &DirtySpan) -> Result<Vec<Row>, StoreError> {
+        let whole = span.start..span.start + span.resolution.packed_seconds();
+        self.range(&span.container, span.resolution, whole).await
+    }
+
     /// Of [`Self::range`] what tells of the slot that starts at `at`: pieces that were rolled into
     /// it, and the packed rows of its span.
     async fn slot(

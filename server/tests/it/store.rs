@@ -9,6 +9,7 @@ use std::time::Duration;
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::{Facts, Key, Resolution, Segment, SourceId};
 use bubble_server::ingest::activity::activity;
+use bubble_server::rollup::pack::pack;
 use bubble_server::rollup::retention::Retention;
 use bubble_server::rollup::unite::slot_bits;
 use bubble_server::store::Store;
@@ -375,6 +376,31 @@ async fn two_may_make_cassandras_tables_at_once() {
     assert_eq!(backend::init(&address).await, (LATEST, LATEST));
     let store = backend::reopen(&address).await;
     store.check().await.expect("it answers");
+}
+
+/// The mark beside the container and the place in the list are two rows, of which either may be seen first.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn what_is_listed_before_its_mark_on_cassandra_is_packed() {
+    let (store, address) = backend::cassandra("before_its_mark").await;
+    let second = seconds(ID, 1, DAY, 1, 7);
+    store.put(vec![post(&second)]).await.expect("stored");
+    let unmark = format!("DELETE FROM mark WHERE container = '{ID}'");
+    backend::define(&address, &unmark).await;
+    assert_eq!(keys(&*store).await, []);
+    let listed = only_dirty(&*store).await;
+    pack(&*store, listed).await.expect("packed");
+    assert_eq!(dirty_spans(&*store).await, []);
+    let rows = store
+        .range(&id(ID), Resolution::Second, DAY..DAY + 60)
+        .await
+        .expect("rows");
+    let [packed] = &rows[..] else {
+        panic!("one packed row, but not {rows:?}");
+    };
+    assert_eq!(packed.form, Form::Packed);
+    let packed = Segment::decode(&packed.bytes).expect("a segment");
+    assert_eq!(packed.slice(DAY..DAY + 1), Ok(second));
 }
 
 /// Workers do not stop for a sweep: what one of them puts back is swept later.

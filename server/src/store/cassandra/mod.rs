@@ -142,6 +142,10 @@ impl Store for Cassandra {
         read::range(&self.cql, container, resolution, span).await
     }
 
+    async fn range_of_dirty(&self, span: &DirtySpan) -> Result<Vec<Row>, StoreError> {
+        read::of_dirty(&self.cql, span).await
+    }
+
     async fn slot(
         &self,
         container: &ContainerId,

@@ -17,7 +17,7 @@ use super::{life, table};
 use crate::store::column::{form_of, number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::recording::Recorder;
-use crate::store::row::{Form, Row};
+use crate::store::row::{DirtySpan, Form, Row};
 
 /// Partitions that are read at the same time.
 const PARALLEL: usize = 16;
@@ -61,6 +61,21 @@ pub(super) async fn range(
         }
     }
     rows.extend(pieces.into_iter().flatten());
+    Ok(rows)
+}
+
+/// All rows of a span that is listed as dirty. Its marks are not asked: each was given its number
+/// when the piece was there, and may be seen later than its place in the list.
+pub(super) async fn of_dirty(cql: &Cql, span: &DirtySpan) -> Result<Vec<Row>, StoreError> {
+    let of = Span {
+        container: span.container.clone(),
+        resolution: span.resolution,
+        start: span.start,
+    };
+    // In this order, as above.
+    let mut rows = pieces(cql, of).await?;
+    let starts = span.start..span.start + 1;
+    rows.extend(packed(cql, &span.container, span.resolution, starts).await?);
     Ok(rows)
 }
 
