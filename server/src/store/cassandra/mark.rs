@@ -65,6 +65,16 @@ pub(super) struct Span {
     pub(super) start: u64,
 }
 
+impl From<&DirtySpan> for Span {
+    fn from(dirty: &DirtySpan) -> Self {
+        Self {
+            container: dirty.container.clone(),
+            resolution: dirty.resolution,
+            start: dirty.start,
+        }
+    }
+}
+
 impl Span {
     /// Statement that sets the mark beside the container, to go with others of the container.
     pub(super) fn set(&self, mark: Mark, now: u64) -> Bound {

@@ -35,7 +35,7 @@ use super::error::StoreError;
 use super::host::Host;
 use super::key::ApiKey;
 use super::recording::{Recorder, Recording};
-use super::row::{DirtySpan, Outcome, Post, Repack, Row, of_slot};
+use super::row::{DirtySpan, Outcome, Post, Repack, Row};
 use crate::rollup::retention::Retention;
 use address::Address;
 pub use schema::Replication;
@@ -152,12 +152,7 @@ impl Store for Cassandra {
         resolution: Resolution,
         at: u64,
     ) -> Result<Vec<Row>, StoreError> {
-        // Nearly always nothing is known yet, which is seen without reading all else of its span.
-        if !read::may_know(&self.cql, container, resolution, at).await? {
-            return Ok(Vec::new());
-        }
-        let range = read::range(&self.cql, container, resolution, at..at + 1).await?;
-        Ok(of_slot(range, at))
+        read::slot(&self.cql, container, resolution, at).await
     }
 
     async fn dirty_of(

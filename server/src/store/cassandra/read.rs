@@ -17,7 +17,7 @@ use super::{life, table};
 use crate::store::column::{form_of, number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::recording::Recorder;
-use crate::store::row::{DirtySpan, Form, Row};
+use crate::store::row::{DirtySpan, Form, Row, of_slot};
 
 /// Partitions that are read at the same time.
 const PARALLEL: usize = 16;
@@ -67,21 +67,31 @@ pub(super) async fn range(
 /// All rows of a span that is listed as dirty. Its marks are not asked: each was given its number
 /// when the piece was there, and may be seen later than its place in the list.
 pub(super) async fn of_dirty(cql: &Cql, span: &DirtySpan) -> Result<Vec<Row>, StoreError> {
-    let of = Span {
-        container: span.container.clone(),
-        resolution: span.resolution,
-        start: span.start,
-    };
     // In this order, as above.
-    let mut rows = pieces(cql, of).await?;
+    let mut rows = pieces(cql, span.into()).await?;
     let starts = span.start..span.start + 1;
     rows.extend(packed(cql, &span.container, span.resolution, starts).await?);
     Ok(rows)
 }
 
+/// Rows that tell of the slot at `at`.
+pub(super) async fn slot(
+    cql: &Cql,
+    container: &ContainerId,
+    resolution: Resolution,
+    at: u64,
+) -> Result<Vec<Row>, StoreError> {
+    // Nearly always nothing is known yet, which is seen without reading all else of its span.
+    if !may_know(cql, container, resolution, at).await? {
+        return Ok(Vec::new());
+    }
+    let range = range(cql, container, resolution, at..at + 1).await?;
+    Ok(of_slot(range, at))
+}
+
 /// Whether there may be a row that tells of the slot at `at`: a piece that was rolled into it, or
 /// a packed one. Marks are not asked: a piece without one is seen here, too.
-pub(super) async fn may_know(
+async fn may_know(
     cql: &Cql,
     container: &ContainerId,
     resolution: Resolution,

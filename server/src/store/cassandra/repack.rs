@@ -28,17 +28,14 @@ use crate::store::row::{Form, Packed, Repack, Row, digest};
 /// Puts the result of packing in place.
 pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), StoreError> {
     let cql = &store.cql;
-    let span = Span {
-        container: change.span.container.clone(),
-        resolution: change.span.resolution,
-        start: change.span.start,
-    };
+    let span = Span::from(&change.span);
     let now = clock::now();
     // Of a writer of its own: what clears it must clear no mark of a piece that came meanwhile.
     let own = Writer::new().mark();
     let entries = life::entries_of(cql, &span.container, span.resolution, span.start).await?;
     let (mut worth, obsolete) = settle(change, &entries);
-    // Of one partition, and so one change: who clears the mark has seen what the span was worth.
+    // The mark is of the same partition as the worth, so they are one change: who clears it has seen
+    // what the span was worth.
     worth.extend([span.set(own, now), span.listed(own, now)]);
     cql.write_in_parts(life::WORTH, worth).await?;
     put_rolled(store, &change.rolled, now).await?;
