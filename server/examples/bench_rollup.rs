@@ -56,6 +56,9 @@ struct Flags {
     /// Seconds in each posted segment: live ones have 1, those of a spool more
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]
     slots: u32,
+    /// This many workers only
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=16))]
+    workers: Option<u64>,
     /// A worker: its number, and of how many
     #[arg(long, num_args = 2, hide = true)]
     worker: Option<Vec<u64>>,
@@ -77,7 +80,7 @@ async fn main() -> Result<()> {
     ];
     let wanted = |case: &str| flags.case.as_deref().is_none_or(|only| only == case);
     for (case, containers, seconds) in cases.into_iter().filter(|(case, ..)| wanted(case)) {
-        for workers in [1, 2, 4] {
+        for workers in flags.workers.map_or(vec![1, 2, 4], |only| vec![only]) {
             measure(case, containers, seconds, workers, flags.slots).await?;
         }
     }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::Parser;
 
 use self::row::Row;
 use crate::{
@@ -138,6 +139,18 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// What was given after `--`, as the benchmark's own flags. Whoever asks for help, or for a flag that
+/// there is not, is told, and the command ends.
+fn flags<F: Parser>(bench: &str, arguments: &[String]) -> F {
+    let name = format!("cargo xtask bench {bench} --");
+    F::try_parse_from(std::iter::once(&name).chain(arguments)).unwrap_or_else(|error| error.exit())
+}
+
+/// Of a benchmark that has no flags.
+#[derive(Debug, Parser)]
+#[command(about = "This benchmark takes no arguments")]
+struct NoFlags {}
 
 impl Example {
     /// Runs it and reads its rows as they come; whatever else it prints is passed on.

@@ -2,7 +2,7 @@
 //! hierarchy, so that it has all that a container's cgroup has.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -125,7 +125,10 @@ impl Drop for Cgroup {
             thread::sleep(Duration::from_millis(50));
         }
         for folder in &self.folders {
-            if let Err(error) = fs::remove_dir(folder) {
+            // A hierarchy that is mounted twice lost it by its other name.
+            if let Err(error) = fs::remove_dir(folder)
+                && error.kind() != io::ErrorKind::NotFound
+            {
                 say(format!(
                     "cannot remove the cgroup {}: {error}",
                     folder.display()

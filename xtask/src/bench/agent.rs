@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Map;
 
-use super::{Report, row::Row};
+use super::{NoFlags, Report, row::Row};
 use crate::{
     build::{self, Profile, program},
     cgroup::Cgroup,
@@ -32,7 +32,8 @@ const MEASURE: Duration = Duration::from_secs(60);
 /// Ticks of /proc/PID/stat in a second: the kernel's `USER_HZ` on x86.
 const TICKS: f64 = 100.0;
 
-pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
+    let NoFlags {} = super::flags("agent", arguments);
     if !install::is_root()? {
         bail!("the agent counts in the kernel, which takes root: run this as root");
     }

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use super::{Example, Report};
+use super::{Example, NoFlags, Report};
 use crate::install;
 
-pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
+    let NoFlags {} = super::flags("capture", arguments);
     install::sysdig()?;
     let example = Example {
         package: "bubble-agent",

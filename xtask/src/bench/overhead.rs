@@ -8,9 +8,10 @@
 mod guest;
 mod host;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Report, row::Row};
 use crate::build::{self, Profile};
@@ -32,54 +33,84 @@ const NONE: &str = "none";
 struct Loop {
     case: String,
     median_ns: f64,
+    min_ns: f64,
 }
 
-pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
+/// What the agent adds to an operation
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Only there: in QEMU, in instructions, or on this host, in ns, which wants an idle machine
+    #[arg(long = "where")]
+    place: Option<Place>,
+    /// How often each variant has its turn on this host
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Place {
+    Qemu,
+    Host,
+}
+
+pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
+    let flags: Flags = super::flags("overhead", arguments);
     let programs = build::programs(Profile::Release)?;
-    guest::run(&programs, report)?;
-    host::run(&programs, report)
-}
-
-/// The medians of one place and unit, in the order in which they were measured.
-struct Results {
-    place: String,
-    unit: &'static str,
-    values: Vec<(String, String, f64)>,
-}
-
-impl Results {
-    fn add(&mut self, case: &str, variant: &str, value: f64) {
-        self.values
-            .push((case.to_owned(), variant.to_owned(), value));
+    if flags.place != Some(Place::Host) {
+        guest::run(&programs, report)?;
     }
+    if flags.place != Some(Place::Qemu) {
+        host::run(&programs, flags.rounds, report)?;
+    }
+    Ok(())
+}
 
-    /// A row each, with what is added to the variant `none`.
-    fn report(&self, report: &mut Report<'_>) -> Result<()> {
-        for (case, _) in CASES {
-            let of_case = || self.values.iter().filter(|(name, ..)| name == case);
-            let base = of_case().find(|(_, variant, _)| variant == NONE);
-            let (.., base) = base.with_context(|| format!("{case} was not measured alone"))?;
-            for (_, variant, value) in of_case() {
-                let added = (value - base) * 10.0;
-                let more = [
-                    ("added", Value::from(added.round() / 10.0)),
-                    ("where", Value::from(self.place.as_str())),
-                ];
-                report(Row {
-                    bench: "overhead".to_owned(),
-                    case: (*case).to_owned(),
-                    variant: variant.clone(),
-                    value: *value,
-                    unit: self.unit.to_owned(),
-                    more: more
-                        .map(|(name, value)| (name.to_owned(), value))
-                        .into_iter()
-                        .collect(),
-                })?;
+/// Of one case and variant: what an operation takes, and what of it the variant adds.
+struct Found {
+    case: String,
+    variant: String,
+    value: f64,
+    added: f64,
+    /// Where there are rounds.
+    spread: Option<Spread>,
+}
+
+/// How sure what a variant adds is.
+struct Spread {
+    /// Half of the rounds said that it adds something between these.
+    quartiles: [f64; 2],
+    /// What the best pass of all rounds took more than the best one without anyone: what else the
+    /// machine does only ever adds.
+    at_best: f64,
+}
+
+/// A row each, by case.
+fn report_all(place: &str, unit: &str, found: &[Found], report: &mut Report<'_>) -> Result<()> {
+    for (case, _) in CASES {
+        for found in found.iter().filter(|found| found.case == *case) {
+            let mut more = Map::new();
+            more.insert("added".to_owned(), tenths(found.added));
+            if let Some(spread) = &found.spread {
+                let quartiles = spread.quartiles.map(tenths).to_vec();
+                more.insert("quartiles".to_owned(), quartiles.into());
+                more.insert("at_best".to_owned(), tenths(spread.at_best));
             }
+            more.insert("where".to_owned(), place.into());
+            report(Row {
+                bench: "overhead".to_owned(),
+                case: found.case.clone(),
+                variant: found.variant.clone(),
+                value: found.value,
+                unit: unit.to_owned(),
+                more,
+            })?;
         }
-        Ok(())
     }
+    Ok(())
+}
+
+fn tenths(value: f64) -> Value {
+    Value::from((value * 10.0).round() / 10.0)
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

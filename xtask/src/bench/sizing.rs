@@ -103,11 +103,7 @@ struct Site {
 }
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
-    let name = "cargo xtask bench sizing --".to_owned();
-    let flags = match Flags::try_parse_from(std::iter::once(&name).chain(arguments)) {
-        Ok(flags) => flags,
-        Err(error) => error.exit(),
-    };
+    let flags: Flags = super::flags("sizing", arguments);
     for hosts in &flags.hosts {
         let site = flags.site(f64::from(*hosts));
         let rows = [

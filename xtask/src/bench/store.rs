@@ -5,10 +5,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{Example, Report};
+use super::{Example, NoFlags, Report};
 use crate::{project, services::cassandra};
 
-pub(super) fn run(report: &mut Report<'_>, _: &[String]) -> Result<()> {
+pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
+    let NoFlags {} = super::flags("store", arguments);
     let folder = project::target().join("bench-store");
     if folder.exists() {
         fs::remove_dir_all(&folder)

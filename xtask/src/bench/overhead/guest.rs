@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{CASES, Loop, NONE, Report, Results};
+use super::{CASES, Found, Loop, NONE, Report, report_all};
 use crate::{
     command::say,
     vm::{Guest, Kernel},
@@ -27,18 +27,28 @@ const SETTLE_S: u32 = 8;
 
 pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
     let kernel = Kernel::V6_12;
-    let mut results = Results {
-        place: format!("debian-{}", kernel.name()),
-        unit: "instructions",
-        values: Vec::new(),
-    };
+    let place = format!("debian-{}", kernel.name());
+    let mut found: Vec<Found> = Vec::new();
     for (variant, hooks) in VARIANTS {
-        say(format!("overhead in {}: {variant}", results.place));
-        for found in boot(kernel, programs, *hooks)? {
-            results.add(&found.case, variant, found.median_ns);
+        say(format!("overhead in {place}: {variant}"));
+        for Loop {
+            case, median_ns, ..
+        } in boot(kernel, programs, *hooks)?
+        {
+            let alone = found
+                .iter()
+                .find(|alone| (alone.case.as_str(), alone.variant.as_str()) == (&case, NONE))
+                .map_or(median_ns, |alone| alone.value);
+            found.push(Found {
+                case,
+                variant: (*variant).to_owned(),
+                value: median_ns,
+                added: median_ns - alone,
+                spread: None,
+            });
         }
     }
-    results.report(report)
+    report_all(&place, "instructions", &found, report)
 }
 
 fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec<Loop>> {

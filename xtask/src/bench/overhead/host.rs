@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{CASES, Loop, NONE, Report, Results, median};
+use super::{CASES, Found, Loop, NONE, Report, Spread, median, report_all};
 use crate::{
     build::program,
     cgroup::Cgroup,
@@ -21,7 +21,8 @@ use crate::{
     service::Service,
 };
 
-const ROUNDS: usize = 5;
+/// How often a case is repeated in one turn; the middle counts.
+const PASSES: &str = "15";
 /// Until an observer has attached.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The cgroup of what is measured, from the root of each hierarchy.
@@ -81,7 +82,41 @@ impl Variant {
     }
 }
 
-pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
+/// What one variant took of one case, in ns, turn by turn.
+struct Measured {
+    case: &'static str,
+    variant: &'static str,
+    turns: Vec<f64>,
+    /// The shortest that it took at all.
+    best: f64,
+}
+
+impl Measured {
+    /// What is added is the middle of what each turn took more than the turn without anyone in the
+    /// same round: a machine that is slower for a minute is so for both.
+    fn result(&self, alone: &Self) -> Result<Found> {
+        let mut added: Vec<f64> = self
+            .turns
+            .iter()
+            .zip(&alone.turns)
+            .map(|(turn, alone)| turn - alone)
+            .collect();
+        added.sort_by(f64::total_cmp);
+        let quarter = |n: usize| added.get(added.len() * n / 4).copied().context("no rounds");
+        Ok(Found {
+            case: self.case.to_owned(),
+            variant: self.variant.to_owned(),
+            value: median(self.turns.clone()).context("no rounds")?,
+            added: quarter(2)?,
+            spread: Some(Spread {
+                quartiles: [quarter(1)?, quarter(3)?],
+                at_best: self.best - alone.best,
+            }),
+        })
+    }
+}
+
+pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) -> Result<()> {
     if !install::is_root()? {
         bail!("the overhead on this host is measured by root: run this as root");
     }
@@ -93,35 +128,45 @@ pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cgroup = Cgroup::create(CGROUP)?;
     let variants = available(agent, &folder)?;
-    let mut measured: Vec<(&str, &str, Vec<f64>)> = Vec::new();
-    for round in 1..=ROUNDS {
+    let mut measured: Vec<Measured> = Vec::new();
+    for round in 1..=rounds {
         for variant in &variants {
             let name = variant.name();
             say(format!(
-                "overhead on this host: round {round} of {ROUNDS}, {name}"
+                "overhead on this host: round {round} of {rounds}, {name}"
             ));
             let _observer = variant.start(agent, &folder)?;
             for (case, count) in CASES {
-                let value = measure(workload, &cgroup, case, *count)?;
+                let Loop {
+                    median_ns, min_ns, ..
+                } = measure(workload, &cgroup, case, *count)?;
                 match measured
                     .iter_mut()
-                    .find(|row| (row.0, row.1) == (*case, name))
+                    .find(|row| (row.case, row.variant) == (*case, name))
                 {
-                    Some((.., values)) => values.push(value),
-                    None => measured.push((case, name, vec![value])),
+                    Some(row) => {
+                        row.turns.push(median_ns);
+                        row.best = row.best.min(min_ns);
+                    }
+                    None => measured.push(Measured {
+                        case,
+                        variant: name,
+                        turns: vec![median_ns],
+                        best: min_ns,
+                    }),
                 }
             }
         }
     }
-    let mut results = Results {
-        place: "this host".to_owned(),
-        unit: "ns",
-        values: Vec::new(),
-    };
-    for (case, variant, values) in measured {
-        results.add(case, variant, median(values).context("no rounds")?);
+    let mut found = Vec::new();
+    for row in &measured {
+        let alone = measured
+            .iter()
+            .find(|alone| (alone.case, alone.variant) == (row.case, NONE))
+            .with_context(|| format!("{} was not measured alone", row.case))?;
+        found.push(row.result(alone)?);
     }
-    results.report(report)
+    report_all("this host", "ns", &found, report)
 }
 
 /// The variants that this kernel allows; those that it refuses are named.
@@ -149,17 +194,22 @@ fn available(agent: &Path, folder: &Path) -> Result<Vec<Variant>> {
     Ok(available)
 }
 
-/// The middle of some rounds of one case, in the cgroup.
-fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<f64> {
+/// Some passes of one case, in the cgroup.
+fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<Loop> {
     let line = output(
         Command::new("/bin/sh")
             .arg("-c")
             .arg(format!("{}exec \"$@\"", cgroup.script()))
             .arg("bench")
             .arg(workload)
-            .args(["loop", case, "--count", &count.to_string(), "--rounds", "3"]),
+            .args([
+                "loop",
+                case,
+                "--count",
+                &count.to_string(),
+                "--rounds",
+                PASSES,
+            ]),
     )?;
-    let found: Loop =
-        serde_json::from_str(&line).with_context(|| format!("not a result: {line}"))?;
-    Ok(found.median_ns)
+    serde_json::from_str(&line).with_context(|| format!("not a result: {line}"))
 }
