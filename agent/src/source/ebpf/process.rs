@@ -6,6 +6,7 @@
 //! A row is kept for two more drains after its end, as the last of its sums come
 //! after the record of its exit.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use bubble_common::kernel::process::{ExecRecord, ExitRecord, ProcessKey, ProcessRecord};
@@ -112,6 +113,8 @@ pub struct Processes {
     ended: VecDeque<(u64, ProcessHandle, Option<ProcessKey>)>,
     /// Names given that may be an exec's own.
     renamed: Vec<ProcessRecord>,
+    /// Rows of each container that have not ended: asked for whenever one has.
+    living: HashMap<ContainerHandle, usize>,
     /// Containers in which processes ended, and whether the first of them was among those.
     exits: HashMap<ContainerHandle, bool>,
     drains: u64,
@@ -201,7 +204,8 @@ impl Processes {
             process: sink.process(container, &process),
         };
         self.newest.insert(key.pid, *key);
-        self.rows.insert(
+        *self.living.entry(container).or_default() += 1;
+        let replaced = self.rows.insert(
             *key,
             Row {
                 owner,
@@ -214,7 +218,24 @@ impl Processes {
                 ended: false,
             },
         );
+        self.forget(replaced);
         owner
+    }
+
+    /// A row that is not kept any more.
+    fn forget(&mut self, row: Option<Row>) {
+        if let Some(row) = row.filter(|row| !row.ended) {
+            self.no_longer_lives(row.owner.container);
+        }
+    }
+
+    fn no_longer_lives(&mut self, container: ContainerHandle) {
+        if let Entry::Occupied(mut living) = self.living.entry(container) {
+            *living.get_mut() -= 1;
+            if *living.get() == 0 {
+                living.remove();
+            }
+        }
     }
 
     /// The row that the process of `key` had before, or has.
@@ -248,8 +269,9 @@ impl Processes {
         row.process.end = at;
         row.process.exit = exit;
         sink.process(row.owner.container, &row.process);
-        self.ended
-            .push_back((release, row.owner.process, Some(*key)));
+        let owner = row.owner;
+        self.ended.push_back((release, owner.process, Some(*key)));
+        self.no_longer_lives(owner.container);
     }
 
     /// Lets go of what ended long enough ago, and begins another drain.
@@ -260,7 +282,8 @@ impl Processes {
         {
             sink.release_process(handle);
             let Some(key) = key else { continue };
-            self.rows.remove(&key);
+            let row = self.rows.remove(&key);
+            self.forget(row);
             if self.newest.get(&key.pid) == Some(&key) {
                 self.newest.remove(&key.pid);
             }
@@ -284,15 +307,11 @@ impl Processes {
     /// Containers whose last process, or whose first one, has ended since this was last asked:
     /// their cgroups will soon be gone.
     pub fn exits(&mut self) -> Vec<ContainerHandle> {
-        let mut exits = std::mem::take(&mut self.exits);
-        if !exits.is_empty() {
-            for row in self.rows.values().filter(|row| !row.ended) {
-                if exits.get(&row.owner.container) == Some(&false) {
-                    exits.remove(&row.owner.container);
-                }
-            }
-        }
-        exits.into_keys().collect()
+        std::mem::take(&mut self.exits)
+            .into_iter()
+            .filter(|(container, first)| *first || !self.living.contains_key(container))
+            .map(|(container, _)| container)
+            .collect()
     }
 
     /// Those that are gone. The records of their exits have been written by now: so ask this before

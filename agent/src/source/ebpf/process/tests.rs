@@ -258,6 +258,32 @@ fn a_row_outlives_its_exit_by_the_sums_that_come_late() {
 }
 
 #[test]
+fn a_container_is_told_of_when_its_last_process_ends() {
+    let mut bench = Bench::new();
+    let other = ProcessKey {
+        pid: 5_000_002,
+        ..key(1)
+    };
+    bench.exec(key(1), "x", "/x", "x\0");
+    bench.exec(key(1), "x", "/x", "x\0");
+    bench.process(Kind::FORK, other, "y");
+    // What runs another program lives on.
+    bench.exec(key(2), "z", "/z", "z\0");
+    bench.exit(other, 0, 1, 1);
+    assert_eq!(bench.processes.exits(), [], "z still runs");
+    bench.exit(key(2), 0, 1, 1);
+    assert_eq!(bench.processes.exits().len(), 1);
+    assert_eq!(bench.processes.exits(), [], "it is told once");
+    for _ in 0..4 {
+        bench.drain();
+    }
+    assert!(bench.processes.is_empty());
+    bench.exec(key(3), "x", "/x", "x\0");
+    bench.exit(key(3), 0, 1, 1);
+    assert_eq!(bench.processes.exits().len(), 1, "nobody else is left");
+}
+
+#[test]
 fn two_exits_of_one_process_are_one() {
     let mut bench = Bench::new();
     bench.exec(key(1), "x", "/x", "x\0");
