@@ -1,7 +1,7 @@
 //! `test`: everything that is held to be true of this project, in groups, cheapest first. A group
 //! that fails does not keep the next from running. A group that this machine cannot run is said
 //! aloud, and is a failure in CI: there nothing may be left out unseen. The end of a run says of
-//! each group that failed which of its tests did, and why.
+//! each group that failed which of its tests did, and why; and of each what its tests could not test.
 
 mod group;
 mod record;
@@ -104,6 +104,10 @@ fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
             Outcome::Skipped => "left out",
         };
         println!("{:15} {word:8} {:7.1} s", group.name, time.as_secs_f64());
+        let printed = fs::read(record::log(group.name)).unwrap_or_default();
+        for line in record::untested(&String::from_utf8_lossy(&printed)) {
+            println!("{:15} {line}", "");
+        }
     }
     for (group, _, _) in results
         .iter()

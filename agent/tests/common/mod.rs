@@ -1,5 +1,6 @@
 //! What the tests of recordings share.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The folder of others' captures; nothing, which is said aloud, when it is not there.
@@ -17,6 +18,7 @@ pub(crate) fn others() -> Option<PathBuf> {
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "{missing}"
     );
-    eprintln!("NOT TESTED: {missing}");
+    // Past the harness, which swallows what a test prints that passes.
+    let _ = writeln!(io::stderr(), "NOT TESTED: {missing}");
     None
 }

@@ -3,6 +3,7 @@
 //! of whatever a group starts, guests and npm's scripts among them.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, PipeReader, Read as _, Write as _},
     os::fd::{AsFd as _, OwnedFd},
@@ -92,6 +93,16 @@ fn pass_on(mut from: PipeReader, to: [File; 2], ended: Sender<()>) {
     });
 }
 
+/// What begins the line of a test that lacks something, on whatever it is printed after.
+const UNTESTED: &str = "NOT TESTED: ";
+
+/// What the tests of a group said that they could not test, each once.
+pub(super) fn untested(log: &str) -> BTreeSet<&str> {
+    log.lines()
+        .filter_map(|line| Some(line[line.find(UNTESTED)?..].trim_end()))
+        .collect()
+}
+
 /// What the log of a failed group tells of the failure, in few lines.
 pub(super) fn quote(log: &str) -> Vec<&str> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
@@ -157,7 +168,7 @@ fn failures<'a>(lines: &[&'a str]) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{QUOTED, quote};
+    use super::{QUOTED, quote, untested};
 
     /// The end of a program of tests of which some failed, each with so many lines printed.
     fn libtest(failed: &[&str], printed: usize) -> String {
@@ -204,6 +215,16 @@ mod tests {
         let names: Vec<String> = (0..400).map(|n| format!("t{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         assert!(quote(&libtest(&names, 3)).len() <= QUOTED);
+    }
+
+    #[test]
+    fn what_could_not_be_tested_is_found_once_wherever_it_stands() {
+        let log =
+            "test a ... NOT TESTED: x is missing\r\nok\nNOT TESTED: x is missing\ntest b ... ok\n";
+        assert_eq!(
+            untested(log).into_iter().collect::<Vec<_>>(),
+            ["NOT TESTED: x is missing"]
+        );
     }
 
     #[test]
