@@ -144,7 +144,7 @@ pub(crate) fn run(flags: &flags::Bench) -> Result<ExitCode> {
 /// there is not, is told, and the command ends.
 fn flags<F: Parser>(bench: &str, arguments: &[String]) -> F {
     let name = format!("cargo xtask bench {bench} --");
-    F::try_parse_from(std::iter::once(&name).chain(arguments)).unwrap_or_else(|error| error.exit())
+    F::parse_from(std::iter::once(&name).chain(arguments))
 }
 
 /// Of a benchmark that has no flags.

@@ -2,13 +2,13 @@
 //! - in QEMU, where the clock counts instructions: the same to a few instructions from run to run.
 //!   Each variant gets a boot of its own, since a program that was detached goes on costing for a
 //!   while.
-//! - on this host, in ns: the variants take turns, and the middle of all rounds counts, since the
-//!   machine does other things too.
+//! - on this host, in ns: the variants take turns, and the middle of what each round says counts, since
+//!   the machine does other things too.
 
 mod guest;
 mod host;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -65,42 +65,50 @@ pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Of one case and variant: what an operation takes, and what of it the variant adds.
-struct Found {
+/// What an operation of one case took with one variant.
+struct Measured {
     case: String,
     variant: String,
-    value: f64,
-    added: f64,
-    /// Where there are rounds.
-    spread: Option<Spread>,
+    /// In each turn that the variant had.
+    turns: Vec<f64>,
+    /// The least that it took at all.
+    best: f64,
 }
 
-/// How sure what a variant adds is.
-struct Spread {
-    /// Half of the rounds said that it adds something between these.
-    quartiles: [f64; 2],
-    /// What the best pass of all rounds took more than the best one without anyone: what else the
-    /// machine does only ever adds.
-    at_best: f64,
-}
-
-/// A row each, by case.
-fn report_all(place: &str, unit: &str, found: &[Found], report: &mut Report<'_>) -> Result<()> {
+/// A row each, by case. What is added is the middle of what each turn took more than the one of the
+/// same round without anyone: a machine that is slower for a minute is so for both. Where there are
+/// several turns the row says how sure that is: between which values half of the rounds were, and what
+/// the best pass of all took more than the best one without anyone, as what else the machine does only
+/// ever adds.
+fn report_all(
+    place: &str,
+    unit: &str,
+    measured: &[Measured],
+    report: &mut Report<'_>,
+) -> Result<()> {
     for (case, _) in CASES {
-        for found in found.iter().filter(|found| found.case == *case) {
+        let of_case = || measured.iter().filter(|row| row.case == *case);
+        let alone = of_case()
+            .find(|row| row.variant == NONE)
+            .with_context(|| format!("{case} was not measured alone"))?;
+        for row in of_case() {
+            let pairs = row.turns.iter().zip(&alone.turns);
+            let mut added: Vec<f64> = pairs.map(|(turn, alone)| turn - alone).collect();
+            added.sort_by(f64::total_cmp);
+            let quarter = |n: usize| added.get(added.len() * n / 4).copied().context("no rounds");
             let mut more = Map::new();
-            more.insert("added".to_owned(), tenths(found.added));
-            if let Some(spread) = &found.spread {
-                let quartiles = spread.quartiles.map(tenths).to_vec();
+            more.insert("added".to_owned(), tenths(quarter(2)?));
+            if added.len() > 1 {
+                let quartiles = [quarter(1)?, quarter(3)?].map(tenths).to_vec();
                 more.insert("quartiles".to_owned(), quartiles.into());
-                more.insert("at_best".to_owned(), tenths(spread.at_best));
+                more.insert("at_best".to_owned(), tenths(row.best - alone.best));
             }
             more.insert("where".to_owned(), place.into());
             report(Row {
                 bench: "overhead".to_owned(),
-                case: found.case.clone(),
-                variant: found.variant.clone(),
-                value: found.value,
+                case: row.case.clone(),
+                variant: row.variant.clone(),
+                value: median(row.turns.clone()).context("no rounds")?,
                 unit: unit.to_owned(),
                 more,
             })?;

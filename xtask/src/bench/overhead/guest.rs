@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{CASES, Found, Loop, NONE, Report, report_all};
+use super::{CASES, Loop, Measured, NONE, Report, report_all};
 use crate::{
     command::say,
     vm::{Guest, Kernel},
@@ -28,27 +28,19 @@ const SETTLE_S: u32 = 8;
 pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
     let kernel = Kernel::V6_12;
     let place = format!("debian-{}", kernel.name());
-    let mut found: Vec<Found> = Vec::new();
+    let mut measured = Vec::new();
     for (variant, hooks) in VARIANTS {
         say(format!("overhead in {place}: {variant}"));
-        for Loop {
-            case, median_ns, ..
-        } in boot(kernel, programs, *hooks)?
-        {
-            let alone = found
-                .iter()
-                .find(|alone| (alone.case.as_str(), alone.variant.as_str()) == (&case, NONE))
-                .map_or(median_ns, |alone| alone.value);
-            found.push(Found {
-                case,
+        for found in boot(kernel, programs, *hooks)? {
+            measured.push(Measured {
+                case: found.case,
                 variant: (*variant).to_owned(),
-                value: median_ns,
-                added: median_ns - alone,
-                spread: None,
+                turns: vec![found.median_ns],
+                best: found.min_ns,
             });
         }
     }
-    report_all(&place, "instructions", &found, report)
+    report_all(&place, "instructions", &measured, report)
 }
 
 fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec<Loop>> {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{CASES, Found, Loop, NONE, Report, Spread, median, report_all};
+use super::{CASES, Loop, Measured, NONE, Report, report_all};
 use crate::{
     build::program,
     cgroup::Cgroup,
@@ -82,40 +82,6 @@ impl Variant {
     }
 }
 
-/// What one variant took of one case, in ns, turn by turn.
-struct Measured {
-    case: &'static str,
-    variant: &'static str,
-    turns: Vec<f64>,
-    /// The shortest that it took at all.
-    best: f64,
-}
-
-impl Measured {
-    /// What is added is the middle of what each turn took more than the turn without anyone in the
-    /// same round: a machine that is slower for a minute is so for both.
-    fn result(&self, alone: &Self) -> Result<Found> {
-        let mut added: Vec<f64> = self
-            .turns
-            .iter()
-            .zip(&alone.turns)
-            .map(|(turn, alone)| turn - alone)
-            .collect();
-        added.sort_by(f64::total_cmp);
-        let quarter = |n: usize| added.get(added.len() * n / 4).copied().context("no rounds");
-        Ok(Found {
-            case: self.case.to_owned(),
-            variant: self.variant.to_owned(),
-            value: median(self.turns.clone()).context("no rounds")?,
-            added: quarter(2)?,
-            spread: Some(Spread {
-                quartiles: [quarter(1)?, quarter(3)?],
-                at_best: self.best - alone.best,
-            }),
-        })
-    }
-}
-
 pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) -> Result<()> {
     if !install::is_root()? {
         bail!("the overhead on this host is measured by root: run this as root");
@@ -142,15 +108,15 @@ pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) ->
                 } = measure(workload, &cgroup, case, *count)?;
                 match measured
                     .iter_mut()
-                    .find(|row| (row.case, row.variant) == (*case, name))
+                    .find(|row| (row.case.as_str(), row.variant.as_str()) == (*case, name))
                 {
                     Some(row) => {
                         row.turns.push(median_ns);
                         row.best = row.best.min(min_ns);
                     }
                     None => measured.push(Measured {
-                        case,
-                        variant: name,
+                        case: (*case).to_owned(),
+                        variant: name.to_owned(),
                         turns: vec![median_ns],
                         best: min_ns,
                     }),
@@ -158,15 +124,7 @@ pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) ->
             }
         }
     }
-    let mut found = Vec::new();
-    for row in &measured {
-        let alone = measured
-            .iter()
-            .find(|alone| (alone.case, alone.variant) == (row.case, NONE))
-            .with_context(|| format!("{} was not measured alone", row.case))?;
-        found.push(row.result(alone)?);
-    }
-    report_all("this host", "ns", &found, report)
+    report_all("this host", "ns", &measured, report)
 }
 
 /// The variants that this kernel allows; those that it refuses are named.
