@@ -98,6 +98,11 @@ fn retention() -> Retention {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // What was not packed, and why.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {

@@ -84,6 +84,22 @@ pub(crate) fn docker() -> Result<()> {
     )
 }
 
+/// Compose, which reads `docker-compose.yml`: that which is there, or Debian's.
+pub(crate) fn compose() -> Result<()> {
+    if find("docker-compose").is_some() {
+        return Ok(());
+    }
+    debian("Compose", &["docker-compose"])
+}
+
+/// What reads units as systemd does.
+pub(crate) fn systemd_analyze() -> Result<()> {
+    if find("systemd-analyze").is_some() {
+        return Ok(());
+    }
+    debian("what reads systemd's units", &["systemd"])
+}
+
 /// Node and npm: those that are there, or Debian's.
 pub(crate) fn node() -> Result<()> {
     if find("node").is_some() && find("npm").is_some() {

@@ -3,6 +3,7 @@
 //! aloud, and is a failure in CI: there nothing may be left out unseen. The end of a run says of
 //! each group that failed which of its tests did, and why; and of each what its tests could not test.
 
+mod deploy;
 mod group;
 mod record;
 mod services;

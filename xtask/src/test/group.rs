@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::{need_root, services, suite};
+use super::{deploy, need_root, services, suite};
 use crate::{
     build::{self, Profile},
     build_ebpf,
@@ -41,6 +41,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "deny",
         about: "licences, sources and bans of the dependencies",
         run: |_| deny(),
+    },
+    Group {
+        name: "deploy",
+        about: "Compose and systemd take the files that are for them",
+        run: |_| deploy::valid(),
     },
     Group {
         name: "unit",
