@@ -3,8 +3,8 @@
 //! lines of what sysdig prints of one, as JSON and as text.
 //!
 //! `cargo xtask bench capture` runs it and prints a table. Files are made of real captures, whose
-//! events are repeated with later times: our own, and `502error.scap` if it is in the folder that
-//! `BUBBLE_CAPTURES` names. Each reading is a process of its own, ours and sysdig's by turns,
+//! events are repeated with later times: our own, and `502error.scap` if it is in `captures` in
+//! the folder that `BUBBLE_CAPTURES` names. Each reading is a process of its own, ours and sysdig's by turns,
 //! and what counts is the CPU time of all its threads, of which the median round is told: so that
 //! a rate is that of one core, and other work on the machine tells little.
 
@@ -21,6 +21,7 @@ use bubble_agent::source::scap::{Capture, Options};
 use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::SourceId;
+use bubble_common::testing::folder_of_others;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -70,12 +71,9 @@ fn main() -> Result<()> {
     }
 }
 
-/// The folder of others' captures.
-fn others() -> PathBuf {
-    std::env::var_os("BUBBLE_CAPTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
-        PathBuf::from,
-    )
+/// The capture that others recorded.
+fn of_others() -> PathBuf {
+    folder_of_others().join("captures/502error.scap")
 }
 
 fn cases() -> [Case; 2] {
@@ -88,7 +86,7 @@ fn cases() -> [Case; 2] {
         },
         Case {
             name: "502error",
-            source: others().join("502error.scap"),
+            source: of_others(),
             times: 40,
             sysdig: true,
         },
@@ -120,7 +118,7 @@ fn make(folder: &Path) -> Result<()> {
             repeat(&case, &case.file(folder, compressed), compressed)?;
         }
     }
-    make_lines(&others().join("502error.scap"), folder)
+    make_lines(&of_others(), folder)
 }
 
 impl Case {

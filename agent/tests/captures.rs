@@ -1,11 +1,9 @@
 //! Real captures, read as a whole: what comes out, against what an independent reader found.
 //!
 //! Our own recording is beside this file; `containers.workload.sh` is what ran, and
-//! `containers.truth.txt` what it printed. Others' captures are looked for in the folder
-//! that `BUBBLE_CAPTURES` names (`../shared/captures` beside the project, by default).
+//! `containers.truth.txt` what it printed. Others' captures are looked for in `captures`
+//! in the folder that `BUBBLE_CAPTURES` names (`../shared` beside the project, by default).
 //! Where ours differs on purpose, `differences.tsv` has the row and the reason.
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,6 +19,12 @@ use bubble_common::segment::event::EventKind;
 use bubble_common::segment::loss::Reason;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{Segment, SourceId, facts};
+use bubble_common::testing::others;
+
+/// The folder of others' captures, if it is there.
+fn captures_of_others() -> Option<PathBuf> {
+    Some(others()?.join("captures"))
+}
 
 /// What came of a capture.
 struct Read {
@@ -220,7 +224,7 @@ fn segments_and_tables_come_from_the_same_reading() {
 
 #[test]
 fn others_captures_are_as_expected_row_by_row() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     for capture in ["502error", "run_as_user_0"] {
@@ -233,7 +237,7 @@ fn others_captures_are_as_expected_row_by_row() {
 
 #[test]
 fn containers_have_the_names_that_events_tell() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     let read = read_file(&folder.join("502error.scap"), false);
@@ -249,7 +253,7 @@ fn containers_have_the_names_that_events_tell() {
 /// Comments in the outer form, no containers, no events: all are read to their end.
 #[test]
 fn odd_captures_are_read() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     for (capture, events) in [("options", 1_536), ("sample", 572), ("empty", 80)] {
@@ -267,7 +271,7 @@ fn odd_captures_are_read() {
 /// a process is in, nor its number there: its first fork does.
 #[test]
 fn every_older_form_gives_the_same() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     let folder = folder.join("rewritten");
@@ -296,7 +300,7 @@ fn every_older_form_gives_the_same() {
 
 #[test]
 fn captures_that_follow_one_another_are_read_as_such() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     let folder = folder.join("rewritten");
@@ -322,7 +326,7 @@ fn captures_that_follow_one_another_are_read_as_such() {
 /// And it is said where that was.
 #[test]
 fn what_comes_before_a_cut_is_read() {
-    let Some(folder) = common::others() else {
+    let Some(folder) = captures_of_others() else {
         return;
     };
     let folder = folder.join("rewritten");

@@ -1,10 +1,8 @@
 //! What sysdig printed of a capture, against the capture itself.
 //!
-//! `sysdig -pc -j` and `sysdig -pc -t a` of 502error.scap are looked for in `../legacy` beside
-//! the folder of others' captures (`BUBBLE_CAPTURES`, `../shared/captures` by default). What the
+//! `sysdig -pc -j` and `sysdig -pc -t a` of 502error.scap are looked for in `legacy` in the
+//! folder of what others recorded (`BUBBLE_CAPTURES`, `../shared` by default). What the
 //! two formats cannot carry is in `sysdig/differences.tsv`, each row with the reason.
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +15,7 @@ use bubble_agent::source::scap::{Capture, Options};
 use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::SourceId;
+use bubble_common::testing::others;
 
 /// The tables of a recording.
 fn tables(mut recording: impl Recording) -> Tables<Window> {
@@ -34,8 +33,8 @@ fn printed(file: &Path, syntax: Syntax) -> Tables<Window> {
 
 /// The capture, its expected I/O, and what sysdig printed of it: JSON and text.
 fn recordings() -> Option<(PathBuf, PathBuf, [Tables<Window>; 2])> {
-    let captures = common::others()?;
-    let legacy = captures.join("../legacy");
+    let others = others()?;
+    let (captures, legacy) = (others.join("captures"), others.join("legacy"));
     Some((
         captures.join("502error.scap"),
         captures.join("expected/502error.io.tsv"),

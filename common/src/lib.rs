@@ -6,7 +6,7 @@
 //! Without it: only [`kernel`], the plain structs that the eBPF programs and the
 //! agent share, for a target that has no standard library.
 //!
-//! Nothing here does I/O, knows a clock or a database.
+//! Nothing here, but for what helps tests, does I/O, knows a clock or a database.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -16,3 +16,5 @@ pub mod kernel;
 pub mod batch;
 #[cfg(feature = "std")]
 pub mod segment;
+#[cfg(feature = "testing")]
+pub mod testing;

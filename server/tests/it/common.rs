@@ -1,7 +1,5 @@
 //! A server within this process, and what to post to it.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use bubble_common::batch::{AgentReport, Batch};
@@ -145,25 +143,6 @@ impl Server {
         let done = rollup.run(now).await.expect("the store answers");
         assert_eq!(done.failed, 0);
     }
-}
-
-/// A file that others recorded: in the directory BUBBLE_CAPTURES, by default
-/// `../shared` beside the project. None, said aloud, where it is not there.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
-    let folder = std::env::var_os("BUBBLE_CAPTURES").unwrap_or_else(|| beside.into());
-    let path = Path::new(&folder).join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    let missing = format!(
-        "NOT TESTED: {} is missing (BUBBLE_CAPTURES)",
-        path.display()
-    );
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-    // Past the harness, which swallows what a test prints that passes.
-    let _ = writeln!(std::io::stderr(), "{missing}");
-    None
 }
 
 pub(crate) fn token(access: &Access) -> String {

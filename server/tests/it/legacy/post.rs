@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bubble_common::testing::others;
 use bubble_server::clock;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{ID, cpu, event_to, fd, haproxy, item, told};
-use crate::common::{Server, shared};
+use crate::common::Server;
 
 #[tokio::test]
 async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once() {
@@ -224,19 +225,16 @@ async fn a_slurm_job_is_a_container() {
 /// independent reader found in it.
 #[tokio::test]
 async fn the_original_chisels_bodies_are_the_captures_sums() {
-    let paths = [
-        "legacy/chisel-cpu.json",
-        "legacy/chisel-fd.json",
-        "captures/expected/502error.io.tsv",
-    ];
-    let [Some(cpu), Some(fd), Some(table)] = paths.map(shared) else {
+    let Some(folder) = others() else {
         return;
     };
     let server = Server::start().await;
-    for body in [&cpu, &fd] {
-        told(&server, std::fs::read(body).expect("it can be read")).await;
+    for body in ["legacy/chisel-cpu.json", "legacy/chisel-fd.json"] {
+        let body = std::fs::read(folder.join(body)).expect("it can be read");
+        told(&server, body).await;
     }
-    let table = std::fs::read_to_string(table).expect("it can be read");
+    let table = std::fs::read_to_string(folder.join("captures/expected/502error.io.tsv"));
+    let table = table.expect("it can be read");
     let mut expected: BTreeMap<(String, String, String), (u64, u64)> = BTreeMap::new();
     for line in table.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();

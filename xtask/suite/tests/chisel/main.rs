@@ -1,7 +1,6 @@
 //! The chisels, run by a real sysdig over real captures, against a small server of the tests' own
 //! or a real one. The captures are others', so they are not in this project: see `captures`.
 
-mod captures;
 mod collector;
 mod real_server;
 mod server_away;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use bubble_common::testing::others;
 use bubble_suite::api::{Process, Span};
 use bubble_suite::server::Server;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::captures;
 use crate::collector::{Rows, rows};
 use crate::sysdig::Sysdig;
 use crate::wire::posted;
@@ -154,7 +154,7 @@ fn start(folder: &TempDir) -> Server {
 
 #[test]
 fn the_originals_bodies() {
-    let Some(captures) = captures::folder() else {
+    let Some(captures) = others() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
@@ -180,7 +180,7 @@ fn run(server: &Server, capture: &Path) {
 /// Twice, as everything may be posted again: it counts once.
 #[test]
 fn our_chisel() {
-    let Some(captures) = captures::folder() else {
+    let Some(captures) = others() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
@@ -197,7 +197,7 @@ fn our_chisel() {
 /// counts once.
 #[test]
 fn our_chisel_while_the_server_comes_and_goes() {
-    let Some(captures) = captures::folder() else {
+    let Some(captures) = others() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
@@ -227,7 +227,7 @@ fn our_chisel_while_the_server_comes_and_goes() {
 
 #[test]
 fn a_key_that_the_server_does_not_know() {
-    let Some(captures) = captures::folder() else {
+    let Some(captures) = others() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::captures;
+use bubble_common::testing::others;
+
 use crate::collector::{Answer, Collector, Post, Rows, free_port, rows, url};
 use crate::sysdig::{Ended, Sysdig};
 
 fn capture() -> Option<PathBuf> {
-    Some(captures::folder()?.join("captures/502error.scap"))
+    Some(others()?.join("captures/502error.scap"))
 }
 
 fn told<'a>(posts: impl IntoIterator<Item = &'a Post>) -> Rows {

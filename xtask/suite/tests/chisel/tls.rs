@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use bubble_common::testing::others;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-use crate::captures;
 use crate::collector::{Answer, Collector};
 use crate::server_away::nothing_arrives;
 use crate::sysdig::Sysdig;
@@ -55,7 +55,7 @@ fn collector(folder: &Path) -> Collector {
 
 #[test]
 fn the_servers_certificate_is_verified() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::captures;
+use bubble_common::testing::others;
+
 use crate::collector::{Collector, free_port, rows, url};
 use crate::sysdig::Sysdig;
 
 /// The containers in the rows that a chisel posts of 502error.scap.
 fn containers(chisel: &str, variables: &[(&str, &str)]) -> Option<BTreeSet<String>> {
-    let folder = captures::folder()?;
+    let folder = others()?;
     let collector = Collector::start();
     let capture = folder.join("captures/502error.scap");
     let ended = Sysdig::start(&capture, chisel, &collector.url(), variables).wait();
@@ -52,7 +53,7 @@ fn a_slurm_job_is_a_container() {
 
 #[test]
 fn a_mistake_is_told_without_the_key() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");

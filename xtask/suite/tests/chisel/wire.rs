@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use bubble_common::testing::others;
 use serde_json::Value;
 
-use crate::captures;
 use crate::collector::{Collector, Rows, rows, sums};
 use crate::sysdig::{self, Sysdig};
 
@@ -28,7 +28,7 @@ fn owned(fields: &[&str]) -> Vec<String> {
 
 #[test]
 fn bytes_are_those_of_the_capture() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     for name in ["502error", "run_as_user_0"] {
@@ -52,7 +52,7 @@ fn bytes_are_those_of_the_capture() {
 
 #[test]
 fn cpu_is_what_the_original_posted() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let original = fs::read_to_string(folder.join("legacy/chisel-cpu.json")).expect("its body");
@@ -65,7 +65,7 @@ fn cpu_is_what_the_original_posted() {
 
 #[test]
 fn columns_are_named_as_the_originals() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let collector = Collector::start();
@@ -88,7 +88,7 @@ fn columns_are_named_as_the_originals() {
 /// moved over it.
 #[test]
 fn bytes_are_in_their_second() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
@@ -119,7 +119,7 @@ fn bytes_are_in_their_second() {
 
 #[test]
 fn each_process_has_a_name_in_each_second() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let posted = posted(&folder.join("captures/502error.scap"), "sysdigdocker", &[]);
@@ -139,7 +139,7 @@ fn each_process_has_a_name_in_each_second() {
 /// A test's own chisel gives descriptors long names with bytes that are not UTF-8.
 #[test]
 fn any_name_can_be_told() {
-    let Some(folder) = captures::folder() else {
+    let Some(folder) = others() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
