@@ -23,7 +23,7 @@ use crate::{
     network_accept, network_peer, running,
 };
 
-/// What each system call does; the agent empties what it has better hooks for.
+/// What each system call does.
 #[unsafe(no_mangle)]
 static CALL_ACTIONS: Calls = X86;
 
@@ -39,14 +39,14 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 
 /// What both kinds of programs do by this number: 0 for most.
 #[inline(always)]
-fn actions(registers_of: Kernel) -> u16 {
+fn actions(registers_of: Kernel) -> i32 {
     let number: u64 = Typed::read(registers_of, offset!(RegisterOffsets, number));
     if number >= CALLS as u64 {
         return 0;
     }
     // SAFETY: below the length.
     unsafe {
-        core::ptr::read_volatile((&raw const CALL_ACTIONS).cast::<u16>().add(number as usize))
+        core::ptr::read_volatile((&raw const CALL_ACTIONS).cast::<i32>().add(number as usize))
     }
 }
 
@@ -86,20 +86,22 @@ arguments!(argument_0, argument_1, argument_2, argument_3, argument_4);
 #[inline(always)]
 pub fn ended(registers_of: Kernel, result: i64) {
     let both = actions(registers_of);
-    if both != 0 {
-        did(registers_of, both.into(), result);
+    // Of most messages there is nothing to do any more: see `Calls`.
+    if both <= 0 && (both == 0 || !network_peer::may_wait()) {
+        return;
     }
+    did(registers_of, both, result);
 }
 
 /// A function of its own: what only looks at the number has no registers to save then.
 #[inline(never)]
-fn did(registers_of: Kernel, both: u32, result: i64) -> u32 {
+fn did(registers_of: Kernel, both: i32, result: i64) -> u32 {
     try_did(registers_of, both, result);
     0
 }
 
 #[inline(always)]
-fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
+fn try_did(registers_of: Kernel, both: i32, result: i64) -> Option<()> {
     let (core, task) = running::counted_task()?;
     let narrow = is_narrow(task);
     let action = if narrow { both >> 8 } else { both } as u8;
@@ -156,10 +158,9 @@ fn try_did(registers_of: Kernel, both: u32, result: i64) -> Option<()> {
             let file = file_of(task, descriptor(registers_of, narrow, 0))?;
             network_accept::network_connected(file as u64, 0);
         }
-        action if network_peer::may_wait() => {
+        action => {
             network_peer::network_settle(address(registers_of), action.into(), bytes);
         }
-        _ => {}
     }
     Some(())
 }

@@ -41,11 +41,14 @@ impl Action {
 /// Numbers of system calls that the table holds; those beyond are none of ours.
 pub const CALLS: usize = 512;
 
-/// What a system call of 64-bit (low byte) and of 32-bit (high byte) programs does, by number.
+/// What a system call of 64-bit (lowest byte) and of 32-bit (next byte) programs does, by number.
+///
+/// Negative for those that send or receive messages, which the hooks of sockets have counted: mostly nothing is
+/// left to do at their end, so that one comparison tells them and those that do nothing from all others.
 ///
 /// The calls of 32-bit programs that pass addresses of sockets are not told
 /// apart by peer: their structs are laid out otherwise. Their bytes count all the same.
-pub type Calls = [u16; CALLS];
+pub type Calls = [i32; CALLS];
 
 /// x86-64, and the 32-bit programs that it runs: `syscall_64.tbl` and `syscall_32.tbl`.
 pub const X86: Calls = table(
@@ -111,12 +114,17 @@ const fn table(wide: &[(usize, u8)], narrow: &[(usize, u8)]) -> Calls {
     let mut calls = [0; CALLS];
     let mut i = 0;
     while i < wide.len() {
-        calls[wide[i].0] |= wide[i].1 as u16;
+        let (number, action) = wide[i];
+        calls[number] |= action as i32;
+        if action >= Action::SENDTO {
+            calls[number] |= i32::MIN;
+        }
         i += 1;
     }
     i = 0;
     while i < narrow.len() {
-        calls[narrow[i].0] |= (narrow[i].1 as u16) << 8;
+        let (number, action) = narrow[i];
+        calls[number] |= (action as i32) << 8;
         i += 1;
     }
     calls
