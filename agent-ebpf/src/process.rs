@@ -177,10 +177,22 @@ fn try_process_exit(task: Kernel) -> Option<()> {
 fn process_rename(ctx: BtfTracePointContext) -> i32 {
     let task: Kernel = ctx.arg(0);
     let comm: *const u8 = ctx.arg(1);
-    if is_leader(task) {
+    if is_leader(task) && !is_in_exec(task) {
         try_process_rename(task, comm);
     }
     0
+}
+
+/// Whether the kernel is giving a task another program, of which it tells when it is done: the memory is that
+/// program's already, and has no arguments yet (fs/exec.c, begin_new_exec()).
+#[inline(always)]
+fn is_in_exec(task: Kernel) -> bool {
+    let mm: Kernel = field!(task, task_mm);
+    // A thread of the kernel's has none.
+    !mm.is_null() && {
+        let start: u64 = field!(mm, mm_arg_start);
+        start == 0
+    }
 }
 
 #[inline(always)]

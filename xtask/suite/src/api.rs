@@ -74,6 +74,8 @@ pub struct Process {
     pub key: String,
     /// Process id as seen inside.
     pub container_pid: u32,
+    /// Its name.
+    pub name: String,
     /// Its arguments, word by word.
     pub args: Vec<String>,
     /// How the process ended; only with its last program.
@@ -98,6 +100,11 @@ impl Process {
         self.key
             .rsplit_once('-')
             .map_or(self.key.as_str(), |(life, _)| life)
+    }
+
+    /// The rest of its key: how often it had become another row.
+    pub fn exec(&self) -> Option<u32> {
+        self.key.rsplit_once('-')?.1.parse().ok()
     }
 }
 

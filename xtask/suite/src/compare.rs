@@ -107,6 +107,13 @@ impl<'a> Compare<'a> {
         if lives.is_empty() {
             return;
         }
+        if !truth.names.is_empty() {
+            let mut rows = self.life(truth);
+            rows.sort_by_key(|row| row.exec());
+            let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            let true_names: Vec<&str> = truth.names.iter().map(String::as_str).collect();
+            self.equal(|| format!("{}, names", what()), names, true_names);
+        }
         let exit = self.rows(truth).find_map(|row| row.exit);
         let true_exit = Exit {
             code: truth.exit_code,

@@ -31,6 +31,7 @@ impl Ledger {
             pid,
             parent: sys::getppid(),
             args: std::env::args().collect(),
+            names: Vec::new(),
             exit_code: Some(0),
             signal: None,
             cpu_ns: None,
@@ -105,11 +106,19 @@ impl Ledger {
             pid,
             parent: self.pid,
             args,
+            names: Vec::new(),
             exit_code: ended.exit_code,
             signal: ended.signal,
             cpu_ns: Some(ended.cpu_ns),
             max_rss_bytes: Some(ended.max_rss_bytes),
         });
+    }
+
+    /// The names that the last child of [`Self::ended`] had.
+    pub(crate) fn named(&mut self, names: &[&str]) {
+        if let Some(child) = self.truth.processes.last_mut() {
+            child.names = names.iter().map(|name| (*name).to_owned()).collect();
+        }
     }
 
     /// What a child counted itself and handed over.

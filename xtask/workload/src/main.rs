@@ -87,6 +87,8 @@ enum Work {
         #[arg(long, default_value_t = 1000)]
         us: u64,
     },
+    /// Processes: one that gives itself another name, and then is another program
+    Renames,
     /// Opens: many different files, each once
     Opens {
         /// How many
@@ -143,6 +145,8 @@ enum Work {
         signal: Option<i32>,
     },
     #[command(hide = true)]
+    Rename,
+    #[command(hide = true)]
     BurnHere {
         #[arg(long)]
         ns: u64,
@@ -183,6 +187,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Child {
             us, code, signal, ..
         } => return process::child(*us, *code, *signal),
+        Work::Rename => return process::rename(),
         Work::BurnHere { ns } => return Ok(cpu::burn(*ns).map(|()| 0)?),
         Work::HoldHere { mib, ms } => {
             memory::hold_here(*mib, *ms);
@@ -209,6 +214,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Unix(options) => make(directory).and_then(|()| unix::run(directory, options)),
         Work::Burn { seconds } => burn::run((seconds * 1e9) as u64),
         Work::Processes { count, us } => process::many(*count, *us),
+        Work::Renames => process::renames(),
         Work::Opens { count } => make(directory).and_then(|()| opens::run(directory, *count)),
         Work::Exit { after_ms, code } => Ok(process::exit(*after_ms, *code)),
         Work::OutOfMemory { at_most_mib } => memory::exhaust(*at_most_mib),

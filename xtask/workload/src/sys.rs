@@ -4,7 +4,7 @@
 //! nothing here does. Opening files and setting up sockets is left to the standard library, as
 //! those calls move no bytes.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -224,6 +224,12 @@ pub(crate) fn open_close(path: &CString) -> io::Result<()> {
     count(fd as isize)?;
     // SAFETY: the descriptor was made just now and belongs to nobody else.
     done(unsafe { libc::close(fd) })
+}
+
+/// `prctl(PR_SET_NAME)`: of this thread, and so of the process if it is its first
+pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: the string ends in NUL and outlives the call, which copies it.
+    done(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })
 }
 
 /// `prctl(PR_SET_PDEATHSIG)`: killed when the thread that started this process is no more; it

@@ -67,6 +67,10 @@ pub struct ProcessTruth {
     pub parent: u32,
     /// The arguments of its last `exec`, the program's name first.
     pub args: Vec<String>,
+    /// Its names one after the other: one at its beginning, and one for each `exec` and each time that it
+    /// gave itself another. Empty where the case does not tell.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// What it left with, if it left by itself. Of the process that prints: what it will return.
     pub exit_code: Option<i32>,
     /// The signal that ended it, if one did.

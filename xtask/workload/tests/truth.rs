@@ -130,6 +130,14 @@ fn children_end_as_told() {
 }
 
 #[test]
+fn a_child_changes_its_name_and_ends_as_another_program() {
+    let truth = truth(&run("renames", &["renames"]));
+    let child = &truth.processes[1];
+    assert_eq!(child.exit_code, Some(7), "{child:?}");
+    assert_eq!(child.names.len(), 4, "{child:?}");
+}
+
+#[test]
 fn burns_what_it_was_told() {
     let truth = truth(&run("burn", &["burn", "--seconds", "0.2"]));
     let used = truth.processes[1].cpu_ns.expect("a child's CPU is known");

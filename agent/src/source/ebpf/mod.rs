@@ -349,7 +349,6 @@ impl Source for Ebpf {
         self.network
             .drain(old, &cores, &mut self.files.paths, &mut turn)
             .map_err(failed("cannot read the sums of connections"))?;
-        turn.rename();
         self.processes.read_memory(at, &mut self.memory, sink);
         if look {
             self.processes.end_gone(&gone, at, sink);

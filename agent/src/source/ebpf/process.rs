@@ -91,8 +91,6 @@ pub const HOOKS: &[Hook] = &[
 
 /// Drains for which a row is kept after its end.
 const KEPT: u64 = 2;
-/// A rename so shortly before an exec is the exec's own: ns.
-const EXEC_RENAMES: u64 = 200_000_000;
 
 /// Whose a sum is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,8 +109,6 @@ pub struct Processes {
     newest: HashMap<u32, ProcessKey>,
     /// What is to be let go, and after which drain.
     ended: VecDeque<(u64, ProcessHandle, Option<ProcessKey>)>,
-    /// Names given that may be an exec's own.
-    renamed: Vec<ProcessRecord>,
     /// Rows of each container that have not ended: asked for whenever one has.
     living: HashMap<ContainerHandle, usize>,
     /// Containers in which processes ended, and whether the first of them was among those.
@@ -337,7 +333,7 @@ impl<S: Sink> Turn<'_, '_, S> {
     pub fn process(&mut self, record: &ProcessRecord) {
         let key = &record.header.process;
         if record.header.kind == Kind::RENAME {
-            self.processes.renamed.push(*record);
+            self.rename(record);
             return;
         }
         let Some(container) = self.container(key.cgroup) else {
@@ -374,12 +370,6 @@ impl<S: Sink> Turn<'_, '_, S> {
         let record = &exec.process;
         let key = &record.header.process;
         let at = self.host.clock.of_boot(record.header.at);
-        self.processes.renamed.retain(|renamed| {
-            let old = &renamed.header;
-            old.process.pid != key.pid
-                || old.process.start != key.start
-                || record.header.at.saturating_sub(old.at) > EXEC_RENAMES
-        });
         if let Some(old) = self.processes.newest(key.pid)
             && old.start == key.start
             && old != *key
@@ -423,35 +413,27 @@ impl<S: Sink> Turn<'_, '_, S> {
             .end(key, at, Some(status(exit.status)), self.sink);
     }
 
-    /// Takes in the names that processes gave themselves.
-    pub fn rename(&mut self) {
-        let renamed = std::mem::take(&mut self.processes.renamed);
-        for record in renamed {
-            let at = self.host.clock.of_boot(record.header.at);
-            if self.host.clock.now().saturating_sub(at) <= EXEC_RENAMES {
-                self.processes.renamed.push(record);
-                continue;
-            }
-            let key = &record.header.process;
-            let new = name(&record.comm);
-            let release = self.processes.drains + KEPT;
-            let Some(row) = self.processes.rows.get_mut(key) else {
-                continue;
-            };
-            if row.ended || row.process.name == new {
-                continue;
-            }
-            row.process.end = at;
-            self.sink.process(row.owner.container, &row.process);
-            self.processes
-                .ended
-                .push_back((release, row.owner.process, None));
-            row.process.end = 0;
-            row.process.name = new;
-            row.renames = row.renames.wrapping_add(1);
-            row.process.id.exec = row.process.id.exec.wrapping_add(1);
-            row.owner.process = self.sink.process(row.owner.container, &row.process);
+    /// Takes in the name that a process gave itself.
+    fn rename(&mut self, record: &ProcessRecord) {
+        let at = self.host.clock.of_boot(record.header.at);
+        let new = name(&record.comm);
+        let release = self.processes.drains + KEPT;
+        let Some(row) = self.processes.rows.get_mut(&record.header.process) else {
+            return;
+        };
+        if row.ended || row.process.name == new {
+            return;
         }
+        row.process.end = at;
+        self.sink.process(row.owner.container, &row.process);
+        self.processes
+            .ended
+            .push_back((release, row.owner.process, None));
+        row.process.end = 0;
+        row.process.name = new;
+        row.renames = row.renames.wrapping_add(1);
+        row.process.id.exec = row.process.id.exec.wrapping_add(1);
+        row.owner.process = self.sink.process(row.owner.container, &row.process);
     }
 
     fn describe(&self, record: &ProcessRecord) -> Process {

@@ -1,6 +1,6 @@
 //! Processes: many short ones with their arguments and endings, and one that ends badly.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::thread::sleep;
 use std::time::Duration;
@@ -80,6 +80,37 @@ pub(crate) fn child(us: u64, code: i32, signal: Option<i32>) -> Result<i32> {
         sys::kill_self(signal).context("cannot send the signal")?;
     }
     Ok(code)
+}
+
+/// The name that [`rename`] takes.
+const NAME: &CStr = c"another-name";
+/// What each of these does in the meantime, us of CPU.
+const MEANWHILE: u64 = 1_000;
+
+/// Runs a child that is this program, gives itself another name, and then is this program again.
+pub(crate) fn renames() -> Result<Truth> {
+    let mut ledger = Ledger::new("renames");
+    let pid = Program::this()?.start(&hidden(&["rename"]))?;
+    let ended = sys::wait(pid).context("cannot wait for a child")?;
+    ledger.ended(pid, hidden(&LAST), ended);
+    let (own, other) = ("bubble-workload", NAME.to_str()?);
+    ledger.named(&[own, own, other, own]);
+    Ok(ledger.close())
+}
+
+/// What [`rename`] runs in the end.
+const LAST: [&str; 6] = ["child", "0", "--us", "1000", "--code", "7"];
+
+/// What that child does. Returns only if it cannot.
+pub(crate) fn rename() -> Result<i32> {
+    let program = Program::this()?;
+    cpu::spin_for(MEANWHILE);
+    sys::set_name(NAME).context("cannot take another name")?;
+    cpu::spin_for(MEANWHILE);
+    let args: Vec<CString> = (hidden(&LAST).into_iter())
+        .map(CString::new)
+        .collect::<Result<_, _>>()?;
+    Err(sys::exec(&program.0, &args)).context("cannot execute this program")
 }
 
 /// Lives for `after_ms`, then leaves with `code`.

@@ -125,7 +125,6 @@ impl Bench {
 
     fn drain(&mut self) {
         self.turn(|turn| {
-            turn.rename();
             turn.processes.turn(turn.sink);
         });
     }
@@ -208,11 +207,10 @@ fn a_status_is_a_code_or_a_signal() {
 fn a_short_life_is_told_in_full() {
     let mut bench = Bench::new();
     bench.process(Kind::FORK, key(7), "sh");
-    bench.process(Kind::RENAME, key(7), "true");
     bench.exec(key(8), "true", "/bin/true", "true\0one two\0");
     bench.exit(key(8), 3 << 8, 300, 900);
     let rows = &bench.sink.rows;
-    assert_eq!(rows.len(), 2, "the exec's own rename is none");
+    assert_eq!(rows.len(), 2);
     assert_eq!((rows[0].id.exec, &*rows[0].name), (0, "sh"));
     assert_eq!(
         (rows[0].exit, rows[0].end),
@@ -301,7 +299,6 @@ fn a_process_that_renames_itself_is_another_row() {
     let mut bench = Bench::new();
     bench.exec(key(4), "server", "/server", "server\0");
     bench.process(Kind::RENAME, key(4), "worker");
-    bench.drain();
     let rows = &bench.sink.rows;
     assert_eq!(rows.len(), 2);
     assert_eq!(
