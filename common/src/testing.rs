@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The variable that names the folder of what others recorded.
-pub const OTHERS: &str = "BUBBLE_CAPTURES";
+const OTHERS: &str = "BUBBLE_CAPTURES";
 
 /// Where what others recorded is looked for: `captures/` and, printed by sysdig and its chisels, `legacy/`.
-/// It is the folder that [`OTHERS`] names, or else `shared` beside the project.
+/// It is the folder that `BUBBLE_CAPTURES` names, or else `shared` beside the project.
 pub fn folder_of_others() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     std::env::var_os(OTHERS).map_or_else(beside, PathBuf::from)

@@ -232,6 +232,16 @@ pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
     done(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })
 }
 
+/// `prctl(PR_GET_NAME)`
+pub(crate) fn name() -> io::Result<CString> {
+    let mut name = [0_u8; 16];
+    // SAFETY: the kernel writes 16 bytes at most, the last of them NUL, into a live local of that size.
+    done(unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) })?;
+    CStr::from_bytes_until_nul(&name)
+        .map(CStr::to_owned)
+        .map_err(io::Error::other)
+}
+
 /// `prctl(PR_SET_PDEATHSIG)`: killed when the thread that started this process is no more; it
 /// holds over an `exec`
 pub(crate) fn die_with_parent() -> io::Result<()> {

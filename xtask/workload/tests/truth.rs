@@ -133,6 +133,7 @@ fn children_end_as_told() {
 fn a_child_changes_its_name_and_ends_as_another_program() {
     let truth = truth(&run("renames", &["renames"]));
     let child = &truth.processes[1];
+    // With another code when the kernel says that it has another name than it took.
     assert_eq!(child.exit_code, Some(7), "{child:?}");
     assert_eq!(child.names.len(), 4, "{child:?}");
 }

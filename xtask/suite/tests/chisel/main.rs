@@ -1,5 +1,6 @@
 //! The chisels, run by a real sysdig over real captures, against a small server of the tests' own
-//! or a real one. The captures are others', so they are not in this project: see `captures`.
+//! or a real one. The captures are others', so they are not in this project: see
+//! `bubble_common::testing`.
 
 mod collector;
 mod real_server;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bubble_workload::truth::Truth;
 
 use crate::ledger::Ledger;
@@ -24,10 +24,7 @@ impl Program {
 
     /// Forks and executes this program with `args`, its name before them.
     pub(crate) fn start(&self, args: &[String]) -> Result<u32> {
-        let args: Vec<CString> = args
-            .iter()
-            .map(|arg| CString::new(arg.as_str()))
-            .collect::<Result<_, _>>()?;
+        let args = words(args)?;
         match sys::fork().context("cannot fork")? {
             Some(pid) => Ok(pid),
             None => {
@@ -45,6 +42,12 @@ impl Program {
         ledger.ended(pid, args, ended);
         Ok(pid)
     }
+}
+
+/// As `exec` takes them.
+fn words(args: &[String]) -> Result<Vec<CString>> {
+    let words = args.iter().map(|arg| CString::new(arg.as_str()));
+    Ok(words.collect::<Result<_, _>>()?)
 }
 
 /// The argument vector of one of this program's hidden subcommands.
@@ -87,6 +90,9 @@ const NAME: &CStr = c"another-name";
 /// What each of these does in the meantime, us of CPU.
 const MEANWHILE: u64 = 1_000;
 
+/// What it runs in the end.
+const LAST: [&str; 6] = ["child", "0", "--us", "1000", "--code", "7"];
+
 /// Runs a child that is this program, gives itself another name, and then is this program again.
 pub(crate) fn renames() -> Result<Truth> {
     let mut ledger = Ledger::new("renames");
@@ -98,18 +104,18 @@ pub(crate) fn renames() -> Result<Truth> {
     Ok(ledger.close())
 }
 
-/// What [`rename`] runs in the end.
-const LAST: [&str; 6] = ["child", "0", "--us", "1000", "--code", "7"];
-
 /// What that child does. Returns only if it cannot.
 pub(crate) fn rename() -> Result<i32> {
     let program = Program::this()?;
     cpu::spin_for(MEANWHILE);
     sys::set_name(NAME).context("cannot take another name")?;
+    let name = sys::name()?;
+    ensure!(
+        name.as_c_str() == NAME,
+        "the name is {name:?} now, not {NAME:?}"
+    );
     cpu::spin_for(MEANWHILE);
-    let args: Vec<CString> = (hidden(&LAST).into_iter())
-        .map(CString::new)
-        .collect::<Result<_, _>>()?;
+    let args = words(&hidden(&LAST))?;
     Err(sys::exec(&program.0, &args)).context("cannot execute this program")
 }
 
