@@ -56,14 +56,26 @@ pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
         command.args(["--package", package]);
     }
     run_command(&mut command)?;
-    let folder = project::target().join(TARGET).join(match profile {
-        Profile::Dev => "debug",
-        Profile::Release => "release",
-    });
+    let folder = folder(profile);
     Ok(PACKAGES
         .iter()
         .map(|(_, program)| folder.join(program))
         .collect())
+}
+
+/// Builds an example, as static as the programs, and gives its path.
+pub(crate) fn example(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    let mut command = static_cargo("build", profile);
+    run_command(command.args(["--package", package, "--example", name]))?;
+    Ok(folder(profile).join("examples").join(name))
+}
+
+/// Where Cargo puts what is built.
+fn folder(profile: Profile) -> PathBuf {
+    project::target().join(TARGET).join(match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    })
 }
 
 /// One of the programs that were built.

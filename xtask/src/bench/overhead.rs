@@ -16,8 +16,10 @@ use serde_json::{Map, Value};
 use super::{Report, row::Row};
 use crate::build::{self, Profile};
 
-/// The operations (of `bubble-workload loop`), each with how many of them make a round.
-const CASES: &[(&str, u64)] = &[
+/// An operation (of `bubble-workload loop`), and how many of them make a round.
+type Case = (&'static str, u64);
+
+const CASES: &[Case] = &[
     ("getpid", 100_000),
     ("pread", 100_000),
     ("open-close", 20_000),
@@ -27,6 +29,11 @@ const CASES: &[(&str, u64)] = &[
 
 /// The variant that the others are compared with.
 const NONE: &str = "none";
+
+/// The program that attaches nothing to where hooks `syscall` are: what the kernel takes to call anyone there.
+const EMPTY: &str = "empty_hooks";
+/// Its name as a variant.
+const EMPTY_VARIANT: &str = "empty-syscall";
 
 /// What `bubble-workload loop` prints, as far as it is needed here.
 #[derive(Deserialize)]
@@ -42,6 +49,9 @@ struct Flags {
     /// Only there: in QEMU, in instructions, or on this host, in ns, which wants an idle machine
     #[arg(long = "where")]
     place: Option<Place>,
+    /// Only this operation; may be given several times
+    #[arg(long = "case", value_name = "CASE", value_parser = CASES.iter().map(|(case, _)| *case).collect::<Vec<_>>())]
+    cases: Vec<String>,
     /// How often each variant has its turn on this host
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -55,12 +65,15 @@ enum Place {
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     let flags: Flags = super::flags("overhead", arguments);
-    let programs = build::programs(Profile::Release)?;
+    let mut programs = build::programs(Profile::Release)?;
+    programs.push(build::example("bubble-agent", EMPTY, Profile::Release)?);
+    let wanted = |case: &&Case| flags.cases.is_empty() || flags.cases.iter().any(|c| c == case.0);
+    let cases: Vec<Case> = CASES.iter().filter(wanted).copied().collect();
     if flags.place != Some(Place::Host) {
-        guest::run(&programs, report)?;
+        guest::run(&programs, &cases, report)?;
     }
     if flags.place != Some(Place::Qemu) {
-        host::run(&programs, flags.rounds, report)?;
+        host::run(&programs, &cases, flags.rounds, report)?;
     }
     Ok(())
 }
@@ -83,10 +96,11 @@ struct Measured {
 fn report_all(
     place: &str,
     unit: &str,
+    cases: &[Case],
     measured: &[Measured],
     report: &mut Report<'_>,
 ) -> Result<()> {
-    for (case, _) in CASES {
+    for (case, _) in cases {
         let of_case = || measured.iter().filter(|row| row.case == *case);
         let alone = of_case()
             .find(|row| row.variant == NONE)

@@ -4,17 +4,28 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{CASES, Loop, Measured, NONE, Report, report_all};
+use super::{Case, EMPTY, EMPTY_VARIANT, Loop, Measured, NONE, Report, report_all};
 use crate::{
     command::say,
     vm::{Guest, Kernel},
 };
 
-/// Each with how the agent is told to hook; without, it is not started.
+/// The agent, told how to hook.
+macro_rules! agent {
+    ($hooks:literal) => {
+        concat!(
+            "bubble-agent --server http://127.0.0.1:1 --api none --cgroup /bench --spool /tmp/spool --hooks ",
+            $hooks
+        )
+    };
+}
+
+/// Each with the observer that is started, if any.
 const VARIANTS: &[(&str, Option<&str>)] = &[
     (NONE, None),
-    ("ours-vfs", Some("vfs")),
-    ("ours-syscall", Some("syscall")),
+    ("ours-vfs", Some(agent!("vfs"))),
+    ("ours-syscall", Some(agent!("syscall"))),
+    (EMPTY_VARIANT, Some(EMPTY)),
 ];
 
 /// Rounds are many and short: the guest has one processor, so a round in which the agent did its
@@ -25,13 +36,13 @@ const SHORTER: u64 = 50;
 /// Until the guest has nothing left of its start to do, and the agent has attached.
 const SETTLE_S: u32 = 8;
 
-pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(programs: &[PathBuf], cases: &[Case], report: &mut Report<'_>) -> Result<()> {
     let kernel = Kernel::V6_12;
     let place = format!("debian-{}", kernel.name());
     let mut measured = Vec::new();
-    for (variant, hooks) in VARIANTS {
+    for (variant, observer) in VARIANTS {
         say(format!("overhead in {place}: {variant}"));
-        for found in boot(kernel, programs, *hooks)? {
+        for found in boot(kernel, programs, cases, *observer)? {
             measured.push(Measured {
                 case: found.case,
                 variant: (*variant).to_owned(),
@@ -40,10 +51,15 @@ pub(super) fn run(programs: &[PathBuf], report: &mut Report<'_>) -> Result<()> {
             });
         }
     }
-    report_all(&place, "instructions", &measured, report)
+    report_all(&place, "instructions", cases, &measured, report)
 }
 
-fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec<Loop>> {
+fn boot(
+    kernel: Kernel,
+    programs: &[PathBuf],
+    cases: &[Case],
+    observer: Option<&str>,
+) -> Result<Vec<Loop>> {
     let mut guest = Guest {
         kernel,
         memory: 1024,
@@ -51,7 +67,9 @@ fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec
         time_limit: Duration::from_secs(600),
         files: Vec::new(),
         variables: Vec::new(),
-        command: ["sh", "-c", &script(hooks)].map(str::to_owned).to_vec(),
+        command: ["sh", "-c", &script(cases, observer)]
+            .map(str::to_owned)
+            .to_vec(),
     };
     for program in programs {
         guest.add_program(program)?;
@@ -62,7 +80,7 @@ fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec
         Ok(result) => found.push(result),
         Err(_) => lines.push(line.to_owned()),
     })?;
-    if code != 0 || found.len() != CASES.len() {
+    if code != 0 || found.len() != cases.len() {
         bail!(
             "the guest measured {} cases and ended with {code}:\n{}",
             found.len(),
@@ -72,28 +90,27 @@ fn boot(kernel: Kernel, programs: &[PathBuf], hooks: Option<&str>) -> Result<Vec
     Ok(found)
 }
 
-fn script(hooks: Option<&str>) -> String {
+fn script(cases: &[Case], observer: Option<&str>) -> String {
     let mut script = String::from("mkdir /sys/fs/cgroup/bench || exit\n");
-    if let Some(hooks) = hooks {
+    if let Some(observer) = observer {
         script.push_str(&format!(
-            "bubble-agent --server http://127.0.0.1:1 --api none --hooks {hooks} --cgroup /bench \
-             --spool /tmp/spool >/tmp/agent.log 2>&1 &\nagent=$!\n"
+            "{observer} >/tmp/observer.log 2>&1 &\nobserver=$!\n"
         ));
     }
     script.push_str(&format!("sleep {SETTLE_S}\n"));
-    if hooks.is_some() {
-        // An agent that has ended counts nothing, and would be found to cost nothing.
-        script.push_str("kill -0 $agent || { cat /tmp/agent.log; exit 1; }\n");
+    if observer.is_some() {
+        // One that has ended counts nothing, and would be found to cost nothing.
+        script.push_str("kill -0 $observer || { cat /tmp/observer.log; exit 1; }\n");
     }
     script.push_str("echo $$ >/sys/fs/cgroup/bench/cgroup.procs || exit\n");
-    for (case, count) in CASES {
+    for (case, count) in cases {
         let count = (count / SHORTER).max(5);
         script.push_str(&format!(
             "bubble-workload loop {case} --count {count} --rounds {ROUNDS} || exit\n"
         ));
     }
-    if hooks.is_some() {
-        script.push_str("kill -0 $agent || { cat /tmp/agent.log; exit 1; }\n");
+    if observer.is_some() {
+        script.push_str("kill -0 $observer || { cat /tmp/observer.log; exit 1; }\n");
     }
     script
 }

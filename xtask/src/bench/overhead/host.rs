@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{CASES, Loop, Measured, NONE, Report, report_all};
+use super::{Case, EMPTY, EMPTY_VARIANT, Loop, Measured, NONE, Report, report_all};
 use crate::{
     build::program,
     cgroup::Cgroup,
@@ -44,6 +44,9 @@ enum Variant {
     Bpftrace {
         program: PathBuf,
     },
+    Empty {
+        program: PathBuf,
+    },
 }
 
 impl Variant {
@@ -52,6 +55,7 @@ impl Variant {
             Self::None => NONE,
             Self::Agent { name, .. } => name,
             Self::Bpftrace { .. } => "bpftrace",
+            Self::Empty { .. } => EMPTY_VARIANT,
         }
     }
 
@@ -66,6 +70,7 @@ impl Variant {
                     .arg(folder.join("spool"));
                 command
             }
+            Self::Empty { program } => Process::command(program),
             Self::Bpftrace { program } => {
                 let unshare = find("unshare").context("there is no unshare")?;
                 let mut command = Process::command(&unshare);
@@ -83,7 +88,12 @@ impl Variant {
     }
 }
 
-pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(
+    programs: &[PathBuf],
+    cases: &[Case],
+    rounds: u32,
+    report: &mut Report<'_>,
+) -> Result<()> {
     if !install::is_root()? {
         bail!("the overhead on this host is measured by root: run this as root");
     }
@@ -94,7 +104,7 @@ pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) ->
     let folder = project::target().join("bench-overhead");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cgroup = Cgroup::create(CGROUP)?;
-    let variants = available(agent, &folder)?;
+    let variants = available(agent, program(programs, EMPTY)?, &folder)?;
     let mut measured: Vec<Measured> = Vec::new();
     for round in 1..=rounds {
         for variant in &variants {
@@ -103,7 +113,7 @@ pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) ->
                 "overhead on this host: round {round} of {rounds}, {name}"
             ));
             let _observer = variant.start(agent, &folder)?;
-            for (case, count) in CASES {
+            for (case, count) in cases {
                 let Loop {
                     median_ns, min_ns, ..
                 } = measure(workload, &cgroup, case, *count)?;
@@ -125,7 +135,7 @@ pub(super) fn run(programs: &[PathBuf], rounds: u32, report: &mut Report<'_>) ->
             }
         }
     }
-    report_all("this host", "ns", &measured, report)
+    report_all("this host", "ns", cases, &measured, report)
 }
 
 /// The last of the cores that we may run on.
@@ -141,7 +151,7 @@ fn last_core() -> Result<String> {
 }
 
 /// The variants that this kernel allows; those that it refuses are named.
-fn available(agent: &Path, folder: &Path) -> Result<Vec<Variant>> {
+fn available(agent: &Path, empty: &Path, folder: &Path) -> Result<Vec<Variant>> {
     install::bpftrace()?;
     let bpftrace = find("bpftrace").context("bpftrace is not installed")?;
     let wanted = [
@@ -154,6 +164,9 @@ fn available(agent: &Path, folder: &Path) -> Result<Vec<Variant>> {
             hooks: "syscall",
         },
         Variant::Bpftrace { program: bpftrace },
+        Variant::Empty {
+            program: empty.to_owned(),
+        },
     ];
     let mut available = vec![Variant::None];
     for variant in wanted {

@@ -1,0 +1,83 @@
+//! Attaches a program that does nothing to every tracepoint that hooks `syscall` count at: what is slower
+//! then is so by the kernel's own work to call it, less than which no observer at these places can add.
+//!
+//! `bubble-empty-hooks` of `cargo xtask bench overhead`; runs as root until it is ended.
+
+use std::ffi::CString;
+use std::io;
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use bubble_agent::source::ebpf::hooks::{self, Attach, Family};
+
+// `enum bpf_cmd` and `enum bpf_prog_type` of Linux `include/uapi/linux/bpf.h`.
+const PROGRAM_LOAD: libc::c_int = 5;
+const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
+const TYPE_RAW_TRACEPOINT: u32 = 17;
+
+/// `r0 = 0; exit`
+const NOTHING: [u64; 2] = [0xb7, 0x95];
+
+/// The part of `union bpf_attr` that loads a program.
+#[repr(C)]
+struct Load {
+    kind: u32,
+    instructions: u32,
+    first: u64,
+    license: u64,
+}
+
+/// The part of `union bpf_attr` that attaches one.
+#[repr(C)]
+struct Open {
+    name: u64,
+    program: u32,
+    unused: u32,
+}
+
+/// Calls bpf(2); the descriptor that it gives stays open as long as we run.
+///
+/// # Safety
+/// `attr` is what the kernel has for this command, and its addresses are good.
+unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<u32> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
+    u32::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+fn main() -> Result<()> {
+    let license = c"GPL";
+    let load = Load {
+        kind: TYPE_RAW_TRACEPOINT,
+        instructions: NOTHING.len() as u32,
+        first: NOTHING.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+    };
+    // SAFETY: two instructions and a text, which live as long as the call.
+    let program = unsafe { bpf(PROGRAM_LOAD, &load) }.context("the kernel takes no program")?;
+    let mut attached = Vec::new();
+    for hook in hooks::table().filter(|hook| hook.family.suits(Family::Syscall)) {
+        let Attach::Tracepoint(name) = hook.attach else {
+            continue;
+        };
+        let text = CString::new(name)?;
+        let open = Open {
+            name: text.as_ptr() as u64,
+            program,
+            unused: 0,
+        };
+        // SAFETY: a text, which lives as long as the call, and a program of ours.
+        match unsafe { bpf(RAW_TRACEPOINT_OPEN, &open) } {
+            Ok(_) => attached.push(name),
+            Err(error) => eprintln!("not attached to {name}: {error}"),
+        }
+    }
+    ensure!(
+        attached.contains(&"sys_exit"),
+        "not even system calls are hooked"
+    );
+    println!("attached to {}", attached.join(", "));
+    loop {
+        thread::park();
+    }
+}
