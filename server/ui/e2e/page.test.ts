@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { browser, CONTAINER, DESK, picture, Server, tab } from "./system";
+import { browser, CONTAINER, DESK, keep, picture, Server, tab } from "./system";
 
 const server = new Server();
 let chrome: Browser;
@@ -252,6 +252,57 @@ describe("the past", () => {
       expect(text).toContain("/var/www/shop/index.html");
       if (format === "JSON") JSON.parse(text);
     }
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("the charts are taken along as one PNG, in the page's own colours", async () => {
+    for (const scheme of ["light", "dark"] as const) {
+      const { context, page, wrong } = await tab(chrome, { ...DESK, scheme });
+      await show(page, past(300, 360));
+      await page.waitForFunction(() => document.querySelectorAll(".u-over").length >= 5);
+      await page.getByText("Export", { exact: true }).click();
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "charts as PNG" }).click()]);
+      expect(download.suggestedFilename()).toBe(`${CONTAINER}-${started + 300}-${started + 360}.png`);
+      const data = readFileSync(await download.path());
+      keep(data, `export-${scheme}`);
+      const seen = await page.evaluate(async (base64) => {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+        const pen = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        if (pen === null) throw new Error("no canvas");
+        pen.drawImage(bitmap, 0, 0);
+        const { data } = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+        const colours = new Map<string, number>();
+        for (let i = 0; i < data.length; i += 4) {
+          const colour = `${data[i]},${data[i + 1]},${data[i + 2]},${data[i + 3]}`;
+          colours.set(colour, (colours.get(colour) ?? 0) + 1);
+        }
+        const plots = Array.from(document.querySelectorAll<HTMLCanvasElement>(".u-wrap canvas"));
+        const tall = plots.reduce((sum, plot) => sum + plot.height, 0);
+        return { width: bitmap.width, height: bitmap.height, tall, widest: Math.max(...plots.map((plot) => plot.width)), corner: `${data[0]},${data[1]},${data[2]}`, colours: [...colours] };
+      }, data.toString("base64"));
+      expect(seen.corner).toBe(scheme === "light" ? "255,255,255" : "24,31,38");
+      expect(seen.width).toBeGreaterThan(seen.widest);
+      expect(seen.height).toBeGreaterThan(seen.tall);
+      // What is received is a line and an entry of the legend of this colour.
+      const received = seen.colours.find(([colour]) => colour === "0,114,178,255")?.[1] ?? 0;
+      expect(received).toBeGreaterThan(200);
+      expect(wrong).toEqual([]);
+      await context.close();
+    }
+  });
+
+  test("where no picture can be made, the menu says so", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.addInitScript(() => {
+      HTMLCanvasElement.prototype.toBlob = (done) => done(null);
+    });
+    await show(page, past(300, 360));
+    await page.locator(".u-over").first().waitFor();
+    await page.getByText("Export", { exact: true }).click();
+    await page.getByRole("button", { name: "charts as PNG" }).click();
+    await page.getByRole("status").filter({ hasText: "could not make a picture" }).waitFor();
     expect(wrong).toEqual([]);
     await context.close();
   });

@@ -1,7 +1,7 @@
 // A real server with real data in it, and a real browser in front of it.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -142,10 +142,15 @@ export async function tab(from: Browser, look: Look = DESK): Promise<{ context: 
   return { context, page, wrong };
 }
 
-/** Keeps a picture, when BUBBLE_SCREENSHOTS names a folder. */
+/** Keeps a picture of the page, when BUBBLE_SCREENSHOTS names a folder. */
 export async function picture(page: Page, name: string): Promise<void> {
+  if (process.env.BUBBLE_SCREENSHOTS) keep(await page.screenshot({ fullPage: true }), name);
+}
+
+/** Keeps a PNG there, too. */
+export function keep(png: Uint8Array, name: string): void {
   const folder = process.env.BUBBLE_SCREENSHOTS;
   if (folder === undefined || folder === "") return;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  writeFileSync(join(folder, `${name}.png`), png);
 }

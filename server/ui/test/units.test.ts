@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ago, axisTimes, bytes, clock, cores, count, cpuTime, duration, moment, near, percent, rate, UNKNOWN } from "../src/lib/units";
+import { ago, axisTimes, bytes, clock, cores, count, cpuTime, duration, moment, near, percent, rate, UNKNOWN, zone } from "../src/lib/units";
 
 describe("bytes", () => {
   test.each([
@@ -69,4 +69,18 @@ test("labels of a time axis tell the ticks apart, and no more", () => {
   expect(axisTimes([noon, noon + 10], true)).toEqual(["12:00:00", "12:00:10"]);
   expect(axisTimes([noon, noon + 600], true)).toEqual(["12:00", "12:10"]);
   expect(axisTimes([noon, noon + 6 * 3600, noon + 12 * 3600], true)).toEqual(["12:00", "18:00", "11-25"]);
+});
+
+test("a picture says in which zone its times are, as that was then", () => {
+  const own = process.env.TZ;
+  try {
+    for (const [name, text] of [["Europe/Berlin", "UTC+01:00"], ["America/St_Johns", "UTC-03:30"], ["UTC", "UTC"]] as const) {
+      process.env.TZ = name;
+      expect(zone(1_764_000_000, false)).toBe(text);
+      expect(zone(1_764_000_000, true)).toBe("UTC");
+    }
+  } finally {
+    if (own === undefined) delete process.env.TZ;
+    else process.env.TZ = own;
+  }
 });

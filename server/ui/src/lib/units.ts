@@ -132,6 +132,14 @@ export function near(at: number, to: number, utc: boolean): string {
   return date(at, utc) === date(to, utc) ? clock(at, utc) : moment(at, utc);
 }
 
+/** `UTC+02:00`: in which zone a time is written, for those who read it elsewhere. */
+export function zone(at: number, utc: boolean): string {
+  const ahead = utc ? 0 : -new Date(at * 1000).getTimezoneOffset();
+  if (ahead === 0) return "UTC";
+  const minutes = Math.abs(ahead);
+  return `UTC${ahead < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
 /** `6 h ago`: one unit is enough here. */
 export function ago(seconds: number): string {
   if (seconds < 1.5) return "now";

@@ -118,6 +118,10 @@ export class Chart {
     this.plot.destroy();
   }
 
+  get canvas(): HTMLCanvasElement {
+    return this.plot.ctx.canvas;
+  }
+
   private hovered(u: uPlot): void {
     // Charts that only follow another's cursor have nothing to say.
     if (!u.cursor.event) return;

@@ -5,6 +5,7 @@
 import { ApiError, api } from "../api/client";
 import type { ContainerItem, Life, ProcessInfo, RangeInfo, Summary } from "../api/types";
 import type { Frame, Handlers } from "../chart/chart";
+import type { Drawn } from "../chart/picture";
 import { lastCovered, slotOf } from "../slots";
 import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
 import { clock } from "./clock.svelte";
@@ -86,6 +87,9 @@ export class Page {
   readonly names = $derived.by<Map<string, ProcessInfo>>(
     () => new Map((this.summary?.processes ?? []).map((row) => [row.key, row])),
   );
+
+  /** The charts that are seen, for a picture of them. */
+  readonly charts = new Set<Drawn>();
 
   readonly handlers: Handlers = {
     onHover: (at) => (this.hover = at),
