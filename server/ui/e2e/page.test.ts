@@ -435,3 +435,119 @@ describe("what was played back from a capture", () => {
     await context.close();
   });
 });
+
+describe("two containers, aligned at start", () => {
+  const other = "0ddba11c0de5";
+  /** It began years ago, ran for three seconds of which one was not counted, and used 20, 30, – and 50 % of a core. */
+  const then = 1_506_130_000;
+
+  beforeAll(async () => {
+    for (const [second, percent] of [[0, 20], [1, 30], [3, 50]] as const) {
+      await server.tell("cpu", then + second, [["0", "miner", "77", "7", "2048", other, "/usr/bin/miner", "", "1", percent * 10_000_000]]);
+      await server.tell("fd", then + second, [["77", "7", other, "/tmp/found", "out", 1024 * (second + 1)]]);
+    }
+  });
+
+  /** The tile's line about the other. */
+  const vs = (page: Page, tile: string): Promise<string> => page.getByTestId(`tile-${tile}`).locator(".other").innerText();
+  /** Notes what is asked of the other. */
+  function asked(page: Page): string[] {
+    const urls: string[] = [];
+    page.on("request", (request) => {
+      if (request.url().includes(`/containers/${other}/summary`)) urls.push(request.url());
+    });
+    return urls;
+  }
+
+  test("its values stand beside the same second of the other's life, with one request", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    const urls = asked(page);
+    await show(page, past(0, 60, `&t=${started + 1}&vs=${other}`));
+    const line = page.locator(".compared");
+    await line.getByRole("link", { name: other }).waitFor();
+    expect(await line.innerText()).toMatch(/aligned at start: shifted by \d+ d.*earlier/);
+    expect(await vs(page, "cpu")).toBe("vs 30 %");
+    expect(await vs(page, "files")).toBe("vs 0 B/s, 2 KiB/s");
+    await page.getByRole("img", { name: new RegExp(`CPU by process: .*${other}: CPU 30 %`) }).waitFor();
+    await picture(page, "compare-light-1280");
+    // The next second was not counted, and the fifth it did not live to see: neither is a zero.
+    for (const [key, cpu] of [["ArrowLeft", "20 %"], ["ArrowRight", "30 %"], ["ArrowRight", "–"], ["ArrowRight", "50 %"], ["ArrowRight", "–"]] as const) {
+      await page.keyboard.press(key);
+      await expect.poll(() => vs(page, "cpu")).toBe(`vs ${cpu}`);
+    }
+    expect(urls).toHaveLength(1);
+    const query = new URL(urls[0] ?? "").searchParams;
+    expect([query.get("from"), query.get("to"), query.get("step")]).toEqual([String(then), String(then + 60), "1"]);
+    // Of one process there is no counterpart.
+    await row(page, "processes", "postgres").click();
+    await line.getByText("left out while one process is shown").waitFor();
+    await page.keyboard.press("Backspace");
+    await line.getByRole("button", { name: "End comparison" }).click();
+    await line.waitFor({ state: "detached" });
+    expect(page.url()).not.toContain("vs=");
+    expect(await page.locator(".tile .other").count()).toBe(0);
+    await page.goBack();
+    await line.getByRole("link", { name: other }).waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("it is chosen from the list by name or id, by keyboard alone", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link(`/c/${other}?from=${then}&to=${then + 4}`));
+    await page.getByTestId("tile-cpu").waitFor();
+    await page.getByText("Compare", { exact: true }).first().focus();
+    await page.keyboard.press("Enter");
+    const field = page.getByRole("searchbox", { name: "compare with" });
+    await field.fill("no such thing");
+    await page.getByText("no other container matches").waitFor();
+    await field.fill("shop-web-1");
+    await field.press("Enter");
+    await page.waitForURL(new RegExp(`vs=${CONTAINER}`));
+    await page.locator(".compared").getByRole("link", { name: "shop-web-1" }).waitFor();
+    await expect.poll(() => vs(page, "memory")).toBe("vs 154 MiB");
+    await page.locator(".compared").getByRole("link", { name: "shop-web-1" }).click();
+    await page.waitForURL(new RegExp(`/c/${CONTAINER}$`));
+    await page.getByRole("heading", { name: "shop-web-1" }).waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a live page asks the other, whose seconds are all past, once", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    const urls = asked(page);
+    await fed(async () => {
+      await show(page, `/c/${CONTAINER}?span=60&vs=${other}`);
+      await page.locator(".dot.on").waitFor();
+      await page.locator(".compared").getByText("nothing is known of it in this part of its life").waitFor();
+      const first = await page.locator(".scope").first().innerText();
+      for (let second = 0; second < 4; second++) {
+        const seen = await page.locator(".scope").first().innerText();
+        await page.waitForFunction((text) => document.querySelector(".scope")?.textContent?.trim() !== text, seen);
+      }
+      expect(await page.locator(".scope").first().innerText()).not.toBe(first);
+    });
+    expect(urls).toHaveLength(1);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("what may not be seen, is not there or is the same is said, and the page goes on", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    const alert = page.locator(".compared").getByRole("alert");
+    await show(page, past(300, 360, "&vs=0000000000aa"));
+    await alert.getByText("no container 0000000000aa is known").waitFor();
+    await show(page, past(300, 360, `&vs=${CONTAINER}`));
+    await alert.getByText("a container is not compared with itself").waitFor();
+    await page.goto(link(past(300, 360), server.token("--container", CONTAINER)));
+    await page.getByTestId("tile-cpu").waitFor();
+    await page.getByText("Compare", { exact: true }).first().click();
+    await page.getByText("this token is for one container").waitFor();
+    await page.getByRole("searchbox", { name: "compare with" }).fill(other);
+    await page.keyboard.press("Enter");
+    await alert.getByText("this token is for another container, and good for that one alone").waitFor();
+    await row(page, "files", "/var/www/shop/index.html").waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});

@@ -9,6 +9,8 @@ describe("the address holds the view", () => {
     ["?from=100&to=200&t=150.25&sel=4711-1764000000000000000-2&pin=cpu", {
       ...LIVE, from: 100, to: 200, at: 150.25, process: "4711-1764000000000000000-2", pin: "cpu",
     }],
+    ["?vs=c0ffee123456", { ...LIVE, vs: "c0ffee123456" }],
+    ["?from=100&to=200&vs=step_0%40node7", { ...LIVE, from: 100, to: 200, vs: "step_0@node7" }],
   ];
   test.each(views)("%s", (text, view) => {
     expect(parseView(text)).toEqual(view);
@@ -31,6 +33,11 @@ test("a process name from a stranger survives the way through the address", () =
   const view = { ...LIVE, process: `<img src=x>&sel=1#"` };
   expect(parseView(formatView(view))).toEqual(view);
 });
+
+test.each(["", "../../me", "a b", "a?b=c", "%00", "name\n", "<b>ü</b>", "x".repeat(256)])(
+  "what cannot be a container's id (%j) is compared with nothing",
+  (id) => expect(parseView(`?${new URLSearchParams({ vs: id })}`)).toEqual(LIVE),
+);
 
 test("the range follows the handle, its width kept", () => {
   expect(follow(100, 200, 150)).toEqual([100, 200]);

@@ -1,8 +1,9 @@
 // What the container page shows, as its address has it: a link is a view.
 //
 // `from` and `to` are the range of the charts, `t` the instant of the tables,
-// `sel` the process that scopes everything, `pin` the panel shown large. With
-// neither `from` nor `t` the page is live and shows the last `span` seconds.
+// `sel` the process that scopes everything, `pin` the panel shown large, `vs` the
+// container that is shown over this one. With neither `from` nor `t` the page is
+// live and shows the last `span` seconds.
 
 export const SPANS = [60, 300, 900, 3600] as const;
 export const DEFAULT_SPAN = 300;
@@ -16,14 +17,18 @@ export interface View {
   at: number | null;
   process: string | null;
   pin: string | null;
+  vs: string | null;
   span: number;
 }
 
-export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, span: DEFAULT_SPAN };
+export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, span: DEFAULT_SPAN };
 
 export function isLive(view: View): boolean {
   return view.from === null && view.at === null;
 }
+
+/** Whether `text` can be the id of a container: the server's own rule. */
+export const isId = (text: string): boolean => /^[!"$&-.0->@-~]{1,255}$/.test(text);
 
 function number(search: URLSearchParams, name: string): number | null {
   const text = search.get(name);
@@ -46,12 +51,14 @@ export function parseView(text: string): View {
     }
   }
   const span = number(search, "span");
+  const vs = search.get("vs") ?? "";
   return {
     from,
     to,
     at,
     process: search.get("sel") || null,
     pin: search.get("pin") || null,
+    vs: isId(vs) ? vs : null,
     span: span !== null && span >= 10 && span <= 86_400 ? Math.round(span) : DEFAULT_SPAN,
   };
 }
@@ -71,6 +78,7 @@ export function formatView(view: View): string {
   if (view.at !== null) search.set("t", seconds(view.at));
   if (view.process !== null) search.set("sel", view.process);
   if (view.pin !== null) search.set("pin", view.pin);
+  if (view.vs !== null) search.set("vs", view.vs);
   if (view.span !== DEFAULT_SPAN) search.set("span", String(view.span));
   const text = search.toString();
   return text === "" ? "" : `?${text}`;

@@ -11,6 +11,7 @@ export interface Theme {
   bad: string;
   warn: string;
   accent: string;
+  other: string;
   heat: string[];
 }
 
@@ -27,6 +28,7 @@ export function theme(): Theme {
     bad: read("--bad"),
     warn: read("--warn"),
     accent: read("--accent"),
+    other: read("--other"),
     heat: ["--heat-0", "--heat-1", "--heat-2", "--heat-3"].map(read),
   };
 }

@@ -9,6 +9,7 @@ import type { Drawn } from "../chart/picture";
 import { lastCovered, slotOf } from "../slots";
 import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
 import { clock } from "./clock.svelte";
+import { Compare } from "./compare.svelte";
 import { LiveFeed } from "./live";
 import { router } from "./route.svelte";
 import { settings } from "./settings.svelte";
@@ -90,6 +91,7 @@ export class Page {
 
   /** The charts that are seen, for a picture of them. */
   readonly charts = new Set<Drawn>();
+  readonly compare = new Compare(this);
 
   readonly handlers: Handlers = {
     onHover: (at) => (this.hover = at),
@@ -137,6 +139,7 @@ export class Page {
     this.closing.abort();
     this.asking.abort();
     this.feed?.close();
+    this.compare.close();
     clearTimeout(this.waiting);
     clearInterval(this.player);
     clearInterval(this.lifeTimer);
@@ -190,6 +193,12 @@ export class Page {
   pin(panel: string | null): void {
     this.view = { ...this.view, pin: this.view.pin === panel ? null : panel };
     router.note(formatView(this.view), true);
+  }
+
+  /** Shows the container `vs` over this one; null: no other any more. */
+  compareWith(vs: string | null): void {
+    this.view = { ...this.view, vs };
+    router.note(formatView(this.view), false);
   }
 
   /** Moves the handle by slots. */
