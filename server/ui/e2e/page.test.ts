@@ -551,3 +551,39 @@ describe("two containers, aligned at start", () => {
     await context.close();
   });
 });
+
+describe("peers as a graph", () => {
+  const crowded = "ba0bab000031";
+  const then = 1_506_140_000;
+
+  beforeAll(async () => {
+    const peers = Array.from({ length: 31 }, (_, i) => ["77", "7", crowded, `10.2.0.1:40000->10.2.0.${i + 2}:80`, "out", 1000]);
+    await server.tell("fd", then, peers);
+  });
+
+  test("few are drawn: who connected to whom, how much went each way, what failed", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 360));
+    const graph = page.getByRole("img", { name: "shop-web-1 and its 5 peers" });
+    await graph.waitFor();
+    const said = await graph.getAttribute("aria-label");
+    // Of three peers each has 20 seconds, in which two workers send 12,288 bytes.
+    expect(said).toContain("10.1.0.2:40000 connected to it: 78.1 KiB received, 480 KiB sent;");
+    expect(said).toMatch(/it connected to 10\.9\.9\.9:5432: 0 B received, 0 B sent, 2 failed$/);
+    expect(await graph.locator("polygon").count()).toBe(5);
+    expect((await graph.locator("text").allTextContents()).map((text) => text.trim())).toContain("✖ 2 10.9.9.9:5432");
+    await page.getByRole("button", { name: "as a graph" }).press("Enter");
+    await graph.waitFor({ state: "detached" });
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("more than thirty are a table alone", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link(`/c/${crowded}`));
+    await page.getByText("31 peers").waitFor();
+    expect(await page.getByRole("button", { name: "as a graph" }).count()).toBe(0);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});
