@@ -247,11 +247,14 @@ async fn fill(name: &str, store: &Arc<dyn Store>, stock: &Stock, now: u64) -> Re
     Ok(seconds)
 }
 
-/// Bytes of the pages of packed rows of seconds: of those of all, their part.
+/// Bytes of the pages of packed rows of seconds and of their key: of those of all, their part.
 fn used_by_sqlite(folder: &Path) -> Result<f64> {
     let database = rusqlite::Connection::open(folder.join(sqlite::FILE))?;
     let number = |query: &str| database.query_row(query, [], |row| row.get::<_, f64>(0));
-    let pages = number("SELECT CAST(sum(pgsize) AS REAL) FROM dbstat WHERE name = 'packed'")?;
+    let pages = number(
+        "SELECT CAST(sum(pgsize) AS REAL) FROM dbstat
+         WHERE name IN (SELECT name FROM sqlite_schema WHERE tbl_name = 'packed')",
+    )?;
     let part = number(
         "SELECT CAST(sum(length(bytes)) FILTER (WHERE resolution = 0) AS REAL) / sum(length(bytes)) FROM packed",
     )?;

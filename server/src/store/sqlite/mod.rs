@@ -130,13 +130,14 @@ impl Sqlite {
         };
         connection
             .execute_batch(&format!(
-                "PRAGMA page_size = 8192;
+                "PRAGMA page_size = {};
                  PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = {sync};
                  PRAGMA cache_size = -65536;
                  PRAGMA wal_autocheckpoint = 4000;
                  PRAGMA journal_size_limit = 67108864;
-                 PRAGMA temp_store = MEMORY;"
+                 PRAGMA temp_store = MEMORY;",
+                schema::PAGE
             ))
             .map_err(failed(doing))?;
         connection.set_prepared_statement_cache_capacity(64);
