@@ -341,6 +341,25 @@ describe("live", () => {
     await context.close();
   });
 
+  test("of an hour, whose slots are longer than a second, the whole is asked for as seldom as of a minute", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    const whole: string[] = [];
+    page.on("request", (request) => {
+      if (request.url().includes(`/containers/${CONTAINER}/summary`)) whole.push(request.url());
+    });
+    await fed(async () => {
+      await show(page, `/c/${CONTAINER}?span=3600`);
+      await page.locator(".dot.on").waitFor();
+      for (let slot = 0; slot < 3; slot++) {
+        const seen = await page.locator(".scope").first().innerText();
+        await page.waitForFunction((text) => document.querySelector(".scope")?.textContent?.trim() !== text, seen);
+      }
+    });
+    expect(whole.length).toBeLessThanOrEqual(2);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
   test("a change is on the page soon after it was posted", async () => {
     const { context, page } = await tab(chrome);
     await show(page, `/c/${CONTAINER}?span=60`);

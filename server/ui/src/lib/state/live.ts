@@ -1,6 +1,7 @@
 // The live view of a container: one whole summary, then the newest slots as the
 // server sends them. Every few seconds the whole is asked for again, as the
 // tables' sums cannot forget what left the window, and as late slots may have come.
+// Of a long window the server sends coarser slots, and is then asked for such ones.
 
 import { ApiError, address, api, containerPath, serverNow } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
@@ -26,6 +27,9 @@ export class LiveFeed {
   private pieces: Summary[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = false;
+  /** Length of the slots that are followed, in seconds. */
+  private step = 1;
+  private following = new AbortController();
 
   constructor(
     private readonly id: string,
@@ -35,21 +39,27 @@ export class LiveFeed {
   ) {}
 
   async open(): Promise<void> {
-    const url = address(`${containerPath(this.id)}/live`, { step: 1, top: ROWS, process: this.process });
-    void follow(url, this.closing.signal, {
-      onEvent: (event) => this.received(event),
-      onConnected: (connected) => {
-        if (this.closing.signal.aborted) return;
-        this.listener.onConnected(connected);
-      },
-      onRefused: (error) => this.listener.onError(error),
-    });
+    this.listen();
     await this.ask();
   }
 
   close(): void {
     this.closing.abort();
+    this.following.abort();
     clearTimeout(this.timer);
+  }
+
+  /** The newest slots, of the last seconds at first, as long as the page is live. */
+  private listen(): void {
+    this.following.abort();
+    this.following = new AbortController();
+    const { signal } = this.following;
+    const url = address(`${containerPath(this.id)}/live`, { step: this.step, top: ROWS, process: this.process });
+    void follow(url, signal, {
+      onEvent: (event) => signal.aborted || this.received(event),
+      onConnected: (connected) => signal.aborted || this.listener.onConnected(connected),
+      onRefused: (error) => signal.aborted || this.listener.onError(error),
+    });
   }
 
   /** Asks for the whole window. */
@@ -64,6 +74,11 @@ export class LiveFeed {
       const whole = trim(await api.summary(this.id, query, this.closing.signal));
       if (this.closing.signal.aborted) return;
       this.summary = whole;
+      if (whole.range.step !== this.step) {
+        this.step = whole.range.step;
+        this.pieces = [];
+        this.listen();
+      }
       for (const piece of this.pieces) this.put(piece);
       this.listener.onSummary(this.summary);
     } catch (error) {
@@ -78,7 +93,6 @@ export class LiveFeed {
   }
 
   private received(event: ServerEvent): void {
-    if (this.closing.signal.aborted) return;
     if (event.event === "end") {
       this.listener.onEnd();
       return;
@@ -102,7 +116,7 @@ export class LiveFeed {
     if (this.summary === null || lastCovered(piece.covered) < 0) return true;
     if (piece.range.to <= this.summary.range.from) return true;
     try {
-      this.summary = append(this.summary, piece, this.span);
+      this.summary = append(this.summary, piece, Math.ceil(this.span / this.step));
       return true;
     } catch (error) {
       if (error instanceof HoleError) return false;
