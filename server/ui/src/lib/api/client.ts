@@ -17,6 +17,11 @@ export class ApiError extends Error {
     super(message);
   }
 
+  /** `error` as the page says it, whatever it is. */
+  static of(error: unknown): ApiError {
+    return error instanceof ApiError ? error : new ApiError(0, "", `the answer could not be read: ${String(error)}`);
+  }
+
   /** Whether another token is needed. */
   get refused(): boolean {
     return this.status === 401 || this.status === 403;

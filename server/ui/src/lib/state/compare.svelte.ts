@@ -42,8 +42,10 @@ export class Compare {
     return [{ key: `vs ${key}`, label: `${this.name}: ${what}`, colour: "", values: this.series[key], kind: "other", dash }];
   }
 
-  /** Asks for what is missing. To be called when the page's view or range changed. */
+  /** Asks for what is missing. To be called when the page's container, view or range changed. */
   follow(): void {
+    // Until it is known who this is, none can be told from it.
+    if (this.page.container === null) return;
     const { view, summary, range, live } = this.page;
     if (view.vs !== this.id) {
       this.close();
@@ -104,8 +106,7 @@ export class Compare {
   }
 
   private failed(error: unknown, again: () => void): void {
-    const status = error instanceof ApiError ? error.status : 0;
-    const message = error instanceof ApiError ? error.message : `the answer could not be read: ${String(error)}`;
+    const { status, message } = ApiError.of(error);
     if (status < 400 || status >= 500 || status === 429) {
       this.error = `${message}; it will be asked again`;
       this.waiting = setTimeout(again, RETRY_AFTER);

@@ -317,7 +317,7 @@ export class Page {
   private failed(error: unknown): void {
     if (this.closing.signal.aborted) return;
     this.loading = false;
-    this.error = error instanceof ApiError ? error : new ApiError(0, "", `the answer could not be read: ${String(error)}`);
+    this.error = ApiError.of(error);
   }
 
   private retry(again: () => Promise<void>): void {
