@@ -1,13 +1,13 @@
 //! Attaches a program that does nothing to every tracepoint that hooks `syscall` count at: what is slower
 //! then is so by the kernel's own work to call it, less than which no observer at these places can add.
 //!
-//! `bubble-empty-hooks` of `cargo xtask bench overhead`; runs as root until it is ended.
+//! The variant `empty-syscall` of `cargo xtask bench overhead`; runs as root until it is ended.
 
 use std::ffi::CString;
-use std::io;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
+use bubble_agent::source::ebpf::bpf::bpf;
 use bubble_agent::source::ebpf::hooks::{self, Attach, Family};
 
 // `enum bpf_cmd` and `enum bpf_prog_type` of Linux `include/uapi/linux/bpf.h`.
@@ -35,39 +35,30 @@ struct Open {
     unused: u32,
 }
 
-/// Calls bpf(2); the descriptor that it gives stays open as long as we run.
-///
-/// # Safety
-/// `attr` is what the kernel has for this command, and its addresses are good.
-unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<u32> {
-    // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
-    u32::try_from(result).map_err(|_| io::Error::last_os_error())
-}
-
 fn main() -> Result<()> {
     let license = c"GPL";
-    let load = Load {
+    let mut load = Load {
         kind: TYPE_RAW_TRACEPOINT,
         instructions: NOTHING.len() as u32,
         first: NOTHING.as_ptr() as u64,
         license: license.as_ptr() as u64,
     };
     // SAFETY: two instructions and a text, which live as long as the call.
-    let program = unsafe { bpf(PROGRAM_LOAD, &load) }.context("the kernel takes no program")?;
+    let program = unsafe { bpf(PROGRAM_LOAD, &mut load) }.context("the kernel takes no program")?;
     let mut attached = Vec::new();
     for hook in hooks::table().filter(|hook| hook.family.suits(Family::Syscall)) {
         let Attach::Tracepoint(name) = hook.attach else {
             continue;
         };
         let text = CString::new(name)?;
-        let open = Open {
+        let mut open = Open {
             name: text.as_ptr() as u64,
-            program,
+            program: program as u32,
             unused: 0,
         };
+        // The descriptor stays open as long as we run.
         // SAFETY: a text, which lives as long as the call, and a program of ours.
-        match unsafe { bpf(RAW_TRACEPOINT_OPEN, &open) } {
+        match unsafe { bpf(RAW_TRACEPOINT_OPEN, &mut open) } {
             Ok(_) => attached.push(name),
             Err(error) => eprintln!("not attached to {name}: {error}"),
         }

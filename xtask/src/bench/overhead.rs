@@ -19,6 +19,7 @@ use crate::build::{self, Profile};
 /// An operation (of `bubble-workload loop`), and how many of them make a round.
 type Case = (&'static str, u64);
 
+/// All of them.
 const CASES: &[Case] = &[
     ("getpid", 100_000),
     ("pread", 100_000),
@@ -30,7 +31,7 @@ const CASES: &[Case] = &[
 /// The variant that the others are compared with.
 const NONE: &str = "none";
 
-/// The program that attaches nothing to where hooks `syscall` are: what the kernel takes to call anyone there.
+/// Attaches programs that do nothing to where hooks `syscall` are: what the kernel takes to call anyone there.
 const EMPTY: &str = "empty_hooks";
 /// Its name as a variant.
 const EMPTY_VARIANT: &str = "empty-syscall";

@@ -23,10 +23,13 @@ const TEST_RUN_ON_CPU: u32 = 1;
 
 /// Calls bpf(2).
 ///
+/// # Errors
+/// When the kernel refuses.
+///
 /// # Safety
 /// `attr` is laid out as the kernel has it for this command (zero where it is
 /// shorter), and the addresses in it are good for what the command does there.
-unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
+pub unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
     // SAFETY: the caller's promise.
     let result = unsafe {
         libc::syscall(

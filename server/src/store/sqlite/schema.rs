@@ -148,7 +148,7 @@ mod tests {
 
     use super::{PAGE, migrate};
 
-    /// Bytes of rows that the database takes for each that it was given.
+    /// Bytes that the database takes for each byte of rows that it was given.
     fn taken(sql: &str, lengths: &[usize]) -> f64 {
         let mut connection = Connection::open_in_memory().expect("SQLite opens");
         let page = format!("PRAGMA page_size = {PAGE}");
@@ -171,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_any_length_take_little_more_than_they_are() {
-        // Seconds and minutes of quiet and of busy containers.
+    fn seconds_and_minutes_take_little_more_than_they_are() {
+        // As quiet and busy containers have them.
         let lengths = [
             400, 2_500, 2_600, 3_400, 3_500, 15_000, 400, 2_500, 3_400, 15_400,
         ];

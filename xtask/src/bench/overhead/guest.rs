@@ -10,21 +10,15 @@ use crate::{
     vm::{Guest, Kernel},
 };
 
-/// The agent, told how to hook.
-macro_rules! agent {
-    ($hooks:literal) => {
-        concat!(
-            "bubble-agent --server http://127.0.0.1:1 --api none --cgroup /bench --spool /tmp/spool --hooks ",
-            $hooks
-        )
-    };
-}
+/// The agent, as a function of the shell, told how to hook.
+const AGENT: &str = "agent() { exec bubble-agent --server http://127.0.0.1:1 --api none --cgroup /bench \
+                     --spool /tmp/spool --hooks $1; }\n";
 
 /// Each with the observer that is started, if any.
 const VARIANTS: &[(&str, Option<&str>)] = &[
     (NONE, None),
-    ("ours-vfs", Some(agent!("vfs"))),
-    ("ours-syscall", Some(agent!("syscall"))),
+    ("ours-vfs", Some("agent vfs")),
+    ("ours-syscall", Some("agent syscall")),
     (EMPTY_VARIANT, Some(EMPTY)),
 ];
 
@@ -92,6 +86,7 @@ fn boot(
 
 fn script(cases: &[Case], observer: Option<&str>) -> String {
     let mut script = String::from("mkdir /sys/fs/cgroup/bench || exit\n");
+    script.push_str(AGENT);
     if let Some(observer) = observer {
         script.push_str(&format!(
             "{observer} >/tmp/observer.log 2>&1 &\nobserver=$!\n"
