@@ -86,8 +86,28 @@ pub(crate) fn program<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Pat
         .with_context(|| format!("{name} was not built"))
 }
 
+/// Compiles a program of tests of the suite, as static as the programs. What it shares with them is
+/// compiled once: it is compiled as they are, and with their packages selected, by which Cargo
+/// chooses the features of what they depend on.
+pub(crate) fn static_tests(name: &str) -> Command {
+    let mut command = static_cargo("test", Profile::Release);
+    for (package, _) in PACKAGES {
+        command.args(["--package", package]);
+    }
+    command.args(["--package", "bubble-suite", "--test", name, "--no-run"]);
+    command
+}
+
+/// A Cargo command over all packages, whichever of their programs is wanted: Cargo chooses the
+/// features of what they depend on by what is selected, and compiles it again for each choice.
+pub(crate) fn workspace_cargo(subcommand: &str) -> Command {
+    let mut command = cargo(subcommand);
+    command.arg("--workspace");
+    command
+}
+
 /// A Cargo command whose programs are static.
-pub(crate) fn static_cargo(subcommand: &str, profile: Profile) -> Command {
+fn static_cargo(subcommand: &str, profile: Profile) -> Command {
     let mut command = cargo(subcommand);
     command
         .args(["--target", TARGET])

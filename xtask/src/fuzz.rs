@@ -1,19 +1,25 @@
 //! `fuzz`: readers of what strangers write are fed with anything, by libFuzzer, as long as one
-//! likes. The targets are in fuzz/, with the inputs that they begin from (fuzz/seeds); those
+//! likes. The targets are in xtask/fuzz/, with the inputs that they begin from (its seeds/); those
 //! that are found are kept in .cache/fuzz, and so the next run goes on from there.
 //!
-//! The flags are those that cargo-fuzz would set, without the sanitizer of addresses: they
-//! are all that the compiler at hand needs, and the readers have no `unsafe`.
+//! The crates of this workspace are instrumented (xtask/fuzz/instrument); what they depend on is
+//! what the tests were compiled with.
 
 use std::{
     fs,
-    process::{Command, ExitCode},
+    io::{BufRead as _, BufReader},
+    num::NonZero,
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    sync::Mutex,
+    thread,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    command::{cargo, run as run_command, say},
+    build::workspace_cargo,
+    command::{run as run_command, say, shown},
     flags, project,
 };
 
@@ -29,12 +35,6 @@ const TARGETS: &[(&str, &str)] = &[
     ("sysdig_text", "what sysdig prints as text"),
 ];
 
-/// Instrumentation for libFuzzer.
-const INSTRUMENT: &str = "--cfg fuzzing -Cpasses=sancov-module \
-    -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
-    -Cllvm-args=-sanitizer-coverage-pc-table";
-const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Memory beyond which a target has failed, in MiB: inputs are small.
 const MEMORY: u32 = 512;
 /// Seconds that one input may take.
@@ -64,31 +64,69 @@ pub(crate) fn all(seconds: u32) -> Result<()> {
     fuzz(&names, seconds)
 }
 
+/// As many targets at a time as there are processors.
 fn fuzz(targets: &[&str], seconds: u32) -> Result<()> {
-    let folder = project::root().join("fuzz");
-    let built = project::target().join("fuzz");
+    let folder = project::root().join("xtask/fuzz");
     run_command(
-        cargo("build")
-            .args(["--release", "--target", PLATFORM])
-            .current_dir(&folder)
-            .env("CARGO_TARGET_DIR", &built)
-            .env("RUSTFLAGS", INSTRUMENT),
+        workspace_cargo("build")
+            .args(targets.iter().flat_map(|target| ["--bin", target]))
+            .env("RUSTC_WORKSPACE_WRAPPER", folder.join("instrument")),
     )?;
-    for target in targets {
-        let corpus = project::cache().join("fuzz").join(target);
-        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
-        say(format!("{target}: {seconds} seconds"));
-        run_command(
-            Command::new(built.join(PLATFORM).join("release").join(target))
-                .args([corpus, folder.join("seeds").join(target)])
-                .arg(format!("-artifact_prefix={}/{target}-", built.display()))
-                .arg(format!("-max_total_time={seconds}"))
-                .arg(format!("-rss_limit_mb={MEMORY}"))
-                .arg(format!("-timeout={PATIENCE}"))
-                .arg(format!("-max_len={LONGEST}"))
-                .arg("-print_final_stats=1"),
-        )
-        .with_context(|| format!("what it failed on is in {}", built.display()))?;
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let waiting = Mutex::new(targets.iter());
+    let next = || waiting.lock().ok()?.next();
+    let one_after_the_other = || -> Result<()> {
+        while let Some(target) = next() {
+            fuzz_one(&folder, target, seconds)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..processors)
+            .map(|_| scope.spawn(one_after_the_other))
+            .collect();
+        // All are waited for, also where one has failed.
+        threads.into_iter().try_for_each(|thread| {
+            let ended = thread.join();
+            ended.unwrap_or_else(|_| bail!("a thread that runs a target has panicked"))
+        })
+    })
+}
+
+/// What it prints is printed with its name before each line.
+fn fuzz_one(folder: &Path, target: &str, seconds: u32) -> Result<()> {
+    let corpus = project::cache().join("fuzz").join(target);
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
+    let failed = project::target().join("fuzz");
+    fs::create_dir_all(&failed).with_context(|| format!("cannot make {}", failed.display()))?;
+    let mut command = Command::new(project::target().join("debug").join(target));
+    command
+        .args([corpus, folder.join("seeds").join(target)])
+        .arg(format!("-artifact_prefix={}/{target}-", failed.display()))
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-rss_limit_mb={MEMORY}"))
+        .arg(format!("-timeout={PATIENCE}"))
+        .arg(format!("-max_len={LONGEST}"))
+        .arg("-print_final_stats=1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    say(shown(&command));
+    let mut running = command
+        .spawn()
+        .with_context(|| format!("cannot start {target}"))?;
+    if let Some(said) = running.stderr.take() {
+        for line in BufReader::new(said).split(b'\n') {
+            let line = line.with_context(|| format!("cannot read what {target} says"))?;
+            eprintln!("{target:15} {}", String::from_utf8_lossy(&line));
+        }
     }
+    let status = running
+        .wait()
+        .with_context(|| format!("cannot wait for {target}"))?;
+    ensure!(
+        status.success(),
+        "{target} ended with {status}: what it failed on is in {}",
+        failed.display()
+    );
     Ok(())
 }

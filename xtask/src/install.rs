@@ -176,12 +176,15 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
         .args([
             "--quiet",
             "--locked",
+            // It runs for seconds: what it takes to optimise it, it never saves.
+            "--debug",
             "cargo-deny",
             "--version",
             CARGO_DENY,
             "--root",
         ])
         .arg(&tools)
+        .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .env_remove("CARGO_TARGET_DIR"))?;
     Ok(own)
 }

@@ -113,6 +113,9 @@ fn linker() -> Result<PathBuf> {
         .arg(&own)
         .env("LLVM_PREFIX", &llvm)
         .env("LLVM_SYS_221_PREFIX", &llvm)
+        // LLVM does the work, and is compiled already.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "none")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         // Its build must not be mixed with ours.
         .env_remove("CARGO_TARGET_DIR"))?;
     if !links(&installed) {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{deploy, need_root, services, suite};
 use crate::{
-    build::{self, Profile},
+    build::{self, Profile, workspace_cargo},
     build_ebpf,
     command::{cargo, run},
     docker::Daemon,
@@ -90,7 +90,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "chisel",
         about: "what the chisels post, run by a real sysdig over real captures",
-        run: |arguments| chisel(arguments),
+        run: suite::with_sysdig,
     },
     Group {
         name: "e2e-docker",
@@ -129,7 +129,7 @@ fn fmt() -> Result<()> {
 fn clippy() -> Result<()> {
     // The agent is checked as it is shipped, with the kernel side in it.
     build_ebpf::build()?;
-    run(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(workspace_cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))
 }
 
 fn deny() -> Result<()> {
@@ -145,8 +145,8 @@ fn deny() -> Result<()> {
 
 fn unit() -> Result<()> {
     build_ebpf::build()?;
-    // The suite is a group of its own.
-    run(cargo("test").args(["--workspace", "--exclude", "bubble-suite"]))
+    // The suite and fuzzing are groups of their own.
+    run(workspace_cargo("test").args(["--exclude", "bubble-suite", "--exclude", "bubble-fuzz"]))
 }
 
 fn page() -> Result<()> {
@@ -158,27 +158,13 @@ fn page() -> Result<()> {
     Ok(())
 }
 
-fn chisel(arguments: &[String]) -> Result<()> {
-    install::sysdig()?;
-    // The suite's server is kept by the workload's program, which ends it when the test ends.
-    run(cargo("build").args(["--package", "bubble-server", "--package", "bubble-workload"]))?;
-    run(cargo("test")
-        .args(["--package", "bubble-suite", "--test", "chisel", "--"])
-        .args(arguments)
-        .env("BUBBLE_SERVER_BIN", built_program("bubble-server"))
-        .env("BUBBLE_WORKLOAD_BIN", built_program("bubble-workload")))
-}
-
 /// With SQLite, or on another store.
 fn end_to_end(store: Option<&str>) -> Result<()> {
     install::chromium()?;
     install::node()?;
     ui::packages()?;
     ui::build()?;
-    run(cargo("build").args(["--package", "bubble-server"]))?;
-    run(cargo("build")
-        .args(["--package", "bubble-common", "--features", "testing"])
-        .args(["--example", "page_batch"]))?;
+    run(workspace_cargo("build").args(["--bin", "bubble-server", "--example", "page_batch"]))?;
     run(ui::npm_run("e2e")
         .env("BUBBLE_SERVER_BIN", built_program("bubble-server"))
         .env(

@@ -6,7 +6,8 @@ use std::{env, process::Command};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    command::{cargo, run},
+    build::workspace_cargo,
+    command::run,
     flags::Part,
     services::{self, Started, cassandra, rabbitmq},
 };
@@ -58,9 +59,9 @@ pub(super) fn distributed(arguments: &[String]) -> Result<()> {
 
 /// One at a time: each makes tables, and a node does that one after the other.
 fn tests(which: &str, arguments: &[String]) -> Command {
-    let mut command = cargo("test");
+    let mut command = workspace_cargo("test");
     command
-        .args(["--package", "bubble-server", "--test", "it", which])
+        .args(["--test", "it", which])
         .args(["--", "--include-ignored", "--test-threads=1"])
         .args(arguments);
     command

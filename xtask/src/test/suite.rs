@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::need_root;
 use crate::{
-    build::{self, Profile, static_cargo},
+    build::{self, Profile},
     command::{output, run},
     docker::Daemon,
-    project,
+    install, project,
     vm::{Guest, Kernel},
 };
 
@@ -36,24 +36,33 @@ const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
     need_root()?;
     let programs = build::programs(Profile::Release)?;
-    let suite = compile()?;
+    let suite = compile("suite")?;
     let _daemon = Daemon::ensure()?;
-    let mut command = Command::new(suite);
-    command
-        .current_dir(project::root())
-        .args(arguments)
-        .env("BUBBLE_RUNNER", "docker");
-    for program in &programs {
+    run(command(&suite, &programs, arguments)?.env("BUBBLE_RUNNER", "docker"))
+}
+
+/// With what a real sysdig's chisels post.
+pub(super) fn with_sysdig(arguments: &[String]) -> Result<()> {
+    install::sysdig()?;
+    let programs = build::programs(Profile::Release)?;
+    run(&mut command(&compile("chisel")?, &programs, arguments)?)
+}
+
+/// A program of tests on this host, told where the programs are.
+fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<Command> {
+    let mut command = Command::new(tests);
+    command.current_dir(project::root()).args(arguments);
+    for program in programs {
         command.env(variable(program)?, program);
     }
-    run(&mut command)
+    Ok(command)
 }
 
 /// In cgroups of two guests that run side by side, one with each family of hooks: either mostly
 /// waits, and is emulated by one thread.
 pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
     let programs = build::programs(Profile::Release)?;
-    let suite = compile()?;
+    let suite = compile("suite")?;
     kernel.ensure()?;
     let run = |hooks: &str| {
         let guest = guest(kernel, hooks, &programs, &suite, arguments)?;
@@ -125,21 +134,13 @@ fn variable(program: &Path) -> Result<String> {
     ))
 }
 
-/// Compiles the suite and gives its program.
-fn compile() -> Result<PathBuf> {
-    let mut command = static_cargo("test", Profile::Dev);
-    command.args([
-        "--quiet",
-        "--no-run",
-        "--package",
-        "bubble-suite",
-        "--test",
-        "suite",
-    ]);
-    run(&mut command)?;
+/// Compiles one of the suite's programs of tests and gives its path.
+fn compile(tests: &str) -> Result<PathBuf> {
+    let mut command = build::static_tests(tests);
+    run(command.arg("--quiet"))?;
     // Again, for its path, now that there is nothing to compile and no message to be shown.
     let messages = output(command.arg("--message-format=json"))?;
-    executable(&messages).context("cargo did not say where it put the suite")
+    executable(&messages).with_context(|| format!("cargo did not say where it put {tests}"))
 }
 
 /// The path in the last of Cargo's messages that has one.

@@ -12,6 +12,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let input = Input::new(Cursor::new(data.to_vec()), None).expect("a thread can be started");
-    let host = ContainerId::new("host").ok().filter(|_| data.len() % 2 == 0);
+    let host = ContainerId::new("host")
+        .ok()
+        .filter(|_| data.len().is_multiple_of(2));
     read(Sysdig::new(input, Syntax::Text, host));
 });
