@@ -49,18 +49,28 @@ pub(crate) fn run(flags: &flags::Build) -> Result<ExitCode> {
 
 /// Builds everything and gives the paths of the programs.
 pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
-    build_ebpf::build()?;
-    ui::build_if_possible()?;
-    let mut command = static_cargo("build", profile);
-    for (package, _) in PACKAGES {
-        command.args(["--package", package]);
-    }
-    run_command(&mut command)?;
+    embedded()?;
+    run_command(&mut static_programs(profile))?;
     let folder = folder(profile);
     Ok(PACKAGES
         .iter()
         .map(|(_, program)| folder.join(program))
         .collect())
+}
+
+/// Builds what the programs embed.
+pub(crate) fn embedded() -> Result<()> {
+    build_ebpf::build()?;
+    ui::build_if_possible()
+}
+
+/// Compiles the programs.
+pub(crate) fn static_programs(profile: Profile) -> Command {
+    let mut command = static_cargo("build", profile);
+    for (package, _) in PACKAGES {
+        command.args(["--package", package]);
+    }
+    command
 }
 
 /// Builds an example, as static as the programs, and gives its path.

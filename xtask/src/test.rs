@@ -3,6 +3,7 @@
 //! aloud, and is a failure in CI: there nothing may be left out unseen. The end of a run says of
 //! each group that failed which of its tests did, and why; and of each what its tests could not test.
 
+mod ahead;
 mod deploy;
 mod group;
 mod record;
@@ -18,7 +19,8 @@ use std::{
 use anyhow::{Result, bail};
 
 use self::{
-    group::{GROUPS, Group},
+    ahead::Ahead,
+    group::{GROUPS, Group, Load},
     record::Record,
 };
 use crate::{command::say, flags, install};
@@ -59,12 +61,19 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
     }
     let chosen = choose(&flags.only)?;
     let strict = env::var_os("CI").is_some();
+    let programs = chosen.iter().any(|group| group.load == Load::Programs);
+    let mut ahead = Ahead::default();
     let results: Vec<(&Group, Outcome, Duration)> = chosen
         .into_iter()
         .map(|group| {
             let record = Record::start(group.name)?;
             say(format!("test group {}: {}", group.name, group.about));
             let start = Instant::now();
+            match group.load {
+                Load::Waits if programs => ahead.start(),
+                Load::Programs => ahead.finish(),
+                Load::Waits | Load::Busy => {}
+            }
             let outcome = outcome(group, &flags.arguments, strict);
             drop(record);
             Ok((group, outcome, start.elapsed()))

@@ -20,6 +20,10 @@ use crate::{
     vm::{Guest, Kernel},
 };
 
+/// The programs of tests.
+pub(super) const SUITE: &str = "suite";
+pub(super) const CHISEL: &str = "chisel";
+
 /// What is other in an emulated guest: it is slower than a host by so much when the suite waits, and
 /// what is to hold at random times is tried a few times, as the host does that often.
 const IN_GUEST: [(&str, &str); 3] = [
@@ -36,7 +40,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
     need_root()?;
     let programs = build::programs(Profile::Release)?;
-    let suite = compile("suite")?;
+    let suite = compile(SUITE)?;
     let _daemon = Daemon::ensure()?;
     run(command(&suite, &programs, arguments)?.env("BUBBLE_RUNNER", "docker"))
 }
@@ -45,7 +49,7 @@ pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
 pub(super) fn with_sysdig(arguments: &[String]) -> Result<()> {
     install::sysdig()?;
     let programs = build::programs(Profile::Release)?;
-    run(&mut command(&compile("chisel")?, &programs, arguments)?)
+    run(&mut command(&compile(CHISEL)?, &programs, arguments)?)
 }
 
 /// A program of tests on this host, told where the programs are.
@@ -62,7 +66,7 @@ fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<C
 /// waits, and is emulated by one thread.
 pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
     let programs = build::programs(Profile::Release)?;
-    let suite = compile("suite")?;
+    let suite = compile(SUITE)?;
     kernel.ensure()?;
     let run = |hooks: &str| {
         let guest = guest(kernel, hooks, &programs, &suite, arguments)?;
