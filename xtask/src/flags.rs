@@ -104,7 +104,7 @@ pub(crate) struct Bench {
 /// .cache/fuzz, from where the next run goes on.
 #[derive(Debug, Args)]
 pub(crate) struct Fuzz {
-    /// The target; without one, all of them, one after the other
+    /// The target; without one all of them, as many at a time as there are processors
     pub(crate) target: Option<String>,
     /// For how many seconds each
     #[arg(long, default_value_t = 60)]

@@ -1,10 +1,14 @@
 //! What all targets do with a recording: read it to its end, whatever that is, into the sink
 //! that the agent has, and close what is open.
 
+use std::io::Cursor;
+
+use bubble_agent::source::recording::input::Input;
 use bubble_agent::source::recording::{Recording, Step};
+use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::codec::Effort;
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::{ContainerId, Segment, SourceId};
 
 /// Reads a recording. What it promises is checked: that it ends, that it stays ended, and that
 /// its position goes only forwards.
@@ -24,4 +28,13 @@ pub fn read(mut recording: impl Recording) {
         let bytes = segment.encode(Effort::Fast);
         assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment));
     }
+}
+
+/// Reads any bytes as what `sysdig -pc` prints; half of them with the host's own processes.
+pub fn read_sysdig(data: &[u8], syntax: Syntax) {
+    let input = Input::new(Cursor::new(data.to_vec()), None).expect("a thread can be started");
+    let host = ContainerId::new("host")
+        .ok()
+        .filter(|_| data.len().is_multiple_of(2));
+    read(Sysdig::new(input, syntax, host));
 }
