@@ -1,14 +1,14 @@
--- The chisel for hosts that stay on sysdig: posts what each container does, second by second, to a
--- bubble-server. What it shares with sysdigslurm is in bubble/; docs/chisel.md says how to use it.
+-- The chisel for containers: posts the activity of each container each second to a bubble-server.
+-- The code that it shares with sysdigslurm is in bubble/. docs/chisel.md describes its use.
 
-description = "Posts the CPU, files and connections of each container to a bubble-server, each second, by process. It takes the names sysdig has for containers."
-short_description = "Post what containers do to a bubble-server"
+description = "Each second, posts the CPU time, files and connections of each container to a bubble-server, by process. It uses sysdig's names of containers."
+short_description = "Post the activity of containers to a bubble-server"
 category = "Containers"
 
 args = {
 	{
 		name = "url",
-		description = "where to post: http://HOST:PORT/event/api/KEY",
+		description = "URL to post to: http://HOST:PORT/event/api/KEY",
 		argtype = "string",
 		optional = false,
 	},
@@ -16,16 +16,16 @@ args = {
 
 local settings = require "bubble.settings"
 
-local dropped = settings.dropped()
--- Most of what a host does is not in containers: sysdig's own filter is much quicker than Lua.
+local dropped = settings.dropped_containers()
+-- Most events of a host are outside of containers, and sysdig's own filter is much faster than Lua.
 local filter = dropped.host and "container.id!=host" or nil
 
 require("bubble.recorder").install {
 	name = "sysdigdocker",
 	field = "container.id",
 	filter = filter,
-	also = "container.name",
-	--- The container that a row is of, or nil for none.
+	second_field = "container.name",
+	--- The container of a row, or nil to leave the row out.
 	container = function(id, name)
 		return not dropped[name] and id or nil
 	end,

@@ -1,14 +1,15 @@
--- The chisel for nodes of a Slurm cluster: as sysdigdocker, with the job, `job_42`, as the container,
--- by the path of its cpuset cgroup. The server makes the same of what the original posts.
+-- The chisel for nodes of a Slurm cluster: as sysdigdocker, but the container is the job (`job_42`),
+-- taken from the path of its cpuset cgroup. The original posts the whole path, from which the server
+-- takes the same job.
 
-description = "Posts the CPU, files and connections of each Slurm job to a bubble-server, each second, by process. Slurm must put its jobs into cgroups."
-short_description = "Post what Slurm jobs do to a bubble-server"
+description = "Each second, posts the CPU time, files and connections of each Slurm job to a bubble-server, by process. Slurm must put its jobs into cgroups."
+short_description = "Post the activity of Slurm jobs to a bubble-server"
 category = "Containers"
 
 args = {
 	{
 		name = "url",
-		description = "where to post: http://HOST:PORT/event/api/KEY",
+		description = "URL to post to: http://HOST:PORT/event/api/KEY",
 		argtype = "string",
 		optional = false,
 	},

@@ -1,4 +1,4 @@
-//! Builds again when the page was built again: what is embedded is not known to Cargo.
+//! Rebuilds after the page was rebuilt: Cargo does not know which files are embedded.
 
 fn main() {
     println!("cargo:rerun-if-changed=ui/dist");

@@ -1,33 +1,33 @@
-//! Reading the kernel's structs.
+//! Reading kernel structs by plain loads.
 //!
-//! A typed pointer (an argument of a BTF tracepoint, or what was loaded through
-//! one) can be read by plain loads: the verifier knows the struct, and the kernel
-//! catches a fault. That costs an instruction where `bpf_probe_read_kernel` costs
-//! a call. Where a field is, only the agent knows: the instructions here have the
-//! field's number in the place of its offset (see `offsets` of the shared types).
+//! A typed pointer is an argument of a BTF tracepoint, or was loaded through such a pointer. The verifier
+//! knows its struct, and the kernel catches faults, so a plain load may read it. That is one instruction,
+//! where `bpf_probe_read_kernel` is a call. Only the agent knows the offsets of fields: the instructions
+//! here hold the field's number as a placeholder (see `kernel::offsets` of the shared types).
 
 use core::arch::asm;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use bubble_common::kernel::offsets::{
-    CAST_PLACE, LOAD_PLACE, MOST, TYPE_FILE, TYPE_NUMBER, VALUE_PLACE,
+    CAST_PLACEHOLDER, LOAD_PLACEHOLDER, MAX_FIELDS, TYPE_DENTRY, TYPE_FILE, TYPE_NUMBER,
+    VALUE_PLACEHOLDER,
 };
 
-/// A typed pointer into the kernel: the verifier knows its type, Rust need not.
-pub type Kernel = *const u8;
+/// A pointer into the kernel. The verifier may know its type; Rust does not.
+pub type KernelPtr = *const u8;
 
-/// A field of a struct of the kernel, by number. Made by [`offset`].
+/// A field of a kernel struct, by number. Made by [`offset`].
 #[derive(Clone, Copy)]
 pub struct At<const N: u32>;
 
-/// The number that the agent has put in the place of this one.
+/// The value that the agent has filled in for this number.
 macro_rules! value {
     ($number:expr) => {{
         let value: u64;
-        // SAFETY: it moves a number to a register.
+        // SAFETY: moves a number to a register.
         unsafe {
             asm!(
-                "{} = {}", out(reg) value, const VALUE_PLACE + $number as i32,
+                "{} = {}", out(reg) value, const VALUE_PLACEHOLDER + $number as i32,
                 options(pure, nomem, nostack, preserves_flags)
             );
         }
@@ -35,7 +35,7 @@ macro_rules! value {
     }};
 }
 
-/// What [`At`] is, whatever its number.
+/// An [`At`] of any number.
 pub trait Offset: Copy {
     /// The number.
     const NUMBER: u32;
@@ -49,12 +49,12 @@ pub trait Offset: Copy {
 
 impl<const N: u32> Offset for At<N> {
     const NUMBER: u32 = {
-        assert!(N < MOST);
+        assert!(N < MAX_FIELDS);
         N
     };
 }
 
-/// The field of one of the structs of `offsets!`.
+/// A field of one of the structs declared by `offsets!`.
 macro_rules! offset {
     ($of:ty, $field:ident) => {
         $crate::btf::At::<{ <$of>::number(core::mem::offset_of!($of, $field)) }>
@@ -65,23 +65,23 @@ pub(crate) use offset;
 /// Loads the field `at` of the struct at `base`, of 1, 2, 4, 8 or 16 bytes.
 ///
 /// # Safety
-/// `base` is a typed pointer (see above), not null, and `T` is any bytes of its size:
-/// else the verifier refuses the program.
+/// `base` is a typed pointer (see above) and not null, or the verifier rejects the program. Any bytes
+/// are a valid `T`.
 #[inline(always)]
-pub unsafe fn load<T: Copy, O: Offset>(base: Kernel, _: O) -> T {
+pub unsafe fn load<T: Copy, O: Offset>(base: KernelPtr, _: O) -> T {
     const { assert!(matches!(size_of::<T>(), 1 | 2 | 4 | 8 | 16)) };
     macro_rules! word {
         ($base:expr, $instruction:literal) => {{
             let word: u64;
             asm!(
-                $instruction, lateout(reg) word, in(reg) $base, const LOAD_PLACE as u32 + O::NUMBER,
+                $instruction, lateout(reg) word, in(reg) $base, const LOAD_PLACEHOLDER as u32 + O::NUMBER,
                 options(pure, readonly, nostack, preserves_flags)
             );
             word
         }};
     }
-    // SAFETY: the verifier has checked the type and the offset; a fault reads as zero. What is read
-    // is at the beginning of the words, as this is little-endian.
+    // SAFETY: the verifier has checked type and offset; a fault reads as zero. The value is at the
+    // beginning of the words, as the target is little-endian.
     unsafe {
         let words: [u64; 2] = match size_of::<T>() {
             1 => [word!(base, "{} = *(u8 *)({} + {})"), 0],
@@ -97,46 +97,52 @@ pub unsafe fn load<T: Copy, O: Offset>(base: Kernel, _: O) -> T {
     }
 }
 
-/// Whether a pointer can be given a type: then it is read by plain loads.
+/// Whether a pointer can be given a type, and then be read by plain loads.
 #[inline(always)]
 pub fn can_cast() -> bool {
     value!(TYPE_FILE) != 0
 }
 
-/// `pointer` as one to a `struct file`, whatever it is; where [`can_cast`] says so.
+/// Gives `pointer` the type `struct file`. Only if [`can_cast`].
 #[inline(always)]
-pub fn as_file(pointer: Kernel) -> Kernel {
+pub fn as_file(pointer: KernelPtr) -> KernelPtr {
     cast(pointer, value!(TYPE_FILE))
 }
 
-/// What is in the kernel at this address; where [`can_cast`] says so.
+/// Gives `pointer` the type `struct dentry`. Only if [`can_cast`].
 #[inline(always)]
-pub fn number_at(address: Kernel) -> u64 {
+pub fn as_dentry(pointer: KernelPtr) -> KernelPtr {
+    cast(pointer, value!(TYPE_DENTRY))
+}
+
+/// The number at this kernel address. Only if [`can_cast`].
+#[inline(always)]
+pub fn number_at(address: KernelPtr) -> u64 {
     let typed = cast(address, value!(TYPE_NUMBER));
-    // SAFETY: a typed pointer now, to what begins with such a number.
+    // SAFETY: a typed pointer to a struct that begins with such a number.
     unsafe { typed.cast::<u64>().read_volatile() }
 }
 
 #[inline(always)]
-fn cast(pointer: Kernel, kind: u32) -> Kernel {
-    // SAFETY: the agent puts the number of the kernel's function there, `void
-    // *bpf_rdonly_cast(const void *obj__ign, u32 btf_id__k)`: it gives the pointer back, and costs nothing.
-    let function: unsafe extern "C" fn(Kernel, u32) -> Kernel =
-        unsafe { core::mem::transmute(CAST_PLACE as usize) };
-    // SAFETY: likewise; what it gives may only be read, and a fault reads as zero.
+fn cast(pointer: KernelPtr, kind: u32) -> KernelPtr {
+    // SAFETY: the agent fills in the kernel function `void *bpf_rdonly_cast(const void *obj__ign, u32
+    // btf_id__k)`. It returns its argument, and costs nothing.
+    let function: unsafe extern "C" fn(KernelPtr, u32) -> KernelPtr =
+        unsafe { core::mem::transmute(CAST_PLACEHOLDER as usize) };
+    // SAFETY: likewise. The result may only be read, and a fault reads as zero.
     unsafe { function(pointer, kind) }
 }
 
-/// The address in a typed pointer, as a number.
+/// The address of a typed pointer, as a number.
 ///
-/// Functions with a name of their own (`extern "C"`, `no_mangle`) are looked at by the verifier
-/// once and by themselves, and not in each place that calls them: without that the larger programs
-/// take minutes to load. The price is that they are given numbers only, or pointers to our structs.
+/// It is needed for global functions (`extern "C"`, `no_mangle`). The verifier checks those once, and not
+/// at each call; without them the larger programs take minutes to load. In return they take only numbers
+/// and pointers to our structs as arguments.
 #[inline(always)]
-pub fn address(pointer: Kernel) -> u64 {
+pub fn address(pointer: KernelPtr) -> u64 {
     let mut address = 0;
-    // SAFETY: as many bytes, from a variable to another. A helper takes them, as the verifier would
-    // see a pointer in what is moved by plain code.
+    // SAFETY: copies one variable to another of the same size. By a helper, because the verifier would
+    // still see a pointer in what plain code moves.
     unsafe {
         bpf_probe_read_kernel(
             (&raw mut address).cast(),
@@ -147,11 +153,11 @@ pub fn address(pointer: Kernel) -> u64 {
     address
 }
 
-/// Loads the field of a task, or of what hangs on it.
+/// Loads a field of a task, or of a struct that a task points to.
 macro_rules! field {
     ($base:expr, $field:ident) => {{
-        let at = $crate::btf::offset!(bubble_common::kernel::offsets::TaskOffsets, $field);
-        // SAFETY: `base` is a typed pointer, as all callers have them from a tracepoint's arguments.
+        let at = $crate::btf::offset!(bubble_common::kernel::task::TaskOffsets, $field);
+        // SAFETY: `base` is a typed pointer: all callers have it from a tracepoint's arguments.
         unsafe { $crate::btf::load($base, at) }
     }};
 }

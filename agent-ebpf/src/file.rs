@@ -1,507 +1,265 @@
 //! Files: bytes, operations and opens by process and file.
 //!
-//! The hooks (`file_vfs` or `syscall`, and `uring`) say which file and how much;
-//! here it is summed, by one rule for all. What the same process does to the same
-//! file again and again is added to one of this core's [`FileLast`], and goes to the
-//! map when another takes its place: the map costs more than all the rest.
+//! The hooks (`file_vfs`, `syscall`, `file_uring`) say which file and how much; here it is added up.
+//! What one process does to one file again and again is added to the last-used cache first, because the
+//! map costs more than all the rest (see `last_used`).
 //!
-//! A file is told from others by where it is (mount, directory entry) and by the
-//! hashes of its name and its directory's: addresses are used again after a file
-//! is gone. Of these a number is made, under which its path is told, once
-//! (`file_path`). Sockets are left to `network`, so that no byte counts twice.
+//! A file is identified by its path, which each open computes anew (`file_chain`). Until the next epoch
+//! (`generation`), its mount, its directory entry and the hash of its name stand for that path. Sockets
+//! never come here, so no byte counts twice.
 //!
-//! What is read or written through memory mappings is not seen by any hook.
+//! Bytes that move through a descriptor opened before a rename count under the former path until the
+//! next epoch or second, and then under the new one.
+//!
+//! No hook sees what is read or written through memory mappings.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use bubble_common::kernel::cpu_state::{CpuState, generation_of};
+use bubble_common::kernel::file::{FileKey, FileLast, FileOffsets, UNKNOWN};
+use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::loss::Cause;
 
-use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::map, maps::HashMap};
-use bubble_common::kernel::{
-    file::{FileKey, FileLast, FileOffsets, FileSum, OTHER, UNKNOWN},
-    loss::Cause,
-    process::ProcessKey,
-    recent::{BUSY, Core, side},
-};
+use crate::access::{Access, Typed, Untyped};
+use crate::btf::{KernelPtr, as_file, can_cast, offset};
+use crate::cpu_state::{counted, counted_process};
+use crate::file_chain::{Location, chain};
+use crate::file_line::{self, first_half};
+use crate::file_path::{FileIdentity, file_number, identity};
+use crate::file_sum::{self, FileCounts};
+use crate::generation::{self, EPOCH};
+use crate::last_used::{self, is_same};
+use crate::log::{self, Limit};
+use crate::loss::lost;
+use crate::sum::IN;
+use crate::task;
 
-use crate::{
-    bound::in_order,
-    btf::{self, Kernel, Offset, as_file, can_cast, load, offset},
-    file_line,
-    file_path::{self, Place, file_number},
-    generation::{self, sum},
-    loss::lost,
-    network_exit, running,
-};
+/// `__O_TMPFILE` of `asm-generic/fcntl.h`: the file has no name, but a number that is no part of its hash.
+const TEMPORARY: u32 = 0o20_000_000;
 
-#[map]
-static FILES_0: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0);
-#[map]
-static FILES_1: HashMap<FileKey, FileSum> = HashMap::with_max_entries(32_768, 0);
-
-/// What found no room above, by process: so a process that opens a million files stays exact.
-#[map]
-static FILE_OTHERS_0: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
-#[map]
-static FILE_OTHERS_1: HashMap<ProcessKey, FileSum> = HashMap::with_max_entries(16_384, 0);
-
-/// Into the process.
-pub const IN: u32 = 0;
-/// Out of the process.
-pub const OUT: u32 = 1;
-
-/// `S_IFMT` and `S_IFSOCK` of `linux/stat.h`.
-const TYPE_MASK: u16 = 0o170_000;
-const SOCKET: u16 = 0o140_000;
-
-/// How a field of the kernel's is read: by a plain load where the verifier knows
-/// the type of the pointer, else by a helper.
-pub trait Access {
-    /// Reads the field `at` of what is at `base`; zero when it cannot be read.
-    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T;
-
-    /// Reads two fields that follow each other, of which `at` is the first: by as few reads as it takes.
-    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2];
-
-    /// The pointer as a number: see [`btf::address`].
-    fn address(pointer: Kernel) -> u64;
-}
-
-/// The verifier knows the type.
-pub struct Typed;
-/// The verifier does not.
-pub struct Untyped;
-
-impl Access for Typed {
-    #[inline(always)]
-    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T {
-        // SAFETY: as the name says; `btf::load` asks for no more.
-        unsafe { load(base, at) }
-    }
-
-    #[inline(always)]
-    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2] {
-        // A load is of one field.
-        [
-            Self::read(base, at),
-            Self::read(base.wrapping_add(size_of::<T>()), at),
-        ]
-    }
-
-    #[inline(always)]
-    fn address(pointer: Kernel) -> u64 {
-        btf::address(pointer)
-    }
-}
-
-impl Access for Untyped {
-    #[inline(always)]
-    fn read<T: Copy>(base: Kernel, at: impl Offset) -> T {
-        Self::at(base.wrapping_add(at.bytes() as usize))
-    }
-
-    #[inline(always)]
-    fn pair<T: Copy>(base: Kernel, at: impl Offset) -> [T; 2] {
-        Self::read(base, at)
-    }
-
-    #[inline(always)]
-    fn address(pointer: Kernel) -> u64 {
-        pointer as u64
-    }
-}
-
-impl Untyped {
-    /// Reads what is at this address of the kernel's; zero when it cannot be read.
-    #[inline(always)]
-    pub fn at<T: Copy>(address: Kernel) -> T {
-        let mut value = core::mem::MaybeUninit::<T>::uninit();
-        // SAFETY: the helper takes any address, and writes zeros when it cannot read there; all that
-        // is read are integers and addresses, for which zero is good. Its answer is not looked at: each
-        // look would double the ways that the verifier has to follow.
-        unsafe {
-            bpf_probe_read_kernel(
-                value.as_mut_ptr().cast(),
-                size_of::<T>() as u32,
-                address.cast(),
-            );
-            value.assume_init()
-        }
-    }
-}
-
-/// What was done to a file.
-#[derive(Clone, Copy)]
-struct Done {
-    /// Into the process or out of it.
-    direction: u32,
-    /// Bytes moved.
-    bytes: u64,
-    /// Calls that moved them.
-    ops: u64,
-    /// Times it was opened.
-    opens: u64,
-}
-
-impl Done {
-    #[inline(always)]
-    const fn moved(direction: u32, bytes: u64) -> Self {
-        Self {
-            direction,
-            bytes,
-            ops: 1,
-            opens: 0,
-        }
-    }
-}
-
-/// Adds to what is among the last files of this core; false where `file` is none of them.
+/// Adds to the last-used cache; false if the file, which is at `at`, is not in it. `path` is the hash of
+/// the path, if the file is opened now. An open file had its path compared then: see `generation`.
 ///
 /// # Safety
-/// `core` is this core's value of the map.
+/// `state` is this core's.
 #[inline(always)]
-unsafe fn add_to_last<A: Access>(core: *mut Core, file: Kernel, done: &Done) -> bool {
-    let [mount, dentry]: [Kernel; 2] = A::pair(file, offset!(FileOffsets, file_path));
-    // The name's length is not looked at here: with the place and the hash it is the same.
-    let hash: u32 = A::read(dentry, offset!(FileOffsets, dentry_name));
-    let generation = generation::current();
-    let index = running::last_index(side(generation, done.direction), hash.into());
-    // SAFETY: the caller's promise; the mark keeps others out.
+pub unsafe fn add_to_last_used<A: Access>(
+    state: *mut CpuState,
+    file: KernelPtr,
+    at: &Location,
+    path: Option<u64>,
+    counts: &FileCounts,
+) -> bool {
+    let stamp = generation::stamp();
+    // SAFETY: the caller's promise; the mark keeps off other programs.
     unsafe {
-        let last: *mut FileLast = (&raw mut (*core).files).cast::<FileLast>().add(index);
-        let mark = &raw mut (*last).generation;
-        if core::ptr::read_volatile(mark) != generation {
+        let last: *mut FileLast = last_used::entry(
+            &raw mut (*state).files,
+            stamp,
+            counts.direction,
+            at.name.into(),
+        );
+        if !last_used::acquire_valid(last, stamp) {
             return false;
         }
-        core::ptr::write_volatile(mark, BUSY);
-        in_order();
-        let is_last = (*last).dentry == dentry as u64
-            && (*last).mount == mount as u64
-            && first_half(&raw const (*last).name) == hash
-            && running::is_same(&(*last).key.process, &(*core).running.key)
-            // What is open was looked at when it was opened: its directory has not become another.
-            && (done.opens == 0 || {
-                let parent: Kernel = A::read(dentry, offset!(FileOffsets, dentry_parent));
-                let hash: u32 = A::read(parent, offset!(FileOffsets, dentry_name));
-                first_half(&raw const (*last).parent) == hash
-            });
-        if is_last {
-            (*last).bytes += done.bytes;
-            (*last).ops += done.ops;
-            (*last).opens += done.opens;
-            if done.opens == 0 {
-                file_line::offer(last, done.direction);
+        let matches = (*last).dentry == at.dentry as u64
+            && (*last).mount == at.mount as u64
+            && first_half(&raw const (*last).name) == at.name
+            && is_same(&(*last).key.process, &(*state).running.key)
+            && match path {
+                Some(path) => (*last).check == path,
+                None => {
+                    at.name != 0 || {
+                        let operations: KernelPtr =
+                            A::read(file, offset!(FileOffsets, file_operations));
+                        (*last).check == operations as u64
+                    }
+                }
+            };
+        if matches {
+            (*last).bytes += counts.bytes;
+            (*last).ops += counts.ops;
+            (*last).opens += counts.opens;
+            if path.is_none() {
+                file_line::offer(last, stamp, counts.direction);
             }
         }
-        in_order();
-        core::ptr::write_volatile(mark, generation);
-        is_last
+        last_used::release(last, stamp);
+        matches
     }
 }
 
-/// The hash of what [`file_path::name_of`] says.
-///
-/// # Safety
-/// `name` may be read.
+/// Counts an open of `file` by the process that runs on this core.
 #[inline(always)]
-pub unsafe fn first_half(name: *const u64) -> u32 {
-    // SAFETY: the caller's promise; little-endian.
-    unsafe { name.cast::<u32>().read() }
-}
-
-/// Counts `bytes` that the process running on `core` moved between itself and `file`.
-#[inline(always)]
-pub fn moved<A: Access>(core: *mut Core, file: Kernel, direction: u32, bytes: u64) {
-    // SAFETY: our callers have it from `counted_core`.
-    if !unsafe { add_to_last::<A>(core, file, &Done::moved(direction, bytes)) } {
-        file_moved(A::address(file), direction, bytes);
-    }
-}
-
-/// Like [`moved`], of a file that the verifier does not know.
-#[inline(always)]
-pub fn moved_by_any(core: *mut Core, file: Kernel, direction: u32, bytes: u64) {
-    if can_cast() {
-        moved::<Typed>(core, as_file(file), direction, bytes);
-    } else {
-        moved::<Untyped>(core, file, direction, bytes);
-    }
-}
-
-/// Counts that the process running on `core` opened `file`.
-#[inline(always)]
-pub fn opened<A: Access>(core: *mut Core, file: Kernel) {
-    let done = Done {
+pub fn opened<A: Access>(state: *mut CpuState, file: KernelPtr) {
+    let counts = FileCounts {
         direction: IN,
         bytes: 0,
         ops: 0,
         opens: 1,
     };
-    // SAFETY: our callers have it from `counted_core`.
-    if !unsafe { add_to_last::<A>(core, file, &done) } {
-        file_another(A::address(file), IN, 0, 0, 1);
-    }
-}
-
-/// Like [`opened`], of a file that the verifier does not know.
-#[inline(always)]
-pub fn opened_by_any(core: *mut Core, file: Kernel) {
-    if can_cast() {
-        opened::<Typed>(core, as_file(file));
+    let at = Location::of::<A>(file);
+    let flags: u32 = A::read(file, offset!(FileOffsets, file_flags));
+    let path = if flags & TEMPORARY == 0 {
+        chain::<A>(task::current(), at)
     } else {
-        opened::<Untyped>(core, file);
+        0
+    };
+    // SAFETY: the callers have it from `counted`.
+    if path == 0 || !unsafe { add_to_last_used::<A>(state, file, &at, Some(path), &counts) } {
+        file_add_uncached(A::address(file), IN, 0, 1);
     }
 }
 
-/// What is not among the last files of this core: another, or a socket.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn file_moved(file: u64, direction: u32, bytes: u64) -> u32 {
-    if !is_socket(file as Kernel) {
-        return file_another(file, direction, bytes, 1, 0);
-    }
-    if let Some(running) = running::counted() {
-        network_exit::count(file, &running.key, direction, bytes);
-    }
-    0
-}
-
-/// Like [`moved`], for calls that are rare, of a file that the verifier does not know.
+/// Like [`opened`], through a pointer without a type.
 #[inline(always)]
-pub fn moved_rarely(file: Kernel, direction: u32, bytes: u64) {
-    file_moved(file as u64, direction, bytes);
+pub fn opened_by_any(state: *mut CpuState, file: KernelPtr) {
+    if can_cast() {
+        opened::<Typed>(state, as_file(file));
+    } else {
+        opened::<Untyped>(state, file);
+    }
 }
 
-/// Counts bytes of a file whose descriptor is closed by now.
+/// Counts bytes of a file whose descriptor is already closed.
 #[inline(always)]
 pub fn moved_unknown(direction: u32, bytes: u64) {
     file_unknown(direction, bytes, 1, 0);
 }
 
-/// Counts that a file was opened whose descriptor is closed by now.
+/// Counts an open of a file whose descriptor is already closed.
 #[inline(always)]
 pub fn opened_unknown() {
+    // Its directory entry may have been another file's.
+    generation::begin_epoch();
     file_unknown(IN, 0, 0, 1);
 }
 
-/// Counts what was done to a file whose descriptor is closed by now.
+/// Counts what was done to a file whose descriptor is already closed.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn file_unknown(direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
-    if let Some(running) = running::counted() {
+    if let Some(process) = counted_process() {
         let key = FileKey {
-            process: running.key,
+            process: *process,
             file: UNKNOWN,
         };
-        let done = Done {
+        let counts = FileCounts {
             direction,
             bytes,
             ops,
             opens,
         };
-        add(generation::current(), &key, &done);
+        file_sum::add(generation::current(), &key, &counts);
         lost(Cause::PATH, bytes);
+        log::limit(Limit::DESCRIPTOR, bytes);
     }
     0
 }
 
 /// Counts bytes that `process`, which does not run here, moved between itself and `file`.
+///
+/// A function of its own, as older kernels have little stack.
 #[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn file_elsewhere(
-    process: *const ProcessKey,
-    file: u64,
-    direction: u32,
-    bytes: u64,
-) -> u32 {
-    if process.is_null() {
-        return 0;
-    }
-    // SAFETY: our callers hand over a reference.
-    let process = unsafe { *process };
-    if running::is_ignored(process.cgroup) {
-        return 0;
-    }
-    if is_socket(file as Kernel) {
-        network_exit::count(file, &process, direction, bytes);
-        return 0;
-    }
-    let place = file_path::place::<Untyped>(file as Kernel);
+pub fn moved_elsewhere(process: &ProcessKey, file: KernelPtr, direction: u32, bytes: u64) {
     let key = FileKey {
-        process,
-        file: file_number(&place),
+        process: *process,
+        file: file_number(&mut identity::<Untyped>(file)),
     };
-    add(generation::current(), &key, &Done::moved(direction, bytes));
-    0
+    let counts = FileCounts::moved(direction, bytes);
+    file_sum::add(generation::current(), &key, &counts);
 }
 
-/// The long way: looks well at the file, tells its path at first sight, and keeps it as one of this core's last.
+/// Counts a transfer to or from a file that is not in the last-used cache, or an open of it: determines
+/// its number, and enters it into the cache. `opens` is 1 or 0.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn file_another(file: u64, direction: u32, bytes: u64, ops: u64, opens: u64) -> u32 {
-    let Some(core) = running::counted_core() else {
+pub extern "C" fn file_add_uncached(file: u64, direction: u32, bytes: u64, opens: u64) -> u32 {
+    let Some(state) = counted() else {
         return 0;
     };
-    let done = Done {
-        direction,
-        bytes,
-        ops,
-        opens,
-    };
-    let file = file as Kernel;
-    let place = if can_cast() {
-        file_path::place::<Typed>(as_file(file))
+    let file = file as KernelPtr;
+    // Before the path is read: in a later epoch it may be another.
+    let stamp = generation::stamp();
+    let mut identity = if can_cast() {
+        identity::<Typed>(as_file(file))
     } else {
-        file_path::place::<Untyped>(file)
+        identity::<Untyped>(file)
     };
-    // SAFETY: this core's value of the map.
-    unsafe { remember(core, generation::current(), &place, &done) };
+    let number = file_number(&mut identity);
+    // SAFETY: this core's state.
+    unsafe {
+        let counts = FileCounts {
+            direction,
+            bytes,
+            ops: 1 - opens,
+            opens,
+        };
+        remember(state, stamp, number, &identity, &counts);
+    }
     0
 }
 
-/// Adds to what this core did lately.
+/// Adds to the file's entry of the last-used cache, which may replace another file's.
 ///
 /// # Safety
-/// `core` is this core's value of the map.
+/// `state` is this core's.
 #[inline(always)]
-unsafe fn remember(core: *mut Core, generation: u64, place: &Place, done: &Done) {
-    let index = running::last_index(side(generation, done.direction), place.name);
-    // SAFETY: the caller's promise; what may preempt us sees the mark.
+unsafe fn remember(
+    state: *mut CpuState,
+    stamp: u64,
+    number: u64,
+    identity: &FileIdentity,
+    counts: &FileCounts,
+) {
+    let generation = generation_of(stamp);
+    // SAFETY: the caller's promise; the mark keeps off other programs.
     unsafe {
-        let last: *mut FileLast = (&raw mut (*core).files).cast::<FileLast>().add(index);
-        let process = &(*core).running.key;
-        let mark = &raw mut (*last).generation;
-        let old = core::ptr::read_volatile(mark);
-        if old == BUSY {
+        let last: *mut FileLast = last_used::entry(
+            &raw mut (*state).files,
+            stamp,
+            counts.direction,
+            identity.name,
+        );
+        let process = &raw const (*state).running.key;
+        let acquired = if identity.is_elusive() {
+            None
+        } else {
+            last_used::acquire(last)
+        };
+        let Some(old) = acquired else {
             let key = FileKey {
                 process: *process,
-                file: file_number(place),
+                file: number,
             };
-            add(generation, &key, done);
+            file_sum::add(generation, &key, counts);
             return;
-        }
-        core::ptr::write_volatile(mark, BUSY);
-        in_order();
-        if old == generation && is_last(&*last, process, place) {
-            (*last).bytes += done.bytes;
-            (*last).ops += done.ops;
-            (*last).opens += done.opens;
+        };
+        let is_current = generation_of(old) == generation;
+        if is_current && (*last).key.file == number && is_same(&(*last).key.process, &*process) {
+            (*last).bytes += counts.bytes;
+            (*last).ops += counts.ops;
+            (*last).opens += counts.opens;
         } else {
-            let file = file_number(place);
-            if old == generation {
-                let sum = Done {
-                    direction: done.direction,
+            if is_current {
+                let sum = FileCounts {
+                    direction: counts.direction,
                     bytes: (*last).bytes,
                     ops: (*last).ops,
                     opens: (*last).opens,
                 };
-                add(generation, &(*last).key, &sum);
+                file_sum::add(generation, &(*last).key, &sum);
             }
-            (*last).mount = place.mount;
-            (*last).dentry = place.dentry;
-            (*last).name = place.name;
-            (*last).parent = place.parent;
-            (*last).key = FileKey {
-                process: *process,
-                file,
-            };
-            (*last).bytes = done.bytes;
-            (*last).ops = done.ops;
-            (*last).opens = done.opens;
+            (*last).key.process = *process;
+            (*last).key.file = number;
+            (*last).bytes = counts.bytes;
+            (*last).ops = counts.ops;
+            (*last).opens = counts.opens;
         }
-        in_order();
-        core::ptr::write_volatile(mark, generation);
+        (*last).mount = identity.mount;
+        (*last).dentry = identity.dentry;
+        (*last).name = identity.name;
+        (*last).check = identity.check;
+        // If others have begun epochs too, the entry is of an older one.
+        let begun = u64::from(identity.has_begun) * EPOCH;
+        last_used::release(last, stamp + begun);
     }
-}
-
-/// Whether it is this process and this file.
-#[inline(always)]
-fn is_last(last: &FileLast, process: &ProcessKey, place: &Place) -> bool {
-    last.mount == place.mount
-        && last.dentry == place.dentry
-        && last.name == place.name
-        && last.parent == place.parent
-        && running::is_same(&last.key.process, process)
-}
-
-/// Whether a file is a socket.
-#[inline(always)]
-pub fn is_socket(file: Kernel) -> bool {
-    let mode = if can_cast() {
-        mode_of::<Typed>(as_file(file))
-    } else {
-        mode_of::<Untyped>(file)
-    };
-    mode & TYPE_MASK == SOCKET
-}
-
-#[inline(always)]
-fn mode_of<A: Access>(file: Kernel) -> u16 {
-    let inode: Kernel = A::read(file, offset!(FileOffsets, file_inode));
-    A::read(inode, offset!(FileOffsets, inode_mode))
-}
-
-/// Adds to the map: the file's sum, or the process's for what finds no room.
-#[inline(always)]
-fn add(generation: u64, key: &FileKey, done: &Done) {
-    let place = side(generation, done.direction);
-    file_add(key, place, done.bytes, done.ops, done.opens);
-}
-
-/// `place` is [`side`]: the generation, and the direction.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn file_add(
-    key: *const FileKey,
-    place: u64,
-    bytes: u64,
-    ops: u64,
-    opens: u64,
-) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: `add` hands over a reference.
-    let key = unsafe { *key };
-    let (generation, direction) = (place >> 1, place as u32 & 1);
-    let none = FileSum::default();
-    let mut sum = None;
-    if key.file != OTHER {
-        sum = sum!(FILES_0, FILES_1, generation, &key, &none);
-    }
-    if sum.is_none() {
-        sum = sum!(
-            FILE_OTHERS_0,
-            FILE_OTHERS_1,
-            generation,
-            &key.process,
-            &none
-        );
-    }
-    let Some(sum) = sum else {
-        lost(Cause::FILE, bytes);
-        return 0;
-    };
-    // SAFETY: a pointer into the map's value, which other cores add to as well.
-    unsafe {
-        if direction == IN {
-            atomic_add(&raw mut (*sum).bytes_in, bytes);
-            atomic_add(&raw mut (*sum).ops_in, ops);
-        } else {
-            atomic_add(&raw mut (*sum).bytes_out, bytes);
-            atomic_add(&raw mut (*sum).ops_out, ops);
-        }
-        if opens != 0 {
-            atomic_add(&raw mut (*sum).opens, opens);
-        }
-    }
-    0
-}
-
-/// Adds to a number that other cores add to as well.
-///
-/// # Safety
-/// `number` is in the value of a map.
-#[inline(always)]
-pub unsafe fn atomic_add(number: *mut u64, amount: u64) {
-    // SAFETY: the caller's promise; the values of maps are aligned.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(number, amount) };
 }

@@ -1,38 +1,44 @@
-//! Files by the kernel's own functions, where it lets them be hooked: then only
-//! calls that move bytes cost anything.
+//! Hooks of the kernel's own functions for files, where the kernel allows them. Only calls that move
+//! bytes cost anything then.
 //!
-//! `vfs_read` and its like are given the file. For calls whose files no one
-//! function has both of, the function of the system call itself is hooked, and
-//! what it did is counted as `syscall` counts it.
+//! `vfs_read` and similar functions have the file as an argument. Some calls have two files, which no
+//! single function has. For those the function of the system call itself is hooked, and counted as in
+//! `syscall`.
 
-use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::macros::fexit;
+use aya_ebpf::programs::FExitContext;
 use bubble_common::kernel::file::FileOffsets;
 
-use crate::{
-    btf::{Kernel, address, offset},
-    file::{Access as _, IN, OUT, Typed, moved, opened},
-    file_line, network_accept, running, syscall,
-};
+use crate::access::{Access as _, Typed};
+use crate::btf::{KernelPtr, address, offset};
+use crate::cpu_state::counted;
+use crate::file::opened;
+use crate::file_map::file_mapped;
+use crate::network_accept::{network_accepted, network_connected};
+use crate::sum::{IN, OUT};
+use crate::transfer::moved;
+use crate::{file_line, syscall};
 
 #[inline(always)]
-fn transferred(file: Kernel, result: i64, direction: u32) -> i32 {
+fn transferred(file: KernelPtr, result: i64, direction: u32) -> i32 {
     if result >= 0
-        && let Some(core) = running::counted_core()
+        && let Some(state) = counted()
     {
-        moved::<Typed>(core, file, direction, result as u64);
+        moved::<Typed>(state, file, direction, result as u64);
     }
     0
 }
 
-/// What is not in the line of `file_line`: in a function of its own, so that what is has no registers to save.
+/// Counts what is not in a line. A separate function, so that the caller saves no registers.
 #[inline(never)]
-fn read(file: Kernel, result: i64) -> i32 {
+fn read(file: KernelPtr, result: i64) -> i32 {
     transferred(file, result, IN)
 }
 
-/// The same of what is written.
+/// Likewise for writes.
 #[inline(never)]
-fn written(file: Kernel, result: i64) -> i32 {
+fn written(file: KernelPtr, result: i64) -> i32 {
     transferred(file, result, OUT)
 }
 
@@ -66,25 +72,25 @@ fn vfs_writev(ctx: FExitContext) -> i32 {
     transferred(ctx.arg(0), ctx.arg(5), OUT)
 }
 
-/// `__FMODE_EXEC` of `linux/fs.h`: it is a program that is opened, by `exec`.
+/// `__FMODE_EXEC` of `linux/fs.h`: `exec` opens a program.
 const EXEC: u32 = 0x20;
 
-// What the kernel opens for a process (a core dump) is one of its opens, too.
+// Files that the kernel opens for a process (a core dump) count as well.
 // struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op): fs/namei.c
 #[fexit(function = "do_filp_open")]
 fn do_filp_open(ctx: FExitContext) -> i32 {
-    let file: Kernel = ctx.arg(3);
-    // An error is a pointer within the last page.
+    let file: KernelPtr = ctx.arg(3);
+    // Error pointers lie within the last page.
     if (file as u64) < u64::MAX - 4095
-        && let Some(core) = running::counted_core()
+        && let Some(state) = counted()
         && Typed::read::<u32>(ctx.arg(2), offset!(FileOffsets, open_flag)) & EXEC == 0
     {
-        opened::<Typed>(core, file);
+        opened::<Typed>(state, file);
     }
     0
 }
 
-/// The function of a system call, which has the registers for its only argument.
+/// Hooks the function of a system call. Its only argument is the registers.
 macro_rules! call {
     ($name:ident, $function:literal) => {
         #[fexit(function = $function)]
@@ -108,13 +114,49 @@ call!(call_copy_file_range, "__x64_sys_copy_file_range");
 // long __x64_sys_open_by_handle_at(const struct pt_regs *regs): fs/fhandle.c, SYSCALL_DEFINE3(open_by_handle_at, …)
 call!(call_open_by_handle_at, "__x64_sys_open_by_handle_at");
 
+// long __x64_sys_mq_timedsend(const struct pt_regs *regs): ipc/mqueue.c, SYSCALL_DEFINE5(mq_timedsend, …)
+call!(call_mq_timedsend, "__x64_sys_mq_timedsend");
+// long __x64_sys_mq_timedreceive(const struct pt_regs *regs): ipc/mqueue.c, SYSCALL_DEFINE5(mq_timedreceive, …)
+call!(call_mq_timedreceive, "__x64_sys_mq_timedreceive");
+// long __x64_sys_io_submit(const struct pt_regs *regs): fs/aio.c, SYSCALL_DEFINE3(io_submit, …)
+call!(call_io_submit, "__x64_sys_io_submit");
+// long __x64_sys_io_getevents(const struct pt_regs *regs): fs/aio.c, SYSCALL_DEFINE5(io_getevents, …)
+call!(call_io_getevents, "__x64_sys_io_getevents");
+// long __x64_sys_io_pgetevents(const struct pt_regs *regs): fs/aio.c, SYSCALL_DEFINE6(io_pgetevents, …)
+call!(call_io_pgetevents, "__x64_sys_io_pgetevents");
+// long __x64_sys_getsockopt(const struct pt_regs *regs): net/socket.c, SYSCALL_DEFINE5(getsockopt, …)
+call!(call_getsockopt, "__x64_sys_getsockopt");
+
+// The same calls of 32-bit programs: SYSCALL_DEFINE and COMPAT_SYSCALL_DEFINE in the same files.
+call!(narrow_sendfile, "__ia32_compat_sys_sendfile");
+call!(narrow_sendfile64, "__ia32_sys_sendfile64");
+call!(narrow_splice, "__ia32_sys_splice");
+call!(narrow_tee, "__ia32_sys_tee");
+call!(narrow_vmsplice, "__ia32_sys_vmsplice");
+call!(narrow_copy_file_range, "__ia32_sys_copy_file_range");
+call!(narrow_io_submit, "__ia32_compat_sys_io_submit");
+call!(narrow_io_getevents, "__ia32_sys_io_getevents_time32");
+
+// unsigned long ksys_mmap_pgoff(unsigned long addr, unsigned long len, unsigned long prot,
+//     unsigned long flags, unsigned long fd, unsigned long pgoff): mm/mmap.c; of all kinds of programs
+#[fexit(function = "ksys_mmap_pgoff")]
+fn map_file(ctx: FExitContext) -> i32 {
+    let result: u64 = ctx.arg(6);
+    // Errors lie within the last page.
+    if result < u64::MAX - 4095 {
+        let (protection, flags, number): (u64, u64, u64) = (ctx.arg(2), ctx.arg(3), ctx.arg(4));
+        file_mapped(ctx.arg(1), protection as u32, flags as u32, number as u32);
+    }
+    0
+}
+
 // struct file *do_accept(struct file *file, …, int flags), with five arguments: net/socket.c
 #[fexit(function = "do_accept")]
 fn do_accept(ctx: FExitContext) -> i32 {
     let file = address(ctx.arg(5));
-    // An error is a pointer within the last page.
+    // Error pointers lie within the last page.
     if file != 0 && file < u64::MAX - 4095 {
-        network_accept::network_accepted(file);
+        network_accepted(file);
     }
     0
 }
@@ -122,6 +164,6 @@ fn do_accept(ctx: FExitContext) -> i32 {
 // int __sys_connect_file(struct file *file, struct sockaddr_storage *address, int addrlen, int file_flags): net/socket.c
 #[fexit(function = "__sys_connect_file")]
 fn connect_file(ctx: FExitContext) -> i32 {
-    network_accept::network_connected(address(ctx.arg(0)), ctx.arg(4));
+    network_connected(address(ctx.arg(0)), ctx.arg(4));
     0
 }

@@ -1,54 +1,52 @@
-//! Sums are kept in pairs of maps, `NAME_0` and `NAME_1`, of which one is being
-//! written. Each second the agent counts the number here up, waits until no
-//! program runs that saw the old one (an RCU grace period: programs run inside
-//! of one read section), and only then reads and empties the other map. So no
-//! sum is read while it is written, none is lost, and none is counted twice.
+//! The generation of the sums, and the epoch of paths.
+//!
+//! Sums are kept in pairs of maps, `NAME_0` and `NAME_1`; one of each pair is written. Each second the
+//! agent increments the generation, waits until no program runs that read the old one (an RCU grace
+//! period: a program runs within one read section), and then reads and empties the other map. So no
+//! sum is read while it is written, lost, or counted twice.
+//!
+//! An epoch is a time during which no directory entry was found to lead to another path than before
+//! (`file_number`). What the cores remember about files is valid in one epoch. Both are one number, the
+//! *stamp*, so that one comparison tests both. The epoch begins at 0 in each generation, since the agent
+//! writes the whole number: nothing that is remembered outlives a generation.
 
-use bubble_common::kernel::recent::FIRST_GENERATION;
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-/// In memory that the agent may write (section `.data`), which the verifier reads directly.
+use bubble_common::kernel::cpu_state::FIRST_GENERATION;
+
+/// Generation in the lower half, epoch in the upper one. The agent writes it (section `.data`). The
+/// verifier reads it without a look-up.
 #[unsafe(no_mangle)]
 static mut GENERATION: u64 = FIRST_GENERATION;
 
-/// The generation. The lowest bit says which map of each pair is being written.
+/// One epoch.
+pub const EPOCH: u64 = 1 << 32;
+
+/// The current generation. Its lowest bit selects the map of each pair.
 ///
-/// Asked once by a program, and the answer kept: two answers may differ.
+/// A program reads it once and keeps the value, as two reads may differ.
 #[inline(always)]
 pub fn current() -> u64 {
-    // SAFETY: nobody has a reference to it; volatile as the agent changes it.
+    // SAFETY: no reference to it exists; volatile because the agent changes it. Little-endian.
+    u64::from(unsafe { core::ptr::read_volatile((&raw const GENERATION).cast::<u32>()) })
+}
+
+/// The current generation and epoch.
+#[inline(always)]
+pub fn stamp() -> u64 {
+    // SAFETY: no reference to it exists; volatile because others change it.
     unsafe { core::ptr::read_volatile(&raw const GENERATION) }
 }
 
-/// Whether a generation writes the second map of each pair, rather than the first.
+/// Begins an epoch: all cores forget which number each file has.
+#[inline(always)]
+pub fn begin_epoch() {
+    // SAFETY: a global, to which other cores add as well.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut GENERATION, EPOCH) };
+}
+
+/// Whether the generation writes the second map of each pair.
 #[inline(always)]
 pub fn is_second(generation: u64) -> bool {
     generation & 1 != 0
-}
-
-/// The value of `key` in the map of this generation, made anew where there is none; nothing
-/// when the map is full.
-///
-/// It is a macro and not a function over the two maps, so that each look-up
-/// names one map: the verifier then turns it into direct code.
-macro_rules! sum {
-    ($first:ident, $second:ident, $generation:expr, $key:expr, $new:expr) => {{
-        let key = $key;
-        if $crate::generation::is_second($generation) {
-            $crate::generation::entry(&$second, key, $new)
-        } else {
-            $crate::generation::entry(&$first, key, $new)
-        }
-    }};
-}
-pub(crate) use sum;
-
-/// The value of `key`, made anew (`new`) where there is none; nothing when the map is full.
-#[inline(always)]
-pub fn entry<K, V>(map: &aya_ebpf::maps::HashMap<K, V>, key: &K, new: &V) -> Option<*mut V> {
-    if let Some(value) = map.get_ptr_mut(key) {
-        return Some(value);
-    }
-    // Another core may have made it in between, which is as good.
-    let _ = map.insert(key, new, u64::from(aya_ebpf::bindings::BPF_NOEXIST));
-    map.get_ptr_mut(key)
 }

@@ -1,23 +1,21 @@
-//! What system calls do with sockets beside sending and receiving: connections that
-//! are accepted, those of Unix sockets, and what is spliced out of one. (TCP's own are seen in `network_tcp`, which knows their end.)
+//! What system calls do with sockets besides sending and receiving: accepted connections, connections of
+//! Unix sockets, bytes spliced out of a socket, and those that TCP maps. (`network_tcp` counts TCP connections that are made.)
 
+use aya_ebpf::helpers::bpf_probe_read_user;
 use bubble_common::kernel::network::{NetworkKey, family, protocol};
 
-use crate::{
-    btf::Kernel,
-    file::IN,
-    generation,
-    network::{add, describe},
-    network_exit,
-    network_tcp::{network_count_connect, network_count_failure},
-    running,
-    syscall::socket_of,
-};
+use crate::btf::KernelPtr;
+use crate::cpu_state::counted_process;
+use crate::descriptor::socket_of;
+use crate::network_key::describe;
+use crate::network_sum::{add, network_count_connect, network_count_failure};
+use crate::sum::IN;
+use crate::{generation, network_exit};
 
-/// `EINPROGRESS`, `EALREADY`, `EISCONN`, `EINTR` and `EAGAIN`: it has not failed (yet).
+/// `EINPROGRESS`, `EALREADY`, `EISCONN`, `EINTR` and `EAGAIN`: the attempt has not failed (yet).
 const UNDECIDED: [i32; 5] = [-115, -114, -106, -4, -11];
 
-/// A connection was accepted: `file` is its socket.
+/// Counts an accepted connection: `file` is its socket.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn network_accepted(file: u64) -> u32 {
@@ -27,7 +25,7 @@ pub extern "C" fn network_accepted(file: u64) -> u32 {
     0
 }
 
-/// A socket was connected, or could not be: `result` is 0, or the error.
+/// Counts a connection of a Unix socket, or an attempt that failed. `result` is 0 or the error.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn network_connected(file: u64, result: i32) -> u32 {
@@ -46,7 +44,7 @@ pub extern "C" fn network_connected(file: u64, result: i32) -> u32 {
     0
 }
 
-/// Bytes were spliced out of a socket.
+/// Counts bytes spliced out of a socket.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn network_spliced(file: u64, bytes: u64) -> u32 {
@@ -57,17 +55,42 @@ pub extern "C" fn network_spliced(file: u64, bytes: u64) -> u32 {
         {
             add(generation::current(), &key, IN, bytes, 1);
         }
-        // Others are read in the usual way, and counted there.
+        // Others are received in the usual way, and counted there.
         _ => {}
+    }
+    0
+}
+
+/// Counts what TCP mapped into the process, and what it copied since that was less than a page: the
+/// fields `length` and `copybuf_len` of the `struct tcp_zerocopy_receive` at `option`, whose size is at
+/// `size`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_mapped(file: u64, option: u64, size: u64) -> u32 {
+    // SAFETY: the helper takes any address.
+    let (length, size, copied) = unsafe {
+        (
+            bpf_probe_read_user((option + 8) as *const u32).unwrap_or(0),
+            bpf_probe_read_user(size as *const u32).unwrap_or(0),
+            bpf_probe_read_user((option + 32) as *const i32).unwrap_or(0),
+        )
+    };
+    let copied = if size >= 36 && copied > 0 { copied } else { 0 };
+    if length == 0 && copied == 0 {
+        return 0;
+    }
+    if let Some(key) = key_of(file) {
+        let bytes = u64::from(length) + copied as u64;
+        add(generation::current(), &key, IN, bytes, 1);
     }
     0
 }
 
 #[inline(always)]
 fn key_of(file: u64) -> Option<NetworkKey> {
-    let socket = socket_of(file as Kernel)?;
-    let running = running::counted()?;
+    let socket = socket_of(file as KernelPtr)?;
+    let process = counted_process()?;
     let mut key = NetworkKey::default();
-    describe(socket, &running.key, &mut key);
+    describe(socket, process, &mut key);
     Some(key)
 }

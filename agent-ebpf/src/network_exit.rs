@@ -1,28 +1,31 @@
-//! Sockets at the end of system calls: for kernels without tracepoints for what sockets take and
-//! give (before 6.3), where functions are not hooked either.
+//! Sockets at syscall exit, for kernels that have no tracepoints for sent and received bytes (before
+//! 6.3) and where functions are not hooked either.
 //!
-//! The socket is found from the descriptor, as files are (`syscall`), so all bytes that a call moves
-//! come by here, by whatever call. It costs more than the other hooks, as no connection is kept
-//! before the map: the verifier does not know these sockets, so they get no cookie.
+//! The socket is found from the descriptor, like a file (`syscall`), so that all bytes that any call
+//! moves are counted here. It costs more than the other hooks, because the last-used cache cannot be
+//! used: the verifier does not know the type of these sockets, so they get no cookie.
 //!
-//! Not seen: what 32-bit programs send and receive by the calls that sockets alone have. What
-//! io_uring peeks at counts, and its datagrams are those of the peer that the socket is connected to.
+//! Not seen: bytes that a call moved before it failed (an invalid address for the peer). Bytes that
+//! io_uring peeks at count, and its datagrams have the peer that the socket is connected to.
 
-use bubble_common::kernel::{network::NetworkKey, process::ProcessKey, syscall::Action};
+use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::network::NetworkKey;
+use bubble_common::kernel::syscall::Action;
 
-use crate::{
-    btf::Kernel,
-    file::{IN, OUT, Untyped},
-    generation,
-    network::{LOOKING, add, describe},
-    network_peer::PutOff,
-    running,
-    settings::setting,
-    syscall::{argument_0, argument_2, argument_3, file_of, socket_of},
-};
+use crate::access::Untyped;
+use crate::btf::KernelPtr;
+use crate::cpu_state::counted_process;
+use crate::descriptor::{file_of, socket_of};
+use crate::network_deferred::Deferred;
+use crate::network_key::{PEEK_FLAGS, describe};
+use crate::network_sum::add;
+use crate::registers::argument;
+use crate::settings::setting;
+use crate::sum::{IN, OUT};
+use crate::{generation, task};
 
-/// More than a call can move.
-const MOST: u64 = u64::MAX;
+/// Stands for an unknown number of bytes: more than a call can move.
+const UNBOUNDED: u64 = u64::MAX;
 
 /// Whether sockets are counted here.
 #[inline(always)]
@@ -30,7 +33,7 @@ pub fn in_use() -> bool {
     setting!(sockets_at_exit) != 0
 }
 
-/// Counts bytes that `process` moved through the socket that `file` is, when that is done here.
+/// Counts bytes that `process` moved through the socket behind `file`, if sockets are counted here.
 #[inline(always)]
 pub fn count(file: u64, process: &ProcessKey, direction: u32, bytes: u64) {
     if in_use() {
@@ -46,39 +49,46 @@ extern "C" fn network_exit_count(
     direction: u32,
     bytes: u64,
 ) -> u32 {
-    if let Some(socket) = socket_of(file as Kernel)
+    if let Some(socket) = socket_of(file as KernelPtr)
         && !process.is_null()
     {
         let mut key = NetworkKey::default();
-        // SAFETY: `count` hands over a reference.
+        // SAFETY: `count` passes a reference.
         describe(socket, unsafe { &*process }, &mut key);
         add(generation::current(), &key, direction, bytes, 1);
     }
     0
 }
 
-/// Fills in what the system call that ends has moved, as if it had been put off until now.
+/// Fills in what the system call that ends has moved, as if it had been deferred. `None` if there is
+/// nothing to count.
 #[inline(always)]
-pub fn of_call(registers: Kernel, action: u8, result: u64, call: &mut PutOff) -> Option<()> {
+pub fn of_call(
+    registers: KernelPtr,
+    action: u8,
+    narrow: bool,
+    result: i64,
+    deferred: &mut Deferred,
+) -> Option<()> {
     let direction = match action {
         Action::SENDTO | Action::SENDMSG | Action::SENDMMSG => OUT,
         _ => IN,
     };
     let flags = match action {
-        Action::SENDMSG | Action::RECVMSG => argument_2::<Untyped>(registers),
-        _ => argument_3::<Untyped>(registers),
+        Action::SENDMSG | Action::RECVMSG => argument::<Untyped, 2>(registers, narrow),
+        _ => argument::<Untyped, 3>(registers, narrow),
     };
-    if direction == IN && flags as i32 & LOOKING != 0 {
+    if direction == IN && flags as i32 & PEEK_FLAGS != 0 {
         return None;
     }
-    let number = argument_0::<Untyped>(registers) as u32;
-    let socket = socket_of(file_of(running::current(), number)?)?;
-    let running = running::counted()?;
-    let many = action == Action::SENDMMSG || action == Action::RECVMMSG;
-    // The result of many messages is their number; how long each is, they say themselves.
-    call.bytes = if many { MOST } else { result };
-    call.ops = if many { result } else { 1 };
-    call.direction = direction;
-    describe(socket, &running.key, &mut call.key);
+    let number = argument::<Untyped, 0>(registers, narrow) as u32;
+    let socket = socket_of(file_of(task::current(), number)?)?;
+    let process = counted_process()?;
+    let is_many = action == Action::SENDMMSG || action == Action::RECVMMSG;
+    // The result of a call with many messages is their number. Each message holds its own length.
+    deferred.bytes = if is_many { UNBOUNDED } else { result as u64 };
+    deferred.ops = if is_many { result as u64 } else { 1 };
+    deferred.direction = direction;
+    describe(socket, process, &mut deferred.key);
     Some(())
 }

@@ -1,25 +1,38 @@
-//! Names of Unix sockets: paths, or in the abstract name space any bytes after a
-//! NUL. They become numbers, whose text is told once, in the way of files' paths.
+//! Names of Unix sockets: paths, or arbitrary bytes after a NUL in the abstract namespace. They become
+//! numbers, and their text is sent once, like the paths of files.
 
-use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, role};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use bubble_common::kernel::file::{FileRecord, PATH_MAX, SOCKET_MAGIC};
+use bubble_common::kernel::loss::Cause;
+use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, family, protocol, role};
 
-use crate::{
-    btf::{Kernel, Offset as _, offset},
-    file::{Access, Untyped},
-    file_path,
-};
+use crate::access::{Access, Untyped};
+use crate::bound::masked;
+use crate::btf::{KernelPtr, Offset as _, offset};
+use crate::log::{self, Limit};
+use crate::loss::lost;
+use crate::path_id::{self, Scratch, mix};
 
-/// Fills in the names of both ends, and the role that they tell.
+/// Longest name, in bytes: `UNIX_PATH_MAX` of `linux/un.h`.
+const NAME_MAX: u32 = 108;
+/// The same in whole words.
+const NAME_WORDS: usize = 14;
+type Name = [u64; NAME_WORDS];
+/// Where a name is in the scratch buffer: at the end of its text.
+const NAME_START: usize = PATH_MAX - size_of::<Name>();
+const _: () = assert!(NAME_MAX <= size_of::<Name>() as u32);
+
+/// Fills in the names of both ends, and the role that follows from them.
 #[inline(always)]
-pub fn unix_names(socket: Kernel, key: &mut NetworkKey) {
-    key.family = bubble_common::kernel::network::family::UNIX;
-    let peer: Kernel = Untyped::read(socket, offset!(NetworkOffsets, unix_peer));
+pub fn unix_names(socket: KernelPtr, key: &mut NetworkKey) {
+    key.family = family::UNIX;
+    let peer: KernelPtr = Untyped::read(socket, offset!(NetworkOffsets, unix_peer));
     key.local[0] = name_of(socket);
     if !peer.is_null() {
         key.peer[0] = name_of(peer);
     }
-    if key.protocol == bubble_common::kernel::network::protocol::UNIX_STREAM {
-        // Who connects need not have a name, who accepts has the listener's.
+    if key.protocol == protocol::UNIX_STREAM {
+        // The accepting end has the listener's name; the connecting end mostly has none.
         key.role = match (key.local[0], key.peer[0]) {
             (0, 1..) => role::CLIENT,
             (1.., 0) => role::SERVER,
@@ -28,19 +41,64 @@ pub fn unix_names(socket: Kernel, key: &mut NetworkKey) {
     }
 }
 
-/// The number of a socket's name, 0 when it has none.
+/// The number of a socket's name; 0 if it has none, or if the name cannot be read now.
 #[inline(never)]
-fn name_of(socket: Kernel) -> u64 {
-    let address: Kernel = Untyped::read(socket, offset!(NetworkOffsets, unix_address));
+fn name_of(socket: KernelPtr) -> u64 {
+    let address: KernelPtr = Untyped::read(socket, offset!(NetworkOffsets, unix_address));
     if address.is_null() {
         return 0;
     }
-    // Of the whole address, the family (2 bytes) among it.
+    // Length of the whole address, with 2 bytes of family.
     let length: u32 = Untyped::read(address, offset!(NetworkOffsets, unix_address_length));
     if length <= 2 {
         return 0;
     }
     let from =
         address.wrapping_add(offset!(NetworkOffsets, unix_address_name).bytes() as usize + 2);
-    file_path::named(from, length - 2)
+    // SAFETY: `with_scratch` passes this core's buffer.
+    let number = path_id::with_scratch(|scratch| unsafe { number_of(scratch, from, length - 2) });
+    match number {
+        Some(number) => number,
+        None => {
+            lost(Cause::BUSY, 0);
+            log::limit(Limit::SOCKET_NAME, length.into());
+            0
+        }
+    }
+}
+
+/// The number of a name of `length` bytes at `from` in the kernel. The name is sent if the number is new.
+///
+/// # Safety
+/// `scratch` is this core's buffer, and marked busy.
+#[inline(always)]
+unsafe fn number_of(scratch: *mut Scratch, from: KernelPtr, length: u32) -> u64 {
+    let length = if length > NAME_MAX { NAME_MAX } else { length };
+    // SAFETY: the name is at the end of the text. The mask allows 127 bytes, for which there is room
+    // together with the record.
+    let name = unsafe {
+        let name = scratch.cast::<u8>().add(NAME_START).cast::<Name>();
+        *name = [0; NAME_WORDS];
+        bpf_probe_read_kernel(
+            name.cast(),
+            masked::<0x7f>(length.into()) as u32,
+            from.cast(),
+        );
+        &*name
+    };
+    let mut hash = mix(0, length.into());
+    for word in name {
+        hash = mix(hash, *word);
+    }
+    let number = path_id::from_hash(hash);
+    // SAFETY: the caller's promise.
+    path_id::register(number, || unsafe {
+        (*scratch).record = FileRecord {
+            file: number,
+            magic: SOCKET_MAGIC,
+            mode: 0,
+            path_len: length,
+        };
+        path_id::send(scratch, NAME_START)
+    })
 }

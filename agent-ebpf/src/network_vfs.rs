@@ -1,26 +1,27 @@
-//! Sockets by the kernel's own functions: where there are no tracepoints for what
-//! they take and give (before 6.3), and for datagrams, whose messages have the
-//! peer's address.
+//! Hooks of the kernel's own functions for sockets: for kernels without tracepoints for sent and received
+//! bytes (before 6.3), and for datagrams, because the message has the peer's address.
 
-use aya_ebpf::{macros::fexit, programs::FExitContext};
+use aya_ebpf::macros::fexit;
+use aya_ebpf::programs::FExitContext;
 use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, family};
 
-use crate::{
-    btf::{Kernel, address, offset},
-    file::{Access, IN, OUT, Typed, Untyped},
-    generation,
-    network::{AF_INET, AF_INET6, LOOKING, add, describe, passed},
-    network_peer::set_v4,
-    running,
-};
+use crate::access::{Access, Typed, Untyped};
+use crate::btf::{KernelPtr, address, offset};
+use crate::cpu_state::counted_process;
+use crate::generation;
+use crate::network::moved;
+use crate::network_key::{AF_INET, AF_INET6, PEEK_FLAGS, describe, set_v4};
+use crate::network_sum::add;
+use crate::sum::{IN, OUT};
 
-/// Functions of `struct proto_ops`, given the `struct socket`; `$result` is how many arguments they have.
+/// Hooks a function of `struct proto_ops`, whose first argument is the `struct socket`. `$result` is its
+/// number of arguments.
 macro_rules! operation {
     ($name:ident, $function:literal, sent, $result:literal) => {
         #[fexit(function = $function)]
         fn $name(ctx: FExitContext) -> i32 {
-            let sock: Kernel = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
-            passed(sock, ctx.arg($result), OUT);
+            let sock: KernelPtr = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
+            moved(sock, ctx.arg($result), OUT);
             0
         }
     };
@@ -28,9 +29,9 @@ macro_rules! operation {
         #[fexit(function = $function)]
         fn $name(ctx: FExitContext) -> i32 {
             let flags: i32 = ctx.arg(3);
-            if flags & LOOKING == 0 {
-                let sock: Kernel = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
-                passed(sock, ctx.arg($result), IN);
+            if flags & PEEK_FLAGS == 0 {
+                let sock: KernelPtr = Typed::read(ctx.arg(0), offset!(NetworkOffsets, socket_sock));
+                moved(sock, ctx.arg($result), IN);
             }
             0
         }
@@ -62,11 +63,11 @@ operation!(netlink_sendmsg, "netlink_sendmsg", sent, 3);
 // int netlink_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags): net/netlink/af_netlink.c
 operation!(netlink_recvmsg, "netlink_recvmsg", received, 4);
 
-/// A datagram went through a socket of this address family.
+/// Counts a datagram that went through a socket of this address family.
 #[inline(always)]
 fn datagram(
-    socket: Kernel,
-    message: Kernel,
+    socket: KernelPtr,
+    message: KernelPtr,
     result: i32,
     direction: u32,
     domain: u16,
@@ -74,14 +75,14 @@ fn datagram(
     if result < 0 {
         return None;
     }
-    let running = running::counted()?;
-    // The function for IPv6 calls that for IPv4 when the peer has such an address: once is enough.
+    let process = counted_process()?;
+    // For an IPv4 peer the function for IPv6 calls the one for IPv4. Only one of them may count.
     if Typed::read::<u16>(socket, offset!(NetworkOffsets, family)) != domain {
         return None;
     }
     let mut key = NetworkKey::default();
-    describe(address(socket) as Kernel, &running.key, &mut key);
-    let name: Kernel = Untyped::read(message, offset!(NetworkOffsets, message_name));
+    describe(address(socket) as KernelPtr, process, &mut key);
+    let name: KernelPtr = Untyped::read(message, offset!(NetworkOffsets, message_name));
     if !name.is_null() {
         let head: [u16; 4] = Untyped::at(name);
         if head[0] == AF_INET {
@@ -115,8 +116,8 @@ fn udpv6_sendmsg(ctx: FExitContext) -> i32 {
 #[fexit(function = "udp_recvmsg")]
 fn udp_recvmsg(ctx: FExitContext) -> i32 {
     let flags: i32 = ctx.arg(3);
-    if flags & LOOKING == 0 {
-        // Its last argument is gone in newer kernels: so the result is asked for.
+    if flags & PEEK_FLAGS == 0 {
+        // Newer kernels dropped the last argument, so the index of the result is unknown.
         let result = ctx.ret().unwrap_or(-1);
         datagram(ctx.arg(0), ctx.arg(1), result, IN, AF_INET);
     }
@@ -127,8 +128,8 @@ fn udp_recvmsg(ctx: FExitContext) -> i32 {
 #[fexit(function = "udpv6_recvmsg")]
 fn udpv6_recvmsg(ctx: FExitContext) -> i32 {
     let flags: i32 = ctx.arg(3);
-    if flags & LOOKING == 0 {
-        // Its last argument is gone in newer kernels: so the result is asked for.
+    if flags & PEEK_FLAGS == 0 {
+        // Newer kernels dropped the last argument, so the index of the result is unknown.
         let result = ctx.ret().unwrap_or(-1);
         datagram(ctx.arg(0), ctx.arg(1), result, IN, AF_INET6);
     }

@@ -1,31 +1,27 @@
-//! The ring buffer, through which rare things are told in the order in which
-//! they happened.
+//! The ring buffer of rare events, in the order in which they happened.
 //!
-//! The agent looks into it by itself several times a second; it is woken only
-//! when much is waiting, as a wake-up costs more than the record.
+//! The agent reads it several times a second by itself. It is woken only when much is waiting, as a
+//! wake-up costs more than a record.
 
-use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_ktime_get_boot_ns, bpf_ringbuf_output},
-    macros::map,
-    maps::RingBuf,
-};
-use bubble_common::kernel::{
-    Plain,
-    loss::Cause,
-    process::ProcessKey,
-    record::{Header, Kind},
-};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, bpf_ringbuf_output};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::RingBuf;
+use bubble_common::kernel::Plain;
+use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::loss::Cause;
+use bubble_common::kernel::record::{Header, Kind};
 
+use crate::log::{self, Limit};
 use crate::loss::lost;
 
-/// Bytes waiting from which on the agent is woken.
-const WAKE_AT: u64 = 256 * 1024;
+/// Number of waiting bytes from which on each record wakes the agent.
+const WAKE_UP_BYTES: u64 = 256 * 1024;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
 
-/// The head of a record that is written now.
+/// The header of a record, with the current time.
 #[inline(always)]
 pub fn header(kind: Kind, process: ProcessKey) -> Header {
     Header {
@@ -37,10 +33,10 @@ pub fn header(kind: Kind, process: ProcessKey) -> Header {
     }
 }
 
-/// Sends a record of one size.
+/// Sends a record of fixed size.
 #[inline(always)]
 pub fn send<T: Plain>(record: &T) {
-    // SAFETY: as many bytes as the type has.
+    // SAFETY: the length is that of the type.
     unsafe {
         send_bytes(
             core::ptr::from_ref(record).cast(),
@@ -50,10 +46,10 @@ pub fn send<T: Plain>(record: &T) {
     }
 }
 
-/// Sends a record of one size, and wakes the agent.
+/// Sends a record of fixed size, and wakes the agent.
 #[inline(always)]
 pub fn send_urgently<T: Plain>(record: &T) {
-    // SAFETY: as many bytes as the type has.
+    // SAFETY: the length is that of the type.
     unsafe {
         send_bytes(
             core::ptr::from_ref(record).cast(),
@@ -63,13 +59,13 @@ pub fn send_urgently<T: Plain>(record: &T) {
     }
 }
 
-/// Sends `length` bytes, which the verifier must be able to bound; wakes the agent when `urgent`.
+/// Sends `length` bytes, and wakes the agent if `urgent`. The verifier must be able to bound `length`.
 ///
 /// # Safety
-/// So many bytes can be read there.
+/// `length` bytes can be read at `bytes`.
 #[inline(always)]
 pub unsafe fn send_bytes(bytes: *const u8, length: u64, urgent: bool) {
-    let flags = if urgent || EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > WAKE_AT {
+    let flags = if urgent || EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > WAKE_UP_BYTES {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
@@ -85,5 +81,6 @@ pub unsafe fn send_bytes(bytes: *const u8, length: u64, urgent: bool) {
     };
     if result < 0 {
         lost(Cause::RING, length);
+        log::limit(Limit::EVENTS, length);
     }
 }

@@ -1,5 +1,5 @@
-//! Constants that the agent decides before it loads the programs. They are in frozen read-only memory,
-//! which the verifier takes for constants.
+//! Constants that the agent chooses before it loads the programs. They are in frozen read-only memory,
+//! so the verifier treats them as constants.
 
 use bubble_common::kernel::settings::Settings;
 
@@ -12,15 +12,16 @@ static SETTINGS: Settings = Settings {
     datagrams: Settings::PEER_OF_SOCKET,
     sockets_at_exit: 0,
     opens_by_function: 0,
+    completion_is_struct: 0,
 };
 
-/// The constants; take single ones by [`setting`].
+/// All constants. Use [`setting`] to read one.
 #[inline(always)]
 pub fn settings() -> *const Settings {
     &raw const SETTINGS
 }
 
-/// Reads one constant: the verifier knows it, the compiler must not, which has it from the agent only.
+/// Reads one constant. The read is volatile: the verifier knows the value, the compiler must not.
 macro_rules! setting {
     ($field:ident) => {{
         // SAFETY: a global of that type.

@@ -1,31 +1,34 @@
-//! The end of a system call, for kernels that refuse to have their functions
-//! hooked: one program for all calls, which first of all looks at the number.
+//! Syscall exit, for kernels that do not let their functions be hooked: one program for all calls, which
+//! looks at the number first.
 //!
-//! The arguments are still in the registers, so the beginning of the call need
-//! not be hooked. A file is found from its descriptor; should another thread have
-//! closed it by now, the bytes count, under no path. Where functions can be hooked, the
-//! same code serves those calls whose files no function has both of
-//! (`file_vfs`).
+//! The arguments are still in the registers, so the beginning of the call needs no hook. A file is found
+//! from its descriptor; if its thread left the core during the call, as it was then (`suspended`). If
+//! another thread has closed it meanwhile, the bytes count without a path. Where functions can be
+//! hooked, the same code serves the calls whose two files no single function has (`file_vfs`).
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use bubble_common::kernel::{
-    file::FileOffsets,
-    network::NetworkOffsets,
-    syscall::{Action, CALLS, COMPAT, Calls, RegisterOffsets, X86},
-};
+use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use bubble_common::kernel::cpu_state::CpuState;
+use bubble_common::kernel::file::FileOffsets;
+use bubble_common::kernel::syscall::Action;
+use bubble_common::kernel::unseen::Kind;
 
-use crate::{
-    btf::{Kernel, address, can_cast, number_at, offset},
-    file::{
-        Access, IN, OUT, Typed, Untyped, is_socket, moved_by_any, moved_rarely, moved_unknown,
-        opened_by_any, opened_unknown,
-    },
-    network_accept, network_peer, running,
-};
-
-/// What each system call does.
-#[unsafe(no_mangle)]
-static CALL_ACTIONS: Calls = X86;
+use crate::access::{Access, Typed, Untyped};
+use crate::btf::{KernelPtr, address, offset};
+use crate::cpu_state::{counted_process, counted_task};
+use crate::descriptor::file_of;
+use crate::file::{moved_unknown, opened_by_any, opened_unknown};
+use crate::file_aio::{aio_reaped, aio_submitted};
+use crate::file_map::file_mapped;
+use crate::network_accept::{network_accepted, network_connected, network_mapped};
+use crate::network_peer::{any_deferred, network_complete};
+use crate::registers::{actions, argument, descriptor, is_narrow};
+use crate::sum::{IN, OUT};
+use crate::suspended::{self, file_held};
+use crate::transfer::{moved_by_any, moved_rarely, spliced};
+use crate::unseen::unseen;
+use crate::{network_exit, task};
 
 /// `FMODE_WRITE` of `linux/fs.h`.
 const MODE_WRITE: u32 = 2;
@@ -37,87 +40,77 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// What both kinds of programs do by this number: 0 for most.
-#[inline(always)]
-fn actions(registers_of: Kernel) -> i32 {
-    let number: u64 = Typed::read(registers_of, offset!(RegisterOffsets, number));
-    if number >= CALLS as u64 {
-        return 0;
-    }
-    // SAFETY: below the length.
-    unsafe {
-        core::ptr::read_volatile((&raw const CALL_ACTIONS).cast::<i32>().add(number as usize))
-    }
-}
-
-/// Whether a task is in a system call of a 32-bit program.
-#[inline(always)]
-fn is_narrow(task: Kernel) -> bool {
-    let status: u32 = Typed::read(task, offset!(RegisterOffsets, task_status));
-    status & COMPAT != 0
-}
-
-/// What the system call that `task` is in does.
-#[inline(always)]
-pub fn action(task: Kernel, registers_of: Kernel) -> u8 {
-    let both = actions(registers_of);
-    if both == 0 {
-        0
-    } else if is_narrow(task) {
-        (both >> 8) as u8
-    } else {
-        both as u8
-    }
-}
-
-/// Functions that read an argument of a system call of a 64-bit program.
-macro_rules! arguments {
-    ($($name:ident),+) => { $(
-        /// The argument of that number, from 0 on.
-        #[inline(always)]
-        pub fn $name<A: Access>(registers_of: Kernel) -> u64 {
-            A::read(registers_of, offset!(RegisterOffsets, $name))
-        }
-    )+ };
-}
-arguments!(argument_0, argument_1, argument_2, argument_3, argument_4);
-
 /// Counts what a system call did.
 #[inline(always)]
-pub fn ended(registers_of: Kernel, result: i64) {
-    let both = actions(registers_of);
-    // Of most messages there is nothing to do any more: see `Calls`.
-    if both <= 0 && (both == 0 || !network_peer::may_wait()) {
+pub fn ended(registers: KernelPtr, result: i64) {
+    let both = actions(registers);
+    // Most calls with messages are counted already: see `Calls`.
+    if both <= 0 {
+        if both != 0 && any_deferred() {
+            message_ended(registers, both, result);
+        }
         return;
     }
-    did(registers_of, both, result);
+    count(registers, both, result);
 }
 
-/// A function of its own: what only looks at the number has no registers to save then.
+/// Counts the messages of a call, even if it failed, or if the process is no longer counted: what was
+/// deferred must not stay. Not within `count`, whose stack older kernels have no room for.
+#[inline(always)]
+fn message_ended(registers: KernelPtr, both: i32, result: i64) {
+    let narrow = is_narrow(task::current());
+    let action = if narrow { both >> 8 } else { both } as u8;
+    if Action::is_message(action) {
+        network_complete(address(registers), action.into(), narrow.into(), result);
+    }
+}
+
+/// A separate function, so that the caller, which mostly looks at the number only, saves no registers.
 #[inline(never)]
-fn did(registers_of: Kernel, both: i32, result: i64) -> u32 {
-    try_did(registers_of, both, result);
+fn count(registers: KernelPtr, both: i32, result: i64) -> u32 {
+    if let Some((state, task)) = counted_task() {
+        // SAFETY: this core's state.
+        unsafe {
+            let running = &raw mut (*state).running;
+            suspended::check(running, registers);
+            try_count(state, task, registers, both, result);
+            suspended::end(running);
+        }
+    }
     0
 }
 
+/// # Safety
+/// `state` is this core's, and `task` runs here.
 #[inline(always)]
-fn try_did(registers_of: Kernel, both: i32, result: i64) -> Option<()> {
-    let (core, task) = running::counted_task()?;
+unsafe fn try_count(
+    state: *mut CpuState,
+    task: KernelPtr,
+    registers: KernelPtr,
+    both: i32,
+    result: i64,
+) -> Option<()> {
+    // SAFETY: the caller's promise.
+    let used =
+        |number: u32| unsafe { file_held(&raw const (*state).running.call.first, task, number) };
     let narrow = is_narrow(task);
     let action = if narrow { both >> 8 } else { both } as u8;
     if result < 0 {
         if action == Action::CONNECT {
-            let file = file_of(task, descriptor(registers_of, narrow, 0))?;
-            network_accept::network_connected(file as u64, result as i32);
+            let file = file_of(task, descriptor::<0>(registers, narrow))?;
+            network_connected(file as u64, result as i32);
+        } else if action == Action::MAP && result < -MAX_ERRNO {
+            // The upper half of a 32-bit program's memory.
+            mapped(registers, narrow);
         }
         return None;
     }
     let bytes = result as u64;
-    // First of all what is done most.
+    // The most frequent calls come first.
     if matches!(action, Action::READ | Action::WRITE) {
         let direction = if action == Action::READ { IN } else { OUT };
-        match file_of(task, descriptor(registers_of, narrow, 0)) {
-            Some(file) => moved_by_any(core, file, direction, bytes),
+        match used(descriptor::<0>(registers, narrow)) {
+            Some(file) => moved_by_any(state, file, direction, bytes),
             None => moved_unknown(direction, bytes),
         }
         return Some(());
@@ -125,108 +118,148 @@ fn try_did(registers_of: Kernel, both: i32, result: i64) -> Option<()> {
     match action {
         0 => {}
         Action::OPEN => match file_of(task, result as u32) {
-            Some(file) => opened_by_any(core, file),
+            Some(file) => opened_by_any(state, file),
             None => opened_unknown(),
         },
         Action::SENDFILE => {
-            syscall_moved(descriptor(registers_of, narrow, 1), IN, bytes);
-            syscall_moved(descriptor(registers_of, narrow, 0), OUT, bytes);
+            syscall_transfer(FIRST, descriptor::<1>(registers, narrow), IN, bytes);
+            syscall_transfer(SECOND, descriptor::<0>(registers, narrow), OUT, bytes);
         }
         Action::COPY => {
-            match file_of(task, descriptor(registers_of, narrow, 0)) {
+            match used(descriptor::<0>(registers, narrow)) {
                 Some(file) => spliced(file, bytes),
                 None => moved_unknown(IN, bytes),
             }
-            syscall_moved(descriptor(registers_of, narrow, 2), OUT, bytes);
+            syscall_transfer(SECOND, descriptor::<2>(registers, narrow), OUT, bytes);
         }
         Action::TEE => {
-            syscall_moved(descriptor(registers_of, narrow, 1), OUT, bytes);
+            syscall_transfer(FIRST, descriptor::<1>(registers, narrow), OUT, bytes);
         }
         Action::VMSPLICE => {
-            let number = descriptor(registers_of, narrow, 0);
-            let mode: u32 = match file_of(task, number) {
+            let number = descriptor::<0>(registers, narrow);
+            let mode: u32 = match used(number) {
                 Some(file) => Untyped::read(file, offset!(FileOffsets, file_mode)),
                 None => MODE_WRITE,
             };
             let direction = if mode & MODE_WRITE != 0 { OUT } else { IN };
-            syscall_moved(number, direction, bytes);
+            syscall_transfer(FIRST, number, direction, bytes);
         }
         Action::ACCEPT => {
-            network_accept::network_accepted(file_of(task, result as u32)? as u64);
+            network_accepted(file_of(task, result as u32)? as u64);
         }
         Action::CONNECT => {
-            let file = file_of(task, descriptor(registers_of, narrow, 0))?;
-            network_accept::network_connected(file as u64, 0);
+            let file = file_of(task, descriptor::<0>(registers, narrow))?;
+            network_connected(file as u64, 0);
         }
-        action => {
-            network_peer::network_settle(address(registers_of), action.into(), bytes);
+        Action::MAP => mapped(registers, narrow),
+        Action::SUBMIT => {
+            let first = argument::<Typed, 2>(registers, narrow);
+            aio_submitted(first, bytes, narrow.into());
         }
+        Action::REAP => {
+            aio_reaped(argument::<Typed, 3>(registers, narrow), bytes);
+        }
+        Action::SEND_LENGTH => {
+            let bytes = argument::<Typed, 2>(registers, narrow);
+            syscall_transfer(FIRST, descriptor::<0>(registers, narrow), OUT, bytes);
+        }
+        Action::OPTION => option_read(task, registers, narrow),
+        Action::SOCKETCALL => socketcall(task, registers, result),
+        _ => {}
     }
     Some(())
 }
 
-/// A descriptor out of the arguments.
+/// `MAX_ERRNO` of `linux/err.h`: results from there to -1 are errors.
+const MAX_ERRNO: i64 = 4095;
+
 #[inline(always)]
-fn descriptor(registers_of: Kernel, narrow: bool, n: u32) -> u32 {
-    let argument: u64 = match (narrow, n) {
-        (false, 0) => Typed::read(registers_of, offset!(RegisterOffsets, argument_0)),
-        (false, 1) => Typed::read(registers_of, offset!(RegisterOffsets, argument_1)),
-        (true, 0) => Typed::read(registers_of, offset!(RegisterOffsets, narrow_0)),
-        (true, 1) => Typed::read(registers_of, offset!(RegisterOffsets, narrow_1)),
-        // The same register for both.
-        _ => Typed::read(registers_of, offset!(RegisterOffsets, argument_2)),
-    };
-    argument as u32
+fn mapped(registers: KernelPtr, narrow: bool) {
+    file_mapped(
+        argument::<Typed, 1>(registers, narrow),
+        argument::<Typed, 2>(registers, narrow) as u32,
+        argument::<Typed, 3>(registers, narrow) as u32,
+        descriptor::<4>(registers, narrow),
+    );
 }
 
-/// Counts bytes that went through one descriptor, unless it is a socket's.
+/// `IPPROTO_TCP` and `TCP_ZEROCOPY_RECEIVE` of `linux/tcp.h`.
+const TCP_ZEROCOPY_RECEIVE: [u64; 2] = [6, 35];
+
+/// Counts what `getsockopt` received: pages that TCP maps into the process, and the rest that it copies.
+#[inline(always)]
+fn option_read(task: KernelPtr, registers: KernelPtr, narrow: bool) {
+    let option = [
+        argument::<Typed, 1>(registers, narrow),
+        argument::<Typed, 2>(registers, narrow),
+    ];
+    if option == TCP_ZEROCOPY_RECEIVE
+        && let Some(file) = file_of(task, descriptor::<0>(registers, narrow))
+    {
+        network_mapped(
+            file as u64,
+            argument::<Typed, 3>(registers, narrow),
+            argument::<Typed, 4>(registers, narrow),
+        );
+    }
+}
+
+/// `SYS_CONNECT`, `SYS_ACCEPT` and `SYS_ACCEPT4` of `linux/net.h`.
+const CONNECT: u64 = 3;
+const ACCEPT: u64 = 5;
+const ACCEPT4: u64 = 18;
+/// Those that send or receive: `SYS_SEND` to `SYS_RECVFROM`, `SYS_SENDMSG` to `SYS_SENDMMSG` without
+/// `SYS_ACCEPT4`.
+const MESSAGES: u64 = 0b1011 << 16 | 0b1111 << 9;
+
+/// Counts a socket call of a 32-bit program that uses the old common number.
+#[inline(always)]
+fn socketcall(task: KernelPtr, registers: KernelPtr, result: i64) {
+    let call = argument::<Typed, 0>(registers, true);
+    if matches!(call, ACCEPT | ACCEPT4) {
+        if let Some(file) = file_of(task, result as u32) {
+            network_accepted(file as u64);
+        }
+    } else if call == CONNECT {
+        let first = argument::<Typed, 1>(registers, true) as *const u32;
+        // SAFETY: the helper takes any address.
+        if let Ok(number) = unsafe { bpf_probe_read_user(first) }
+            && let Some(file) = file_of(task, number)
+        {
+            network_connected(file as u64, 0);
+        }
+    } else if network_exit::in_use()
+        && call < 32
+        && MESSAGES >> call & 1 != 0
+        && let Some(process) = counted_process()
+    {
+        unseen(process.cgroup, Kind::CALL, 1, result as u64);
+    }
+}
+
+/// Which of a call's files: see `Call`.
+const FIRST: u32 = 0;
+const SECOND: u32 = 1;
+
+/// Counts bytes that went through a descriptor.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn syscall_moved(number: u32, direction: u32, bytes: u64) -> u32 {
-    match file_of(running::current(), number) {
+extern "C" fn syscall_transfer(which: u32, number: u32, direction: u32, bytes: u64) -> u32 {
+    let Some((state, task)) = counted_task() else {
+        return 0;
+    };
+    // SAFETY: this core's state.
+    let file = unsafe {
+        let call = &raw const (*state).running.call;
+        if which == FIRST {
+            file_held(&raw const (*call).first, task, number)
+        } else {
+            file_held(&raw const (*call).second, task, number)
+        }
+    };
+    match file {
         Some(file) => moved_rarely(file, direction, bytes),
         None => moved_unknown(direction, bytes),
     }
     0
-}
-
-/// Counts bytes that were spliced out of a file. A stream socket gives its pages to the pipe and
-/// not to a message, so the hooks of sockets do not see it.
-#[inline(always)]
-pub fn spliced(file: Kernel, bytes: u64) {
-    if is_socket(file) {
-        network_accept::network_spliced(file as u64, bytes);
-    } else {
-        moved_rarely(file, IN, bytes);
-    }
-}
-
-/// The file behind a descriptor.
-#[inline(always)]
-pub fn file_of(task: Kernel, number: u32) -> Option<Kernel> {
-    let files: Kernel = Typed::read(task, offset!(FileOffsets, task_files));
-    let table: Kernel = Typed::read(files, offset!(FileOffsets, files_fdt));
-    let size: u32 = Typed::read(table, offset!(FileOffsets, fdtable_max_fds));
-    if number >= size {
-        return None;
-    }
-    let first: Kernel = Typed::read(table, offset!(FileOffsets, fdtable_fd));
-    let slot = first.wrapping_add(number as usize * 8);
-    let file = if can_cast() {
-        number_at(slot) as Kernel
-    } else {
-        Untyped::at(slot)
-    };
-    (!file.is_null()).then_some(file)
-}
-
-/// The socket behind a file; nothing when it is none.
-#[inline(always)]
-pub fn socket_of(file: Kernel) -> Option<Kernel> {
-    if !is_socket(file) {
-        return None;
-    }
-    let socket: Kernel = Untyped::read(file, offset!(FileOffsets, file_private));
-    let sock: Kernel = Untyped::read(socket, offset!(NetworkOffsets, socket_sock));
-    (!sock.is_null()).then_some(sock)
 }

@@ -1,12 +1,12 @@
-//! How many events of a capture are read and accounted a second, by file and compression, and
-//! how many sysdig reads with a chisel of its own that sums bytes by descriptor; and how many
-//! lines of what sysdig prints of one, as JSON and as text.
+//! Events of a capture that the agent counts per second, by file and compression, beside those
+//! that sysdig reads with its own chisel for sums by descriptor; and lines of sysdig's output per
+//! second, as JSON and as text.
 //!
-//! `cargo xtask bench capture` runs it and prints a table. Files are made of real captures, whose
-//! events are repeated with later times: our own, and `502error.scap` if it is in `captures` in
-//! the folder that `BUBBLE_CAPTURES` names. Each reading is a process of its own, ours and sysdig's by turns,
-//! and what counts is the CPU time of all its threads, of which the median round is told: so that
-//! a rate is that of one core, and other work on the machine tells little.
+//! `cargo xtask bench capture` runs it and prints a table. Files are made of real captures, with
+//! their events repeated at later times: our own, and `502error.scap` if it is in `captures` in
+//! the folder that `BUBBLE_CAPTURES` names. Each reading is a process of its own, ours and
+//! sysdig's by turns. The rate is that of the median round, by the CPU time of all its threads:
+//! that of one core, and other work on the machine changes it little.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,18 +21,18 @@ use bubble_agent::source::scap::{Capture, Options};
 use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::SourceId;
-use bubble_common::testing::folder_of_others;
+use bubble_testing::captures;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-/// Rounds of which the median counts.
+/// Rounds; their median counts.
 const ROUNDS: usize = 5;
-/// How often what sysdig printed is repeated.
-const LINES: u64 = 100;
+/// How often sysdig's output is repeated.
+const REPETITIONS: u64 = 100;
 const UNIT: &str = "events/s";
 const SECOND: u64 = 1_000_000_000;
-/// The chisel that sysdig runs; it looks at reads and writes only.
+/// The chisel that sysdig runs; it counts reads and writes only.
 const CHISEL: [&str; 3] = ["-c", "fdbytes_by", "fd.name"];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -46,14 +46,14 @@ struct Case {
     sysdig: bool,
 }
 
-/// What a reading took.
+/// The cost of a reading.
 #[derive(Clone, Copy)]
-struct Took {
+struct Cost {
     /// CPU time of all threads, in seconds.
     cpu: f64,
     /// By the clock, in seconds.
     wall: f64,
-    /// Memory at most, in MiB.
+    /// Highest memory, in MiB.
     memory: f64,
 }
 
@@ -67,13 +67,13 @@ fn main() -> Result<()> {
         }
         // A process of its own, as the memory that it takes would be counted to those it starts.
         [_make, folder] => make(Path::new(folder)),
-        _ => Err("nothing is to be given".into()),
+        _ => Err("unexpected arguments: expected none".into()),
     }
 }
 
-/// The capture that others recorded.
-fn of_others() -> PathBuf {
-    folder_of_others().join("captures/502error.scap")
+/// The foreign capture.
+fn foreign_capture() -> PathBuf {
+    captures::folder().join("captures/502error.scap")
 }
 
 fn cases() -> [Case; 2] {
@@ -86,7 +86,7 @@ fn cases() -> [Case; 2] {
         },
         Case {
             name: "502error",
-            source: of_others(),
+            source: foreign_capture(),
             times: 40,
             sysdig: true,
         },
@@ -96,7 +96,7 @@ fn cases() -> [Case; 2] {
 fn run() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("bubble-bench-capture-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = took(&[
+    let result = run_command(&[
         std::env::current_exe()?.into(),
         "make".into(),
         folder.clone().into(),
@@ -118,7 +118,7 @@ fn make(folder: &Path) -> Result<()> {
             repeat(&case, &case.file(folder, compressed), compressed)?;
         }
     }
-    make_lines(&of_others(), folder)
+    make_lines(&foreign_capture(), folder)
 }
 
 impl Case {
@@ -128,13 +128,13 @@ impl Case {
     }
 }
 
-/// How many events (or lines) a file of ours has.
+/// The number of events (or lines) that our reader finds in a file.
 fn events(own: &[OsString]) -> Result<u64> {
     let output = Command::new(&own[0]).args(&own[1..]).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
 }
 
-/// Reads a recording as `analyse` does; gives how many events it had.
+/// Reads a recording as `analyse` does; returns the number of events.
 fn read(file: &Path) -> Result<u64> {
     let input = Input::open(file)?;
     match file.extension().and_then(|kind| kind.to_str()) {
@@ -153,7 +153,7 @@ fn read_all(mut recording: impl Recording) -> Result<u64> {
     Ok(recording.position().events)
 }
 
-/// What sysdig prints of a capture, many times with later times.
+/// Makes files of sysdig's output for a capture, repeated with later times.
 fn make_lines(capture: &Path, folder: &Path) -> Result<()> {
     if !capture.exists() {
         return Ok(());
@@ -181,15 +181,15 @@ fn measure_lines(folder: &Path) -> Result<()> {
         let lines = events(&own)?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            rounds.push(took(&own)?);
+            rounds.push(run_command(&own)?);
         }
         print(name, "bubble-agent", (lines, "lines/s"), &mut rounds, None);
     }
     Ok(())
 }
 
-/// What in a line is before its seconds, these, and what comes after.
-fn around_seconds(line: &str) -> Option<(&str, u64, &str)> {
+/// Splits a line at its seconds: the part before, the seconds, and the rest.
+fn split_at_seconds(line: &str) -> Option<(&str, u64, &str)> {
     const KEY: &str = "\"evt.outputtime\":";
     let begin = match line.find(KEY) {
         Some(at) => at + KEY.len(),
@@ -199,13 +199,13 @@ fn around_seconds(line: &str) -> Option<(&str, u64, &str)> {
     Some((&line[..begin], seconds, &line[begin + 10..]))
 }
 
-/// Writes lines [`LINES`] times, each time some seconds later.
+/// Writes the lines [`REPETITIONS`] times, each time some seconds later.
 fn repeat_lines(printed: &str, file: &Path) -> Result<()> {
-    let lines: Vec<_> = printed.lines().filter_map(around_seconds).collect();
+    let lines: Vec<_> = printed.lines().filter_map(split_at_seconds).collect();
     let of = lines.iter().map(|(_, second, _)| *second);
     let span = of.clone().max().unwrap_or(0) - of.min().unwrap_or(0) + 1;
     let mut out = BufWriter::new(File::create(file)?);
-    for turn in 0..LINES {
+    for turn in 0..REPETITIONS {
         for (before, second, after) in &lines {
             writeln!(out, "{before}{}{after}", second + turn * span)?;
         }
@@ -226,9 +226,9 @@ fn measure(case: &Case, folder: &Path) -> Result<()> {
         let events = events(&own)?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(took(&own)?);
+            ours.push(run_command(&own)?);
             if case.sysdig {
-                theirs.push(took(&sysdig)?);
+                theirs.push(run_command(&sysdig)?);
             }
         }
         let kind = if compressed { "gzip" } else { "plain" };
@@ -247,12 +247,12 @@ fn measure(case: &Case, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints the median of the rounds, and how many times as much the other one does.
+/// Prints the median of the rounds, and how many times as fast ours is as the other one.
 fn print(
     case: &str,
     variant: &str,
     (events, unit): (u64, &str),
-    rounds: &mut [Took],
+    rounds: &mut [Cost],
     other: Option<f64>,
 ) -> f64 {
     rounds.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
@@ -271,8 +271,8 @@ fn print(
     rate
 }
 
-/// Runs a command to its end, and gives what it took.
-fn took(command: &[OsString]) -> Result<Took> {
+/// Runs a command to its end; returns its cost.
+fn run_command(command: &[OsString]) -> Result<Cost> {
     let start = Instant::now();
     let child = Command::new(&command[0])
         .args(&command[1..])
@@ -291,14 +291,14 @@ fn took(command: &[OsString]) -> Result<Took> {
         return Err(format!("{} ended with {status}", command[0].display()).into());
     }
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    Ok(Took {
+    Ok(Cost {
         cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
         wall: start.elapsed().as_secs_f64(),
         memory: usage.ru_maxrss as f64 / 1024.0,
     })
 }
 
-/// Makes a capture of another: what it begins with once, its events several times.
+/// Makes a capture of another: its lists once, its events several times.
 fn repeat(case: &Case, file: &Path, compressed: bool) -> Result<()> {
     let mut content = fs::read(&case.source)?;
     if content.starts_with(&[0x1f, 0x8b]) {
@@ -320,7 +320,7 @@ fn repeat(case: &Case, file: &Path, compressed: bool) -> Result<()> {
     let mut times = Vec::new();
     let mut at = 0;
     while at < events.len() {
-        // The core comes before the event, and the time is the first of it.
+        // The core comes before the event, and the time is its first field.
         let time: [u8; 8] = events[at + 10..at + 18].try_into()?;
         match u64::from_le_bytes(time) {
             0 => {}

@@ -1,14 +1,15 @@
-//! Attaches a program that does nothing to every tracepoint that hooks `syscall` count at: what is slower
-//! then is so by the kernel's own work to call it, less than which no observer at these places can add.
+//! Attaches an empty program to every tracepoint of the hook family `syscall`. It measures the kernel's
+//! own cost of calling a program: no observer at these tracepoints can add less.
 //!
-//! The variant `empty-syscall` of `cargo xtask bench overhead`; runs as root until it is ended.
+//! The variant `empty-syscall` of `cargo xtask bench overhead`. Runs as root until it is killed.
 
 use std::ffi::CString;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use bubble_agent::source::ebpf::bpf::bpf;
-use bubble_agent::source::ebpf::hooks::{self, Attach, Family};
+use bubble_agent::source::ebpf::hook::{Attach, Family};
+use bubble_agent::source::ebpf::hooks;
 
 // `enum bpf_cmd` and `enum bpf_prog_type` of Linux `include/uapi/linux/bpf.h`.
 const PROGRAM_LOAD: libc::c_int = 5;
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
         first: NOTHING.as_ptr() as u64,
         license: license.as_ptr() as u64,
     };
-    // SAFETY: two instructions and a text, which live as long as the call.
+    // SAFETY: the instructions and the license outlive the call.
     let program = unsafe { bpf(PROGRAM_LOAD, &mut load) }.context("the kernel takes no program")?;
     let mut attached = Vec::new();
     for hook in hooks::table().filter(|hook| hook.family.suits(Family::Syscall)) {
@@ -56,8 +57,8 @@ fn main() -> Result<()> {
             program: program as u32,
             unused: 0,
         };
-        // The descriptor stays open as long as we run.
-        // SAFETY: a text, which lives as long as the call, and a program of ours.
+        // The descriptor stays open until the process ends.
+        // SAFETY: the name outlives the call, and `program` is an open descriptor.
         match unsafe { bpf(RAW_TRACEPOINT_OPEN, &mut open) } {
             Ok(_) => attached.push(name),
             Err(error) => eprintln!("not attached to {name}: {error}"),

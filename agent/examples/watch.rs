@@ -1,8 +1,8 @@
-//! Prints what the eBPF source tells its sink, second by second: to see what the
-//! kernel side counts without window, spool and server.
+//! Prints the calls of the eBPF source to its sink, second by second. It shows what the kernel side
+//! counts, without window, spool and server.
 //!
 //! `cargo run --release -p bubble-agent --example watch -- [SECONDS] [vfs|syscall] [CGROUP…]`
-//! (as root; each CGROUP is a pattern of paths that are containers too).
+//! (as root; each CGROUP is a pattern of paths of additional containers).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use bubble_agent::container::glob::Glob;
 use bubble_agent::container::hierarchy::Hierarchies;
 use bubble_agent::container::rule::{Rules, UserRule};
 use bubble_agent::sink::{ConnectionHandle, ContainerHandle, FileHandle, ProcessHandle, Sink};
-use bubble_agent::source::ebpf::hooks::Family;
+use bubble_agent::source::ebpf::hook::Family;
 use bubble_agent::source::ebpf::{Ebpf, Options};
 use bubble_agent::source::{Host, Source as _};
 use bubble_common::segment::ContainerId;
@@ -25,7 +25,7 @@ use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
 
-/// Prints each call; numbers are its handles.
+/// Prints each call, with handles as numbers.
 #[derive(Default)]
 struct Printer {
     containers: HashMap<ContainerId, u32>,
@@ -179,7 +179,7 @@ fn main() -> Result<()> {
     eprintln!("hooks {}, missing {:?}", source.hooks(), source.missing());
     let clock = Clock::new();
     let mut sink = Printer::default();
-    containers.look(clock.now(), &mut sink);
+    containers.scan(clock.now(), &mut sink);
     for _ in 0..seconds {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(1) {

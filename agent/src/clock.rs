@@ -1,35 +1,40 @@
-//! The one clock: which moment of the day a moment of the kernel's clock was.
+//! Converts the kernel's clocks to the time of day.
 //!
-//! The kernel stamps with `CLOCK_MONOTONIC` (since boot, never set), segments are
-//! kept by the time of day, which an administrator or NTP may set. The difference
-//! of the two is therefore kept and changes only when the time of day was stepped.
-//! It is rounded to the millisecond, so that two runs of the agent give one process
-//! the same start, by which it is told from others.
+//! The kernel stamps with `CLOCK_MONOTONIC` (since boot, never set). Segments are stored by the time
+//! of day, which an administrator or NTP may set. The difference of the two is therefore measured once,
+//! and again only when the time of day was stepped. It is rounded to the millisecond: then two runs of
+//! the agent compute the same start for a process, and the start is part of the process's identity.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// A step of the time of day smaller than this is not followed: it is what
-/// reading two clocks one after the other may differ by on a busy host.
-const STEP: i64 = 20_000_000;
+/// Smaller steps of the time of day are ignored: on a busy host two readings, one after the other,
+/// may differ by that much.
+const MIN_STEP: Duration = Duration::from_millis(20);
+/// Number of readings of a pair of clocks. The closest pair counts.
+const READINGS: u32 = 5;
 
-/// Converts moments of the kernel's clocks to the time of day.
+/// Converts times of the kernel's clocks to the time of day.
 #[derive(Debug, Clone)]
 pub struct Clock {
     /// Time of day minus `CLOCK_MONOTONIC`, ns.
     monotonic: i64,
-    /// Time of day minus `CLOCK_BOOTTIME` (which counts suspended time), ns.
+    /// Time of day minus `CLOCK_BOOTTIME` (which includes suspended time), ns.
     boot: i64,
 }
 
-/// What became of the time of day since it was last looked at.
+/// Change of the time of day, other than by its passing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It went on as it should.
+    /// No change.
     None,
-    /// It was set forward by so many nanoseconds.
+    /// Set forward, by so many nanoseconds.
     Forward(u64),
-    /// It was set back by so many nanoseconds: seconds will be met again.
+    /// Set back, by so many nanoseconds: some seconds occur twice.
     Back(u64),
 }
 
@@ -37,32 +42,33 @@ impl Clock {
     /// A clock that agrees with the host's now.
     pub fn new() -> Self {
         Self {
-            monotonic: offset(libc::CLOCK_MONOTONIC),
-            boot: offset(libc::CLOCK_BOOTTIME),
+            monotonic: offset(ClockId::Monotonic),
+            boot: offset(ClockId::Boottime),
         }
     }
 
     /// The time of day now: ns since the Unix epoch.
     pub fn now(&self) -> u64 {
-        self.of_monotonic(read(libc::CLOCK_MONOTONIC))
+        self.of_monotonic(read(ClockId::Monotonic))
     }
 
-    /// The time of day at `ns` of `CLOCK_MONOTONIC` (what `bpf_ktime_get_ns` gives).
+    /// The time of day at `ns` of `CLOCK_MONOTONIC` (the clock of `bpf_ktime_get_ns`).
     pub fn of_monotonic(&self, ns: u64) -> u64 {
         ns.saturating_add_signed(self.monotonic)
     }
 
-    /// The time of day at `ns` of `CLOCK_BOOTTIME` (what /proc counts starts by).
+    /// The time of day at `ns` of `CLOCK_BOOTTIME` (the clock of starts in /proc).
     pub fn of_boot(&self, ns: u64) -> u64 {
         ns.saturating_add_signed(self.boot)
     }
 
-    /// Looks whether the time of day was stepped, and follows it if so.
+    /// Checks whether the time of day was stepped, and follows it if so.
     pub fn follow(&mut self) -> Step {
-        let step = offset(libc::CLOCK_MONOTONIC).saturating_sub(self.monotonic);
-        // A suspended host's boot clock moves on alone; starts told by it stay right.
-        self.boot = offset(libc::CLOCK_BOOTTIME);
-        if step.abs() < STEP {
+        let step = offset(ClockId::Monotonic).saturating_sub(self.monotonic);
+        // The boot clock alone moves on while a host is suspended. Starts stay right only if its
+        // offset is measured again.
+        self.boot = offset(ClockId::Boottime);
+        if Duration::from_nanos(step.unsigned_abs()) < MIN_STEP {
             return Step::None;
         }
         self.monotonic = self.monotonic.saturating_add(step);
@@ -80,13 +86,13 @@ impl Default for Clock {
     }
 }
 
-/// Time of day minus `clock`, rounded to the millisecond, from the closest of some tries.
-fn offset(clock: libc::clockid_t) -> i64 {
+/// Time of day minus `clock`, rounded to the millisecond.
+fn offset(clock: ClockId) -> i64 {
     const MILLISECOND: i64 = 1_000_000;
-    let closest = (0..5)
+    let closest = (0..READINGS)
         .map(|_| {
             let before = read(clock);
-            let day = read(libc::CLOCK_REALTIME);
+            let day = read(ClockId::Realtime);
             let after = read(clock);
             (
                 after - before,
@@ -98,17 +104,9 @@ fn offset(clock: libc::clockid_t) -> i64 {
     (closest + MILLISECOND / 2).div_euclid(MILLISECOND) * MILLISECOND
 }
 
-/// Reads one of the kernel's clocks, ns.
-fn read(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is valid for writes, and the clock's id is one of the kernel's own.
-    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) } != 0;
-    if failed {
-        return 0;
-    }
+/// Reads a clock, ns.
+pub(crate) fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     (time.tv_sec as u64)
         .saturating_mul(SECOND)
         .saturating_add(time.tv_nsec as u64)
@@ -116,8 +114,9 @@ fn read(clock: libc::clockid_t) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, SECOND, Step};
     use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::{Clock, SECOND, Step};
 
     #[test]
     fn now_is_the_time_of_day() {
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn two_clocks_agree() {
         let (a, b) = (Clock::new(), Clock::new());
-        // To the millisecond, unless the rounding's edge lies just between them.
+        // They may differ by a millisecond if they are rounded in different directions.
         assert!(
             a.of_monotonic(5 * SECOND)
                 .abs_diff(b.of_monotonic(5 * SECOND))

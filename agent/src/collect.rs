@@ -1,10 +1,9 @@
-//! The loop: polls the source, and just after each second of the clock drains it,
-//! closes the second, and hands its segments over to be stored.
+//! The loop: polls the source, and just after each second drains it, closes the second and passes its
+//! segments on.
 //!
-//! It runs in a thread of its own and waits for nobody: not for the disk, nor for
-//! the server, nor for Docker's answers.
+//! It runs in a thread of its own and never waits for the disk, the server or Docker.
 
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
@@ -12,65 +11,58 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::{Segment, SourceId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::batcher::Closed;
 use crate::clock::{Clock, SECOND, Step};
 use crate::container::Containers;
 use crate::live::Live;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
+use crate::undelivered::Undelivered;
 use crate::window::Window;
 
-/// Records of the kernel are taken in at most so often, and at least so often.
-const REST: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_millis(200);
-/// Seconds between two looks through the cgroups, for what events did not tell.
-const LOOK: u64 = 10;
-/// Seconds after which a batch is sent though nothing happened: the agent is alive.
-const HEARTBEAT: u64 = 5;
-/// Most segments that wait for a disk that does not keep up.
-const LATE_MAX: usize = 20_000;
+/// Minimum and maximum delay between two reads of the kernel's records.
+const MIN_POLL_DELAY: Duration = Duration::from_millis(10);
+const MAX_POLL_DELAY: Duration = Duration::from_millis(200);
+/// Seconds between two scans of the cgroups, which find what no event reported.
+const SCAN_INTERVAL: u64 = 10;
+/// Seconds after which an empty batch is sent: it says that the agent is alive.
+const HEARTBEAT_INTERVAL: u64 = 5;
+/// Delay of reading the kernel's sums after which a second contains too much of the next one.
+const MAX_DRAIN_DELAY: Duration = Duration::from_millis(100);
+/// Maximum number of segments that wait for a slow disk.
+const MAX_LATE: usize = 20_000;
 
 /// What the loop works with.
 pub struct Collect {
-    /// Which containers there are.
+    /// The containers of this host.
     pub containers: Containers,
     /// Where the numbers come from.
     pub source: Live,
     /// Where the segments go.
     pub out: SyncSender<Closed>,
-    /// Segments that the disk was too slow for.
+    /// Segments that `out` had no room for.
     pub late: Vec<Segment>,
-}
-
-/// What came to its end with a second.
-#[derive(Debug)]
-pub struct Closed {
-    /// Whose the segments are.
-    pub source: SourceId,
-    /// Now: ns since the Unix epoch.
-    pub at: u64,
-    /// The segments.
-    pub segments: Vec<Segment>,
-    /// How many containers run.
-    pub containers: usize,
-    /// Time that the programs in the kernel ran, ns.
-    pub kernel_ns: u64,
+    /// What the spool or the server gave up.
+    pub undelivered: Undelivered,
 }
 
 impl Collect {
-    /// Counts until `stop` is set; then closes what is open.
+    /// Counts until `stop` is set; then closes the open seconds.
     ///
     /// # Errors
     /// When the source cannot go on.
     pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
         let mut clock = Clock::new();
         let mut window = Window::new(SourceId(rand::random()), clock.now() / SECOND);
-        self.containers.look(clock.now(), &mut window);
-        // From here on what the cgroups count is counted.
+        self.containers.scan(clock.now(), &mut window);
+        // The first reading is the base: cgroups count since they exist.
         self.containers.read_totals(clock.now(), &mut window);
         let mut posted = 0;
-        // The second that is being counted.
+        // The second that is being counted. It began before this run did.
         let mut second = clock.now() / SECOND;
+        window.mark_partial(second);
         loop {
             let end = (second + 1) * SECOND;
             while clock.now() < end && !stop.load(Ordering::Relaxed) {
@@ -84,40 +76,27 @@ impl Collect {
             };
             self.drain(at, second, &clock, &mut window)?;
             if stopping {
+                window.mark_partial(second);
                 window.close_all();
             } else {
                 window.advance(end);
             }
-            if window.has_closed() || second >= posted + HEARTBEAT || stopping {
+            if window.has_closed() || second >= posted + HEARTBEAT_INTERVAL || stopping {
                 posted = second;
-                self.hand_over(window.source(), clock.now(), &mut window)?;
+                self.pass_on(window.source(), clock.now(), &mut window)?;
             }
             if stopping {
                 return Ok(());
             }
-            if let Step::Back(by) = clock.follow() {
-                tracing::warn!(
-                    seconds = by / SECOND,
-                    "the clock was set back: a new source begins"
-                );
-                window.restart(SourceId(rand::random()), clock.now() / SECOND);
-            }
-            let now = clock.now() / SECOND;
-            if now > second + 1 {
-                // What happened meanwhile is in the sums of the second to come.
-                let count = now - second - 1;
-                tracing::debug!(count, "too late: seconds are counted as one");
-                window.loss(clock.now(), None, Reason::LATE, Loss { count, bytes: 0 });
-            }
-            second = now;
+            second = next_second(second, &mut clock, &mut window);
         }
     }
 
-    /// Waits for records of the kernel, not beyond `end`, and takes them in.
+    /// Waits for records of the kernel, until `end` at most, and takes them in.
     fn poll(&mut self, clock: &Clock, end: u64, window: &mut Window) {
-        std::thread::sleep(REST);
+        std::thread::sleep(MIN_POLL_DELAY);
         let left = Duration::from_nanos(end.saturating_sub(clock.now()));
-        wait(self.source.wake(), left.min(PATIENCE));
+        wait(self.source.wake(), left.min(MAX_POLL_DELAY));
         let mut host = Host {
             clock,
             containers: &mut self.containers,
@@ -128,8 +107,14 @@ impl Collect {
 
     /// Charges all sums to `at`, in the `second` that has ended.
     fn drain(&mut self, at: u64, second: u64, clock: &Clock, window: &mut Window) -> Result<()> {
-        if second.is_multiple_of(LOOK) {
-            self.containers.look(at, window);
+        if second.is_multiple_of(SCAN_INTERVAL) {
+            self.containers.scan(at, window);
+        }
+        let now = clock.now();
+        if u128::from(now.saturating_sub(at)) > MAX_DRAIN_DELAY.as_nanos() {
+            // One second has what the other lacks.
+            window.mark_partial(second);
+            window.mark_partial(now / SECOND);
         }
         let mut host = Host {
             clock,
@@ -140,14 +125,19 @@ impl Collect {
             .context("counting cannot go on")?;
         self.containers.read_totals(at, window);
         self.containers.poll(at, window);
+        for ((container, reason), count) in self.undelivered.take() {
+            // If the container is gone, any other reports it.
+            let container = container.and_then(|id| window.find_container(&id));
+            window.loss(at, container, reason, Loss { count, bytes: 0 });
+        }
         Ok(())
     }
 
-    /// Hands the segments of a second over to be stored. While the disk does not keep up
-    /// they wait here, and beyond a bound the oldest are dropped, which is said.
-    fn hand_over(&mut self, source: SourceId, now: u64, window: &mut Window) -> Result<()> {
+    /// Passes the segments of a second on. They wait here while the disk is too slow. Beyond a bound
+    /// the oldest are dropped, and counted as a loss.
+    fn pass_on(&mut self, source: SourceId, now: u64, window: &mut Window) -> Result<()> {
         self.late.extend(window.take_closed());
-        if let Some(count) = self.late.len().checked_sub(LATE_MAX).filter(|n| *n > 0) {
+        if let Some(count) = self.late.len().checked_sub(MAX_LATE).filter(|n| *n > 0) {
             self.late.drain(..count);
             let loss = Loss {
                 count: count as u64,
@@ -176,17 +166,36 @@ impl Collect {
     }
 }
 
-/// Waits until `descriptor` is readable, but no longer than `most`.
-fn wait(descriptor: Option<BorrowedFd<'_>>, most: Duration) {
-    let Some(descriptor) = descriptor else {
-        std::thread::sleep(most);
+/// The second to count after `second`, once steps of the time of day are followed.
+fn next_second(second: u64, clock: &mut Clock, window: &mut Window) -> u64 {
+    let step = clock.follow();
+    let now = clock.now() / SECOND;
+    if let Step::Back(by) = step {
+        tracing::warn!(
+            seconds = by / SECOND,
+            "the clock was set back: a new source begins"
+        );
+        window.restart(SourceId(rand::random()), now);
+    }
+    if step != Step::None || now > second + 1 {
+        // It began before its count did, or has the sums of the missed seconds too.
+        window.mark_partial(now);
+    }
+    if now > second + 1 {
+        let count = now - second - 1;
+        tracing::debug!(count, "late: these seconds are counted as one");
+        window.loss(clock.now(), None, Reason::LATE, Loss { count, bytes: 0 });
+    }
+    now
+}
+
+/// Waits until `descriptor` is readable, for at most `timeout`.
+fn wait(descriptor: Option<BorrowedFd<'_>>, timeout: Duration) {
+    let (Some(descriptor), Ok(limit)) = (descriptor, Timespec::try_from(timeout)) else {
+        std::thread::sleep(timeout);
         return;
     };
-    let mut poll = libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: `poll` is one valid entry; an interruption only ends the wait early.
-    unsafe { libc::poll(&raw mut poll, 1, most.as_millis().min(1_000) as libc::c_int) };
+    let mut descriptors = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+    // An error, such as an interruption, ends the wait early: the caller polls again.
+    let _ = poll(&mut descriptors, Some(&limit));
 }

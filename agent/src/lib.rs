@@ -1,17 +1,22 @@
 //! The agent: counts what the containers of a host do, and posts it.
 //!
-//! Data goes one way: a source calls a [`sink::Sink`]; the window is the sink
-//! that makes segments of the calls; segments go to the spool on disk, and from
-//! there to the server. [`run`] puts the parts together, [`collect`] is the loop.
+//! Data goes one way. A source calls a [`sink::Sink`]. The [`window`] is the sink that makes segments
+//! of the calls. The [`batcher`] spools them, and [`send`] posts them to the server. [`run`] connects
+//! the parts; [`collect`] is the loop.
 
 pub mod analyse;
+pub mod batcher;
+pub mod cli;
 pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod container;
 pub mod doctor;
-pub mod kept;
+pub mod fd_budget;
+pub mod host_lock;
 pub mod live;
+pub mod metrics;
+pub mod proc;
 pub mod report;
 pub mod run;
 pub mod send;
@@ -19,5 +24,5 @@ pub mod sink;
 mod slab;
 pub mod source;
 pub mod spool;
-pub mod store;
+pub mod undelivered;
 pub mod window;

@@ -1,20 +1,21 @@
-//! The source that was chosen: eBPF, or procfs where the kernel refuses it and
-//! the user does not insist.
+//! The live source: eBPF, or procfs where the kernel refuses eBPF and the user does not insist on it.
 
-use anyhow::{Context as _, Result, bail};
 use std::os::fd::BorrowedFd;
 
-use crate::config::{Choice, Config};
+use anyhow::{Context as _, Result, bail};
+
+use crate::config::Config;
+use crate::config::settings::SourceKind;
 use crate::container::hierarchy::Hierarchy;
 use crate::sink::Sink;
 use crate::source::ebpf::Ebpf;
 use crate::source::procfs::Procfs;
 use crate::source::{Host, Source, SourceError};
 
-/// One of the live sources; static dispatch, as sinks are called often.
+/// One of the live sources. An enum, as the methods have a generic sink, which is called often.
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one, for as long as the agent runs"
+    reason = "there is one value, for as long as the agent runs"
 )]
 pub enum Live {
     /// Programs in the kernel.
@@ -23,35 +24,43 @@ pub enum Live {
     Procfs(Procfs),
 }
 
-/// Whether the agent runs as root, without which it can look at nobody else's processes.
+/// Whether the agent runs as root. Others cannot read the processes of other users.
 pub fn is_root() -> bool {
-    // SAFETY: asks who we are; it cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    rustix::process::geteuid().is_root()
 }
 
 impl Live {
-    /// Starts what the configuration asks for.
+    /// Starts the configured source.
     ///
     /// # Errors
-    /// When it cannot be had, and nothing else may take its place.
+    /// When it cannot be used, and no other source may replace it.
     pub fn start(config: &Config, primary: &Hierarchy) -> Result<Self> {
-        if !is_root() {
-            bail!("the agent needs root: run it with sudo, or in Docker with --privileged");
+        if config.source == SourceKind::Procfs {
+            let mut source = Procfs::new();
+            if !is_root() {
+                source.add_missing(
+                    "bytes read and written by processes of other users: the agent does not run as root",
+                );
+            }
+            return Ok(Self::Procfs(source));
         }
-        if config.source == Choice::Procfs {
-            return Ok(Self::Procfs(Procfs::new()));
+        if !is_root() {
+            bail!(
+                "the agent needs root: run it with sudo, or in Docker with --privileged; \
+                 --source procfs counts what /proc shows without"
+            );
         }
         match Ebpf::start(&config.ebpf, primary) {
             Ok(source) => Ok(Self::Ebpf(source)),
-            Err(error) if config.source == Choice::Auto && config.ebpf.family.is_none() => {
+            Err(error) if config.source == SourceKind::Auto && config.ebpf.family.is_none() => {
                 tracing::warn!(
-                    "eBPF cannot be used here, so only what /proc tells is counted; `bubble-agent doctor` says what that costs: {:#}",
+                    "eBPF cannot be used here, so only what /proc tells is counted; `bubble-agent doctor` says what is missing then: {:#}",
                     anyhow::Error::new(error)
                 );
                 Ok(Self::Procfs(Procfs::new()))
             }
             Err(error) => Err(error).context(
-                "eBPF cannot be used here (`bubble-agent doctor` says more; --source procfs does without)",
+                "eBPF cannot be used here (`bubble-agent doctor` says why; --source procfs does not need it)",
             ),
         }
     }

@@ -1,65 +1,111 @@
-//! Puts the parts together: source, containers, spool, sender, Docker, metrics;
-//! and ends them in order.
+//! Counts on this host: starts the parts, connects them, and ends them in order.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use bubble_common::batch::AgentReport;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::batcher::Batcher;
 use crate::collect::Collect;
 use crate::config::Config;
 use crate::container::hierarchy::Hierarchies;
 use crate::container::{Containers, HostFacts, docker};
-use crate::kept;
+use crate::host_lock::HostLock;
 use crate::live::Live;
-use crate::report::{self, Shared};
-use crate::send::{Queue, Sender};
+use crate::metrics::Metrics;
 use crate::source::Source as _;
 use crate::spool::Spool;
-use crate::store::Store;
+use crate::spool::queue::Queue;
+use crate::{fd_budget, report, send};
 
-/// How long the end of the agent waits for the server to take the rest.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Seconds that wait for the disk.
-const SECONDS: usize = 16;
-/// Updates of Docker's that wait for the loop.
-const UPDATES: usize = 1_024;
-/// How much the thread that counts goes before others: nice(2), where -20 is the most.
-const NICE: libc::c_int = -10;
+/// Time for the server to take the waiting batches when the agent ends.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+/// Time for the sending threads to end after that.
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+/// Interval at which the end of the agent checks whether all is sent.
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Maximum number of seconds that wait for the disk.
+const MAX_WAITING_SECONDS: usize = 16;
+/// Maximum number of Docker's updates that wait for the loop.
+const MAX_WAITING_UPDATES: usize = 1_024;
+/// Priority of the counting thread: see setpriority(2), where -20 is the highest.
+const PRIORITY: i32 = -10;
 
-/// Where the server is, and a sender to it.
-///
-/// # Errors
-/// When a setting is missing or of no use.
-pub fn sender(config: &Config) -> Result<(&str, Sender)> {
-    let server = config
-        .server
-        .as_deref()
-        .context("where is bubble-server? give its URL with --server, or as BUBBLE_SERVER")?;
-    let key = config.api.as_deref().context(
-        "the server wants an API key: make one with `bubble-server key create`, and give it with --api, or as BUBBLE_API",
-    )?;
-    Ok((server, Sender::new(server, key, config.ca.as_deref())?))
-}
-
-/// Counts and posts until it is told to end.
+/// Counts and posts until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When a setting is missing, the host does not allow it, or counting cannot go on.
 pub fn run(config: &Config) -> Result<()> {
-    kept::allow();
-    let (server, sender) = sender(config)?;
+    fd_budget::raise_limit();
+    let (server, sender) = send::sender(config)?;
     let mut containers = Containers::new(
         Hierarchies::mounted(Path::new("/proc"))?,
         config.rules.clone(),
         config.include_host,
     );
     containers.choose_primary();
+    let cgroups = &containers.hierarchies().primary().root;
+    let lock = (!config.beside_others).then(|| HostLock::acquire(cgroups));
+    let _lock = lock.transpose()?;
     let source = Live::start(config, containers.hierarchies().primary())?;
     let queue = Queue::new(Spool::open(&config.spool, config.spool_max)?);
+    let report = describe(config, &source, &mut containers);
+    log_start(&report, &containers, &queue, server);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the threads that send")?;
+    let metrics = Metrics::default();
+    if let Some(address) = config.metrics_listen {
+        runtime.block_on(metrics.clone().serve(address))?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.block_on(async { stop_on_signals(Arc::clone(&stop)) })?;
+    let (tell, updates) = sync_channel(MAX_WAITING_UPDATES);
+    containers.set_updates(updates);
+    runtime.spawn(docker::watch(config.docker.clone(), tell));
+    let posts = Arc::clone(&queue);
+    let counted = metrics.clone();
+    runtime.spawn(async move { sender.run(&posts, &counted).await });
+
+    let (out, closed) = sync_channel(MAX_WAITING_SECONDS);
+    let batcher = Batcher {
+        queue: Arc::clone(&queue),
+        report,
+        metrics,
+        disk_failed: false,
+    };
+    let batching = thread::Builder::new()
+        .name("batcher".to_owned())
+        .spawn(move || batcher.run(&closed))
+        .context("cannot start the thread that writes the spool")?;
+    let collect = Collect {
+        containers,
+        source,
+        out,
+        late: Vec::new(),
+        undelivered: queue.with(|spool| spool.undelivered()),
+    };
+    raise_priority();
+    let result = collect.run(&stop);
+    if batching.join().is_err() {
+        tracing::error!("the thread that writes the spool has failed");
+    }
+    drain(&queue, runtime);
+    result
+}
+
+/// The agent's report, which is also noted as facts of the containers.
+fn describe(config: &Config, source: &Live, containers: &mut Containers) -> AgentReport {
     let report = report::host(&config.host, source.hooks(), source.missing());
     containers.set_facts(HostFacts {
         host: config.host.clone(),
@@ -67,90 +113,55 @@ pub fn run(config: &Config) -> Result<()> {
         memory: report.memory,
         hooks: report.hooks.clone(),
     });
+    report
+}
+
+fn log_start(report: &AgentReport, containers: &Containers, queue: &Queue, server: &str) {
     tracing::info!(
         hooks = report.hooks,
         cgroups = containers.hierarchies().mode(),
         spooled = queue.with(|spool| spool.segments()),
         "counting, and posting to {server}"
     );
-    for missing in source.missing() {
+    for missing in &report.missing {
         tracing::warn!("not counted here: {missing}");
     }
+}
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the threads that send")?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let shared = Shared::default();
-    runtime.block_on(async {
-        if let Some(address) = config.metrics_listen {
-            shared.clone().serve(address).await?;
+/// Sets `stop` at SIGTERM or SIGINT. Needs the context of a runtime.
+fn stop_on_signals(stop: Arc<AtomicBool>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        let mut term = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        anyhow::Ok(())
-    })?;
-    let (tell, updates) = std::sync::mpsc::sync_channel(UPDATES);
-    containers.set_updates(updates);
-    runtime.spawn(docker::watch(config.docker.clone(), tell));
-    let posts = queue.clone();
-    runtime.spawn(async move { sender.run(&posts).await });
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
 
-    let (out, closed) = std::sync::mpsc::sync_channel(SECONDS);
-    let store = Store {
-        queue: queue.clone(),
-        report,
-        shared,
-        refused: false,
-    };
-    let storing = std::thread::Builder::new()
-        .name("store".to_owned())
-        .spawn(move || store.run(&closed))
-        .context("cannot start the thread that writes the spool")?;
-    let collect = Collect {
-        containers,
-        source,
-        out,
-        late: Vec::new(),
-    };
-    prefer_this_thread();
-    let result = collect.run(&stop);
-    if storing.join().is_err() {
-        tracing::error!("the thread that writes the spool has failed");
-    }
-    let deadline = Instant::now() + FAREWELL;
+/// Sends what waits for as long as the grace lasts, then ends the sending threads.
+fn drain(queue: &Queue, runtime: Runtime) {
+    let deadline = Instant::now() + SHUTDOWN_GRACE;
     while queue.with(|spool| spool.batches()) > 0 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(DRAIN_POLL_INTERVAL);
     }
-    runtime.shutdown_timeout(Duration::from_millis(500));
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     let left = queue.with(|spool| {
         spool.close();
         spool.segments()
     });
-    tracing::info!(
-        left,
-        "ended; what is left in the spool is sent by the next run"
-    );
-    result
+    tracing::info!(left, "ended; the next run sends the segments in the spool");
 }
 
-/// Lets the thread that counts run before others, as what it reads does not wait: a cgroup is gone
-/// soon after its last process, and a second is counted when it ends. It uses little, so that others
-/// do not notice. Where it is not allowed, it counts all the same, a little later.
-fn prefer_this_thread() {
-    // SAFETY: takes numbers only; 0 is the calling thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
-        let why = std::io::Error::last_os_error();
-        tracing::debug!(%why, "counting has no priority over other processes");
+/// Lets the counting thread run before others, as its data does not wait: a cgroup is removed soon
+/// after its last process ends, and a second is counted when it ends. It uses little time, so others do
+/// not notice. Without permission it still counts, a little later.
+fn raise_priority() {
+    // None: the calling thread.
+    if let Err(why) = rustix::process::setpriority_process(None, PRIORITY) {
+        tracing::debug!(%why, "the counting thread has no priority over other processes");
     }
 }

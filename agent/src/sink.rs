@@ -1,12 +1,11 @@
-//! Where every source puts what it found out.
+//! The sink: the interface through which every source reports.
 //!
-//! A source (eBPF, a capture, procfs) knows nothing of segments; the window,
-//! which is the sink that makes them, knows nothing of kernels or captures.
-//! Calls are static and name things by handles that the sink gave, so that a
-//! source can make ten million of them a second without an allocation.
+//! A source (eBPF, a capture, procfs) knows nothing of segments. The window, the sink that makes
+//! them, knows nothing of kernels or captures. Dispatch is static, and objects are named by the
+//! sink's handles, so a source can make ten million calls a second without an allocation.
 //!
-//! Times are nanoseconds since the Unix epoch. Counts are what happened since
-//! the last call, never running totals.
+//! Times are nanoseconds since the Unix epoch. Counts are differences since the last call, never
+//! running totals.
 
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::event::EventKind;
@@ -16,46 +15,48 @@ use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Memory, Process};
 use bubble_common::segment::total::Metric;
 
-/// A container, as the sink numbers them.
+/// The sink's number of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerHandle(pub u32);
 
-/// A process (one row: see [`Process`]) of a container, as the sink numbers them.
+/// The sink's number of a process (one row: see [`Process`]) of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessHandle(pub u32);
 
-/// A file of a container, as the sink numbers them.
+/// The sink's number of a file of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileHandle(pub u32);
 
-/// A connection of a container, as the sink numbers them.
+/// The sink's number of a connection of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionHandle(pub u32);
 
-/// How many seconds a handle of a file or a connection is good for after it was
-/// last asked for or used. Nobody says when a path is no longer of interest, and
-/// a container that opens a million must not fill the memory, so these end by
-/// age: a source that keeps one longer asks for it again.
+/// Seconds that a handle of a file or a connection stays valid after its last use.
+///
+/// No event says that a path is no longer needed, and a container that opens a million files
+/// must not fill the memory, so these handles expire. A source gets an expired one again.
 pub const HANDLE_SECONDS: u64 = 30;
 
-/// Takes what a source found out. Handles of containers and processes stay good
-/// until they are released, those of files and connections for
-/// [`HANDLE_SECONDS`]; a call with a handle that is not good does nothing.
+/// Receives what a source counts.
+///
+/// Handles of containers and processes are valid until they are released, those of files and
+/// connections for [`HANDLE_SECONDS`]. A call with an invalid handle does nothing.
 pub trait Sink {
-    /// The handle of a container; the same for the same id.
+    /// The handle of a container. Equal ids have equal handles.
     fn container(&mut self, id: &ContainerId) -> ContainerHandle;
 
-    /// Notes a fact about a container (names: `bubble_common::segment::facts`).
+    /// Notes a fact about a container (names: `bubble_common::segment::facts`). An empty value
+    /// removes it.
     fn fact(&mut self, container: ContainerHandle, name: &str, value: &str);
 
-    /// The handle of a process; the same for the same identity. Called again
-    /// when more is known of it (its arguments, its exit).
+    /// The handle of a process. Equal identities have equal handles. Called again when more is
+    /// known of it (its arguments, its exit).
     fn process(&mut self, container: ContainerHandle, process: &Process) -> ProcessHandle;
 
-    /// The handle of a file; the same for the same path and kind.
+    /// The handle of a file. Equal paths and kinds have equal handles.
     fn file(&mut self, container: ContainerHandle, file: &File) -> FileHandle;
 
-    /// The handle of a connection; the same for the same protocol and addresses.
+    /// The handle of a connection. Equal protocols and addresses have equal handles.
     fn connection(
         &mut self,
         container: ContainerHandle,
@@ -65,20 +66,19 @@ pub trait Sink {
     /// A process used `ns` of CPU time on `core`.
     fn cpu(&mut self, at: u64, process: ProcessHandle, core: u32, ns: u64);
 
-    /// CPU time as [`Self::cpu`] has it, of a thread whose end was told before: what it used from
-    /// when it last got the core. Readers of captures that forget a thread with its end leave
-    /// it out, so that a sink which is to compare with them can tell it apart.
+    /// CPU time of a thread after its exit event: from the last switch to it. Reports it as
+    /// [`Self::cpu`], unless a sink is compared with readers of captures that drop this time.
     fn last_cpu(&mut self, at: u64, process: ProcessHandle, core: u32, ns: u64) {
         self.cpu(at, process, core, ns);
     }
 
-    /// A process's memory, read at `at`.
+    /// Memory of a process, read at `at`.
     fn memory(&mut self, at: u64, process: ProcessHandle, memory: Memory);
 
-    /// A process did something with a file.
+    /// I/O of a process on a file.
     fn file_io(&mut self, at: u64, process: ProcessHandle, file: FileHandle, io: FileIo);
 
-    /// A process did something with a connection.
+    /// I/O of a process on a connection.
     fn network_io(
         &mut self,
         at: u64,
@@ -87,10 +87,10 @@ pub trait Sink {
         io: NetworkIo,
     );
 
-    /// A figure of the container: what was counted since the last call, or what was measured.
+    /// A figure of the container: a count since the last call, or a measurement.
     fn total(&mut self, at: u64, container: ContainerHandle, metric: Metric, value: u64);
 
-    /// Something happened in a container.
+    /// An event in a container.
     fn event(
         &mut self,
         at: u64,
@@ -100,20 +100,22 @@ pub trait Sink {
         detail: &str,
     );
 
-    /// Something was lost; without a container when it is not known whose it was.
+    /// A loss. `None`: its container is not known.
     fn loss(&mut self, at: u64, container: Option<ContainerHandle>, reason: Reason, loss: Loss);
 
-    /// The container was observed at `at`, whether or not it did anything: the
-    /// slot is not a gap.
+    /// The container was observed at `at`, active or not: the slot is not a gap.
     fn alive(&mut self, at: u64, container: ContainerHandle);
 
-    /// The process has ended and will not be named again.
+    /// Releases a handle: no later call names the process.
     fn release_process(&mut self, process: ProcessHandle);
 
-    /// The container has ended and neither it nor what was in it will be named again.
+    /// Releases a handle: no later call names the container or its processes.
     fn release_container(&mut self, container: ContainerHandle);
 
-    /// Nothing that happened before `now` will come any more: seconds that
-    /// ended by then are complete.
+    /// A section of a recording begins at `at`. It may be earlier than what came before: then it
+    /// counts as another source. Sources of one section do not call it.
+    fn begin_section(&mut self, _at: u64) {}
+
+    /// No later call is about a moment before `now`: seconds that ended by then are complete.
     fn advance(&mut self, now: u64);
 }

@@ -1,27 +1,27 @@
-//! Numbers for things, given again only in a way that shows.
+//! A slab: values by handle.
 //!
-//! A handle is an index and a generation: one that was kept too long names
-//! nothing, instead of what has taken its place.
+//! A handle is an index and a generation, so a stale handle names no value, even when its index
+//! is in use again.
 
-/// Bits of a handle that are the index; the rest is the generation.
+/// Bits of the index in a handle. The other bits are the generation.
 const INDEX_BITS: u32 = 22;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATIONS: u32 = 1 << (32 - INDEX_BITS);
 
-/// The handle that never names anything: given when there is no more room.
+/// The handle that never names a value: returned when all indices are in use.
 pub(crate) const NOTHING: u32 = u32::MAX;
 
-/// Things by handle.
+/// Values by handle.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    places: Vec<Place<T>>,
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Place<T> {
+struct Slot<T> {
     generation: u32,
-    thing: Option<T>,
+    value: Option<T>,
 }
 
 impl<T> Default for Slab<T> {
@@ -33,81 +33,82 @@ impl<T> Default for Slab<T> {
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
         Self {
-            places: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.slots.len() - self.free.len()
     }
 
-    /// Puts `thing` in and gives its handle; [`NOTHING`], and `thing` is dropped, when all are in use.
-    pub(crate) fn insert(&mut self, thing: T) -> u32 {
+    /// Inserts a value and returns its handle. Returns [`NOTHING`] and drops the value when all
+    /// indices are in use.
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
         if let Some(index) = self.free.pop() {
-            let place = &mut self.places[index as usize];
-            place.thing = Some(thing);
-            return place.generation << INDEX_BITS | index;
+            let slot = &mut self.slots[index as usize];
+            slot.value = Some(value);
+            return slot.generation << INDEX_BITS | index;
         }
-        let index = self.places.len() as u32;
-        // The last index is never given, so that no handle is NOTHING.
+        let index = self.slots.len() as u32;
+        // The last index is never used, so that no handle equals NOTHING.
         if index >= INDEX_MASK {
             return NOTHING;
         }
-        self.places.push(Place {
+        self.slots.push(Slot {
             generation: 0,
-            thing: Some(thing),
+            value: Some(value),
         });
         index
     }
 
     pub(crate) fn get(&self, handle: u32) -> Option<&T> {
-        let place = self.places.get((handle & INDEX_MASK) as usize)?;
-        if place.generation != handle >> INDEX_BITS {
+        let slot = self.slots.get((handle & INDEX_MASK) as usize)?;
+        if slot.generation != handle >> INDEX_BITS {
             return None;
         }
-        place.thing.as_ref()
+        slot.value.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, handle: u32) -> Option<&mut T> {
-        let place = self.places.get_mut((handle & INDEX_MASK) as usize)?;
-        if place.generation != handle >> INDEX_BITS {
+        let slot = self.slots.get_mut((handle & INDEX_MASK) as usize)?;
+        if slot.generation != handle >> INDEX_BITS {
             return None;
         }
-        place.thing.as_mut()
+        slot.value.as_mut()
     }
 
     pub(crate) fn remove(&mut self, handle: u32) -> Option<T> {
         self.get(handle)?;
         let index = handle & INDEX_MASK;
-        let place = self.places.get_mut(index as usize)?;
-        place.generation = (place.generation + 1) % GENERATIONS;
+        let slot = self.slots.get_mut(index as usize)?;
+        slot.generation = (slot.generation + 1) % GENERATIONS;
         self.free.push(index);
-        place.thing.take()
+        slot.value.take()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().filter_map(|place| place.thing.as_ref())
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        let places = self.places.iter_mut();
-        places.filter_map(|place| place.thing.as_mut())
+        let slots = self.slots.iter_mut();
+        slots.filter_map(|slot| slot.value.as_mut())
     }
 
-    /// Takes all things out.
+    /// Removes all values.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         let handles: Vec<u32> = self.handles().collect();
         handles.into_iter().filter_map(|handle| self.remove(handle))
     }
 
-    /// The handles of all things that are in.
+    /// The handles of all values.
     pub(crate) fn handles(&self) -> impl Iterator<Item = u32> {
-        self.places
+        self.slots
             .iter()
             .enumerate()
-            .filter(|(_, place)| place.thing.is_some())
-            .map(|(index, place)| place.generation << INDEX_BITS | index as u32)
+            .filter(|(_, slot)| slot.value.is_some())
+            .map(|(index, slot)| slot.generation << INDEX_BITS | index as u32)
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
     use super::{NOTHING, Slab};
 
     #[test]
-    fn an_old_handle_names_nothing() {
+    fn a_stale_handle_names_no_value() {
         let mut slab = Slab::new();
         let old = slab.insert("old");
         assert_eq!(slab.get(old), Some(&"old"));

@@ -1,6 +1,7 @@
-//! `bubble-agent analyse` as it is typed.
+//! `bubble-agent analyse`, run as a command.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,9 +14,10 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use bubble_common::batch::Batch;
 use bubble_common::segment::SourceId;
+use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for a post.
+const POST_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -88,7 +90,7 @@ fn a_capture_is_reported() {
 }
 
 #[test]
-fn exit_codes_tell_how_it_went() {
+fn the_exit_code_says_how_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
@@ -162,22 +164,24 @@ fn tables_are_written() {
     }
 }
 
-/// Something that answers as a server does, but for the first post: what is posted, with the query.
+/// A server that is busy at the first post; returns the later posts with their queries.
 fn server() -> (String, Receiver<(String, Batch)>) {
-    let (tell, posts) = channel();
+    let (sender, posts) = channel();
     let (address, bound) = channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let busy = std::sync::atomic::AtomicBool::new(true);
-            let busy = std::sync::Arc::new(busy);
+            let is_busy = std::sync::atomic::AtomicBool::new(true);
+            let is_busy = std::sync::Arc::new(is_busy);
             let answer = move |RawQuery(query): RawQuery, body: Bytes| async move {
-                if busy.swap(false, std::sync::atomic::Ordering::Relaxed) {
-                    return (StatusCode::SERVICE_UNAVAILABLE, "");
+                if is_busy.swap(false, std::sync::atomic::Ordering::Relaxed) {
+                    return (StatusCode::SERVICE_UNAVAILABLE, String::new());
                 }
                 let batch = Batch::decode(&body).unwrap();
-                tell.send((query.unwrap_or_default(), batch)).unwrap();
-                (StatusCode::OK, "{}")
+                let stored = batch.segments.len();
+                let receipt = format!(r#"{{"stored":{stored},"known":0,"refused":[]}}"#);
+                sender.send((query.unwrap_or_default(), batch)).unwrap();
+                (StatusCode::OK, receipt)
             };
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             address.send(listener.local_addr().unwrap()).unwrap();
@@ -185,13 +189,13 @@ fn server() -> (String, Receiver<(String, Batch)>) {
             axum::serve(listener, app).await.unwrap();
         });
     });
-    let address = bound.recv_timeout(PATIENCE).unwrap();
+    let address = bound.recv_timeout(POST_TIMEOUT).unwrap();
     (format!("http://{address}"), posts)
 }
 
 /// The starts of the segments of a post.
 fn seconds(posts: &Receiver<(String, Batch)>) -> (String, SourceId, Vec<u64>) {
-    let (query, batch) = posts.recv_timeout(PATIENCE).unwrap();
+    let (query, batch) = posts.recv_timeout(POST_TIMEOUT).unwrap();
     let sources: Vec<_> = batch.segments.iter().map(|of| of.key.source).collect();
     assert!(sources.iter().all(|source| *source == batch.source));
     let starts = batch.segments.iter().map(|of| of.key.start);
@@ -199,7 +203,7 @@ fn seconds(posts: &Receiver<(String, Batch)>) -> (String, SourceId, Vec<u64>) {
 }
 
 #[test]
-fn a_file_is_posted_and_posted_again_as_the_same() {
+fn a_file_posted_twice_has_one_source() {
     let (url, posts) = server();
     let mut sources = Vec::new();
     for _ in 0..2 {
@@ -220,7 +224,7 @@ fn a_file_is_posted_and_posted_again_as_the_same() {
 }
 
 #[test]
-fn a_stream_is_posted_while_it_goes_on() {
+fn a_stream_is_posted_while_it_lasts() {
     let (url, posts) = server();
     let mut command = agent();
     command.args(["--server", &url, "--api", "k", "-"]);
@@ -231,13 +235,13 @@ fn a_stream_is_posted_while_it_goes_on() {
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    for second in 10..13 {
+    for second in 1_000_000_010..1_000_000_013 {
         let line = format!(
             "1 {second}.500000000 0 web (0123456789ab) nginx (100:1) < read res=1 data=x fd=0(<f>/a) size=1 "
         );
         writeln!(input, "{line}").unwrap();
         input.flush().unwrap();
-        if second > 10 {
+        if second > 1_000_000_010 {
             // The second before is over.
             let (_, _, starts) = seconds(&posts);
             assert_eq!(starts, [second - 1]);
@@ -247,13 +251,13 @@ fn a_stream_is_posted_while_it_goes_on() {
     let (query, _, starts) = seconds(&posts);
     assert_eq!(
         (query.as_str(), &starts[..]),
-        ("recording=standard+input", &[12][..])
+        ("recording=standard+input", &[1_000_000_012][..])
     );
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn a_folder_is_watched_until_it_is_told_to_end() {
+fn a_folder_is_watched_until_a_signal() {
     let (url, posts) = server();
     let folder = tempfile::tempdir().unwrap();
     let copy = |name: &str| {
@@ -274,14 +278,62 @@ fn a_folder_is_watched_until_it_is_told_to_end() {
         .unwrap();
     let (query, ..) = seconds(&posts);
     assert_eq!(query, "recording=a0");
-    let pid = child.id().to_string();
-    let told = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(told.success());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let (mut query, ..) = seconds(&posts);
     while query == "recording=a0" {
         (query, ..) = seconds(&posts);
     }
     assert_eq!(query, "recording=a2");
-    // One of them could not be read.
+    // One of the files could not be read.
     assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+/// An interrupt ends watching, and not the reading of the files that are there.
+#[test]
+fn the_last_file_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for (source, name) in [("sysdig/web.txt", "a0"), ("captures/containers.scap", "a1")] {
+        std::fs::copy(file(source), folder.path().join(name)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut command = agent();
+    command.arg("--dry-run").arg("--watch").arg(folder.path());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "a0 (text)\n");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("317,459 events"), "{rest}");
+    assert!(!rest.contains("INCOMPLETE"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Two sections about the same time: each is a source, so that the server counts both.
+#[test]
+fn a_section_that_goes_back_is_posted_as_another_source() {
+    let (url, posts) = server();
+    let folder = tempfile::tempdir().unwrap();
+    let twice = folder.path().join("twice.scap");
+    let once = std::fs::read(file("cases/01-control.scap")).unwrap();
+    std::fs::write(&twice, [&once[..], &once].concat()).unwrap();
+    let mut command = agent();
+    command.args(["--server", &url, "--api", "k"]).arg(&twice);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mut read = BTreeMap::new();
+    for (_, batch) in posts.try_iter() {
+        for segment in &batch.segments {
+            assert_eq!(segment.key.source, batch.source);
+            let bytes = segment.file_io.iter().map(|cell| cell.value.bytes_in);
+            *read.entry(batch.source.0).or_insert(0) += bytes.sum::<u64>();
+        }
+    }
+    assert_eq!(read.into_values().collect::<Vec<_>>(), [5_000, 5_000]);
 }

@@ -1,9 +1,9 @@
-//! Real captures, read as a whole: what comes out, against what an independent reader found.
+//! Real captures, read as a whole, and compared with the tables of an independent reader.
 //!
-//! Our own recording is beside this file; `containers.workload.sh` is what ran, and
-//! `containers.truth.txt` what it printed. Others' captures are looked for in `captures`
-//! in the folder that `BUBBLE_CAPTURES` names (`../shared` beside the project, by default).
-//! Where ours differs on purpose, `differences.tsv` has the row and the reason.
+//! Our own recording is in the folder `captures` beside this file, with the programs that ran
+//! (`containers.workload.sh`) and their output (`containers.truth.txt`). Foreign captures are in
+//! `captures` in the folder that `BUBBLE_CAPTURES` names (`../shared` beside the project, by
+//! default). `differences.tsv` has the rows that differ on purpose, with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,14 +19,14 @@ use bubble_common::segment::event::EventKind;
 use bubble_common::segment::loss::Reason;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{Segment, SourceId, facts};
-use bubble_common::testing::others;
+use bubble_testing::captures;
 
-/// The folder of others' captures, if it is there.
-fn captures_of_others() -> Option<PathBuf> {
-    Some(others()?.join("captures"))
+/// The folder of foreign captures, if it exists.
+fn foreign_captures() -> Option<PathBuf> {
+    Some(captures::folder_if_present()?.join("captures"))
 }
 
-/// What came of a capture.
+/// The results of a capture.
 struct Read {
     tables: Tables<Window>,
     segments: Vec<Segment>,
@@ -75,7 +75,7 @@ fn rows(table: &str) -> BTreeSet<String> {
     table.lines().skip(1).map(str::to_owned).collect()
 }
 
-/// Compares with the rows that an independent reader found, but for those that differ on purpose.
+/// Compares with the rows of an independent reader, without those that differ on purpose.
 fn check_io(capture: &str, ours: &str, expected: &Path) {
     let mut expected = rows(&fs::read_to_string(expected).unwrap());
     let differences = fs::read_to_string(own("differences.tsv")).unwrap();
@@ -117,7 +117,7 @@ fn our_own_recording_is_as_expected_row_by_row() {
     check_rows("containers", &read.tables.cpu(), &rows(&expected));
 }
 
-/// By `containers.truth.txt`: what the programs themselves printed.
+/// Compares with `containers.truth.txt`, the output of the programs.
 #[test]
 fn our_own_recording_holds_what_ran() {
     let read = read_file(&own("containers.scap"), false);
@@ -134,7 +134,7 @@ fn our_own_recording_holds_what_ran() {
     // `times` of the loop that did nothing else: 1.560 s user, 0.010 s system; starting it took the rest.
     let busy = of("5961688fa2f4");
     assert!((1.57..1.60).contains(&cpu(&busy)), "{}", cpu(&busy));
-    // 200 programs, each of which ended with 0.
+    // 200 programs that ended with code 0.
     let processes = read.tables.processes();
     let forked: Vec<&str> = processes
         .lines()
@@ -143,7 +143,7 @@ fn our_own_recording_holds_what_ran() {
     assert_eq!(forked.len(), 200);
     assert!(forked.iter().all(|line| line.ends_with("\t0")));
     assert!(forked[0].contains("\t/bin/busybox true\t"), "{}", forked[0]);
-    // All but the server ended by themselves; that was killed.
+    // The server was killed; the others ended by themselves.
     for (id, code) in [
         ("5961688fa2f4", "0"),
         ("747c0cc2bf96", "0"),
@@ -165,7 +165,7 @@ fn our_own_recording_holds_what_ran() {
             ],
             "{id}"
         );
-        // A fact is told when it is new.
+        // A segment has only the facts that are new.
         let known = segments.iter().flat_map(|segment| &segment.facts);
         let known: BTreeMap<_, _> = known.collect();
         assert_eq!(known[&facts::EXIT_CODE.to_owned()], code);
@@ -183,7 +183,7 @@ fn our_own_recording_holds_what_ran() {
     }
 }
 
-/// The segments have what the tables have, each second is there, and nothing came late.
+/// Segments and tables have the same sums, no second is missing, and nothing came late.
 #[test]
 fn segments_and_tables_come_from_the_same_reading() {
     let read = read_file(&own("containers.scap"), false);
@@ -223,8 +223,8 @@ fn segments_and_tables_come_from_the_same_reading() {
 }
 
 #[test]
-fn others_captures_are_as_expected_row_by_row() {
-    let Some(folder) = captures_of_others() else {
+fn foreign_captures_are_as_expected_row_by_row() {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     for capture in ["502error", "run_as_user_0"] {
@@ -236,8 +236,8 @@ fn others_captures_are_as_expected_row_by_row() {
 }
 
 #[test]
-fn containers_have_the_names_that_events_tell() {
-    let Some(folder) = captures_of_others() else {
+fn containers_have_the_names_in_events() {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     let read = read_file(&folder.join("502error.scap"), false);
@@ -250,10 +250,10 @@ fn containers_have_the_names_that_events_tell() {
     assert_eq!(named, ["example2_lb_1", "example2_web_1"]);
 }
 
-/// Comments in the outer form, no containers, no events: all are read to their end.
+/// Captures with comment blocks, without containers or without events are read to their end.
 #[test]
 fn odd_captures_are_read() {
-    let Some(folder) = captures_of_others() else {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     for (capture, events) in [("options", 1_536), ("sample", 572), ("empty", 80)] {
@@ -267,11 +267,11 @@ fn odd_captures_are_read() {
     }
 }
 
-/// One capture in every older form. Lists before their fourth version do not say which container
-/// a process is in, nor its number there: its first fork does.
+/// One capture in every older form. Lists before version 4 lack the container of a process and
+/// its number there: its first fork has both.
 #[test]
 fn every_older_form_gives_the_same() {
-    let Some(folder) = captures_of_others() else {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     let folder = folder.join("rewritten");
@@ -299,8 +299,8 @@ fn every_older_form_gives_the_same() {
 }
 
 #[test]
-fn captures_that_follow_one_another_are_read_as_such() {
-    let Some(folder) = captures_of_others() else {
+fn captures_in_one_file_are_all_read() {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     let folder = folder.join("rewritten");
@@ -323,10 +323,10 @@ fn captures_that_follow_one_another_are_read_as_such() {
     }
 }
 
-/// And it is said where that was.
+/// The error says where the cut was.
 #[test]
-fn what_comes_before_a_cut_is_read() {
-    let Some(folder) = captures_of_others() else {
+fn events_before_a_cut_are_read() {
+    let Some(folder) = foreign_captures() else {
         return;
     };
     let folder = folder.join("rewritten");
@@ -338,13 +338,13 @@ fn what_comes_before_a_cut_is_read() {
             read.end
         );
         assert_eq!(read.position.events, events, "{form}");
-        // All that the containers did was before.
+        // The containers did nothing after the cut.
         let expected = folder.join("../expected/run_as_user_0.io.tsv");
         check_io(form, &read.tables.io(), &expected);
     }
 }
 
-/// Cut anywhere, a capture is read up to there: never less, and never a panic.
+/// A capture that is cut anywhere is read up to there, without a panic.
 #[test]
 fn a_capture_may_end_anywhere() {
     let whole = fs::read(own("containers.scap")).unwrap();
@@ -360,12 +360,12 @@ fn a_capture_may_end_anywhere() {
 }
 
 #[test]
-fn what_is_no_capture_is_said_to_be_none() {
+fn other_files_are_no_captures() {
     let no_captures: [&[u8]; 5] = [
         b"",
         b"{\"evt.num\":1}",
         b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-        // A frame that is right, of another kind than a section.
+        // A valid block of another kind than a section.
         b"\x01\x02\0\0\x0c\0\0\0\x0c\0\0\0",
         // A section of a big-endian machine.
         b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x1a\x2b\x3c\x4d\0\x01\0\x02\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0",

@@ -1,5 +1,5 @@
-//! What the program says when it cannot do its work: one sentence, with what to do about it; and
-//! that it talks to a server whose certificate an authority of the user's own has signed.
+//! Error messages of the program: one sentence, with what to do about it. And servers with a
+//! certificate that the user's own authority has signed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ fn agent(arguments: &[&str]) -> Command {
     command
 }
 
-/// The one line that it fails with.
+/// The one line of a failing command.
 fn refusal(arguments: &[&str]) -> String {
     let output = agent(arguments).output().expect("it runs");
     assert!(!output.status.success(), "{arguments:?} was not refused");
@@ -28,7 +28,7 @@ fn refusal(arguments: &[&str]) -> String {
     said
 }
 
-/// What `doctor` says of the server.
+/// The finding of `doctor` on the server.
 fn server(arguments: &[&str]) -> String {
     let doctor = ["doctor", "--json", "--api", "KEY"];
     let output = agent(&[&doctor, arguments].concat())
@@ -50,7 +50,7 @@ fn answering<S: Read + Write>(
         let mut reader = BufReader::new(wrap(stream));
         let mut length = 0;
         let mut line = String::new();
-        // A client that does not trust us sends nothing.
+        // A client that does not trust the certificate sends nothing.
         while line != "\r\n" {
             line.clear();
             if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -69,7 +69,7 @@ fn answering<S: Read + Write>(
     port
 }
 
-/// An authority that nobody knows.
+/// An authority of the user's own.
 fn authority() -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut parameters = CertificateParams::default();
@@ -77,7 +77,7 @@ fn authority() -> (Certificate, KeyPair) {
     (parameters.self_signed(&key).unwrap(), key)
 }
 
-/// The same by https, as localhost, which the authority has signed.
+/// The same by https, with a certificate of the authority for localhost.
 fn answering_by_tls(answer: &'static str, (authority, its_key): &(Certificate, KeyPair)) -> u16 {
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -98,10 +98,12 @@ fn answering_by_tls(answer: &'static str, (authority, its_key): &(Certificate, K
     })
 }
 
-const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+/// The receipt for an empty batch.
+const TAKEN: &str =
+    "HTTP/1.1 200 OK\r\ncontent-length: 35\r\n\r\n{\"stored\":0,\"known\":0,\"refused\":[]}";
 
 #[test]
-fn what_is_missing_or_wrong_is_named() {
+fn a_missing_or_wrong_setting_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("agent.toml");
     std::fs::write(&config, "server = 'http://a'\nspol = '/x'\n").unwrap();
@@ -137,7 +139,7 @@ fn what_is_missing_or_wrong_is_named() {
 }
 
 #[test]
-fn a_server_that_is_not_there_or_refuses_the_key_is_told_apart() {
+fn an_absent_server_and_a_refused_key_have_different_messages() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = free.local_addr().expect("bound").port();
     drop(free);
@@ -154,6 +156,23 @@ fn a_server_that_is_not_there_or_refuses_the_key_is_told_apart() {
     for word in ["401", "no such key", "bubble-server key create"] {
         assert!(said.contains(word), "{said}");
     }
+}
+
+#[test]
+fn only_a_receipt_is_ok() {
+    let finding = |answer: &'static str| {
+        let port = answering(answer, |stream| stream);
+        server(&["--server", &format!("http://127.0.0.1:{port}")])
+    };
+    assert_eq!(finding(TAKEN), "ok");
+    let said = finding("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n<p>\n");
+    assert!(said.contains("without a receipt"), "{said}");
+    let said = finding("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n");
+    assert!(said.contains("redirected to \"/login\""), "{said}");
+    // A server whose clock is years behind refuses the seconds of today.
+    let behind = "HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n{\"stored\":0,\"known\":0,\"refused\":[],\"time\":1}";
+    let said = finding(behind);
+    assert!(said.contains("behind the clock of this host"), "{said}");
 }
 
 #[test]

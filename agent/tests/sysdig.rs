@@ -1,8 +1,8 @@
-//! What sysdig printed of a capture, against the capture itself.
+//! Output of sysdig, compared with the capture that it printed.
 //!
-//! `sysdig -pc -j` and `sysdig -pc -t a` of 502error.scap are looked for in `legacy` in the
-//! folder of what others recorded (`BUBBLE_CAPTURES`, `../shared` by default). What the
-//! two formats cannot carry is in `sysdig/differences.tsv`, each row with the reason.
+//! The output of `sysdig -pc -j` and `sysdig -pc -t a` for 502error.scap is in `legacy`, in the
+//! folder of foreign recordings (`BUBBLE_CAPTURES`, `../shared` by default).
+//! `sysdig/differences.tsv` has the rows that the two formats cannot carry, each with the reason.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,13 +15,13 @@ use bubble_agent::source::scap::{Capture, Options};
 use bubble_agent::source::sysdig::{Syntax, Sysdig};
 use bubble_agent::window::Window;
 use bubble_common::segment::SourceId;
-use bubble_common::testing::others;
+use bubble_testing::captures;
 
 /// The tables of a recording.
 fn tables(mut recording: impl Recording) -> Tables<Window> {
     let mut tables = Tables::new(Window::new(SourceId([1; 16]), 0));
     while let Step::More = recording.step(&mut tables).unwrap() {
-        // Segments are not looked at here, and must not pile up.
+        // Segments are not needed here, and must not pile up.
         tables.inner.take_closed();
     }
     tables
@@ -31,9 +31,9 @@ fn printed(file: &Path, syntax: Syntax) -> Tables<Window> {
     tables(Sysdig::new(Input::open(file).unwrap(), syntax, None))
 }
 
-/// The capture, its expected I/O, and what sysdig printed of it: JSON and text.
+/// The capture, its expected I/O, and its tables by sysdig's JSON and text.
 fn recordings() -> Option<(PathBuf, PathBuf, [Tables<Window>; 2])> {
-    let others = others()?;
+    let others = captures::folder_if_present()?;
     let (captures, legacy) = (others.join("captures"), others.join("legacy"));
     Some((
         captures.join("502error.scap"),
@@ -49,8 +49,8 @@ fn rows(table: &str) -> BTreeSet<String> {
     table.lines().skip(1).map(str::to_owned).collect()
 }
 
-/// Compares the rows of a table, but for those in `differences.tsv`: of the table `name`, on
-/// the `side` of the capture or of what was printed.
+/// Compares the rows of a table, without those in `differences.tsv`. Such a row names its table,
+/// and its side: the capture or the output.
 fn check(name: &str, capture: &str, printed: &str) {
     let (mut capture, mut printed) = (rows(capture), rows(printed));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sysdig/differences.tsv");
@@ -79,7 +79,7 @@ fn check(name: &str, capture: &str, printed: &str) {
 }
 
 #[test]
-fn json_and_text_say_the_same() {
+fn json_and_text_have_the_same_tables() {
     let Some((_, _, [json, text])) = recordings() else {
         return;
     };
@@ -90,7 +90,7 @@ fn json_and_text_say_the_same() {
 }
 
 #[test]
-fn they_say_what_the_capture_says() {
+fn they_have_the_tables_of_the_capture() {
     let Some((capture, expected, [json, _])) = recordings() else {
         return;
     };

@@ -1,11 +1,11 @@
--- The JSON that is posted: `{ts, data, evt_type, jinfo}`, where `data` has an array of strings and
--- one number a row. sysdig has a JSON library (dkjson), but it hands on the bytes of a name as they
--- are, and one name that is not UTF-8 would make the whole body unreadable.
+-- Encodes rows as the JSON of the legacy wire: `{ts, data, evt_type, jinfo}`. In `data` each row is an
+-- array of strings and one number. sysdig's own JSON library (dkjson) copies the bytes of a name
+-- unchanged, so one name that is not UTF-8 would make the whole body invalid.
 
 local body = {}
 
---- A second with more than this many bytes is told in several bodies.
-body.LIMIT = 1024 * 1024
+--- Maximum size of the rows of a body, in bytes. A larger second becomes several bodies.
+body.MAX_BYTES = 1024 * 1024
 
 local REPLACEMENT = "\239\191\189" -- U+FFFD
 
@@ -13,8 +13,8 @@ local function escape(char)
 	return string.format("\\u%04x", char:byte())
 end
 
--- How many bytes the UTF-8 character at `at` has, or nil (RFC 3629, section 4).
-local function character(text, at)
+-- Length of the UTF-8 character at `at` in bytes, or nil if it is invalid (RFC 3629, section 4).
+local function character_length(text, at)
 	local a, b, c, d = text:byte(at, at + 3)
 	local function continues(byte, from, to)
 		return byte and byte >= (from or 0x80) and byte <= (to or 0xBF)
@@ -32,26 +32,26 @@ local function character(text, at)
 	end
 end
 
--- The text with what is not UTF-8 replaced.
+-- Replaces each invalid byte of the text.
 local function utf8(text)
 	if not text:find("[\128-\255]") then
 		return text
 	end
 	local parts, at = {}, 1
 	while at <= #text do
-		local length = character(text, at)
+		local length = character_length(text, at)
 		parts[#parts + 1] = length and text:sub(at, at + length - 1) or REPLACEMENT
 		at = at + (length or 1)
 	end
 	return table.concat(parts)
 end
 
---- A text as JSON.
+--- Quotes a text as a JSON string.
 function body.quote(text)
 	return '"' .. utf8(tostring(text)):gsub('[%c"\\\127]', escape) .. '"'
 end
 
-local function row_text(row)
+local function encode_row(row)
 	local fields = {}
 	for i = 1, #row do
 		fields[i] = body.quote(row[i])
@@ -60,7 +60,7 @@ local function row_text(row)
 	return "[" .. table.concat(fields, ",") .. "]"
 end
 
-local function info_text(columns)
+local function encode_columns(columns)
 	local parts = {}
 	for i, column in ipairs(columns) do
 		local name, description = body.quote(column.name), body.quote(column.description)
@@ -69,11 +69,11 @@ local function info_text(columns)
 	return "[" .. table.concat(parts, ",") .. "]"
 end
 
---- The bodies that tell the rows of one kind ("cpu" or "fd"), as `{text, rows}` with the number of
---- rows; none when there are no rows. `start` is in seconds, the wire's `ts` a text of nanoseconds.
+--- Encodes the rows of one kind ("cpu" or "fd") as a list of bodies `{text, rows}`, where `rows` is
+--- the number of rows. `start` is in seconds; the wire's `ts` is a text of nanoseconds.
 function body.encode(kind, columns, start, rows)
 	local tail = string.format(
-		'],"jinfo":%s,"evt_type":"%s","ts":"%d000000000"}', info_text(columns), kind, start)
+		'],"jinfo":%s,"evt_type":"%s","ts":"%d000000000"}', encode_columns(columns), kind, start)
 	local bodies, parts, size = {}, {}, 0
 	local function close()
 		if #parts > 0 then
@@ -83,8 +83,8 @@ function body.encode(kind, columns, start, rows)
 		end
 	end
 	for _, row in pairs(rows) do
-		local text = row_text(row)
-		if size + #text > body.LIMIT then
+		local text = encode_row(row)
+		if size + #text > body.MAX_BYTES then
 			close()
 		end
 		parts[#parts + 1] = text

@@ -1,41 +1,42 @@
--- Says on stderr which rows did not get to the server, and why: at once, then at most each ten
--- seconds, so that a long outage does not fill a log. stdout belongs to sysdig.
+-- Reports on stderr how many rows were lost, and why: the first loss at once, later ones at most every
+-- ten seconds, so that a long outage does not fill a log. stdout belongs to sysdig.
 
 local socket = require "socket"
 
 local Loss = {}
 Loss.__index = Loss
 
-local PAUSE = 10
+-- Shortest interval between two reports, in seconds.
+local REPORT_INTERVAL = 10
 
---- With the chisel's name, which begins each line.
+--- `name` is the chisel's name, which begins each line.
 function Loss.new(name)
-	return setmetatable({ name = name, total = 0, unsaid = {}, said = -math.huge }, Loss)
+	return setmetatable({ name = name, total = 0, unreported = {}, reported_at = -math.huge }, Loss)
 end
 
---- One line for the user.
-function Loss:say(text)
+--- Prints one line for the user.
+function Loss:print(text)
 	io.stderr:write(self.name, ": ", text, "\n")
 	io.stderr:flush()
 end
 
---- Says what is not said yet.
+--- Reports all losses that are not reported yet.
 function Loss:flush()
-	for reason, rows in pairs(self.unsaid) do
-		self:say(string.format("%d rows lost: %s", rows, reason))
+	for reason, rows in pairs(self.unreported) do
+		self:print(string.format("%d rows lost: %s", rows, reason))
 	end
-	self.unsaid = {}
-	self.said = socket.gettime()
+	self.unreported = {}
+	self.reported_at = socket.gettime()
 end
 
---- Counts rows that are lost.
+--- Counts lost rows.
 function Loss:add(rows, reason)
 	if rows == 0 then
 		return
 	end
 	self.total = self.total + rows
-	self.unsaid[reason] = (self.unsaid[reason] or 0) + rows
-	if math.abs(socket.gettime() - self.said) >= PAUSE then
+	self.unreported[reason] = (self.unreported[reason] or 0) + rows
+	if math.abs(socket.gettime() - self.reported_at) >= REPORT_INTERVAL then
 		self:flush()
 	end
 end

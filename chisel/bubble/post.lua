@@ -1,13 +1,14 @@
--- One POST over HTTP/1.1 that never blocks: it runs in a coroutine, which gives back the socket and
--- the direction ("read", "write") that it waits for. One connection a post, as the original: an idle
--- connection that the server closes just as it is used leaves unknown whether the rows arrived.
+-- Sends one POST over HTTP/1.1 without blocking: it runs in a coroutine that yields the socket and the
+-- direction ("read", "write") for which it waits. Each post has its own connection, as in the
+-- original. If the server closed an idle connection just as a post reused it, it would be unknown
+-- whether the rows arrived.
 
 local socket = require "socket"
 
 local post = {}
 
--- Longer than any status line.
-local LINE_LIMIT = 1024
+-- Maximum length of a status line, in bytes.
+local MAX_LINE = 1024
 
 local function connect(ip, port)
 	local open = ip.family == "inet6" and socket.tcp6 or socket.tcp4
@@ -29,7 +30,7 @@ local function connect(ip, port)
 	return connection
 end
 
--- LuaSocket says "timeout" when it would block, LuaSec which way it waits.
+-- LuaSocket returns "timeout" if it would block. LuaSec returns the direction for which it waits.
 local WAITS = { timeout = true, wantread = "read", wantwrite = "write" }
 
 local function send(connection, text)
@@ -50,7 +51,7 @@ end
 local function receive_line(connection)
 	local line, problem, partial = connection:receive("*l")
 	while not line do
-		if not WAITS[problem] or #partial > LINE_LIMIT then
+		if not WAITS[problem] or #partial > MAX_LINE then
 			return nil, problem
 		end
 		coroutine.yield(connection, WAITS[problem] == "write" and "write" or "read")
@@ -70,17 +71,17 @@ local function exchange(connection, address, text)
 		"", "",
 	}, "\r\n")
 	local _, unsent = send(connection, head .. text)
-	-- A server that refuses may have answered, and closed, before it has read everything.
+	-- A server that refuses may answer and close before it reads everything.
 	local line, problem = receive_line(connection)
 	local status = line and tonumber(line:match("^HTTP/1%.%d (%d%d%d)"))
 	return status, unsent or problem or "the answer is not HTTP"
 end
 
--- Connects to the first of the addresses that can be reached, beginning with the one at `turn`.
-local function connect_any(ips, port, turn)
+-- Connects to the first reachable address, starting with the one at index `first`.
+local function connect_any(ips, port, first)
 	local connection, problem
 	for i = 0, #ips - 1 do
-		connection, problem = connect(ips[(turn + i) % #ips + 1], port)
+		connection, problem = connect(ips[(first + i) % #ips + 1], port)
 		if connection then
 			return connection
 		end
@@ -88,9 +89,9 @@ local function connect_any(ips, port, turn)
 	return nil, problem
 end
 
---- Posts the text, and returns the status of the answer, or nil and what went wrong.
-function post.run(address, ips, turn, text)
-	local connection, problem = connect_any(ips, address.port, turn)
+--- Posts the text. Returns the status of the answer, or nil and an error.
+function post.run(address, ips, first, text)
+	local connection, problem = connect_any(ips, address.port, first)
 	if not connection then
 		return nil, problem
 	end

@@ -1,19 +1,19 @@
--- The bodies that wait for the server, oldest first, with a bound on their bytes.
+-- A queue of bodies for the server, oldest first, bounded by their bytes.
 
 local Queue = {}
 Queue.__index = Queue
 
---- An empty one, which takes up to `limit` bytes.
+--- An empty queue of at most `limit` bytes.
 function Queue.new(limit)
 	return setmetatable({ limit = limit, bytes = 0, first = 1, last = 0 }, Queue)
 end
 
---- Whether `bytes` more fit.
+--- Whether another body of this many bytes fits.
 function Queue:has_room(bytes)
 	return self.bytes + bytes <= self.limit
 end
 
---- Takes the oldest out, or gives nil.
+--- Removes and returns the oldest body, or nil if the queue is empty.
 function Queue:pop()
 	local item = self[self.first]
 	if item then
@@ -24,8 +24,8 @@ function Queue:pop()
 	return item
 end
 
---- Adds one, and returns how many rows of the oldest bodies had to go for it: what happens now is
---- what a page that is looked at needs most. One that is larger than the whole queue goes itself.
+--- Adds a body, and drops the oldest ones if there is no room, as an open page needs the newest rows
+--- most. A body larger than the queue is dropped itself. Returns the number of dropped rows.
 function Queue:push(item)
 	local lost = 0
 	while not self:has_room(#item.text) do

@@ -1,28 +1,28 @@
--- What the chisels do: sums up each second by row, and hands it to the sender when it is over. They
--- differ in what a container is, which each gives as a `variant`.
+-- The common part of both chisels: sums up each second by row, and passes it to the sender when the
+-- second is over. A `variant` defines what a container is.
 --
--- A second is one by the time of its events, and not by when sysdig's timer fires, so that neither
--- an event at the second's edge nor a pause without events moves a row to another second.
+-- The time of the events decides where a second ends, and not sysdig's timer. So neither an event at
+-- the edge of a second nor a time without events moves a row to another second.
 
 local settings = require "bubble.settings"
 local Second = require "bubble.second"
 
 local recorder = {}
 
--- Bytes are known when a call returns; the kernel's word on CPU comes as procinfo.
+-- Bytes are known at the exit of a call. CPU time comes with procinfo events.
 local EVENTS = "(evt.type=procinfo or (evt.is_io=true and evt.dir=<))"
 -- sysdig's `thread.cpu` is in percent of a second.
 local NS_PER_PERCENT = 10000000
 
--- While a capture is live, the most of each second that the sender may wait, in seconds.
-local LIVE_WAIT = 0.05
--- The sender also gets a turn, without waiting, after as many events.
-local EVENTS_PER_TURN = 64
--- How long a server may make no progress: at the end of a live capture, and over a file, which can
+-- Maximum time that the sender may block in each second of a live capture, in seconds.
+local MAX_LIVE_WAIT = 0.05
+-- The sender also runs, without blocking, after this many events.
+local EVENTS_PER_STEP = 64
+-- Maximum time without progress, in seconds: at the end of a live capture, and for a file, which can
 -- wait.
-local LIVE_PATIENCE, FILE_PATIENCE = 5, 60
+local LIVE_DRAIN_TIMEOUT, FILE_DRAIN_TIMEOUT = 5, 60
 
--- The columns of both kinds of rows, as the original has them; `%s` is the variant's field.
+-- The columns of both kinds of rows, as in the original. `%s` stands for the variant's field.
 local CPU_COLUMNS = {
 	{ name = "evt.cpu", description = "CPU nb" },
 	{ name = "proc.name", description = "Process" },
@@ -50,9 +50,11 @@ local function columns_of(template, field)
 	return columns
 end
 
---- Defines the callbacks that sysdig calls. A variant has its `name`, the `field` in which its
---- container is and perhaps one that it takes `also`, a further `filter`, and the function
---- `container(field, also)`, which gives the id that is posted, or nil for what is left out.
+--- Defines the callbacks that sysdig calls. A variant has:
+--- - `name`: the name of the chisel;
+--- - `field`: sysdig's field that identifies the container, and optionally a `second_field`;
+--- - `filter`: optionally a further filter;
+--- - `container(field, second_field)`: returns the id to post, or nil to leave the event out.
 function recorder.install(variant)
 	local url, body, loss, queue, sender
 	local field = {}
@@ -68,7 +70,7 @@ function recorder.install(variant)
 				local function has_room()
 					return queue:has_room(#item.text)
 				end
-				sender:drain(has_room, FILE_PATIENCE)
+				sender:drain(has_room, FILE_DRAIN_TIMEOUT)
 			end
 			loss:add(queue:push(item), "the queue is full")
 		end
@@ -89,7 +91,7 @@ function recorder.install(variant)
 		if not pid or not vpid or not name then
 			return
 		end
-		second:note_name(pid, name)
+		second:add_name(pid, name)
 		second:add_cpu(ns, get(field.core) or 0, name, pid, vpid, get(field.vm_size) or 0, container,
 			get(field.exe) or "", get(field.args) or "", get(field.parent) or 0)
 	end
@@ -104,7 +106,7 @@ function recorder.install(variant)
 		if not pid or not vpid then
 			return
 		end
-		if second:note_name(pid, get(field.name)) then
+		if second:add_name(pid, get(field.name)) then
 			record_process(container, 0)
 		end
 		local direction = get(field.is_read) and "in" or "out"
@@ -117,13 +119,13 @@ function recorder.install(variant)
 	end
 
 	function on_init()
-		-- Not at the top, so that `sysdig -cl` lists the chisel where lua-socket is missing.
+		-- Not at the top of the file: `sysdig -cl` must list the chisel without lua-socket too.
 		if not pcall(require, "socket") then
 			error("lua-socket is missing: apt-get install lua-socket", 0)
 		end
 		body = require "bubble.body"
 		loss = require("bubble.loss").new(variant.name)
-		queue = require("bubble.queue").new(settings.queue())
+		queue = require("bubble.queue").new(settings.queue_limit())
 		local address = require("bubble.address").parse(url)
 		if address.secure then
 			require("bubble.tls")
@@ -132,7 +134,7 @@ function recorder.install(variant)
 		math.randomseed(os.time())
 
 		for key, name in pairs {
-			container = variant.field, also = variant.also, core = "evt.cpu", name = "proc.name",
+			container = variant.field, second_field = variant.second_field, core = "evt.cpu", name = "proc.name",
 			pid = "proc.pid", vpid = "proc.vpid", vm_size = "proc.vmsize", exe = "proc.exe",
 			args = "proc.args", parent = "proc.ppid", cpu = "thread.cpu", bytes = "evt.buflen",
 			is_read = "evt.is_io_read", fd_name = "fd.name",
@@ -151,11 +153,11 @@ function recorder.install(variant)
 
 	function on_event()
 		events = events + 1
-		if events % EVENTS_PER_TURN == 0 then
+		if events % EVENTS_PER_STEP == 0 then
 			sender:step(0)
 		end
 		local value = evt.field(field.container)
-		local container = value and variant.container(value, field.also and evt.field(field.also))
+		local container = value and variant.container(value, field.second_field and evt.field(field.second_field))
 		if not container then
 			return true
 		end
@@ -177,7 +179,7 @@ function recorder.install(variant)
 		if second and second.start ~= now then
 			close_second()
 		end
-		sender:step(live and LIVE_WAIT or 0)
+		sender:step(live and MAX_LIVE_WAIT or 0)
 		return true
 	end
 
@@ -186,11 +188,11 @@ function recorder.install(variant)
 		local function is_done()
 			return sender:is_done()
 		end
-		sender:drain(is_done, live and LIVE_PATIENCE or FILE_PATIENCE)
-		sender:abandon("the server was away until the end")
+		sender:drain(is_done, live and LIVE_DRAIN_TIMEOUT or FILE_DRAIN_TIMEOUT)
+		sender:abandon("the server was unavailable until the end")
 		loss:flush()
 		if loss.total > 0 and not live then
-			-- sysdig ignores an error that is raised here.
+			-- sysdig ignores errors raised in this callback.
 			os.exit(1)
 		end
 	end

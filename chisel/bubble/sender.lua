@@ -1,5 +1,5 @@
--- Sends the bodies of the queue, one after the other, in small steps: a chisel runs in sysdig's own
--- thread, and what the kernel's buffer cannot hold while we wait for a server is lost.
+-- Sends the bodies of the queue one by one, in small steps. A chisel runs in sysdig's own thread: while
+-- it blocks, the kernel's buffer can overflow and events are lost.
 
 local socket = require "socket"
 local post = require "bubble.post"
@@ -7,53 +7,53 @@ local post = require "bubble.post"
 local Sender = {}
 Sender.__index = Sender
 
--- Seconds until an exchange that does not end is given up.
-local EXCHANGE = 20
--- Seconds between attempts: doubled from the first to the last.
-local FIRST_PAUSE, LAST_PAUSE = 0.5, 30
+-- Maximum duration of an exchange, in seconds.
+local EXCHANGE_TIMEOUT = 20
+-- Delay before a retry, in seconds. It doubles from the minimum to the maximum.
+local MIN_RETRY_DELAY, MAX_RETRY_DELAY = 0.5, 30
 
-local HINT = ": is the URL right, and the key in it?"
-local HINTS = { [401] = HINT, [403] = HINT, [404] = HINT }
+-- Refusals that end when somebody mends the key or the URL, on this host or on the server.
+local MENDABLE = { [401] = true, [403] = true, [404] = true }
 
---- For the server at `address`, from `queue`.
+--- A sender of the bodies in `queue` to the server at `address`. Reports to `loss`.
 function Sender.new(address, queue, loss)
 	return setmetatable({
 		address = address, queue = queue, loss = loss,
-		-- Why it is away, if it is.
-		away = nil,
-		pause = 0, retry_at = 0, progress = 0, turn = 0,
+		-- Why the server is unavailable, or nil.
+		outage = nil,
+		delay = 0, retry_at = 0, progress = 0, first_ip = 0,
 	}, Sender)
 end
 
---- Whether nothing waits.
+--- Whether everything was sent or given up.
 function Sender:is_done()
 	return not self.current and self.queue.bytes == 0
 end
 
--- A status that may be another one when the rows are posted again.
-local function is_passing(status)
+-- Whether a retry may have another status.
+local function is_retryable(status)
 	return status == 408 or status == 429 or status >= 500
 end
 
 function Sender:succeed()
-	if self.away then
-		self.loss:say(self.address.name .. " is back")
-		self.away = nil
+	if self.outage then
+		self.loss:print(self.address.name .. " is available again")
+		self.outage = nil
 	end
-	self.current, self.pause, self.progress = nil, 0, self.progress + 1
+	self.current, self.delay, self.progress = nil, 0, self.progress + 1
 end
 
--- Keeps what is being sent, for another attempt.
-function Sender:postpone(problem)
-	if self.away ~= problem then
-		self.loss:say(string.format("%s is away (%s): rows are kept, up to %.1f MiB",
-			self.address.name, problem, self.queue.limit / (1024 * 1024)))
-		self.away = problem
+-- Keeps the current body for a retry. `what` says what the server does; by default that it is unavailable.
+function Sender:postpone(problem, what)
+	if self.outage ~= problem then
+		self.loss:print(string.format("%s %s (%s): rows are queued, up to %.1f MiB",
+			self.address.name, what or "is unavailable", problem, self.queue.limit / (1024 * 1024)))
+		self.outage = problem
 	end
-	self.turn = self.turn + 1
-	self.pause = math.min(math.max(self.pause * 2, FIRST_PAUSE), LAST_PAUSE)
-	-- Not all hosts of a cluster at once.
-	self.retry_at = socket.gettime() + self.pause * (0.75 + math.random() / 4)
+	self.first_ip = self.first_ip + 1
+	self.delay = math.min(math.max(self.delay * 2, MIN_RETRY_DELAY), MAX_RETRY_DELAY)
+	-- Random, so that the hosts of a cluster do not retry at the same time.
+	self.retry_at = socket.gettime() + self.delay * (0.75 + math.random() / 4)
 end
 
 function Sender:give_up(problem)
@@ -61,59 +61,60 @@ function Sender:give_up(problem)
 	self.current = nil
 end
 
--- What was sent and not answered is posted again: bubble-server knows a body that it has.
+-- A body without an answer is posted again: bubble-server recognises a body that it has already.
 function Sender:finish_exchange(status, problem)
 	self.exchange = nil
 	if not status then
 		self:postpone(problem)
 	elseif status >= 200 and status < 300 then
 		self:succeed()
-	elseif is_passing(status) then
+	elseif is_retryable(status) then
 		self:postpone("status " .. status)
+	elseif MENDABLE[status] then
+		self:postpone("status " .. status .. ": is the URL right, and the key in it?", "refuses the rows")
 	else
-		local hint = HINTS[status] or ""
-		self:give_up(string.format("%s refuses them with status %d%s", self.address.name, status, hint))
+		self:give_up(string.format("%s refuses them with status %d", self.address.name, status))
 	end
 end
 
--- Begins an exchange; false when there is nothing to send, or not yet.
+-- Starts an exchange. Returns false if there is nothing to send yet.
 function Sender:begin(now)
-	-- The second comparison is for a clock that was set back.
-	if now < self.retry_at and self.retry_at - now <= LAST_PAUSE then
+	-- The second comparison handles a clock that was set back.
+	if now < self.retry_at and self.retry_at - now <= MAX_RETRY_DELAY then
 		return false
 	end
 	self.current = self.current or self.queue:pop()
 	if not self.current then
 		return false
 	end
-	local ips, problem = self.address:resolve(self.away)
+	local ips, problem = self.address:resolve(self.outage)
 	if not ips then
 		self:postpone(problem)
 		return false
 	end
 	self.started = now
 	self.exchange = coroutine.create(function()
-		return post.run(self.address, ips, self.turn, self.current.text)
+		return post.run(self.address, ips, self.first_ip, self.current.text)
 	end)
 	return true
 end
 
--- Goes on with the exchange; returns the socket and direction it waits for, or nil at its end.
+-- Continues the exchange. Returns the socket and the direction for which it waits, or nil at its end.
 function Sender:resume(now)
 	local ok, result, detail = coroutine.resume(self.exchange)
 	if not ok then
 		self:finish_exchange(nil, tostring(result))
 	elseif coroutine.status(self.exchange) == "dead" then
 		self:finish_exchange(result, detail)
-	elseif math.abs(now - self.started) > EXCHANGE then
+	elseif math.abs(now - self.started) > EXCHANGE_TIMEOUT then
 		result:close()
-		self:finish_exchange(nil, "no answer within " .. EXCHANGE .. " s")
+		self:finish_exchange(nil, "no answer within " .. EXCHANGE_TIMEOUT .. " s")
 	else
 		return result, detail
 	end
 end
 
---- Does what can be done, waiting no longer than `seconds` in all.
+--- Sends as much as possible. Blocks for at most `seconds` in total.
 function Sender:step(seconds)
 	local now = socket.gettime()
 	local deadline = now + seconds
@@ -134,7 +135,7 @@ function Sender:step(seconds)
 	until now >= deadline
 end
 
---- Gives up what waits.
+--- Gives up all bodies that are not sent yet.
 function Sender:abandon(problem)
 	while not self:is_done() do
 		self.current = self.current or self.queue:pop()
@@ -142,18 +143,18 @@ function Sender:abandon(problem)
 	end
 end
 
---- Sends until `enough()` says so, or for `patience` seconds nothing arrived.
-function Sender:drain(enough, patience)
+--- Sends until `is_enough()` is true, or until nothing has arrived for `timeout` seconds.
+function Sender:drain(is_enough, timeout)
 	local progress, since = self.progress, socket.gettime()
-	while not enough() do
+	while not is_enough() do
 		self:step(0.1)
-		if not self.exchange and not enough() then
+		if not self.exchange and not is_enough() then
 			socket.sleep(0.02)
 		end
 		local now = socket.gettime()
 		if self.progress ~= progress then
 			progress, since = self.progress, now
-		elseif now - since > patience then
+		elseif now - since > timeout then
 			return
 		end
 	end

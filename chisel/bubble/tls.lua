@@ -1,5 +1,5 @@
--- https:// by LuaSec, which is a package of its own (lua-sec): LuaSocket alone has no TLS. LuaSec
--- verifies the chain of certificates, and leaves it to us whether the certificate is the host's.
+-- TLS for https:// by LuaSec (package lua-sec), as LuaSocket has none. LuaSec verifies the chain of
+-- certificates. This file verifies that the certificate is for the host.
 
 local present, ssl = pcall(require, "ssl")
 if not present then
@@ -22,7 +22,7 @@ local function parameters()
 	}
 end
 
--- Whether a name of a certificate is the host's; `*` stands for one label (RFC 6125, 6.4.3).
+-- Whether a name of a certificate matches the host. `*` stands for one label (RFC 6125, 6.4.3).
 local function is_match(pattern, host)
 	pattern, host = pattern:lower(), host:lower()
 	return pattern == host
@@ -41,7 +41,7 @@ local function is_for(certificate, host)
 	return false
 end
 
---- The connection with TLS over it, or nil and what is wrong. Yields as in bubble/post.lua.
+--- Returns the connection with TLS, or nil and an error. Yields as in bubble/post.lua.
 function tls.secure(connection, host)
 	local secured, problem = ssl.wrap(connection, parameters())
 	if not secured then
@@ -62,7 +62,7 @@ function tls.secure(connection, host)
 	end
 	local certificate = secured:getpeercertificate()
 	if not certificate or not is_for(certificate, host) then
-		return nil, "TLS: the certificate is not one for " .. host
+		return nil, "TLS: the certificate is not for " .. host
 	end
 	return secured
 end

@@ -1,6 +1,6 @@
-//! How small segments are and how fast they are made, read, merged and coarsened.
+//! Benchmark: the size of segments, and the rates of encoding, decoding, merging and coarsening.
 //!
-//! `cargo run --release -p bubble-common --features testing --example bench_segment [CASE…]`
+//! `cargo run --release -p bubble-common --example bench_segment [CASE…]`
 //! prints one JSON object a line. The container is [`Container`], from a seed.
 
 use std::hint::black_box;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::fold::Caps;
-use bubble_common::segment::testing::{Container, Size};
 use bubble_common::segment::{Segment, SourceId};
+use bubble_testing::container::{Container, Size};
 
-/// Start of the hour that is made: seconds since the Unix epoch.
+/// Start of the generated hour: seconds since the Unix epoch.
 const START: u64 = 1_790_002_800;
-/// Each rate is measured for at least this long in the thread's own CPU time,
-/// and the best round counts: so that other work on the machine tells little.
+/// Minimum length of a round, in the thread's own CPU time. The best round counts, so that
+/// other work on the machine matters little.
 const ROUND: Duration = Duration::from_millis(15);
-/// How many rounds.
+/// Number of rounds.
 const ROUNDS: usize = 20;
 
 fn print(case: &str, variant: &str, value: f64, unit: &str) {
@@ -26,7 +26,7 @@ fn print(case: &str, variant: &str, value: f64, unit: &str) {
     );
 }
 
-/// CPU time that this thread used.
+/// CPU time of this thread.
 fn cpu_time() -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -38,9 +38,9 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Prints how many container-seconds per second `work` does, when one call does `seconds`.
+/// Measures and prints the container-seconds per second of `work`. One call does `seconds`.
 fn rate<T>(case: &str, variant: &str, seconds: usize, mut work: impl FnMut() -> T) {
-    // Cases can be chosen by their beginnings.
+    // The arguments select cases by their beginnings.
     let mut wanted = std::env::args().skip(1).peekable();
     if wanted.peek().is_some() && !wanted.any(|wanted| case.starts_with(&wanted)) {
         return;
@@ -63,59 +63,59 @@ fn rate<T>(case: &str, variant: &str, seconds: usize, mut work: impl FnMut() -> 
     );
 }
 
-fn main() {
-    for (variant, size) in [("busy", Size::BUSY), ("quiet", Size::QUIET)] {
-        // Several containers, as sizes differ from one to the next.
-        let containers = 0..8_u64;
-        let make = |seed| Container::new(seed, START, size);
-        let live: Vec<Segment> = containers
-            .clone()
+/// Generated segments of several containers, as sizes differ from one to the next.
+struct Sample {
+    /// Single seconds: a minute of each container.
+    live: Vec<Segment>,
+    /// The same seconds, a minute in each.
+    packed: Vec<Segment>,
+    batch: Batch,
+}
+
+impl Sample {
+    fn new(size: Size) -> Self {
+        let live: Vec<Segment> = (0..8)
             .flat_map(|seed| {
-                let mut container = make(seed);
+                let mut container = Container::new(seed, START, size);
                 (0..60)
                     .map(move |_| container.seconds(1))
                     .collect::<Vec<_>>()
             })
             .collect();
-        let packed: Vec<Segment> = live
+        let packed = live
             .chunks(60)
             .map(|minute| Segment::merge(minute).expect("pieces of one source"))
             .collect();
-        let total = |segments: &[Segment], effort| -> usize {
-            segments
-                .iter()
-                .map(|segment| segment.encode(effort).len())
-                .sum()
-        };
-        let mean = |bytes: usize| bytes as f64 / live.len() as f64;
-        print(
-            "size-packed",
-            variant,
-            mean(total(&packed, Effort::Small)),
-            "bytes/container-second",
-        );
-        print(
-            "size-packed-fast",
-            variant,
-            mean(total(&packed, Effort::Fast)),
-            "bytes/container-second",
-        );
-        print(
-            "size-live",
-            variant,
-            mean(total(&live, Effort::Fast)),
-            "bytes/container-second",
-        );
         let batch = Batch {
             source: SourceId([1; 16]),
             agent: AgentReport::default(),
             segments: live.iter().step_by(60).cloned().collect(),
         };
-        let bytes = batch.encode();
-        let mean = bytes.len() as f64 / batch.segments.len() as f64;
-        print("size-batch", variant, mean, "bytes/container-second");
+        Self {
+            live,
+            packed,
+            batch,
+        }
+    }
 
-        let (second, minute) = (&live[30], &packed[0]);
+    fn print_sizes(&self, variant: &str) {
+        let mean = |segments: &[Segment], effort| {
+            let bytes = segments.iter().map(|segment| segment.encode(effort).len());
+            bytes.sum::<usize>() as f64 / self.live.len() as f64
+        };
+        let unit = "bytes/container-second";
+        let packed = mean(&self.packed, Effort::Small);
+        print("size-packed", variant, packed, unit);
+        let packed = mean(&self.packed, Effort::Fast);
+        print("size-packed-fast", variant, packed, unit);
+        print("size-live", variant, mean(&self.live, Effort::Fast), unit);
+        let bytes = self.batch.encode().len() as f64;
+        let mean = bytes / self.batch.segments.len() as f64;
+        print("size-batch", variant, mean, unit);
+    }
+
+    fn print_rates(&self, variant: &str) {
+        let (second, minute) = (&self.live[30], &self.packed[0]);
         rate("encode-live", variant, 1, || second.encode(Effort::Fast));
         rate("encode-packed", variant, 60, || {
             minute.encode(Effort::Small)
@@ -124,31 +124,42 @@ fn main() {
         rate("decode-live", variant, 1, || Segment::decode(&second));
         rate("decode-packed", variant, 60, || Segment::decode(&bytes));
         rate("decode-head", variant, 60, || Segment::decode_head(&bytes));
-        rate("batch-encode", variant, batch.segments.len(), || {
-            batch.encode()
-        });
+        let batch = &self.batch;
+        let seconds = batch.segments.len();
+        rate("batch-encode", variant, seconds, || batch.encode());
         let bytes = batch.encode();
-        rate("batch-decode", variant, batch.segments.len(), || {
-            Batch::decode(&bytes)
-        });
-        rate("merge-live", variant, 60, || Segment::merge(&live[..60]));
+        rate("batch-decode", variant, seconds, || Batch::decode(&bytes));
+        let live = &self.live[..60];
+        rate("merge-live", variant, 60, || Segment::merge(live));
         rate("coarsen", variant, 60, || minute.coarsen());
         rate("fold", variant, 60, || minute.clone().fold(&Caps::SECOND));
+    }
+}
 
-        let mut container = make(0);
-        let hour: Vec<Segment> = (0..60).map(|_| container.seconds(60)).collect();
-        let bytes: Vec<Vec<u8>> = hour.iter().map(|s| s.encode(Effort::Small)).collect();
-        rate("hour-of-seconds-decode", variant, 3_600, || {
-            bytes
-                .iter()
-                .map(|bytes| Segment::decode(bytes))
-                .collect::<Vec<_>>()
-        });
-        rate("hour-of-seconds-merge", variant, 3_600, || {
-            Segment::merge(&hour)
-        });
-        rate("hour-of-seconds-coarsen", variant, 3_600, || {
-            hour.iter().map(Segment::coarsen).collect::<Vec<_>>()
-        });
+/// Prints the rates of operations on an hour of seconds, packed by the minute.
+fn print_rates_of_an_hour(variant: &str, size: Size) {
+    let mut container = Container::new(0, START, size);
+    let hour: Vec<Segment> = (0..60).map(|_| container.seconds(60)).collect();
+    let bytes: Vec<Vec<u8>> = hour.iter().map(|s| s.encode(Effort::Small)).collect();
+    rate("hour-of-seconds-decode", variant, 3_600, || {
+        bytes
+            .iter()
+            .map(|bytes| Segment::decode(bytes))
+            .collect::<Vec<_>>()
+    });
+    rate("hour-of-seconds-merge", variant, 3_600, || {
+        Segment::merge(&hour)
+    });
+    rate("hour-of-seconds-coarsen", variant, 3_600, || {
+        hour.iter().map(Segment::coarsen).collect::<Vec<_>>()
+    });
+}
+
+fn main() {
+    for (variant, size) in [("busy", Size::BUSY), ("quiet", Size::QUIET)] {
+        let sample = Sample::new(size);
+        sample.print_sizes(variant);
+        sample.print_rates(variant);
+        print_rates_of_an_hour(variant, size);
     }
 }

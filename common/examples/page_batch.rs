@@ -1,11 +1,11 @@
-//! Writes a batch to standard output: some seconds of one container whose work
-//! is a function of time alone, so that the tests of the page know each figure.
+//! Writes a batch to standard output: some seconds of one container. Its work depends
+//! only on the time, so that the tests of the page know each figure.
 //!
 //! `cargo run -p bubble-common --example page_batch -- STARTED FROM SECONDS [BURST]`
 //!
 //! STARTED is when the container started, FROM the first second of the batch
-//! (both seconds since the Unix epoch); with BURST, that many percent of a core
-//! are burnt on top. What a second holds is written out in [`Scene::second`].
+//! (both seconds since the Unix epoch). BURST adds CPU time, in percent of a core.
+//! [`Scene::second`] defines the content of a second.
 
 use std::io::Write as _;
 
@@ -22,13 +22,13 @@ use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, So
 const SECOND: u64 = 1_000_000_000;
 const MIB: u64 = 1 << 20;
 const SOURCE: SourceId = SourceId([7; 16]);
-/// Seconds of its life in which the agent was away: nothing is known of them.
+/// Seconds of its life in which the agent was away, so they are a gap.
 const AWAY: std::ops::Range<u64> = 120..140;
-/// Seconds of its life in which core 3 has no rest.
+/// Seconds of its life in which core 3 is always busy.
 const PINNED: std::ops::Range<u64> = 60..90;
-/// When a process is killed for want of memory.
+/// The second of its life in which the OOM killer ends a process.
 const OUT_OF_MEMORY: u64 = 200;
-/// How often a compiler runs, and how many each time.
+/// Interval of the builds in seconds, and the number of compilers in each.
 const BUILD_EVERY: u64 = 10;
 const BUILDS: u64 = 8;
 
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (started, from, seconds, burst) = match numbers[..] {
         [started, from, seconds] => (started, from, seconds, 0),
         [started, from, seconds, burst] => (started, from, seconds, burst),
-        _ => return Err("give STARTED FROM SECONDS [BURST], all seconds but the last".into()),
+        _ => return Err("usage: page_batch STARTED FROM SECONDS [BURST]".into()),
     };
     let batch = Batch {
         source: SOURCE,
@@ -151,7 +151,7 @@ impl Scene<'_> {
             0,
         );
         self.memory(init, 2 * MIB);
-        let mut used = self.web() + self.database() + self.build() + self.stranger();
+        let mut used = self.web() + self.database() + self.build() + self.hostile_names();
         used += self.burn();
         self.totals(used);
         if self.age == 0 {
@@ -212,8 +212,8 @@ impl Scene<'_> {
         used
     }
 
-    /// A database on core 3 that grows by 1 MiB a second, has no rest for some
-    /// seconds, writes 1 MiB of its table each fifth second, and asks a peer that refuses.
+    /// A database on core 3. It grows by 1 MiB a second, is always busy in [`PINNED`], writes
+    /// 1 MiB of its table each fifth second, and connects to a peer that refuses.
     fn database(&mut self) -> u64 {
         let process = self.process(40, 1, "postgres", &["postgres", "-D", "/var/lib/db"], 2);
         let busy = if PINNED.contains(&self.age) {
@@ -276,8 +276,7 @@ impl Scene<'_> {
         self.cpu(process, 3, busy)
     }
 
-    /// Each tenth second `make` starts compilers that live 60 ms; the first of a
-    /// batch fails when the minute is new.
+    /// Each tenth second `make` starts compilers that live 60 ms. The first one in a minute fails.
     fn build(&mut self) -> u64 {
         let make = self.process(60, 1, "make", &["make", "-j8"], 3);
         self.memory(make, 3 * MIB);
@@ -330,8 +329,8 @@ impl Scene<'_> {
         used
     }
 
-    /// A process whose every name would be HTML, were the page to take it so.
-    fn stranger(&mut self) -> u64 {
+    /// A process with HTML in all of its names. The page must show them as text.
+    fn hostile_names(&mut self) -> u64 {
         let args = [
             "<img src=x onerror=alert(1)>",
             "\"><script>alert(2)</script>",
@@ -351,7 +350,7 @@ impl Scene<'_> {
         self.cpu(process, 2, 20_000_000)
     }
 
-    /// What BURST asks for, on core 2.
+    /// Adds the CPU time of BURST on core 2.
     fn burn(&mut self) -> u64 {
         if self.burst == 0 {
             return 0;
@@ -361,7 +360,7 @@ impl Scene<'_> {
         self.cpu(process, 2, self.burst * 10_000_000)
     }
 
-    /// What the cgroup says of all that.
+    /// The totals of the cgroup.
     fn totals(&mut self, used: u64) {
         let anon = (110 + self.age.min(180)) * MIB;
         let cache = (40 + self.age.min(100) / 2) * MIB;

@@ -1,24 +1,24 @@
-//! The envelope in which an agent posts: who it is, what it cost, and segments.
+//! The batch: the envelope in which an agent posts its segments, with a report about the agent.
 
 use crate::segment::codec::budget::Budget;
 use crate::segment::codec::frame::{self, Format};
 use crate::segment::codec::primitive::{Reader, narrow, put_bytes, put_varint};
-use crate::segment::codec::text::{put_texts, texts};
+use crate::segment::codec::text::{put_texts, read_texts};
 use crate::segment::codec::{DecodeError, Effort};
 use crate::segment::{Segment, SourceId};
 
-/// One post of an agent: the segments of a second or two, or what its spool held.
+/// One post of an agent: the segments of a second or two, or a part of its spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The run of the agent.
     pub source: SourceId,
     /// About the agent and its host.
     pub agent: AgentReport,
-    /// The segments; each carries its own key.
+    /// The segments, each with its own key.
     pub segments: Vec<Segment>,
 }
 
-/// What an agent says of itself with each batch.
+/// What an agent reports about itself with each batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentReport {
     /// Host name.
@@ -29,23 +29,23 @@ pub struct AgentReport {
     pub kernel: String,
     /// Family of hooks in use: `vfs`, `syscall`, `procfs` or `capture`.
     pub hooks: String,
-    /// What this host does not let it count: one sentence each.
+    /// What it cannot count on this host, one sentence each.
     pub missing: Vec<String>,
-    /// When the batch was made: nanoseconds since the Unix epoch.
+    /// When the batch was made, in nanoseconds since the Unix epoch.
     pub sent_at: u64,
     /// Cores of the host.
     pub cores: u32,
     /// Memory of the host in bytes.
     pub memory: u64,
-    /// CPU time that the agent used since it started, ns.
+    /// CPU time of the agent since it started, ns.
     pub cpu_ns: u64,
-    /// Its resident memory, bytes.
+    /// Resident memory of the agent, bytes.
     pub rss: u64,
-    /// Time that its programs in the kernel ran since they were loaded, ns; 0 where the kernel does not say.
+    /// Run time of its programs in the kernel since they were loaded, ns; 0 if the kernel does not say.
     pub kernel_ns: u64,
-    /// Segments waiting in its spool.
+    /// Segments in its spool.
     pub spooled: u64,
-    /// Slots that it dropped since it started, as its spool was full.
+    /// Slots dropped since the agent started because its spool was full.
     pub dropped: u64,
 }
 
@@ -57,7 +57,10 @@ const FORMAT: Format = Format {
 };
 
 impl Batch {
-    /// The batch as bytes, packed as one: what its segments have in common costs once.
+    /// The bytes that an encoded batch begins with.
+    pub const MAGIC: [u8; 4] = FORMAT.magic;
+
+    /// Encodes the batch. It is compressed as a whole, so what segments have in common is stored once.
     pub fn encode(&self) -> Vec<u8> {
         let mut body = self.source.0.to_vec();
         self.agent.put(&mut body);
@@ -70,15 +73,19 @@ impl Batch {
         out
     }
 
-    /// The batch in `bytes`, all of which must belong to it.
+    /// Decodes the batch in `bytes`.
     ///
     /// # Errors
-    /// When they are not what [`Self::encode`] writes, in this version or an
-    /// older one, or would decode to more than a bounded multiple of their size.
+    /// If the bytes are not exactly one batch, encoded by this version or an older one, or
+    /// would decode to more than a bounded multiple of their size.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let begin = |_, count| Vec::with_capacity(count);
-        let push = |segments: &mut Vec<_>, segment, _: &[u8]| segments.push(segment);
-        let (source, agent, segments) = Self::fold(bytes, begin, push)?;
+        let mut budget = Budget::for_input(bytes.len());
+        let (source, agent, segments) =
+            Self::read(bytes, &mut budget, begin, |segments, bytes, budget| {
+                segments.push(Segment::decode_within(bytes, budget)?);
+                Ok(())
+            })?;
         Ok(Self {
             source,
             agent,
@@ -86,21 +93,38 @@ impl Batch {
         })
     }
 
-    /// As [`Self::decode`], one segment at a time: what `begin` makes of the
-    /// source and of how many there are takes each, with its own bytes, so that
-    /// who stores them need not encode them again, nor have all in memory.
+    /// Like [`Self::decode`], but one segment at a time, within `limit` bytes of memory: each is dropped
+    /// before the next is decoded. `begin` gets the source and the number of segments. `each` gets
+    /// a segment and its bytes, which can be stored without encoding it again.
     ///
     /// # Errors
     /// As for [`Self::decode`].
-    pub fn fold<T>(
+    pub fn scan<T>(
         bytes: &[u8],
+        limit: usize,
         begin: impl FnOnce(SourceId, usize) -> T,
-        mut each: impl FnMut(&mut T, Segment, &[u8]),
+        mut each: impl FnMut(&mut T, &Segment, &[u8]),
+    ) -> Result<(SourceId, AgentReport, T), DecodeError> {
+        let mut budget = Budget::for_input(bytes.len()).at_most(limit);
+        Self::read(bytes, &mut budget, begin, |all, bytes, budget| {
+            let before = budget.left();
+            let segment = Segment::decode_within(bytes, budget)?;
+            each(all, &segment, bytes);
+            budget.give_back(before);
+            Ok(())
+        })
+    }
+
+    /// Reads the envelope, and passes the bytes of each segment to `each`.
+    fn read<T>(
+        bytes: &[u8],
+        budget: &mut Budget,
+        begin: impl FnOnce(SourceId, usize) -> T,
+        mut each: impl FnMut(&mut T, &[u8], &mut Budget) -> Result<(), DecodeError>,
     ) -> Result<(SourceId, AgentReport, T), DecodeError> {
         let mut reader = Reader::new(bytes, "a batch");
         FORMAT.open(&mut reader)?;
-        let mut budget = Budget::for_input(bytes.len());
-        frame::with_body(reader, &mut budget, |body, budget| {
+        frame::with_body(reader, budget, |body, budget| {
             let mut reader = Reader::new(body, "a batch's body");
             let source = SourceId(reader.array()?);
             let agent = AgentReport::read(&mut reader, budget)?;
@@ -108,9 +132,7 @@ impl Batch {
             budget.charge::<Segment>(count)?;
             let mut all = begin(source, count);
             for _ in 0..count {
-                let bytes = reader.bytes()?;
-                let segment = Segment::decode_within(bytes, budget)?;
-                each(&mut all, segment, bytes);
+                each(&mut all, reader.bytes()?, budget)?;
             }
             reader.finish()?;
             Ok((source, agent, all))
@@ -140,8 +162,8 @@ impl AgentReport {
     }
 
     fn read(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Self, DecodeError> {
-        let mut known = texts(reader, 4, budget)?.into_iter();
-        let mut text = || known.next().unwrap_or_default();
+        let mut texts = read_texts(reader, 4, budget)?.into_iter();
+        let mut text = || texts.next().unwrap_or_default();
         let (host, version, kernel, hooks) = (text(), text(), text(), text());
         let missing = reader.length()?;
         Ok(Self {
@@ -149,7 +171,7 @@ impl AgentReport {
             version,
             kernel,
             hooks,
-            missing: texts(reader, missing, budget)?,
+            missing: read_texts(reader, missing, budget)?,
             sent_at: reader.varint()?,
             cores: narrow(
                 reader.varint()?,

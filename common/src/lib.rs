@@ -1,12 +1,12 @@
-//! What every part of bubble-chamber agrees on.
+//! The data types that all parts of bubble-chamber share.
 //!
-//! With the default feature `std`: the [`segment`], the one type that the agent
-//! builds, spools and posts, that the server stores, that roll-up merges and
-//! that a query reads; and the [`batch`], the envelope in which segments travel.
-//! Without it: only [`kernel`], the plain structs that the eBPF programs and the
-//! agent share, for a target that has no standard library.
+//! - [`segment`]: the one type that the agent builds, spools and posts, that the server
+//!   stores, that roll-up merges and that a query reads.
+//! - [`batch`]: the envelope in which an agent posts segments.
+//! - [`kernel`]: plain structs that the eBPF programs and the agent share. Without the default
+//!   feature `std` it is the only module, as the kernel has no standard library.
 //!
-//! Nothing here, but for what helps tests, does I/O, knows a clock or a database.
+//! This crate does no I/O, reads no clock and knows no database.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -16,5 +16,3 @@ pub mod kernel;
 pub mod batch;
 #[cfg(feature = "std")]
 pub mod segment;
-#[cfg(feature = "testing")]
-pub mod testing;

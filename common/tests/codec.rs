@@ -1,9 +1,9 @@
-//! What is encoded decodes to the same, and nothing else does any harm.
+//! Properties of the codec: encoding round-trips, and damaged bytes do no harm.
 
 use bubble_common::batch::{AgentReport, Batch};
-use bubble_common::segment::arbitrary;
 use bubble_common::segment::codec::{DecodeError, Effort};
 use bubble_common::segment::{Segment, SourceId};
+use bubble_testing::arbitrary;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
@@ -38,19 +38,19 @@ fn batch() -> impl Strategy<Value = Batch> {
     )
 }
 
-/// Damages `bytes` at some places.
+/// Overwrites some of the `bytes`.
 fn damaged(bytes: &[u8], damage: &[(usize, u8)]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for (place, value) in damage {
-        let place = place % bytes.len();
-        bytes[place] = *value;
+    for (offset, value) in damage {
+        let offset = offset % bytes.len();
+        bytes[offset] = *value;
     }
     bytes
 }
 
 proptest! {
     #[test]
-    fn segments_return(segment in arbitrary::segment(70)) {
+    fn segments_round_trip(segment in arbitrary::segment(70)) {
         for effort in [Effort::Raw, Effort::Fast, Effort::Small] {
             let bytes = segment.encode(effort);
             prop_assert_eq!(Segment::decode(&bytes), Ok(segment.clone()));
@@ -67,10 +67,11 @@ proptest! {
 
     #[test]
     fn segments_of_a_batch_come_with_their_own_bytes(batch in batch()) {
-        let folded = Batch::fold(
+        let folded = Batch::scan(
             &batch.encode(),
+            usize::MAX,
             |source, count| (source, Vec::with_capacity(count)),
-            |(_, all), segment, bytes| all.push((segment, bytes.to_vec())),
+            |(_, all), segment, bytes| all.push((segment.clone(), bytes.to_vec())),
         );
         let (source, agent, (begun, all)) = folded.expect("its own bytes");
         prop_assert_eq!((source, begun, &agent), (batch.source, batch.source, &batch.agent));
@@ -88,22 +89,22 @@ proptest! {
     }
 
     #[test]
-    fn every_cut_is_refused(segment in arbitrary::segment(8), cut in any::<usize>()) {
+    fn truncated_bytes_are_refused(segment in arbitrary::segment(8), cut in any::<usize>()) {
         let bytes = segment.encode(Effort::Fast);
         prop_assert_eq!(Segment::decode(&bytes[..cut % bytes.len()]).is_err(), true);
     }
 
     #[test]
-    fn damage_is_refused_or_gives_another_segment(
+    fn damaged_bytes_are_refused_or_decode_to_another_segment(
         segment in arbitrary::segment(8),
         damage in vec((any::<usize>(), any::<u8>()), 1..8),
     ) {
-        // Packed too, though damage hardly gets past zstd.
+        // Also compressed, although zstd detects most damage.
         for effort in [Effort::Raw, Effort::Small] {
             let bytes = segment.encode(effort);
             if let Ok(other) = Segment::decode(&damaged(&bytes, &damage)) {
-                let again = Segment::decode(&other.encode(Effort::Fast));
-                prop_assert_eq!(again, Ok(other));
+                let decoded = Segment::decode(&other.encode(Effort::Fast));
+                prop_assert_eq!(decoded, Ok(other));
             }
         }
     }

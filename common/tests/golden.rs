@@ -1,14 +1,15 @@
-//! Bytes that were written once must be read for ever.
+//! Golden files: bytes that were written once must be read for ever.
 //!
-//! `testdata/segment/vN/NAME.bin` was written by version N, and `NAME.txt` says
-//! what is in it. The rule: files of every version are read, and give what their
-//! text says; a file named `raw-…` of the newest version is also written, and is
-//! the same to the byte. (Packed ones are only read: a newer zstd may pack
-//! better.) An encoder that writes other bytes, which today's readers would read,
-//! may replace the raw files of the newest version; whatever they would not
-//! read needs a new version and a new folder, and old folders are never touched.
+//! Version N wrote `testdata/segment/vN/NAME.bin`, and `NAME.txt` has the content as text.
 //!
-//! `BUBBLE_BLESS=1 cargo test -p bubble-common --test golden` writes those of the newest version.
+//! - Files of every version are read, and give the content of their text.
+//! - A file `raw-…` of the newest version is also written again, with the same bytes. Compressed
+//!   files are not, as a newer zstd may compress better.
+//! - If the encoder changes, but today's readers can read the new bytes, replace the raw files of
+//!   the newest version.
+//! - Otherwise add a version and a folder. Never change old folders.
+//!
+//! `BUBBLE_BLESS=1 cargo test -p bubble-common --test golden` writes the files of the newest version.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,9 +25,9 @@ use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Exit, Memory, Process, ProcessId};
-use bubble_common::segment::testing::{Container, Size};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId, facts};
+use bubble_testing::container::{Container, Size};
 
 /// The example of docs/segment-format.md: a little of everything, over two seconds.
 fn example() -> Segment {
@@ -67,6 +68,21 @@ fn example() -> Segment {
             swap: 0,
         },
     );
+    add_example_io(&mut builder, shell);
+    builder.total(Metric::CPU_USER, 0, 900_000);
+    builder.total(Metric::CPU_USER, 1, 900_000);
+    builder.loss(Reason::MAP_FULL, 1, Loss { count: 2, bytes: 0 });
+    builder.event(Event {
+        at: 1_790_000_000_000_000_300,
+        kind: EventKind::CONNECTION_FAILED,
+        process: Some(shell),
+        detail: "10.0.0.9:81".to_owned(),
+    });
+    builder.build()
+}
+
+/// Two files and a connection, used by `process`.
+fn add_example_io(builder: &mut Builder, process: u32) {
     let log = builder.file(File {
         path: "/var/log/a".to_owned(),
         kind: FileKind::Regular,
@@ -76,7 +92,7 @@ fn example() -> Segment {
         kind: FileKind::Regular,
     });
     builder.file_io(
-        shell,
+        process,
         log,
         0,
         FileIo {
@@ -86,7 +102,7 @@ fn example() -> Segment {
         },
     );
     builder.file_io(
-        shell,
+        process,
         lock,
         1,
         FileIo {
@@ -101,7 +117,7 @@ fn example() -> Segment {
         peer: Address::Ip(IpAddr::from([10, 0, 0, 3]), 80),
     });
     builder.network_io(
-        shell,
+        process,
         peer,
         1,
         NetworkIo {
@@ -111,19 +127,9 @@ fn example() -> Segment {
             ..NetworkIo::default()
         },
     );
-    builder.total(Metric::CPU_USER, 0, 900_000);
-    builder.total(Metric::CPU_USER, 1, 900_000);
-    builder.loss(Reason::MAP_FULL, 1, Loss { count: 2, bytes: 0 });
-    builder.event(Event {
-        at: 1_790_000_000_000_000_300,
-        kind: EventKind::CONNECTION_FAILED,
-        process: Some(shell),
-        detail: "10.0.0.9:81".to_owned(),
-    });
-    builder.build()
 }
 
-/// Every kind of address, exit and kind there is, and the ends of ranges.
+/// Every kind of address, exit and file, and the limits of ranges.
 fn corners() -> Segment {
     let key = Key {
         container: ContainerId::new("0123456789ab").expect("an id"),
@@ -173,6 +179,13 @@ fn corners() -> Segment {
             );
         }
     }
+    add_corner_connections(&mut builder);
+    builder.total(Metric(u32::MAX), 7, u64::MAX);
+    builder.build()
+}
+
+/// Connections of process 0: every protocol, role and kind of address.
+fn add_corner_connections(builder: &mut Builder) {
     let addresses = [
         Address::None,
         Address::Ip(IpAddr::from([255, 0, 255, 0]), u16::MAX),
@@ -201,8 +214,6 @@ fn corners() -> Segment {
             },
         );
     }
-    builder.total(Metric(u32::MAX), 7, u64::MAX);
-    builder.build()
 }
 
 fn segments() -> Vec<(&'static str, Effort, Segment)> {
@@ -261,7 +272,7 @@ fn put_cells<V: Value + std::fmt::Debug>(text: &mut String, name: &str, cells: &
     }
 }
 
-/// What is in a segment, a line each.
+/// The content of a segment, a line for each row.
 fn describe(segment: &Segment) -> String {
     let mut text = format!("{:?}\n", segment.key);
     for (slot, coverage) in segment.coverage.iter().enumerate() {
@@ -304,17 +315,17 @@ fn folder(path: &str) -> PathBuf {
 
 fn bless(path: &Path, bytes: &[u8], text: &str) {
     if std::env::var_os("BUBBLE_BLESS").is_some() {
-        fs::write(path.with_extension("bin"), bytes).expect("testdata can be written");
-        fs::write(path.with_extension("txt"), text).expect("testdata can be written");
+        fs::write(path.with_extension("bin"), bytes).expect("a writable folder testdata");
+        fs::write(path.with_extension("txt"), text).expect("a writable folder testdata");
     }
 }
 
-/// The names of the files of all versions of `kind`, without extension.
-fn all(kind: &str) -> Vec<PathBuf> {
+/// The golden files of `kind` in all versions, without extension.
+fn golden_files(kind: &str) -> Vec<PathBuf> {
     let entries = |path: &Path| {
-        let entries = fs::read_dir(path).expect("testdata is there");
+        let entries = fs::read_dir(path).expect("testdata exists");
         entries
-            .map(|entry| entry.expect("it can be read").path())
+            .map(|entry| entry.expect("a readable folder").path())
             .collect::<Vec<_>>()
     };
     let mut files: Vec<PathBuf> = entries(&folder(kind))
@@ -334,14 +345,15 @@ fn segments_of_every_version_are_read() {
             &describe(&segment),
         );
     }
-    let files = all("segment");
+    let files = golden_files("segment");
     assert!(
         files.len() >= segments().len(),
         "files are missing: {files:?}"
     );
     for path in files {
-        let bytes = fs::read(path.with_extension("bin")).expect("it is there");
-        let text = fs::read_to_string(path.with_extension("txt")).expect("each has a text");
+        let bytes = fs::read(path.with_extension("bin")).expect("a readable file");
+        let text =
+            fs::read_to_string(path.with_extension("txt")).expect("a .txt file for each .bin file");
         let segment =
             Segment::decode(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(describe(&segment), text, "{}", path.display());
@@ -349,10 +361,10 @@ fn segments_of_every_version_are_read() {
 }
 
 #[test]
-fn the_newest_version_is_written_as_it_was() {
+fn the_newest_version_is_written_unchanged() {
     for (name, effort, segment) in segments() {
         let path = folder("segment/v1").join(name).with_extension("bin");
-        let bytes = fs::read(&path).expect("it is there");
+        let bytes = fs::read(&path).expect("a readable file");
         assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment), "{name}");
         if effort == Effort::Raw {
             assert!(
@@ -370,11 +382,12 @@ fn batches_of_every_version_are_read() {
         &batch().encode(),
         &describe_batch(&batch()),
     );
-    let files = all("batch");
+    let files = golden_files("batch");
     assert!(!files.is_empty());
     for path in files {
-        let bytes = fs::read(path.with_extension("bin")).expect("it is there");
-        let text = fs::read_to_string(path.with_extension("txt")).expect("each has a text");
+        let bytes = fs::read(path.with_extension("bin")).expect("a readable file");
+        let text =
+            fs::read_to_string(path.with_extension("txt")).expect("a .txt file for each .bin file");
         let batch =
             Batch::decode(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(describe_batch(&batch), text, "{}", path.display());
@@ -382,7 +395,7 @@ fn batches_of_every_version_are_read() {
 }
 
 #[test]
-fn later_versions_are_refused_by_number() {
+fn unknown_versions_are_refused() {
     let mut segment = example().encode(Effort::Fast);
     let mut batch = batch().encode();
     for version in [0, 2, 255] {
@@ -398,18 +411,18 @@ fn later_versions_are_refused_by_number() {
     }
 }
 
-/// The document's example is a golden file: its blocks marked `hex`, one after
-/// the other, are its bytes (what stands behind two spaces explains them).
+/// The example in the document is a golden file. The blocks marked `hex` are its bytes, with
+/// explanations after two spaces.
 #[test]
-fn the_documents_example_is_the_golden_one() {
+fn the_example_in_the_document_is_the_golden_file() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/segment-format.md");
-    let document = fs::read_to_string(document).expect("the document is there");
+    let document = fs::read_to_string(document).expect("a readable document");
     let blocks = document.split("```hex\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or("").lines());
     let bytes: Vec<u8> = lines
         .flat_map(|line| line.split("  ").next().unwrap_or("").split_whitespace())
         .map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits"))
         .collect();
-    let golden = fs::read(folder("segment/v1/raw-example.bin")).expect("it is there");
+    let golden = fs::read(folder("segment/v1/raw-example.bin")).expect("a readable file");
     assert_eq!(bytes, golden);
 }

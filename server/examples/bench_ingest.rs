@@ -1,10 +1,10 @@
-//! How many container-seconds the server takes in, per second of its own CPU time.
+//! Container-seconds that the server stores per second of its own CPU time.
 //!
 //! `cargo run --release -p bubble-server --example bench_ingest` prints one JSON
-//! object a line. The server is a process of its own (this program, started again),
-//! on loopback, with SQLite on the disk, so that its CPU time is counted apart from
-//! that of who posts. What it uses while it answers counts, all threads of it, and
-//! nothing else: roll-up is measured as a case by itself.
+//! object a line. The server is a separate process (this program, started again), so
+//! that its CPU time does not include the client's. It listens on loopback and stores in
+//! SQLite on the disk. All its threads count, while it answers posts; roll-up is a case
+//! of its own.
 
 mod common;
 #[path = "common/cpu.rs"]
@@ -20,17 +20,18 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::SourceId;
-use bubble_common::segment::testing::{Container, Size};
 use bubble_server::auth::key;
 use bubble_server::clock;
 use bubble_server::http::batch::MEDIA_TYPE;
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::sqlite::{Durability, Sqlite};
+use bubble_testing::container::{Container, Size};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use common::print;
 use cpu::cpu_of;
@@ -51,8 +52,8 @@ async fn main() -> Result<()> {
         return serve(Path::new(data), durability).await;
     }
     for (variant, size) in [("quiet", Size::QUIET), ("busy", Size::BUSY)] {
-        // Each second of each container by itself, as an agent does; and what a
-        // spool holds after the server was away, several seconds in one.
+        // Single seconds, as an agent posts them live; and several seconds in one segment,
+        // as its spool holds them after the server was away.
         for (case, slots) in [("live", 1), ("spooled-10s", 10)] {
             for durability in ["power", "process"] {
                 measure(
@@ -69,7 +70,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The server's process: the real router on a free port, whose number it prints.
+/// The server's process: the real router on a free port. Prints the port.
 async fn serve(data: &Path, durability: &str) -> Result<()> {
     let durability = match durability {
         "power" => Durability::Power,
@@ -91,22 +92,14 @@ async fn measure(
     durability: &str,
 ) -> Result<()> {
     let data = TempDir::new()?;
-    let mut child = tokio::process::Command::new(std::env::current_exe()?)
-        .args([
-            "serve".as_ref(),
-            data.path().as_os_str(),
-            durability.as_ref(),
-        ])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+    let mut child = start_server(data.path(), durability)?;
     let output = child.stdout.take().context("no output")?;
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).await?;
     let (address, key) = line.trim().split_once(' ').context("no address")?;
     let pid = child.id().context("the server ended")?;
 
-    // Made beforehand: what the client does is not measured.
+    // Made before the measurement.
     let start = clock::now() / 60 * 60 - SECONDS - 60;
     let hosts: Vec<Vec<Vec<u8>>> = (0..HOSTS)
         .map(|host| bodies(host, start, size, slots))
@@ -115,21 +108,7 @@ async fn measure(
     let (cpu, began) = (cpu_of(pid)?, Instant::now());
     let posts = hosts.into_iter().map(|bodies| {
         let (url, key) = (format!("http://{address}/api/v1/batch"), key.to_owned());
-        tokio::spawn(async move {
-            let client = reqwest::Client::new();
-            for body in bodies {
-                let answer = client
-                    .post(&url)
-                    .bearer_auth(&key)
-                    .header("content-type", MEDIA_TYPE)
-                    .body(body)
-                    .send()
-                    .await?;
-                ensure!(answer.status().is_success(), "{}", answer.status());
-                answer.bytes().await?;
-            }
-            Ok(())
-        })
+        tokio::spawn(async move { post_all(&url, &key, bodies).await })
     });
     for post in posts.collect::<Vec<_>>() {
         post.await??;
@@ -137,16 +116,12 @@ async fn measure(
     let took = began.elapsed().as_secs_f64();
     let used = cpu_of(pid)? - cpu;
     let seconds = (HOSTS * CONTAINERS * SECONDS) as f64;
+    let per_core = "container-seconds/s/core";
+    print("ingest", case, variant, seconds / used, per_core);
+    let wall = format!("{case}-wall");
     print(
         "ingest",
-        case,
-        variant,
-        seconds / used,
-        "container-seconds/s/core",
-    );
-    print(
-        "ingest",
-        &format!("{case}-wall"),
+        &wall,
         variant,
         seconds / took,
         "container-seconds/s",
@@ -158,7 +133,34 @@ async fn measure(
     Ok(())
 }
 
-/// What packing and rolling up all of it costs afterwards.
+/// Starts this program again, as the server.
+fn start_server(data: &Path, durability: &str) -> Result<Child> {
+    let child = Command::new(std::env::current_exe()?)
+        .args(["serve".as_ref(), data.as_os_str(), durability.as_ref()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(child)
+}
+
+/// Posts the batches of one host, one after the other.
+async fn post_all(url: &str, key: &str, bodies: Vec<Vec<u8>>) -> Result<()> {
+    let client = reqwest::Client::new();
+    for body in bodies {
+        let answer = client
+            .post(url)
+            .bearer_auth(key)
+            .header("content-type", MEDIA_TYPE)
+            .body(body)
+            .send()
+            .await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        answer.bytes().await?;
+    }
+    Ok(())
+}
+
+/// Measures packing and rolling up all of it.
 async fn roll_up(case: &str, variant: &str, data: &Path, seconds: f64) -> Result<()> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::serve(data, Durability::Process)?);
     let mut rollup = Rollup::new(store, Retention::default(), Arc::new(Metrics::default()));
@@ -179,7 +181,7 @@ async fn roll_up(case: &str, variant: &str, data: &Path, seconds: f64) -> Result
     Ok(())
 }
 
-/// What the agent of a host posts, body by body.
+/// The bodies that the agent of a host posts.
 fn bodies(host: u64, start: u64, size: Size, slots: u32) -> Vec<Vec<u8>> {
     let source = SourceId([host as u8 + 1; 16]);
     let seeds = host * CONTAINERS..(host + 1) * CONTAINERS;

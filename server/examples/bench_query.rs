@@ -1,10 +1,9 @@
-//! How long a page's request takes, over HTTP, with 1,000 containers stored.
+//! Time of the page's requests over HTTP, with 1,000 containers stored.
 //!
 //! `cargo run --release -p bubble-server --example bench_query` prints one JSON
-//! object a line. One container has an hour of seconds, another two days of
-//! minutes, and so have others, so that what is read lies among what is not; the
-//! rest of the 1,000 have a few minutes each. Everything is packed by the roll-up
-//! itself, but for the newest minute. Times are until the last byte of the body.
+//! object a line. Some containers have an hour of seconds, others two days of minutes;
+//! the rest of the 1,000 have a few minutes each. The real roll-up packs everything but
+//! the newest minute. Times are until the last byte of the body.
 
 mod common;
 #[path = "common/fill.rs"]
@@ -20,14 +19,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bubble_common::segment::Resolution;
-use bubble_common::segment::testing::{Container, Size};
 use bubble_server::auth::token::{self, Access};
 use bubble_server::clock;
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::sqlite::{Durability, Sqlite};
+use bubble_testing::container::{Container, Size};
 use tempfile::TempDir;
 
 use fill::post;
@@ -104,7 +103,7 @@ async fn ask(
     page.measure().await
 }
 
-/// Fills the store; returns the ids of those with hours and of those with days.
+/// Fills the store. Returns the ids of the containers with an hour, and with two days.
 async fn fill(store: &dyn Store, now: u64) -> Result<(Vec<String>, Vec<String>)> {
     let (mut hours, mut days) = (Vec::new(), Vec::new());
     for seed in 0..CONTAINERS {
@@ -122,7 +121,7 @@ async fn fill(store: &dyn Store, now: u64) -> Result<(Vec<String>, Vec<String>)>
         let mut container = Container::new(seed, start, size);
         let mut posts = packed_spans(&mut container, resolution, start, now);
         if resolution == Resolution::Second {
-            // The newest minute is there second by second, as agents post it.
+            // The newest minute is in single seconds, as agents post it.
             let seconds = (container.now()..now).map(|_| post(&container.seconds(1)));
             posts.extend(seconds);
         }

@@ -1,10 +1,10 @@
-//! Roll-up by several workers: how fast, and that it comes to the same.
+//! Roll-up by several workers: its speed, and that the sums do not depend on their number.
 //!
 //! `cargo xtask bench rollup` runs this with a node of Cassandra beside it. For each case (an hour
 //! of many containers, two days of a few) and 1, 2 and 4 workers the same container-seconds are
-//! posted into a keyspace that is empty, and then packed, up to days. A worker is a process
-//! of its own that takes its share of the containers. Afterwards the sums at every
-//! resolution are read back: each must be what was posted, or the benchmark fails.
+//! posted into an empty keyspace and then packed, up to days. A worker is a process with a
+//! share of the containers. Then the sums at every resolution are read; the benchmark fails
+//! if one differs from what was posted.
 
 #[path = "common/cluster.rs"]
 mod cluster;
@@ -20,29 +20,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bubble_common::segment::testing::{Container, Size};
 use bubble_common::segment::{Resolution, Segment};
 use bubble_server::copy::{Total, totals};
 use bubble_server::rollup::pack::pack;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
-use bubble_server::store::row::DirtySpan;
+use bubble_server::store::packing::DirtySpan;
+use bubble_testing::container::{Container, Size};
 use clap::Parser;
-use futures_util::{StreamExt, TryStreamExt};
-
 use common::print;
 use cpu::cpu_of;
 use fill::post;
+use futures_util::{StreamExt, TryStreamExt};
 
 const KEYSPACE: &str = "bench_rollup";
-/// Start of a day: 32 of them are one packed span, whose first day this is.
+/// Start of the first day of a packed span, which has 32 days.
 const START: u64 = 1_790_035_200 / (32 * 86_400) * (32 * 86_400);
 /// Spans that a worker packs at the same time, as a server does.
 const PARALLEL: usize = 2;
-/// Dirty spans that are listed at once.
+/// Dirty spans of one listing.
 const PAGE: usize = 500;
-/// Nothing is to expire.
-const KEPT: u64 = 10 * 365 * 86_400;
+/// A retention by which nothing expires.
+const RETENTION: u64 = 10 * 365 * 86_400;
 
 /// Roll-up by 1, 2 and 4 workers
 #[derive(Debug, Parser)]
@@ -69,7 +68,7 @@ async fn main() -> Result<()> {
     let flags = Flags::parse();
     if let Some([number, of]) = flags.worker.as_deref() {
         work(&*open().await?, *number, *of).await?;
-        // For the one who started it.
+        // Read by the process that started this worker.
         println!("{}", cpu_of(std::process::id())?);
         return Ok(());
     }
@@ -89,9 +88,10 @@ async fn main() -> Result<()> {
 
 async fn open() -> Result<Arc<dyn Store>> {
     let retention = Retention {
-        seconds: KEPT,
-        minutes: KEPT,
-        hours: KEPT,
+        seconds: RETENTION,
+        minutes: RETENTION,
+        hours: RETENTION,
+        finished: 0,
     };
     cluster::open(&cluster::address(KEYSPACE)?, retention).await
 }
@@ -152,13 +152,13 @@ async fn measure(
     Ok(())
 }
 
-/// What a slot of packed rows takes, as coded.
+/// Bytes of a slot in packed rows.
 async fn sizes(store: &dyn Store, case: &str, containers: u64) -> Result<()> {
     for resolution in Resolution::ALL {
         for (variant, is_busy) in [("busy", true), ("quiet", false)] {
             let (mut bytes, mut slots) = (0, 0);
             for seed in (0..containers).filter(|seed| busy(*seed) == is_busy) {
-                // An hour or so: that is enough, and no more than fits into memory.
+                // About an hour: a sample that fits into memory.
                 let span = START..START + resolution.packed_seconds().max(3_600);
                 for row in store.range(container(seed).id(), resolution, span).await? {
                     let head = Segment::decode_head(&row.bytes)?;
@@ -182,7 +182,7 @@ fn node() -> Result<u32> {
     Ok(pid.parse()?)
 }
 
-/// One in ten is.
+/// One container in ten is busy.
 fn busy(seed: u64) -> bool {
     seed.is_multiple_of(10)
 }
@@ -192,7 +192,7 @@ fn container(seed: u64) -> Container {
     Container::new(seed, START, size)
 }
 
-/// Posts all; returns what it adds up to.
+/// Posts everything. Returns the sums.
 async fn put(store: &Arc<dyn Store>, containers: u64, seconds: u64, slots: u32) -> Result<Total> {
     let began = Instant::now();
     let puts = (0..containers).map(|seed| {
@@ -200,7 +200,7 @@ async fn put(store: &Arc<dyn Store>, containers: u64, seconds: u64, slots: u32) 
         async move {
             let mut container = container(seed);
             let mut total = Total::default();
-            // An hour at a time: what is in memory.
+            // An hour at a time, to bound the memory.
             while container.now() < START + seconds {
                 let end = (container.now() + 3_600).min(START + seconds);
                 let (next, posts) = tokio::task::spawn_blocking(move || {
@@ -233,7 +233,7 @@ async fn put(store: &Arc<dyn Store>, containers: u64, seconds: u64, slots: u32) 
     Ok(all)
 }
 
-/// Packs all spans of the containers that are this worker's, finest first.
+/// Packs all spans of this worker's containers, finest first.
 async fn work(store: &dyn Store, number: u64, of: u64) -> Result<()> {
     let own = |span: &DirtySpan| {
         let mut hasher = DefaultHasher::new();
@@ -257,7 +257,7 @@ async fn work(store: &dyn Store, number: u64, of: u64) -> Result<()> {
     Ok(())
 }
 
-/// That the rows at each resolution, packed all of them, are worth what was posted.
+/// Checks that all rows are packed, and that their sums at each resolution are those that were posted.
 async fn compare(
     store: &Arc<dyn Store>,
     containers: u64,

@@ -1,8 +1,7 @@
-//! Both stores side by side: how fast posts are taken in, what they take on the disk, and how soon a
-//! page is answered.
+//! Both stores side by side: speed of posts, bytes on the disk, and time of the page's requests.
 //!
 //! `cargo xtask bench store` runs this twice, with a node of Cassandra beside it: `fill FOLDER`
-//! measures taking in and packs; then the node flushes and compacts; `ask FOLDER NODE` measures
+//! measures posts and packs; then the node flushes and compacts; `ask FOLDER NODE` measures
 //! the disk (NODE is the folder of the node's data) and the pages.
 
 #[path = "common/cluster.rs"]
@@ -25,17 +24,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use bubble_common::batch::{AgentReport, Batch};
-use bubble_common::segment::testing::{Container, Size};
 use bubble_common::segment::{Resolution, SourceId};
 use bubble_server::auth::token::{self, Access};
 use bubble_server::clock;
 use bubble_server::ingest::Ingest;
 use bubble_server::ingest::live::Live;
+use bubble_server::memory::{Memory, default_limit};
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::sqlite::{self, Durability, Sqlite};
+use bubble_testing::container::{Container, Size};
 
 use common::print;
 use cpu::cpu_of;
@@ -43,25 +43,25 @@ use page::Page;
 use spans::packed_spans;
 
 const KEYSPACE: &str = "bench_store";
-/// For what is posted second by second, and thrown away.
+/// For posts of single seconds; dropped afterwards.
 const POSTED: &str = "bench_store_in";
-/// In the folder: how many container-seconds there are at 1 s.
+/// File in the folder: the number of container-seconds at 1 s.
 const COUNT: &str = "container-seconds";
 /// Hosts that post, each 100 containers in one batch.
 const HOSTS: u64 = 4;
 const OF_HOST: u64 = 100;
-/// For so many seconds.
+/// Seconds that they post.
 const SECONDS: u64 = 30;
 /// Requests of each page: p99 is the fifth longest.
 const ROUNDS: usize = 500;
 
-/// What is stored for the pages: busy containers, at one resolution.
+/// Data for the pages: busy containers, at one resolution.
 struct Stock {
     case: &'static str,
     resolution: Resolution,
     /// Seeds.
     containers: std::ops::Range<u64>,
-    /// So many seconds up to now.
+    /// Seconds up to now.
     seconds: u64,
 }
 
@@ -86,19 +86,20 @@ const STOCK: [Stock; 3] = [
     },
 ];
 
-/// As by default, and a bit longer: what is measured must not expire meanwhile.
+/// A bit longer than the default, so that nothing expires during the measurement.
 fn retention() -> Retention {
     let default = Retention::default();
     Retention {
         seconds: default.seconds + 7_200,
         minutes: default.minutes + 86_400,
         hours: default.hours + 86_400,
+        finished: 0,
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // What was not packed, and why.
+    // Shows why a span was not packed.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter("bubble_server=warn")
@@ -118,8 +119,8 @@ async fn fill_both(folder: &Path) -> Result<()> {
         cluster::drop(address).await?;
     }
     let lite = Sqlite::serve(&folder.join(POSTED), Durability::Power)?;
-    take_in("sqlite", &(Arc::new(lite) as Arc<dyn Store>)).await?;
-    take_in("cassandra", &cluster::open(&posted, retention()).await?).await?;
+    ingest("sqlite", &(Arc::new(lite) as Arc<dyn Store>)).await?;
+    ingest("cassandra", &cluster::open(&posted, retention()).await?).await?;
     cluster::drop(&posted).await?;
 
     let lite: Arc<dyn Store> = Arc::new(Sqlite::serve(folder, Durability::Power)?);
@@ -163,7 +164,7 @@ async fn ask_both(folder: &Path, node: &Path) -> Result<()> {
     cluster::drop(&address).await
 }
 
-/// Time that passes, and CPU time that is used: of this process, and of the node of Cassandra.
+/// A clock for wall time, and for CPU time of this process and of the Cassandra node.
 struct Meter<'a> {
     name: &'a str,
     began: Instant,
@@ -197,10 +198,16 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Takes in batches, as they come over HTTP.
-async fn take_in(name: &str, store: &Arc<dyn Store>) -> Result<()> {
+/// Stores batches, as they come over HTTP.
+async fn ingest(name: &str, store: &Arc<dyn Store>) -> Result<()> {
     let metrics = Arc::new(Metrics::default());
-    let ingest = Arc::new(Ingest::new(Arc::clone(store), Live::default(), metrics));
+    let memory = Memory::new(default_limit()).posts;
+    let ingest = Arc::new(Ingest::new(
+        Arc::clone(store),
+        Live::default(),
+        metrics,
+        memory,
+    ));
     for (kind, size, first) in [
         ("quiet", Size::QUIET, 0),
         ("busy", Size::BUSY, HOSTS * OF_HOST),
@@ -227,7 +234,7 @@ async fn take_in(name: &str, store: &Arc<dyn Store>) -> Result<()> {
     Ok(())
 }
 
-/// Stores what there is of one resolution and packs it; returns how many container-seconds there are.
+/// Stores the data of one resolution and packs it. Returns its number of container-seconds.
 async fn fill(name: &str, store: &Arc<dyn Store>, stock: &Stock, now: u64) -> Result<u64> {
     let mut seconds = 0;
     for seed in stock.containers.clone() {
@@ -238,16 +245,16 @@ async fn fill(name: &str, store: &Arc<dyn Store>, stock: &Stock, now: u64) -> Re
     }
     let meter = Meter::new(name)?;
     let mut rollup = Rollup::new(Arc::clone(store), retention(), Arc::new(Metrics::default()));
-    // As of when the newest span is over, and late ones have come.
+    // A time at which the newest span is over, the wait for late posts included.
     let done = rollup.run(now + 600).await?;
     ensure!(done.failed == 0 && done.packed > 0, "not packed: {done:?}");
-    // Of what is coarser there are fewer slots to a second.
+    // A coarser slot is several container-seconds.
     let slots = seconds / stock.resolution.seconds();
     meter.print(&format!("packing-{}", stock.case), slots)?;
     Ok(seconds)
 }
 
-/// Bytes of the pages of packed rows of seconds and of their key: of those of all, their part.
+/// Bytes of the pages for packed rows of seconds and their key: their share of all pages.
 fn used_by_sqlite(folder: &Path) -> Result<f64> {
     let database = rusqlite::Connection::open(folder.join(sqlite::FILE))?;
     let number = |query: &str| database.query_row(query, [], |row| row.get::<_, f64>(0));
@@ -300,7 +307,7 @@ fn batches(first: u64, start: u64, size: Size) -> Vec<Vec<u8>> {
     (0..SECONDS).map(batch).collect()
 }
 
-/// Asks for a page's summary, over HTTP.
+/// Requests the summary of a page over HTTP.
 async fn ask(name: &str, store: Arc<dyn Store>) -> Result<()> {
     let now = clock::now();
     let admin = token::create(&serve::secret()?, &Access::Admin, now + 3_600)?;

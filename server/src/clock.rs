@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
-/// The variable by which tests have a server whose clock is off: so many seconds, ahead or
-/// (negative) behind. It is for nothing else.
+/// Environment variable that sets the clock ahead by this many seconds, or back if negative. For
+/// tests only.
 const OFFSET: &str = "BUBBLE_CLOCK_OFFSET";
 
 /// Seconds since the Unix epoch.
@@ -16,7 +16,7 @@ pub fn now() -> u64 {
 
 /// Nanoseconds since the Unix epoch.
 pub fn now_ns() -> u64 {
-    // A clock before 1970 is as good as none; the server then refuses what comes from today.
+    // A clock before 1970 counts as 1970: the server then refuses posts, as they are from the future.
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -32,7 +32,7 @@ fn offset() -> i64 {
             .ok()
             .and_then(|text| text.parse().ok());
         if let Some(seconds) = seconds {
-            warn!("the clock is put off by {OFFSET}={seconds} s");
+            warn!("{OFFSET} shifts the clock by {seconds} s");
         }
         seconds.unwrap_or(0)
     });

@@ -1,8 +1,8 @@
-//! Registration with Consul's agent: so that whoever looks for servers finds those that answer.
+//! Registration with Consul's agent, so that clients find the servers that answer.
 //!
-//! Consul asks `/ping` by itself. It may forget us (an agent that remembers nothing is restarted),
-//! so it is asked now and then whether it knows us. A server that dies without a word turns critical,
-//! and is removed by Consul after a while.
+//! Consul polls `/ping`. A server that dies without deregistering turns critical, and Consul
+//! removes it after a while. Consul's agent may lose the registration (a restart without stored
+//! state), so it is checked now and then.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,33 +15,34 @@ use tracing::{info, warn};
 
 use crate::auth::password::Password;
 
-/// How often Consul asks us, and removes us when we have not answered for so long.
-const ASKS: &str = "5s";
-const GIVES_UP: &str = "10m";
-/// For how long Consul waits for an answer: longer than [`crate::http`] takes to give one.
-const WAITS: &str = "4s";
-/// How often we ask whether Consul knows us.
-const LOOK: Duration = Duration::from_secs(5);
-/// After so long Consul is given up, until the next time.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How often Consul polls this server.
+const POLL_INTERVAL: &str = "5s";
+/// How long Consul waits for an answer: longer than [`crate::http`] takes to give one.
+const POLL_TIMEOUT: &str = "4s";
+/// After how long without an answer Consul removes this server.
+const REMOVE_AFTER: &str = "10m";
+/// How often the registration is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest wait for an answer of Consul.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bytes of a refusal that are logged at most.
-const SAID: usize = 500;
+const MAX_LOGGED: usize = 500;
 
-/// How to register, as it is set.
+/// The settings of a registration.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Where Consul's agent is.
+    /// URL of Consul's agent.
     pub consul: Url,
-    /// By which others find us.
+    /// Name of the service.
     pub service: String,
-    /// Where others reach us (`HOST[:PORT]`), if that is not where we listen.
+    /// The address (`HOST[:PORT]`) of this server for others, if it differs from where it listens.
     pub address: Option<String>,
-    /// What Consul asks for.
+    /// Token for Consul.
     pub token: Option<Password>,
 }
 
-/// What we tell of ourselves.
+/// A registration: the service, and the address that others use.
 struct Registration {
     service: String,
     address: String,
@@ -59,7 +60,7 @@ impl Registration {
                 );
                 (listen.ip().to_string(), listen.port())
             }
-            Some(text) => reached(text, listen.port())?,
+            Some(text) => host_and_port(text, listen.port())?,
         };
         Ok(Self {
             service: wanted.service.clone(),
@@ -68,12 +69,12 @@ impl Registration {
         })
     }
 
-    /// The same for a server that starts anew: it takes its own place again.
+    /// The same after a restart, so that the server replaces its own registration.
     fn id(&self) -> String {
         format!("{}-{}-{}", self.service, self.address, self.port)
     }
 
-    fn described(&self) -> Value {
+    fn to_json(&self) -> Value {
         let host = match self.address.contains(':') {
             true => format!("[{}]", self.address),
             false => self.address.clone(),
@@ -87,16 +88,16 @@ impl Registration {
             "Check": {
                 "Name": "the server and its store answer",
                 "HTTP": format!("http://{host}:{}/ping", self.port),
-                "Interval": ASKS,
-                "Timeout": WAITS,
-                "DeregisterCriticalServiceAfter": GIVES_UP,
+                "Interval": POLL_INTERVAL,
+                "Timeout": POLL_TIMEOUT,
+                "DeregisterCriticalServiceAfter": REMOVE_AFTER,
             },
         })
     }
 }
 
-/// Name or address, and port: `HOST`, `HOST:PORT`, also of IPv6 (`::1`, `[::1]:PORT`).
-fn reached(text: &str, port: u16) -> Result<(String, u16)> {
+/// Parses `HOST` or `HOST:PORT`, IPv6 addresses included (`::1`, `[::1]:PORT`); `port` is the default.
+fn host_and_port(text: &str, port: u16) -> Result<(String, u16)> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok((address.ip().to_string(), address.port()));
     }
@@ -109,11 +110,12 @@ fn reached(text: &str, port: u16) -> Result<(String, u16)> {
     };
     let good = !host.is_empty() && !host.contains(['/', '[', ']', ' ']);
     let port = port.filter(|_| good);
-    let port = port.with_context(|| format!("--consul-address {text:?} is no HOST[:PORT]"))?;
+    let port =
+        port.with_context(|| format!("invalid --consul-address {text:?}: expected HOST[:PORT]"))?;
     Ok((host.to_owned(), port))
 }
 
-/// Consul's agent.
+/// The client of Consul's agent.
 pub struct Consul {
     client: Client,
     wanted: Wanted,
@@ -121,14 +123,14 @@ pub struct Consul {
 }
 
 impl Consul {
-    /// One that is told of a server that listens there.
+    /// For a server that listens on `listen`.
     ///
     /// # Errors
-    /// When others could not reach it there.
+    /// When others cannot reach it at that address.
     pub fn new(wanted: Wanted, listen: SocketAddr) -> Result<Self> {
-        // Fails only where one is installed already.
+        // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(PATIENCE).build();
+        let client = Client::builder().timeout(REQUEST_TIMEOUT).build();
         Ok(Self {
             client: client.context("cannot make an HTTP client")?,
             registration: Registration::new(&wanted, listen)?,
@@ -136,40 +138,40 @@ impl Consul {
         })
     }
 
-    /// Registers, again whenever Consul has forgotten us, until `stop` becomes true; deregisters then.
+    /// Registers, and again whenever Consul has lost the registration. Deregisters when `stop` becomes true.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut failing, mut told) = (false, false);
+        let mut check = tokio::time::interval(CHECK_INTERVAL);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut failing, mut registered) = (false, false);
         loop {
             tokio::select! {
-                _ = look.tick() => {}
+                _ = check.tick() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
-            match self.look(told).await {
-                Ok(()) => (failing, told) = (false, true),
+            match self.ensure_registered(registered).await {
+                Ok(()) => (failing, registered) = (false, true),
                 Err(error) if !failing => {
-                    warn!("cannot register with Consul, and will go on trying: {error:#}");
+                    warn!("cannot register with Consul, will retry: {error:#}");
                     failing = true;
                 }
                 Err(_) => {}
             }
         }
         match self
-            .tell("deregister", &self.registration.id())
+            .agent_service("deregister", &self.registration.id())
             .send()
             .await
         {
             Ok(answer) if answer.status().is_success() => info!("deregistered from Consul"),
-            Ok(answer) => warn!(status = %answer.status(), "Consul did not deregister us"),
+            Ok(answer) => warn!(status = %answer.status(), "Consul did not deregister this server"),
             Err(error) => warn!(%error, "cannot deregister from Consul"),
         }
     }
 
-    /// Registers, if we have not yet or Consul does not know us any more.
-    async fn look(&self, told: bool) -> Result<()> {
-        // What is known at first an earlier run told, which may have been of another version.
-        if told {
+    /// Registers, unless this run has done so and Consul still knows it.
+    async fn ensure_registered(&self, registered: bool) -> Result<()> {
+        // A registration found at the start is of an earlier run, perhaps of another version.
+        if registered {
             let path = format!("v1/agent/service/{}", self.registration.id());
             let known = self.request(Method::GET, &path).send().await?;
             if known.status() != StatusCode::NOT_FOUND {
@@ -177,8 +179,12 @@ impl Consul {
                 return Ok(());
             }
         }
-        let described = self.registration.described();
-        let answer = self.tell("register", "").json(&described).send().await?;
+        let body = self.registration.to_json();
+        let answer = self
+            .agent_service("register", "")
+            .json(&body)
+            .send()
+            .await?;
         let status = answer.status();
         if !status.is_success() {
             bail!("Consul answers {status}: {}", start_of(answer).await);
@@ -190,7 +196,8 @@ impl Consul {
         Ok(())
     }
 
-    fn tell(&self, what: &str, id: &str) -> RequestBuilder {
+    /// A request to `v1/agent/service/…`.
+    fn agent_service(&self, what: &str, id: &str) -> RequestBuilder {
         let path = format!("v1/agent/service/{what}/{id}");
         self.request(Method::PUT, path.trim_end_matches('/'))
     }
@@ -206,23 +213,23 @@ impl Consul {
     }
 }
 
-/// The URL of `path` in what is at `consul`, which may itself be in a folder of a proxy.
+/// The URL of `path` below `consul`, which may itself be a folder of a proxy.
 fn below(consul: &Url, path: &str) -> Url {
     let mut url = consul.clone();
     url.set_path(&format!("{}/{path}", consul.path().trim_end_matches('/')));
     url
 }
 
-/// What an answer begins with: it may be of any length.
+/// The start of an answer, as it may be of any length.
 async fn start_of(mut answer: Response) -> String {
-    let mut said = Vec::new();
-    while said.len() < SAID
+    let mut start = Vec::new();
+    while start.len() < MAX_LOGGED
         && let Ok(Some(chunk)) = answer.chunk().await
     {
-        said.extend_from_slice(&chunk);
+        start.extend_from_slice(&chunk);
     }
-    said.truncate(SAID);
-    String::from_utf8_lossy(&said).trim().to_owned()
+    start.truncate(MAX_LOGGED);
+    String::from_utf8_lossy(&start).trim().to_owned()
 }
 
 #[cfg(test)]
@@ -238,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_where_they_reach_us() {
+    fn the_registration_has_the_address_for_others() {
         let at = |advertised: Option<&str>, listen: &str| {
             let wanted = Wanted {
                 consul: "http://127.0.0.1:8500".parse().expect("a URL"),
@@ -248,24 +255,24 @@ mod tests {
             };
             let made = Registration::new(&wanted, listen.parse().expect("an address"));
             made.map(|made| {
-                let check = made.described()["Check"]["HTTP"].clone();
+                let check = made.to_json()["Check"]["HTTP"].clone();
                 (made.address, made.port, check.to_string())
             })
         };
-        let told = |advertised, listen| at(advertised, listen).expect("reachable").2;
-        assert_eq!(told(None, "10.0.0.1:80"), "\"http://10.0.0.1:80/ping\"");
-        assert_eq!(told(None, "[fe80::1]:80"), "\"http://[fe80::1]:80/ping\"");
-        assert_eq!(told(Some("web7"), "0.0.0.0:80"), "\"http://web7:80/ping\"");
+        let url = |advertised, listen| at(advertised, listen).expect("reachable").2;
+        assert_eq!(url(None, "10.0.0.1:80"), "\"http://10.0.0.1:80/ping\"");
+        assert_eq!(url(None, "[fe80::1]:80"), "\"http://[fe80::1]:80/ping\"");
+        assert_eq!(url(Some("web7"), "0.0.0.0:80"), "\"http://web7:80/ping\"");
         assert_eq!(
-            told(Some("web7:81"), "0.0.0.0:80"),
+            url(Some("web7:81"), "0.0.0.0:80"),
             "\"http://web7:81/ping\""
         );
         assert_eq!(
-            told(Some("fd00::1"), "[::]:80"),
+            url(Some("fd00::1"), "[::]:80"),
             "\"http://[fd00::1]:80/ping\""
         );
         assert_eq!(
-            told(Some("[fd00::1]:81"), "[::]:80"),
+            url(Some("[fd00::1]:81"), "[::]:80"),
             "\"http://[fd00::1]:81/ping\""
         );
         assert!(at(None, "0.0.0.0:80").is_err());

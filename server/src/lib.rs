@@ -1,8 +1,9 @@
-//! The server: takes what agents post, stores it, rolls it up, and answers.
+//! The server: takes the posts of agents, stores them, rolls them up, and answers queries.
 //!
-//! A folder for each stage, in the order in which data passes: [`ingest`],
-//! [`store`], [`rollup`], [`query`], [`http`]. The program in `main.rs` is thin, so
-//! that tests run all of this within their own process.
+//! One folder per stage, in the order of the data: [`ingest`], [`store`], [`rollup`],
+//! [`query`], [`http`]. Imports point down: [`command`], [`http`] → [`query`], [`ingest`],
+//! [`rollup`], [`copy`] → [`store`] → [`span`]. `main.rs` is thin, so that tests can run all
+//! of this in their own process.
 
 #![forbid(unsafe_code)]
 
@@ -14,12 +15,14 @@ pub mod consul;
 pub mod copy;
 pub mod http;
 pub mod ingest;
+pub mod memory;
 pub mod metrics;
 pub mod query;
 pub mod rollup;
+pub mod span;
 pub mod store;
 
-/// Decoding asks for memory and gives it back all the time, on many threads at once: with the C
-/// library's allocator that was a quarter of its time (`cargo xtask bench ingest`).
+/// Decoding allocates and frees all the time, on many threads: with the C library's allocator
+/// that took a quarter of its time (`cargo xtask bench ingest`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,11 +1,9 @@
-//! `bubble-server`: the program; all that it does is in the library.
+//! `bubble-server`: the program. Everything that it does is in the library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match bubble_server::command::run(bubble_server::config::flags::Cli::parse()) {
+    match bubble_server::config::parse().and_then(bubble_server::command::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bubble-server: {error:#}");

@@ -1,4 +1,6 @@
-//! The server's own figures, in the format of Prometheus.
+//! The server's own metrics, in the Prometheus text format.
+//!
+//! Whoever knows a figure sets it; this file imports no stage.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -10,15 +12,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::rollup::due::Backlog;
+use crate::clock;
 
-/// Counters that the whole server shares.
+/// Metrics of the whole server.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Segments that were new.
     pub segments_stored: Counter,
-    /// Segments that were known.
+    /// Segments that were stored before.
     pub segments_known: Counter,
     /// Segments that were refused.
     pub segments_refused: Counter,
@@ -26,16 +28,30 @@ pub struct Metrics {
     pub rows_refused: Counter,
     /// Container-seconds in segments that were new.
     pub container_seconds: Counter,
-    /// Bytes of bodies posted.
+    /// Bytes of posted bodies.
     pub batch_bytes: Counter,
-    /// Live streams that are open.
+    /// Open live streams.
     pub live_streams: Gauge,
-    packed: Counter,
-    pack_failed: Counter,
-    rollup_holder: Gauge,
-    rollup_fence: Gauge,
-    rollup_waiting: Gauge,
-    rollup_lag: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Connections that were closed while they waited, to make place for others.
+    pub connections_evicted: Counter,
+    /// Connections that found no place.
+    pub connections_refused: Counter,
+    /// Spans packed.
+    pub rollup_packed: Counter,
+    /// Spans that could not be packed.
+    pub rollup_failed: Counter,
+    /// 1 while this server holds the lease of roll-up.
+    pub rollup_holder: Gauge,
+    /// Fence of the latest lease that this server held.
+    pub rollup_fence: Gauge,
+    /// Spans that are due to be packed; 0 without the lease.
+    pub rollup_waiting: Gauge,
+    /// 1 while the clock is ahead of what was expected, so that rows do not expire by it.
+    pub clock_suspect: Gauge,
+    /// For how long the oldest of them has been due, in seconds.
+    pub rollup_lag: Gauge,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     up_since: Gauge<f64, AtomicU64>,
@@ -55,7 +71,7 @@ struct RouteLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let metrics = Self {
+        let mut metrics = Self {
             registry: Registry::with_prefix("bubble_server"),
             segments_stored: Counter::default(),
             segments_known: Counter::default(),
@@ -64,26 +80,32 @@ impl Default for Metrics {
             container_seconds: Counter::default(),
             batch_bytes: Counter::default(),
             live_streams: Gauge::default(),
-            packed: Counter::default(),
-            pack_failed: Counter::default(),
+            connections: Gauge::default(),
+            connections_evicted: Counter::default(),
+            connections_refused: Counter::default(),
+            rollup_packed: Counter::default(),
+            rollup_failed: Counter::default(),
             rollup_holder: Gauge::default(),
             rollup_fence: Gauge::default(),
             rollup_waiting: Gauge::default(),
             rollup_lag: Gauge::default(),
+            clock_suspect: Gauge::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
             }),
             up_since: Gauge::default(),
         };
-        metrics.up_since.set(crate::clock::now_ns() as f64 / 1e9);
-        metrics.registered()
+        metrics.up_since.set(clock::now_ns() as f64 / 1e9);
+        metrics.register_counters();
+        metrics.register_gauges();
+        metrics.register_with_units();
+        metrics
     }
 }
 
 impl Metrics {
-    fn registered(mut self) -> Self {
-        let registry = &mut self.registry;
+    fn register_counters(&mut self) {
         let counters = [
             (
                 "segments_stored",
@@ -110,25 +132,41 @@ impl Metrics {
                 "Container-seconds in the segments that were new",
                 &self.container_seconds,
             ),
-            ("rollup_packed", "Spans packed", &self.packed),
+            (
+                "connections_evicted",
+                "Connections that were closed while they waited, to make place for others",
+                &self.connections_evicted,
+            ),
+            (
+                "connections_refused",
+                "Connections that found no place",
+                &self.connections_refused,
+            ),
+            ("rollup_packed", "Spans packed", &self.rollup_packed),
             (
                 "rollup_failed",
                 "Spans that could not be packed",
-                &self.pack_failed,
+                &self.rollup_failed,
             ),
         ];
         for (name, help, counter) in counters {
-            registry.register(name, help, counter.clone());
+            self.registry.register(name, help, counter.clone());
         }
+        let requests = self.requests.clone();
+        self.registry
+            .register("requests", "Requests answered", requests);
+    }
+
+    fn register_gauges(&mut self) {
         let gauges = [
             (
                 "rollup_holder",
-                "1 if this server has the lease of roll-up",
+                "1 if this server holds the lease of roll-up",
                 &self.rollup_holder,
             ),
             (
                 "rollup_lease",
-                "How often the lease of roll-up had changed hands when this server had it",
+                "How often the lease of roll-up had changed hands when this server last held it",
                 &self.rollup_fence,
             ),
             (
@@ -137,27 +175,32 @@ impl Metrics {
                 &self.rollup_waiting,
             ),
             (
-                "live_streams",
-                "Live streams that are open",
-                &self.live_streams,
+                "clock_suspect",
+                "1 if the clock has jumped ahead, and rows do not expire by it",
+                &self.clock_suspect,
             ),
+            ("live_streams", "Open live streams", &self.live_streams),
+            ("connections", "Open connections", &self.connections),
         ];
         for (name, help, gauge) in gauges {
-            registry.register(name, help, gauge.clone());
+            self.registry.register(name, help, gauge.clone());
         }
+    }
+
+    fn register_with_units(&mut self) {
+        let registry = &mut self.registry;
         registry.register_with_unit(
             "rollup_lag",
-            "For how long the oldest of the spans that wait is due",
+            "For how long the oldest waiting span has been due",
             Unit::Seconds,
             self.rollup_lag.clone(),
         );
         registry.register_with_unit(
             "batch",
-            "Bytes of bodies posted",
+            "Bytes of posted bodies",
             Unit::Bytes,
             self.batch_bytes.clone(),
         );
-        registry.register("requests", "Requests answered", self.requests.clone());
         registry.register_with_unit(
             "request_duration",
             "Time until the head of the answer",
@@ -170,31 +213,9 @@ impl Metrics {
             Unit::Seconds,
             self.up_since.clone(),
         );
-        self
     }
 
-    /// Counts what a run of the roll-up did.
-    pub fn packed(&self, packed: u64, failed: u64) {
-        self.packed.inc_by(packed);
-        self.pack_failed.inc_by(failed);
-    }
-
-    /// Notes the number of the lease of roll-up, if this server has it.
-    pub fn lease(&self, fence: Option<u64>) {
-        self.rollup_holder.set(fence.is_some().into());
-        match fence {
-            Some(fence) => drop(self.rollup_fence.set(fence.cast_signed())),
-            None => self.backlog(Backlog::default()),
-        }
-    }
-
-    /// Notes what waits to be packed.
-    pub fn backlog(&self, backlog: Backlog) {
-        self.rollup_waiting.set(backlog.spans.cast_signed());
-        self.rollup_lag.set(backlog.lag.cast_signed());
-    }
-
-    /// Counts a request. `route` is the pattern, never the path: that may hold anything.
+    /// Counts a request. `route` is the pattern, never the path, which a client chooses.
     pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
         self.requests
             .get_or_create(&RequestLabels {
@@ -210,7 +231,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// All of them as text.
+    /// All metrics as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.

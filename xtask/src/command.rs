@@ -1,28 +1,24 @@
-//! Running other programs: every one is printed before it starts, so that a reader of the output
-//! (or of CI's log) can do the same by hand.
+//! Running other programs. Each command is printed first, so that a reader can repeat it by hand.
 
-use std::{
-    env,
-    ffi::OsStr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::project;
 
-/// Says what is about to happen, apart from the output of the programs started.
+/// Prints a message to standard error, marked to tell it from the output of other programs.
 pub(crate) fn say(text: impl AsRef<str>) {
     eprintln!("==> {}", text.as_ref());
 }
 
-/// The command as one would type it, with the variables that were set for it (but for the search
-/// path, which would hide the rest).
+/// The command as one would type it, with its variables, except for the long PATH.
 pub(crate) fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let value = match value.filter(|_| name != "PATH")? {
-            // What is printed ends up in logs.
+            // Secrets must not get into logs.
             _ if name == "BUBBLE_API" || name == "RABBITMQ_PASSWORD" => "…".to_owned(),
             value => value.to_string_lossy().replace('\x1f', " "),
         };
@@ -34,7 +30,7 @@ pub(crate) fn shown(command: &Command) -> String {
     variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// The word as a shell takes it for one.
+/// The word, quoted for a shell if necessary.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -44,8 +40,10 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// Cargo, in the workspace, as if typed at a prompt: the variables that the Cargo that started us
-/// set for us are taken away, or build scripts that look at them would run again each time.
+/// Cargo in the workspace, as if typed at a prompt.
+///
+/// Removes the variables that `cargo xtask` got from Cargo. Build scripts that depend on them would
+/// run again each time.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
     command.arg(subcommand).current_dir(project::root());
@@ -61,7 +59,7 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// Runs the command with our own output; anything but success is an error.
+/// Runs the command without redirecting its output. An exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     say(shown(command));
     let status = command.status().with_context(|| cannot_start(command))?;
@@ -71,7 +69,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs the command and gives what it wrote to standard output, trimmed.
+/// Runs the command and returns its standard output, trimmed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -83,7 +81,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether the command succeeds; its output is thrown away.
+/// Whether the command succeeds. Discards its output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -93,7 +91,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The program's path, looked up as a shell does, and in the folders of root's programs.
+/// Finds a program in PATH and in the folders of root's programs.
 pub(crate) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

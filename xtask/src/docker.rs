@@ -1,28 +1,24 @@
-//! A Docker daemon to talk to: the one that runs, or one of our own, which ends with us and leaves
-//! nothing on the host: its data is under target/, its driver for cgroups needs no systemd.
+//! A Docker daemon: the running one, or a new one that ends with this command.
+//!
+//! A new one keeps its data in target/, uses cgroupfs instead of systemd, and removes its networks.
 
-use std::{
-    env, fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{
-    command::{find, say, succeeds},
-    install,
-    process::Process,
-    project,
-};
+use crate::command::{find, say, succeeds};
+use crate::process::Process;
+use crate::{install, project};
 
-const START: Duration = Duration::from_secs(60);
+/// Time that a new daemon may take to answer.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A daemon that answers for as long as this lives.
+/// A daemon that answers. A new one ends when this is dropped.
 pub(crate) struct Daemon {
-    /// Ours, and the folder of its sockets.
+    /// The daemon that this command started, and the folder of its sockets.
     own: Option<(Process, PathBuf)>,
 }
 
@@ -37,18 +33,18 @@ impl Daemon {
             bail!("no Docker daemon answers at DOCKER_HOST");
         }
         if !install::is_root()? {
-            bail!("no Docker daemon answers, and to start one takes root: run this as root");
+            bail!("no Docker daemon answers, and starting one needs root: run this as root");
         }
         let data = project::target().join("docker");
         let log = project::target().join("docker.log");
-        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
         say(format!(
-            "no Docker daemon answers: starting one of our own, log in {}",
+            "no Docker daemon answers: starting one, with its log in {}",
             log.display()
         ));
         let output =
             fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        // Its sockets live there: a path of theirs must be short.
+        // The folder of its sockets. The path of a socket must be short.
         let run = env::temp_dir().join(format!("bubble-docker-{}", std::process::id()));
         let program = find("dockerd").context("dockerd is not installed")?;
         let mut command = Process::command(&program);
@@ -64,9 +60,9 @@ impl Daemon {
             .stdout(output.try_clone().context("cannot share the log")?)
             .stderr(output);
         let mut own = Process::start("dockerd", command)?;
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + START_TIMEOUT;
         while !answers() {
-            if let Some(status) = own.ended()? {
+            if let Some(status) = own.exit_status()? {
                 bail!("dockerd ended with {status}: see {}", log.display());
             }
             if Instant::now() >= deadline {
@@ -85,8 +81,8 @@ impl Drop for Daemon {
         let Some((process, run)) = self.own.take() else {
             return;
         };
-        say("stopping our Docker daemon");
-        // What they have on the host would stay there, and their rules change the addresses on the
+        say("stopping the Docker daemon");
+        // Its networks would stay on the host, and their rules would change addresses in the
         // networks of the next daemon.
         succeeds(Command::new("docker").args(["network", "prune", "--force"]));
         drop(process);

@@ -1,12 +1,10 @@
-//! The one list of commands. Each variant is carried out by the file of the same name.
+//! The list of commands. The file or folder with the name of a variant runs it.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::vm::Kernel;
-
-/// Every developer command of bubble-chamber; each installs what it needs and says so
+/// The developer commands of bubble-chamber. Each installs the programs that it needs and says so
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 pub(crate) struct Xtask {
@@ -17,13 +15,14 @@ pub(crate) struct Xtask {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(Up),
-    /// Compile the kernel side into target/ebpf/bubble-agent-ebpf
+    /// Compile the kernel side into agent/ebpf/, which is checked in
     ///
-    /// Installs the eBPF toolchain if it is missing. The agent's build embeds the object it finds
-    /// there.
+    /// Needed after a change in agent-ebpf/ or common/src/kernel/. Installs the eBPF toolchain if
+    /// it is missing. The agent embeds the object; a unit test fails when the object is out of
+    /// date.
     BuildEbpf,
     Build(Build),
-    /// Build the page into server/ui/dist, from where the server embeds it
+    /// Build the page into server/ui/dist, which the server embeds
     Ui,
     Test(Test),
     Bench(Bench),
@@ -31,93 +30,98 @@ pub(crate) enum Command {
     Vm(Vm),
     /// Build the images bubble-agent and bubble-server, static, FROM scratch
     ///
-    /// Each is tagged with the version and `latest`. Starts a Docker daemon of its own if none
-    /// answers.
+    /// Each is tagged with the version and `latest`. Starts a Docker daemon if none answers.
     Image,
     Services(Services),
 }
 
 /// Build and start the whole system on this machine, and print the link to its page
 ///
-/// Needs root, for the agent. Where no container runs, it starts a small workload in a cgroup of
-/// its own, to have something to show. Everything that it started ends with it, on ctrl-C or
-/// SIGTERM; the data stays in the data folder and is there the next time.
+/// If no container runs, it starts a small web shop to look at. As root with eBPF it counts
+/// everything. Otherwise it counts what this machine allows, says what is missing, and still prints
+/// a link. Ctrl-C or SIGTERM ends everything that it started. The data stays in the data folder for
+/// the next time.
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// The server's port on 127.0.0.1
-    #[arg(long, default_value_t = 8080)]
-    pub(crate) server_port: u16,
-    /// The port on 127.0.0.1 of the agent's metrics
-    #[arg(long, default_value_t = 9465)]
-    pub(crate) agent_port: u16,
-    /// The folder of data and logs (default: target/up)
+    /// Port of the server on 127.0.0.1 (default: 8080, or a free one)
+    #[arg(long)]
+    pub(crate) server_port: Option<u16>,
+    /// Port of the agent's metrics on 127.0.0.1 (default: 9465, or a free one)
+    #[arg(long)]
+    pub(crate) agent_port: Option<u16>,
+    /// Folder of data and logs (default: target/up, or target/up-2 and so on if it is in use)
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
 }
 
-/// Build the agent, the server and the workload as static programs, kernel side and page included
+/// Build the agent, the server and the workload as static programs, with the kernel side and the
+/// page
 ///
-/// They are left in target/x86_64-unknown-linux-gnu/. Without Node the server is built with the
-/// page as it is in server/ui/dist, if it is.
+/// Writes them to target/x86_64-unknown-linux-gnu/. Without Node, the server embeds the page that
+/// is in server/ui/dist, if any.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
-    /// Optimise, as for a release
+    /// Optimise as for a release
     #[arg(long)]
     pub(crate) release: bool,
 }
 
-/// Run the tests, in groups: all of them, as CI does, or some
+/// Run the tests that a developer needs after a change, or all tests that CI runs
 ///
-/// A group that this machine cannot run is said aloud; with the variable CI set, it fails.
+/// The tests are in groups. `--list` shows what each group does, and what only it can find. A group
+/// that this machine cannot run is reported; if the variable CI is set, it fails.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Run these groups only
+    /// Run all groups in full, as CI does
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) all: bool,
+    /// Run only these groups
     #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Show the groups and run none
+    /// List the groups
     #[arg(long)]
     pub(crate) list: bool,
-    /// What the suite's test program gets: the name of a test, for instance
+    /// Arguments for the test programs of the services and of the suite, such as the name of a test
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<String>,
 }
 
-/// Measure something: sizes, rates, what the agent adds to an operation
+/// Run a benchmark: sizes, rates, the agent's overhead
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The benchmark; without one, they are listed
+    /// Name of the benchmark (default: list them)
     pub(crate) name: Option<String>,
-    /// Print one JSON object a line, not a table
+    /// Print one JSON object per line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show the benchmarks and run none
+    /// List the benchmarks
     #[arg(long)]
     pub(crate) list: bool,
-    /// What the benchmark gets: `--help` tells, where it takes any
+    /// Arguments for the benchmark; where it takes any, `-- --help` lists them
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<String>,
 }
 
-/// Feed the readers of what strangers write with anything, by libFuzzer
+/// Fuzz the parsers of untrusted input
 ///
-/// Ends with success when nothing was found. Inputs that lead to new places are kept in
-/// .cache/fuzz, from where the next run goes on.
+/// Succeeds if nothing was found. Inputs that reach new code are stored in .cache/fuzz, and the
+/// next run starts from them.
 #[derive(Debug, Args)]
 pub(crate) struct Fuzz {
-    /// The target; without one all of them, as many at a time as there are processors
+    /// Name of the target (default: all, as many at a time as there are processors)
     pub(crate) target: Option<String>,
-    /// For how many seconds each
+    /// Seconds to fuzz each target
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u32,
-    /// Show the targets and run none
+    /// List the targets
     #[arg(long)]
     pub(crate) list: bool,
 }
 
-/// Start or end Cassandra, RabbitMQ and Consul on this machine, for tests and for trying it out
+/// Start or kill Cassandra, RabbitMQ and Consul on this machine, for tests and to try them
 ///
-/// On loopback addresses and ports of their own, without containers; data, logs and pids are in
-/// .cache/services. Installs what is missing: Java 17 and Maven, which fetches Cassandra; RabbitMQ;
+/// They listen on loopback addresses, on unusual ports, and run without containers. Data, logs and
+/// pids are in .cache/services. Installs Java 17 and Maven, which fetches Cassandra; RabbitMQ; and
 /// Go, which builds Consul (four minutes, once).
 #[derive(Debug, Args)]
 pub(crate) struct Services {
@@ -127,27 +131,27 @@ pub(crate) struct Services {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServicesCommand {
-    /// Start what does not run, and return when it answers
+    /// Start the services that do not run, and wait until they answer
     Up {
-        /// How many nodes of Cassandra: 1 or 3
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = nodes)]
+        /// Number of Cassandra's nodes: 1 or 3
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_nodes)]
         cassandra: u8,
-        /// Start these only
+        /// Start only these
         #[arg(long, value_name = "SERVICE", num_args = 1.., value_delimiter = ',')]
         only: Vec<Part>,
     },
-    /// Kill what `up` started; its data stays
+    /// Kill the services that `up` started; their data stays
     Down {
-        /// Kill these only
+        /// Kill only these
         #[arg(long, value_name = "SERVICE", num_args = 1.., value_delimiter = ',')]
         only: Vec<Part>,
-        /// Kill nothing but this node of three of Cassandra, which must run
+        /// Kill only this node, of a Cassandra of three
         #[arg(long, value_name = "N", conflicts_with = "only", value_parser = clap::value_parser!(u8).range(1..=3))]
         node: Option<u8>,
     },
 }
 
-/// A part of a large installation.
+/// A service of a large installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     Cassandra,
@@ -155,54 +159,65 @@ pub(crate) enum Part {
     Consul,
 }
 
-/// Run a command on a stock Debian kernel in QEMU, and end with its exit code
+/// Run a command on a stock Debian kernel in QEMU, and exit with its code
 ///
 /// The guest has busybox, the agent, the server and the workload in /bin, a pure cgroup v2 tree
-/// with every controller on, bpffs, tracefs, a tmpfs on /tmp, and the loopback network. Needs no
-/// KVM and no root, once QEMU and busybox are installed.
+/// with every controller on, bpffs, tracefs, a tmpfs on /tmp, and the loopback network. Once QEMU
+/// and busybox are installed, it needs neither KVM nor root.
 #[derive(Debug, Args)]
 pub(crate) struct Vm {
-    /// The kernel to boot
+    /// Kernel to boot
     #[arg(long, value_enum, default_value = "6.12")]
     pub(crate) kernel: Kernel,
-    /// The guest's memory in MiB
+    /// Memory of the guest in MiB
     #[arg(long, default_value_t = 1024)]
     pub(crate) memory: u32,
-    /// One processor whose clock counts instructions: a nanosecond is an instruction
+    /// Emulate one processor with a clock that counts instructions: one per nanosecond
     #[arg(long)]
     pub(crate) instruction_clock: bool,
-    /// Seconds after which the guest is killed
+    /// Seconds until the guest is killed
     #[arg(long, default_value_t = 600)]
     pub(crate) timeout: u64,
-    /// A file to bring along, as PATH-IN-GUEST=PATH-HERE
-    #[arg(long, value_name = "GUEST=HERE", value_parser = file)]
+    /// Copy a file into the guest, as PATH-IN-GUEST=PATH-HERE; may be given several times
+    #[arg(long, value_name = "GUEST=HERE", value_parser = parse_file)]
     pub(crate) file: Vec<(String, PathBuf)>,
-    /// A variable of the command
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    /// Set a variable for the command; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     pub(crate) env: Vec<(String, String)>,
-    /// Do not build the project's programs and bring none of them along
+    /// Neither build the project's programs nor copy them into the guest
     #[arg(long)]
     pub(crate) no_build: bool,
-    /// The command; a path of a static program here is brought along
+    /// The command; if it is a path of a static program here, it is copied into the guest
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
 
-fn nodes(text: &str) -> Result<u8, String> {
+/// A kernel that tests run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kernel {
+    /// Debian 12: without tracepoints for the length of socket calls
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 12's newer kernel: with everything that the agent can use
+    #[value(name = "6.12")]
+    V6_12,
+}
+
+fn parse_nodes(text: &str) -> Result<u8, String> {
     match text {
         "1" => Ok(1),
         "3" => Ok(3),
-        _ => Err("one node or three".to_owned()),
+        _ => Err("expected 1 or 3".to_owned()),
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("there is no `=` in it")?;
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn file(text: &str) -> Result<(String, PathBuf), String> {
-    let (guest, here) = pair(text)?;
+fn parse_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (guest, here) = parse_pair(text)?;
     if !guest.starts_with('/') {
         return Err("the path in the guest must start with `/`".to_owned());
     }

@@ -1,46 +1,44 @@
-//! `fuzz`: readers of what strangers write are fed with anything, by libFuzzer, as long as one
-//! likes. The targets are in xtask/fuzz/, with the inputs that they begin from (its seeds/); those
-//! that are found are kept in .cache/fuzz, and so the next run goes on from there.
+//! `fuzz`: fuzzes the parsers of untrusted input with libFuzzer.
 //!
-//! The crates of this workspace are instrumented (xtask/fuzz/instrument); what they depend on is
-//! what the tests were compiled with.
+//! The targets and their seeds are in xtask/fuzz. Inputs that reach new code are stored in
+//! .cache/fuzz, and the next run starts from them.
+//!
+//! Only the crates of this workspace are instrumented (xtask/fuzz/instrument). Their dependencies
+//! are those that the tests compiled.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    num::NonZero,
-    path::Path,
-    process::{Command, ExitCode, Stdio},
-    sync::Mutex,
-    thread,
-};
+use std::io::{BufRead as _, BufReader};
+use std::num::NonZero;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{
-    build::workspace_cargo,
-    command::{run as run_command, say, shown},
-    flags, project,
-};
+use crate::build::{self, Profile, workspace_cargo};
+use crate::command::{run as run_command, say, shown};
+use crate::{flags, install, project};
 
-/// What can be fuzzed, and what it is.
+/// The targets and their descriptions.
 const TARGETS: &[(&str, &str)] = &[
-    ("capture", "captures, of any bytes"),
+    ("capture", "captures of any bytes"),
     (
         "capture_events",
-        "captures, of whole blocks with any content",
+        "captures of valid blocks with any content",
     ),
-    ("chisel", "what sysdig's chisel posts, of any bytes"),
-    ("sysdig_json", "what sysdig prints as JSON"),
-    ("sysdig_text", "what sysdig prints as text"),
+    ("chisel", "the legacy wire of sysdig's chisel, any bytes"),
+    ("sysdig_json", "output of sysdig, read as JSON"),
+    ("sysdig_text", "output of sysdig, read as text"),
 ];
 
-/// Memory beyond which a target has failed, in MiB: inputs are small.
-const MEMORY: u32 = 512;
-/// Seconds that one input may take.
-const PATIENCE: u32 = 10;
-/// Longest input.
-const LONGEST: u32 = 64 * 1024;
+/// Memory that a target may use.
+const MAX_MEMORY_MIB: u32 = 512;
+/// Time that one input may take.
+const INPUT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of an input, in bytes.
+const MAX_INPUT: u32 = 64 * 1024;
+
 pub(crate) fn run(flags: &flags::Fuzz) -> Result<ExitCode> {
     if flags.list {
         for (name, about) in TARGETS {
@@ -52,20 +50,21 @@ pub(crate) fn run(flags: &flags::Fuzz) -> Result<ExitCode> {
     let names = TARGETS.iter().map(|(name, _)| *name);
     let chosen: Vec<&str> = names.filter(wanted).collect();
     if chosen.is_empty() {
-        bail!("no such target: `cargo xtask fuzz --list` shows them");
+        bail!("unknown target: `cargo xtask fuzz --list` shows all");
     }
     fuzz(&chosen, flags.seconds)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// All targets, for so many seconds each.
+/// Fuzzes each target for so many seconds.
 pub(crate) fn all(seconds: u32) -> Result<()> {
     let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     fuzz(&names, seconds)
 }
 
-/// As many targets at a time as there are processors.
+/// Fuzzes as many targets at a time as there are processors.
 fn fuzz(targets: &[&str], seconds: u32) -> Result<()> {
+    install::cxx()?;
     let folder = project::root().join("xtask/fuzz");
     run_command(
         workspace_cargo("build")
@@ -75,38 +74,40 @@ fn fuzz(targets: &[&str], seconds: u32) -> Result<()> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let waiting = Mutex::new(targets.iter());
     let next = || waiting.lock().ok()?.next();
-    let one_after_the_other = || -> Result<()> {
+    let worker = || -> Result<()> {
         while let Some(target) = next() {
             fuzz_one(&folder, target, seconds)?;
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..processors)
-            .map(|_| scope.spawn(one_after_the_other))
-            .collect();
-        // All are waited for, also where one has failed.
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(worker)).collect();
+        // Waits for all, even after one has failed.
         threads.into_iter().try_for_each(|thread| {
-            let ended = thread.join();
-            ended.unwrap_or_else(|_| bail!("a thread that runs a target has panicked"))
+            let result = thread.join();
+            result.unwrap_or_else(|_| bail!("the thread of a target panicked"))
         })
     })
 }
 
-/// What it prints is printed with its name before each line.
+/// Fuzzes one target. Prefixes its output with its name.
 fn fuzz_one(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let corpus = project::cache().join("fuzz").join(target);
-    fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
-    let failed = project::target().join("fuzz");
-    fs::create_dir_all(&failed).with_context(|| format!("cannot make {}", failed.display()))?;
-    let mut command = Command::new(project::target().join("debug").join(target));
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    let artifacts = project::target().join("fuzz");
+    fs::create_dir_all(&artifacts)
+        .with_context(|| format!("cannot create {}", artifacts.display()))?;
+    let mut command = Command::new(build::folder(Profile::Dev).join(target));
     command
         .args([corpus, folder.join("seeds").join(target)])
-        .arg(format!("-artifact_prefix={}/{target}-", failed.display()))
+        .arg(format!(
+            "-artifact_prefix={}/{target}-",
+            artifacts.display()
+        ))
         .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-rss_limit_mb={MEMORY}"))
-        .arg(format!("-timeout={PATIENCE}"))
-        .arg(format!("-max_len={LONGEST}"))
+        .arg(format!("-rss_limit_mb={MAX_MEMORY_MIB}"))
+        .arg(format!("-timeout={}", INPUT_TIMEOUT.as_secs()))
+        .arg(format!("-max_len={MAX_INPUT}"))
         .arg("-print_final_stats=1")
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
@@ -114,9 +115,9 @@ fn fuzz_one(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let mut running = command
         .spawn()
         .with_context(|| format!("cannot start {target}"))?;
-    if let Some(said) = running.stderr.take() {
-        for line in BufReader::new(said).split(b'\n') {
-            let line = line.with_context(|| format!("cannot read what {target} says"))?;
+    if let Some(output) = running.stderr.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.with_context(|| format!("cannot read the output of {target}"))?;
             eprintln!("{target:15} {}", String::from_utf8_lossy(&line));
         }
     }
@@ -125,8 +126,8 @@ fn fuzz_one(folder: &Path, target: &str, seconds: u32) -> Result<()> {
         .with_context(|| format!("cannot wait for {target}"))?;
     ensure!(
         status.success(),
-        "{target} ended with {status}: what it failed on is in {}",
-        failed.display()
+        "{target} ended with {status}: the input that it failed on is in {}",
+        artifacts.display()
     );
     Ok(())
 }

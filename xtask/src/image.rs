@@ -1,26 +1,24 @@
-//! `image`: the images of the agent and the server, FROM scratch, since each is one static
-//! program. The legacy builder is asked for by name: it needs no plugin and no network.
+//! `image`: builds the images of the agent and the server, FROM scratch with one static program
+//! each.
+//!
+//! Uses Docker's legacy builder, which needs no plugin and no network.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    build::{self, Profile, program},
-    command::{run as run_command, say},
-    docker::Daemon,
-    project,
-};
+use crate::build::{self, Profile, program};
+use crate::command::{run as run_command, say};
+use crate::docker::Daemon;
+use crate::project;
 
-/// The folder of a Dockerfile, and what image and program are called.
+/// The folder of a Dockerfile, and the common name of the image and its program.
 type Image = (&'static str, &'static str);
 
 const SHIPPED: &[Image] = &[("agent", "bubble-agent"), ("server", "bubble-server")];
-/// What the tests watch.
+/// The workload that the tests watch. It is not shipped.
 const WORKLOAD: Image = ("xtask/workload", "bubble-workload");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -31,7 +29,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds all images that there are, by the daemon that answers.
+/// Builds the shipped images and the workload's, with a daemon that already runs.
 pub(crate) fn build_with_workload(programs: &[PathBuf]) -> Result<()> {
     build_images(SHIPPED, programs)?;
     build_images(&[WORKLOAD], programs)
@@ -45,7 +43,7 @@ fn build_images(images: &[Image], programs: &[PathBuf]) -> Result<()> {
 
 fn build_image(folder: &str, name: &str, program: &Path) -> Result<()> {
     let context = project::target().join("image").join(name);
-    fs::create_dir_all(&context).with_context(|| format!("cannot make {}", context.display()))?;
+    fs::create_dir_all(&context).with_context(|| format!("cannot create {}", context.display()))?;
     fs::copy(program, context.join(name))
         .with_context(|| format!("cannot copy {}", program.display()))?;
     let tags = [format!("{name}:{VERSION}"), format!("{name}:latest")];

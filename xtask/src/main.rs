@@ -1,5 +1,7 @@
-//! Every developer command of this project, and all that CI calls: one list of commands in
-//! `flags`, one file a command, one place (`install`) that knows how to get what is missing.
+//! Every developer command of this project. CI calls only these.
+//!
+//! `flags` lists the commands, and each has a file or folder of its own. `install` installs missing
+//! programs.
 
 mod bench;
 mod build;

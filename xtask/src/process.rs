@@ -1,20 +1,18 @@
-//! A program that runs beside us for a while and must not outlive us: it is asked to end when its
-//! owner lets go of it, and made to if it does not.
+//! A child process that does not outlive this one. Dropping it sends SIGTERM, and after a timeout
+//! SIGKILL.
 
-use std::{
-    path::Path,
-    process::{Child, Command, ExitStatus},
-    thread,
-    time::{Duration, Instant},
-};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{find, say, shown};
 
-/// How long a program may take to end when asked to.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Time that a program may take to end after SIGTERM.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 
 /// A running program.
 pub(crate) struct Process {
@@ -23,7 +21,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A command for `start`: the kernel ends the program should we be killed before we can do it.
+    /// A command for `start`. With setpriv, the kernel ends the program even if this process is
+    /// killed.
     pub(crate) fn command(program: &Path) -> Command {
         let Some(setpriv) = find("setpriv") else {
             return Command::new(program);
@@ -33,8 +32,8 @@ impl Process {
         command
     }
 
-    /// Starts it, in a process group of its own: a ctrl-C at the terminal reaches us alone, and we
-    /// end what we started in the right order.
+    /// Starts it in a process group of its own. Ctrl-C at the terminal then reaches only this
+    /// process, which ends its children in the right order.
     pub(crate) fn start(name: &'static str, mut command: Command) -> Result<Self> {
         use std::os::unix::process::CommandExt as _;
         say(shown(&command));
@@ -50,29 +49,30 @@ impl Process {
         self.child.id()
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    /// Its exit status. `None`: it still runs.
+    pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
-    fn end(&mut self) -> Result<()> {
-        if self.ended()?.is_some() {
+    fn terminate(&mut self) -> Result<()> {
+        if self.exit_status()?.is_some() {
             return Ok(());
         }
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.context("a process id that is none")?;
-        kill_process(pid, Signal::TERM).with_context(|| format!("cannot end {}", self.name))?;
-        let deadline = Instant::now() + PATIENCE;
-        while self.ended()?.is_none() {
+        let pid = pid.context("invalid process id")?;
+        kill_process(pid, Signal::TERM)
+            .with_context(|| format!("cannot terminate {}", self.name))?;
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
+        while self.exit_status()?.is_none() {
             if Instant::now() >= deadline {
-                say(format!("{} does not end: killing it", self.name));
+                say(format!("{} does not end on SIGTERM: killing it", self.name));
                 self.child
                     .kill()
                     .with_context(|| format!("cannot kill {}", self.name))?;
@@ -89,7 +89,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Err(error) = self.end() {
+        if let Err(error) = self.terminate() {
             say(format!("{error:#}"));
         }
     }

@@ -1,44 +1,43 @@
-//! Server and agent as they run beside a command: each with a log of its own, and waited for until
-//! it answers.
+//! The server and the agent as background programs of a command, each with a log of its own.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command::output, log::Log, process::Process};
+use crate::command::output;
+use crate::log::Log;
+use crate::process::Process;
 
-/// How long it may take until one answers.
-const START: Duration = Duration::from_secs(30);
+/// Time that a service may take to answer.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A program with a log, in a folder.
+/// A running program with a log.
 pub(crate) struct Service {
     process: Process,
     log: Log,
 }
 
 impl Service {
-    /// Starts it.
+    /// Starts the program, with its log in `folder`.
     pub(crate) fn start(name: &'static str, mut command: Command, folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let log = Log::at(folder.join(format!("{name}.log")));
-        log.take(&mut command)?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let log = Log::new(folder.join(format!("{name}.log")));
+        log.capture(&mut command)?;
         Ok(Self {
             process: Process::start(name, command)?,
             log,
         })
     }
 
-    /// That it still runs; the error tells the end of its log.
+    /// An error with the end of its log if it has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
-        match self.process.ended()? {
+        match self.process.exit_status()? {
             None => Ok(()),
             Some(status) => bail!(
                 "{} ended with {status}; {}",
@@ -48,14 +47,14 @@ impl Service {
         }
     }
 
-    /// Waits until it answers at a path with success; `check` may end the waiting by an error.
+    /// Waits until it answers a GET of `path` with success. An error of `check` ends the wait.
     pub(crate) fn wait(
         &mut self,
         address: SocketAddr,
         path: &str,
         check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + START_TIMEOUT;
         while !answers(address, path) {
             self.check()?;
             check()?;
@@ -71,20 +70,30 @@ impl Service {
         Ok(())
     }
 
+    /// The warnings in its log so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.log.warnings()
+    }
+
+    /// The end of its log, for an error.
+    pub(crate) fn log_end(&self) -> String {
+        self.log.end()
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-/// The server's program and the folder of its data.
+/// The server's program and its data folder.
 pub(crate) struct Server<'a> {
     pub(crate) program: &'a Path,
     pub(crate) data: &'a Path,
 }
 
 impl Server<'_> {
-    /// A command that serves.
+    /// The command `serve`.
     pub(crate) fn serve(&self, address: SocketAddr) -> Command {
         let mut command = Process::command(self.program);
         command
@@ -93,48 +102,49 @@ impl Server<'_> {
         command
     }
 
-    /// A new key with which an agent may post.
+    /// Creates an API key for an agent.
     pub(crate) fn create_key(&self, owner: &str) -> Result<String> {
-        self.tell(&["key", "create", "--owner", owner])
+        self.query(&["key", "create", "--owner", owner])
     }
 
-    /// A token with which an administrator may read.
+    /// Creates a token for an administrator.
     pub(crate) fn admin_token(&self) -> Result<String> {
-        self.tell(&["token", "--admin"])
+        self.query(&["token", "--admin"])
     }
 
-    fn tell(&self, words: &[&str]) -> Result<String> {
+    fn query(&self, arguments: &[&str]) -> Result<String> {
         output(
             Command::new(self.program)
-                .args(words)
+                .args(arguments)
                 .arg("--data")
                 .arg(self.data),
         )
     }
 }
 
-/// A port that was free a moment ago.
+/// A port on 127.0.0.1 that is free at this moment.
 pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no port is free on 127.0.0.1")?;
+    let listener =
+        TcpListener::bind("127.0.0.1:0").context("cannot find a free port on 127.0.0.1")?;
     Ok(listener
         .local_addr()
-        .context("a socket without an address")?
+        .context("cannot read the address of a socket")?
         .port())
 }
 
 fn answers(address: SocketAddr, path: &str) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let limit = Duration::from_secs(2);
-        let mut stream = TcpStream::connect_timeout(&address, limit)?;
-        stream.set_read_timeout(Some(limit))?;
+    let request = || -> std::io::Result<bool> {
+        let timeout = Duration::from_secs(2);
+        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
         )?;
         // "HTTP/1.1 200"
-        let mut start = [0; 12];
-        stream.read_exact(&mut start)?;
-        Ok(start.starts_with(b"HTTP/1.") && start[9] == b'2')
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status.starts_with(b"HTTP/1.") && status[9] == b'2')
     };
-    ask().unwrap_or(false)
+    request().unwrap_or(false)
 }

@@ -1,23 +1,20 @@
-//! `ui`: the page, built by npm into server/ui/dist, from where the server embeds it. The Rust
-//! build does not need it: without Node the server is built with the page that was there before,
-//! or with none.
+//! `ui`: builds the page with npm into server/ui/dist. The server embeds that folder.
+//!
+//! The Rust build does not need Node: without it, the server embeds the page as last built, or
+//! none.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-    time::SystemTime,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    command::{find, run as run_command, say},
-    install, project,
-};
+use crate::command::{find, run as run_command, say};
+use crate::{install, project};
 
-/// What in the folder is not source.
-const MADE: &[&str] = &["node_modules", "dist"];
+/// Folders that are not sources.
+const GENERATED: &[&str] = &["node_modules", "dist"];
 
 pub(crate) fn run() -> Result<ExitCode> {
     install::node()?;
@@ -25,31 +22,31 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the page's sources are.
+/// The folder of the page's sources.
 pub(crate) fn folder() -> PathBuf {
     project::root().join("server/ui")
 }
 
-/// Builds the page when there is a Node to do it, and says so when there is not.
+/// Builds the page if npm is installed, and else says so.
 pub(crate) fn build_if_possible() -> Result<()> {
     if find("npm").is_some() {
         return build();
     }
     let page = folder().join("dist/index.html");
     say(if page.exists() {
-        "no Node here: the server embeds the page as it was last built".to_owned()
+        "npm is not installed: the server embeds the page as last built".to_owned()
     } else {
-        "no Node here: the server is built without its page; `cargo xtask ui` installs Node and \
-         builds it"
+        "npm is not installed: the server is built without its page; `cargo xtask ui` installs \
+         npm and builds the page"
             .to_owned()
     });
     Ok(())
 }
 
-/// Builds the page, when its sources are newer than what was built.
+/// Builds the page if its sources are newer than the last build.
 pub(crate) fn build() -> Result<()> {
     let built = modified(&folder().join("dist/index.html"));
-    let changed = newest(&folder())?;
+    let changed = last_change(&folder())?;
     if built.is_some_and(|built| built >= changed) {
         say("the page is up to date");
         return Ok(());
@@ -58,18 +55,18 @@ pub(crate) fn build() -> Result<()> {
     run_command(&mut npm_run("build"))
 }
 
-/// Fetches the packages that the lock file names, when it changed.
+/// Installs the packages of the lock file if it has changed.
 pub(crate) fn packages() -> Result<()> {
-    let wanted = modified(&folder().join("package-lock.json"));
-    // Written by npm at the end of what it does.
-    let have = modified(&folder().join("node_modules/.package-lock.json"));
-    if have.is_some() && have >= wanted {
+    let locked = modified(&folder().join("package-lock.json"));
+    // npm writes it last.
+    let installed = modified(&folder().join("node_modules/.package-lock.json"));
+    if installed.is_some() && installed >= locked {
         return Ok(());
     }
     run_command(npm().args(["ci", "--no-audit", "--no-fund"]))
 }
 
-/// A command that runs one of the scripts in package.json.
+/// A command that runs a script of package.json.
 pub(crate) fn npm_run(script: &str) -> Command {
     let mut command = npm();
     command.args(["run", "--silent", script]);
@@ -86,9 +83,9 @@ fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|data| data.modified()).ok()
 }
 
-/// When the youngest source was changed.
-fn newest(folder: &Path) -> Result<SystemTime> {
-    let mut newest = SystemTime::UNIX_EPOCH;
+/// The time of the last change of a source.
+fn last_change(folder: &Path) -> Result<SystemTime> {
+    let mut last_change = SystemTime::UNIX_EPOCH;
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
@@ -97,15 +94,15 @@ fn newest(folder: &Path) -> Result<SystemTime> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if MADE.contains(&name) {
+        if GENERATED.contains(&name) {
             continue;
         }
         let time = if path.is_dir() {
-            Some(self::newest(&path)?)
+            Some(self::last_change(&path)?)
         } else {
             modified(&path)
         };
-        newest = newest.max(time.unwrap_or(newest));
+        last_change = last_change.max(time.unwrap_or(last_change));
     }
-    Ok(newest)
+    Ok(last_change)
 }

@@ -1,4 +1,4 @@
-//! What is typed after `bubble-agent analyse`.
+//! The command line of `bubble-agent analyse`.
 
 use std::path::PathBuf;
 
@@ -19,10 +19,10 @@ pub struct Flags {
     /// Take captures from a folder as sysdig -w FOLDER/FILE -C 100 rotates them, until interrupted
     #[arg(long, value_name = "FOLDER")]
     pub watch: Option<PathBuf>,
-    /// What the recording is written in [default: found out from its beginning]
+    /// Format of the recording [default: guessed from its beginning]
     #[arg(long, env = "BUBBLE_FORMAT", value_enum)]
     pub format: Option<Format>,
-    /// What the recording is called on the server [default: the file's name]
+    /// Name of the recording on the server [default: the file's name]
     #[arg(long, env = "BUBBLE_NAME", value_name = "NAME")]
     pub name: Option<String>,
     /// Post nothing, print a report
@@ -36,7 +36,7 @@ pub struct Flags {
     pub tables: Option<PathBuf>,
 }
 
-/// What a recording is written in.
+/// The format of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A capture: sysdig -w, Falco
@@ -48,7 +48,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Its name.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scap => "scap",
@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// The format of a recording that begins with `data`, if that can be told.
+    /// The format of a recording that begins with `data`, if it is known.
     pub fn guess(data: &[u8]) -> Option<Self> {
         if data.starts_with(&MAGIC) {
             return Some(Self::Scap);
@@ -75,7 +75,7 @@ mod tests {
     use super::Format;
 
     #[test]
-    fn a_format_is_known_by_its_beginning() {
+    fn a_format_is_guessed_from_its_beginning() {
         assert_eq!(Format::guess(b" [\n{\"container.id\""), Some(Format::Json));
         assert_eq!(Format::guess(b"{\"container.id\""), Some(Format::Json));
         assert_eq!(Format::guess(b"23 1506127469.9 1 host"), Some(Format::Text));

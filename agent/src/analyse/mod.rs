@@ -1,9 +1,10 @@
 //! `bubble-agent analyse`: the same pipeline over a recording instead of this host.
 //!
 //! A recorded source feeds the window, and the window's segments go to the report and to the
-//! server. The exit code tells how it went: see [`Ended`].
+//! server. The exit code is that of [`Ended`].
 
 pub mod flags;
+mod foreign;
 mod open;
 mod post;
 mod progress;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::Segment;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,18 +32,17 @@ use self::report::Report;
 use self::report::tally::Tally;
 use self::tables::Tables;
 use crate::config::Config;
-use crate::run::sender;
-use crate::send::Sender;
+use crate::send::{Sender, sender};
 use crate::sink::Sink;
 use crate::source::recording::{Recording as _, Step};
 use crate::window::Window;
 
-/// How an analysis ended, when it did not fail.
+/// How an analysis ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ended {
     /// The recording was whole.
     Whole,
-    /// It is damaged or cut: what could be read was taken.
+    /// It is damaged or cut: everything before the damage was taken.
     Damaged,
 }
 
@@ -50,27 +50,27 @@ impl From<Ended> for ExitCode {
     fn from(ended: Ended) -> Self {
         match ended {
             Ended::Whole => Self::SUCCESS,
-            // 1 is failure, 2 a command line that is wrong.
+            // 1 is failure, 2 a wrong command line.
             Ended::Damaged => Self::from(3),
         }
     }
 }
 
-/// What stays the same from recording to recording.
+/// The parts that all recordings of one command share.
 struct Analysis<'a> {
     config: &'a Config,
     flags: &'a Flags,
-    /// The server; absent for a dry run.
+    /// The server; `None` for a dry run.
     server: Option<(&'a str, Sender)>,
     runtime: Runtime,
-    /// The user wants it to end.
+    /// A signal asked to end.
     stop: Arc<AtomicBool>,
 }
 
 /// Reads recordings, and reports or posts them.
 ///
 /// # Errors
-/// When nothing of it can be read, or what was read cannot be handed on.
+/// When nothing can be read, or the results cannot be posted or written.
 pub fn run(config: &Config, flags: &Flags) -> Result<Ended> {
     let analysis = Analysis::new(config, flags)?;
     match (&flags.file, &flags.watch) {
@@ -78,7 +78,7 @@ pub fn run(config: &Config, flags: &Flags) -> Result<Ended> {
         (Some(file), None) => analysis
             .recording(file)
             .with_context(|| format!("cannot analyse {}", file.display())),
-        (None, None) => bail!("what is to be analysed? give a file, or - for standard input"),
+        (None, None) => bail!("no recording given: name a file, or - for standard input"),
     }
 }
 
@@ -87,10 +87,7 @@ impl<'a> Analysis<'a> {
         let server = if flags.dry_run {
             None
         } else {
-            Some(
-                sender(config)
-                    .context("without a server there is --dry-run, which only reports")?,
-            )
+            Some(sender(config).context("without a server, --dry-run prints a report only")?)
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -108,14 +105,14 @@ impl<'a> Analysis<'a> {
         })
     }
 
-    /// Takes captures as they are rotated. One that cannot be read does not keep the others back.
+    /// Reads captures as they are rotated. One that cannot be read is skipped.
     fn watch(&self, folder: &Path) -> Result<Ended> {
         let mut worst = Ended::Whole;
         watch::watch(folder, &self.stop, |file| -> Result<()> {
             match self.recording(file) {
                 Ok(ended) => worst = worst.max(ended),
                 Err(error) if error.is::<Unreadable>() => {
-                    tracing::error!("{} is passed over: {error:#}", file.display());
+                    tracing::error!("{} is skipped: {error:#}", file.display());
                     worst = Ended::Damaged;
                 }
                 Err(error) => return Err(error),
@@ -126,7 +123,7 @@ impl<'a> Analysis<'a> {
         Ok(worst)
     }
 
-    /// Reads one recording to its end, and tells of it.
+    /// Reads one recording to its end, and prints its report.
     fn recording(&self, file: &Path) -> Result<Ended> {
         let name = match &self.flags.name {
             Some(name) => name.clone(),
@@ -136,7 +133,7 @@ impl<'a> Analysis<'a> {
         let opened = Opened::open(file, self.flags.format, self.config);
         let mut recording = opened.context(Unreadable)?;
         let missing = recording.missing();
-        let post = self.post(&name, source, &missing)?;
+        let post = self.post(&name, &missing)?;
         let mut tally = Tally::default();
         let take = |segment: Segment| {
             tally.add(&segment);
@@ -157,8 +154,8 @@ impl<'a> Analysis<'a> {
         let mut report = Report::new(&name, recording.format.name(), recording.position(), &tally);
         report.missing = missing;
         report.damage = damage?;
-        if let Err(error) = self.tell(&report, posted) {
-            // Who pipes it into `head` has seen enough.
+        if let Err(error) = self.print(&report, posted) {
+            // The reader, such as `head`, has seen enough.
             let pipe = error.downcast_ref::<std::io::Error>();
             if pipe.is_none_or(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
                 return Err(error);
@@ -171,18 +168,18 @@ impl<'a> Analysis<'a> {
     }
 
     /// Begins to post a recording, unless this is a dry run.
-    fn post(&self, name: &str, source: SourceId, missing: &[String]) -> Result<Option<Post>> {
+    fn post(&self, name: &str, missing: &[String]) -> Result<Option<Post>> {
         let Some((_, sender)) = &self.server else {
             return Ok(None);
         };
         let sender = Arc::new(sender.for_recording(name)?);
         let report = crate::report::host(&self.config.host, "capture", missing);
         let runtime = self.runtime.handle();
-        Ok(Some(Post::start(runtime, sender, report, source)))
+        Ok(Some(Post::start(runtime, sender, report)))
     }
 
-    /// Steps through a recording; the segments go to `take`, until it says `false`. Why
-    /// reading ended early, if it did after something was read.
+    /// Steps through a recording; the segments go to `take`, until it returns false. Returns why
+    /// reading ended early, if events were read before.
     fn read<S: Sink + AsMut<Window>>(
         &self,
         recording: &mut Opened,
@@ -191,6 +188,9 @@ impl<'a> Analysis<'a> {
         mut take: impl FnMut(Segment) -> bool,
     ) -> Result<Option<String>> {
         let mut progress = Progress::new(name);
+        // A folder is read to its end; only then does a signal end watching.
+        let may_stop = self.flags.watch.is_none();
+        let mut is_interrupted = false;
         let ended = loop {
             let step = recording.step(sink);
             progress.show(recording.position());
@@ -198,7 +198,10 @@ impl<'a> Analysis<'a> {
                 break Ok(());
             }
             match step {
-                Ok(Step::More) if self.stop.load(Ordering::Relaxed) => break Ok(()),
+                Ok(Step::More) if may_stop && self.stop.load(Ordering::Relaxed) => {
+                    is_interrupted = true;
+                    break Ok(());
+                }
                 Ok(Step::More) => {}
                 Ok(Step::End) => break Ok(()),
                 Err(error) => break Err(error),
@@ -211,16 +214,16 @@ impl<'a> Analysis<'a> {
         match ended {
             Err(error) if position.events == 0 => Err(error).context(Unreadable),
             Err(error) => Ok(Some(error.to_string())),
-            // Of a stream the end is where it is ended; of a file something is left.
-            Ok(()) if self.stop.load(Ordering::Relaxed) && position.total.is_some() => {
+            // A stream has no other end; a file has a rest.
+            Ok(()) if is_interrupted && position.total.is_some() => {
                 Ok(Some("interrupted before its end".to_owned()))
             }
             Ok(()) => Ok(None),
         }
     }
 
-    /// Prints what there is to say of a recording.
-    fn tell(&self, report: &Report, posted: Option<u64>) -> Result<()> {
+    /// Prints the result of a recording.
+    fn print(&self, report: &Report, posted: Option<u64>) -> Result<()> {
         let mut out = std::io::stdout().lock();
         if self.flags.json {
             serde_json::to_writer_pretty(&mut out, report)?;
@@ -241,7 +244,7 @@ impl<'a> Analysis<'a> {
         }
         if let Some(damage) = &report.damage {
             let name = &report.name;
-            eprintln!("bubble-agent: {name}: {damage}; what came before was taken in");
+            eprintln!("bubble-agent: {name}: {damage}; everything that could be read was counted");
         }
         Ok(())
     }
@@ -252,7 +255,7 @@ impl<'a> Analysis<'a> {
 #[error("nothing of it can be read")]
 struct Unreadable;
 
-/// The first signal ends reading in good order, the second one at once.
+/// The first signal ends reading in good order; the second one exits at once.
 fn stop_on_signals(stop: Arc<AtomicBool>) -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -263,7 +266,7 @@ fn stop_on_signals(stop: Arc<AtomicBool>) -> Result<()> {
                 _ = interrupt.recv() => {}
             }
             if stop.swap(true, Ordering::Relaxed) {
-                // As the shell has it for what SIGINT killed.
+                // The exit code of shells for a program that SIGINT killed.
                 std::process::exit(130);
             }
         }

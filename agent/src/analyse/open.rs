@@ -1,4 +1,4 @@
-//! A recording of whatever format, by its beginning.
+//! A recording of any format, which its beginning shows.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use bubble_common::segment::ContainerId;
 
 use super::flags::Format;
+use super::foreign;
 use crate::config::Config;
 use crate::sink::Sink;
 use crate::source::recording::input::Input;
@@ -13,10 +14,13 @@ use crate::source::recording::{Error, Position, Recording, Step};
 use crate::source::scap::{Capture, Options};
 use crate::source::sysdig::{MISSING, Syntax, Sysdig};
 
-/// A recording that was opened.
+/// The mark that some programs put before text in UTF-8.
+const UTF_8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
+/// An open recording.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// What it is written in.
+    /// Its format.
     pub(super) format: Format,
     reader: Reader,
 }
@@ -28,12 +32,19 @@ enum Reader {
 }
 
 impl Opened {
-    /// Opens `file`, which is written in `format` or in what its beginning tells.
+    /// Opens `file`. Its format is `format` or guessed from its beginning.
     ///
     /// # Errors
-    /// When it cannot be read, or is in no format that is known.
+    /// When it cannot be read, or has no known format.
     pub(super) fn open(file: &Path, format: Option<Format>, config: &Config) -> Result<Self> {
         let mut input = Input::open(file)?;
+        input.peek()?;
+        if let Some(name) = foreign::name(input.data()) {
+            bail!(name);
+        }
+        if input.data().starts_with(UTF_8_MARK) {
+            input.consume(UTF_8_MARK.len());
+        }
         let format = match format {
             Some(format) => format,
             None => guess(&mut input)?,
@@ -41,7 +52,7 @@ impl Opened {
         let sysdig = |input, syntax| -> Result<Reader> {
             let host = config.include_host.then(|| ContainerId::new(&config.host));
             let host = host.transpose().context(
-                "the host cannot be shown as a container: give it another name with --host",
+                "the host cannot be shown as a container under this name: choose another with --host",
             )?;
             Ok(Reader::Sysdig(Box::new(Sysdig::new(input, syntax, host))))
         };
@@ -59,7 +70,7 @@ impl Opened {
         Ok(Self { format, reader })
     }
 
-    /// What its format does not tell: one sentence each.
+    /// Facts that its format lacks: one sentence each.
     pub(super) fn missing(&self) -> Vec<String> {
         let missing = match self.reader {
             Reader::Capture(_) => &[],
@@ -85,7 +96,7 @@ impl Recording for Opened {
     }
 }
 
-/// What a recording is written in.
+/// The format of a recording, by its beginning.
 fn guess(input: &mut Input) -> Result<Format> {
     loop {
         if let Some(format) = Format::guess(input.data()) {
@@ -100,5 +111,5 @@ fn guess(input: &mut Input) -> Result<Format> {
     if input.data().is_empty() {
         bail!("it is empty");
     }
-    bail!("what it is written in cannot be told from its beginning: say it with --format")
+    bail!("unknown format: name it with --format")
 }

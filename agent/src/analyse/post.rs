@@ -1,24 +1,24 @@
 //! Posts the segments of a recording while it is read.
 //!
-//! Without the spool of the live agent: a file can be read again, and a recording whose source is
-//! made from the file counts once however often it is posted. So what waits is kept in memory,
-//! and when the server is away or slow, reading waits.
+//! The spool of the live agent is not needed: a file can be read again, and its source is made
+//! from its content, so it counts once however often it is posted. Segments wait in memory; while
+//! the server is away or slow, reading waits.
 
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use bubble_common::batch::{AgentReport, Batch};
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::Segment;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender as Queue, channel};
 use tokio::task::JoinHandle;
 
+use crate::batcher::MAX_BATCH_SEGMENTS;
 use crate::clock::Clock;
 use crate::send::Sender;
-use crate::store::SEGMENTS;
 
 /// Most segments that wait for the server.
-const WAITING: usize = 2_048;
+const MAX_WAITING: usize = 2_048;
 
 /// Posts the segments of one recording.
 #[derive(Debug)]
@@ -29,31 +29,26 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Begins to post a recording of the source `source`.
-    pub(super) fn start(
-        runtime: &Handle,
-        sender: Arc<Sender>,
-        report: AgentReport,
-        source: SourceId,
-    ) -> Self {
-        let (queue, segments) = channel(WAITING);
+    /// Begins to post a recording.
+    pub(super) fn start(runtime: &Handle, sender: Arc<Sender>, report: AgentReport) -> Self {
+        let (queue, segments) = channel(MAX_WAITING);
         Self {
             queue,
-            task: runtime.spawn(post(sender, report, source, segments)),
+            task: runtime.spawn(post(sender, report, segments)),
             runtime: runtime.clone(),
         }
     }
 
-    /// Hands a segment over; waits while too many wait. `false` when the server does not take
-    /// them: [`Self::finish`] says why.
+    /// Hands a segment over; blocks while too many wait. Returns false if the server refuses
+    /// them: [`Self::finish`] has the reason.
     pub(super) fn put(&self, segment: Segment) -> bool {
         self.queue.blocking_send(segment).is_ok()
     }
 
-    /// Waits until the server has all, and says how many segments that were.
+    /// Waits until the server has all segments; returns their number.
     ///
     /// # Errors
-    /// When the server did not take them.
+    /// When the server refused them.
     pub(super) fn finish(self) -> Result<u64> {
         drop(self.queue);
         self.runtime
@@ -65,26 +60,31 @@ impl Post {
 async fn post(
     sender: Arc<Sender>,
     mut report: AgentReport,
-    source: SourceId,
     mut segments: Receiver<Segment>,
 ) -> Result<u64> {
     let clock = Clock::new();
     let mut posted = 0;
     loop {
-        // All that is there: a live stream is posted at once, a backlog in large batches.
+        // All that wait: a live stream is posted at once, a backlog in large batches.
         let mut some = Vec::new();
-        let count = segments.recv_many(&mut some, SEGMENTS).await;
+        let count = segments.recv_many(&mut some, MAX_BATCH_SEGMENTS).await;
         if count == 0 {
             return Ok(posted);
         }
         report.sent_at = clock.now();
-        let batch = Batch {
-            source,
-            agent: report.clone(),
-            segments: some,
-        };
-        if let Err(why) = sender.deliver(&batch.encode()).await {
-            bail!("the server does not take the recording: {why}");
+        // A section that goes back in time is a source of its own.
+        for of_one in some.chunk_by(|a, b| a.key.source == b.key.source) {
+            let Some(first) = of_one.first() else {
+                continue;
+            };
+            let batch = Batch {
+                source: first.key.source,
+                agent: report.clone(),
+                segments: of_one.to_vec(),
+            };
+            if let Err(why) = sender.deliver(&batch).await {
+                bail!("the server refused the recording: {why}");
+            }
         }
         posted += count as u64;
     }

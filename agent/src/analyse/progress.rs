@@ -1,4 +1,4 @@
-//! How far reading has come: a bar on a terminal, and nothing elsewhere.
+//! The progress of reading: a bar on a terminal, and nothing elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::source::recording::Position;
 
-/// Most often that the bar is looked after.
-const REST: Duration = Duration::from_millis(100);
+/// Shortest time between two updates of the bar.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The bar.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ impl Progress {
         }
     }
 
-    /// Shows how far it is.
+    /// Shows a position.
     pub(super) fn show(&mut self, position: Position) {
-        if self.bar.is_hidden() || self.shown.elapsed() < REST {
+        if self.bar.is_hidden() || self.shown.elapsed() < UPDATE_INTERVAL {
             return;
         }
         self.shown = Instant::now();
-        // Of a pipe it is not known how much there is.
+        // The size of a pipe is not known.
         let template = match position.total {
             Some(total) => {
                 self.bar.set_length(total.max(position.bytes));
@@ -48,7 +48,7 @@ impl Progress {
         self.bar.set_position(position.bytes);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }

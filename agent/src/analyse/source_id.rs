@@ -1,5 +1,5 @@
-//! The source of a recording, under which it is stored: made from the file, so that the same
-//! file counts once however often it is analysed.
+//! The source id of a recording: made from the file's content, so that a file counts once however
+//! often it is analysed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
@@ -8,16 +8,16 @@ use std::path::Path;
 use bubble_common::segment::SourceId;
 use sha2::{Digest as _, Sha256};
 
-/// So many bytes of the beginning and of the end are looked at: captures that agree in these
-/// and in length are one, and a large one is not read twice.
-const LOOKED_AT: u64 = 64 * 1024;
+/// Bytes at the beginning and at the end that are hashed. Captures with the same ones and the
+/// same length are one; a large one is not read twice.
+const HASHED_BYTES: u64 = 64 * 1024;
 
-/// The source of what is in `path`; a random one for what can be read only once.
+/// The source id of a file; a random one for a pipe or device, which can be read only once.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn of_file(path: &Path) -> io::Result<SourceId> {
-    // A device or a pipe must not be read here.
+    // Reading a device or a pipe here would consume it.
     if path == Path::new("-") || !path.metadata()?.is_file() {
         return Ok(SourceId(rand::random()));
     }
@@ -26,10 +26,10 @@ pub(super) fn of_file(path: &Path) -> io::Result<SourceId> {
     let mut hash = Sha256::new();
     hash.update(length.to_le_bytes());
     let mut part = Vec::new();
-    for begin in [0, length.saturating_sub(LOOKED_AT)] {
+    for begin in [0, length.saturating_sub(HASHED_BYTES)] {
         file.seek(SeekFrom::Start(begin))?;
         part.clear();
-        file.by_ref().take(LOOKED_AT).read_to_end(&mut part)?;
+        file.by_ref().take(HASHED_BYTES).read_to_end(&mut part)?;
         hash.update(&part);
     }
     let mut id = [0; 16];
@@ -41,7 +41,7 @@ pub(super) fn of_file(path: &Path) -> io::Result<SourceId> {
 mod tests {
     use std::path::Path;
 
-    use super::{LOOKED_AT, of_file};
+    use super::{HASHED_BYTES, of_file};
 
     #[test]
     fn equal_files_are_one_source() {
@@ -51,7 +51,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             of_file(&path).unwrap()
         };
-        let mut content = vec![7; 3 * LOOKED_AT as usize];
+        let mut content = vec![7; 3 * HASHED_BYTES as usize];
         let first = of("a", &content);
         assert_eq!(of("b", &content), first);
         *content.last_mut().unwrap() = 8;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_once_is_a_source_by_itself() {
+    fn a_pipe_or_device_is_a_source_by_itself() {
         let input = Path::new("-");
         assert_ne!(of_file(input).unwrap(), of_file(input).unwrap());
         let device = Path::new("/dev/null");

@@ -1,17 +1,15 @@
-//! Tables of all that a recording holds: every row of it, neither capped nor by the second.
+//! Tables of every row of a recording, neither capped nor split by seconds.
 //!
-//! They are a sink that passes everything on to another one, so that what is posted and
-//! what is written come from the same reading. The columns of `io.tsv` and `cpu.tsv`
-//! are those of sysdig's fields (`fd.type`, `fd.name`, `proc.vpid`, …), by which they
-//! can be compared with what other readers find.
+//! [`Tables`] is a sink that passes everything on to another one, so that posts and tables come
+//! from the same reading. The columns of `io.tsv` and `cpu.tsv` are sysdig's fields (`fd.type`,
+//! `fd.name`, `proc.vpid`, …), to be compared with other readers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
-use std::fs;
 use std::hash::Hash;
-use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::{fs, io};
 
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::event::EventKind;
@@ -30,18 +28,18 @@ pub struct Tables<S> {
     pub inner: S,
     containers: Numbered<ContainerId, ContainerHandle>,
     processes: Numbered<(u32, ProcessId, Box<str>), ProcessHandle>,
-    /// What is known of each process.
+    /// All facts of each process.
     known: Vec<Process>,
     files: Numbered<(u32, File), FileHandle>,
     connections: Numbered<(u32, Connection), ConnectionHandle>,
     cpu: HashMap<(u32, u32), u64>,
-    /// Of it, what threads used before their end but after anything else was told of them.
+    /// CPU time between a thread's last switch and its end.
     last_cpu: HashMap<(u32, u32), u64>,
     file_io: HashMap<(u32, u32), Moved>,
     network_io: HashMap<(u32, u32), Moved>,
 }
 
-/// Things by our own numbers, which are never used again, and the handles of the inner sink.
+/// Keys by our own numbers, which are never reused, and the handles of the inner sink.
 #[derive(Debug)]
 struct Numbered<K, H> {
     numbers: HashMap<K, u32>,
@@ -77,7 +75,7 @@ impl<K: Clone + Eq + Hash, H: Copy> Numbered<K, H> {
     }
 }
 
-/// In, out.
+/// Sums by direction: in, out.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moved {
     bytes: [u64; 2],
@@ -100,7 +98,7 @@ impl<T, S: AsMut<T>> AsMut<T> for Tables<S> {
 }
 
 impl<S> Tables<S> {
-    /// Collects what is passed on to `inner`.
+    /// Collects tables, and passes everything on to `inner`.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
@@ -116,7 +114,8 @@ impl<S> Tables<S> {
         }
     }
 
-    /// Writes `io.tsv`, `cpu.tsv`, `last_cpu.tsv` and `processes.tsv` into `folder`, which is made if need be.
+    /// Writes `io.tsv`, `cpu.tsv`, `last_cpu.tsv` and `processes.tsv` into `folder`, and creates it
+    /// if it is missing.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -132,23 +131,23 @@ impl<S> Tables<S> {
     pub fn io(&self) -> String {
         let mut rows: BTreeMap<_, Moved> = BTreeMap::new();
         let files = self.file_io.iter().map(|((process, file), moved)| {
-            let place = self
+            let columns = self
                 .files
                 .keys
                 .get(*file as usize)
-                .map(|it| file_place(&it.1));
-            (*process, place.unwrap_or_default(), moved)
+                .map(|it| file_columns(&it.1));
+            (*process, columns.unwrap_or_default(), moved)
         });
         let connections = self
             .network_io
             .iter()
             .map(|((process, connection), moved)| {
-                let place = self.connections.keys.get(*connection as usize);
-                let place = place.map(|it| connection_place(&it.1));
-                (*process, place.unwrap_or_default(), moved)
+                let columns = self.connections.keys.get(*connection as usize);
+                let columns = columns.map(|it| connection_columns(&it.1));
+                (*process, columns.unwrap_or_default(), moved)
             });
-        for (process, place, moved) in files.chain(connections) {
-            let row = rows.entry((self.who(process), place)).or_default();
+        for (process, columns, moved) in files.chain(connections) {
+            let row = rows.entry((self.who(process), columns)).or_default();
             row.add(moved.bytes, moved.operations);
         }
         let mut text = String::from(
@@ -169,13 +168,13 @@ impl<S> Tables<S> {
         text
     }
 
-    /// CPU time by container, process and core, but for that of [`Self::last_cpu`].
+    /// CPU time by container, process and core, without that of [`Self::last_cpu`].
     pub fn cpu(&self) -> String {
         self.cpu_rows(&self.cpu)
     }
 
-    /// CPU time from when a thread last got a core until its end, likewise: other readers
-    /// of captures leave it out.
+    /// CPU time between a thread's last switch and its end, likewise. Other readers of captures
+    /// leave it out.
     pub fn last_cpu(&self) -> String {
         self.cpu_rows(&self.last_cpu)
     }
@@ -193,7 +192,7 @@ impl<S> Tables<S> {
         text
     }
 
-    /// All processes. Times are ns since the Unix epoch, and empty where they are not known.
+    /// All processes. Times are ns since the Unix epoch; empty if they are not known.
     pub fn processes(&self) -> String {
         let mut rows: Vec<_> = (0u32..).zip(&self.known).collect();
         rows.sort_by_key(|(number, process)| (self.who(*number), process.id));
@@ -252,7 +251,7 @@ impl Display for Who<'_> {
     }
 }
 
-/// Text that may hold what ends a cell or a line.
+/// Text with tabs and line ends escaped.
 struct Cell<'a>(&'a str);
 
 impl Display for Cell<'_> {
@@ -275,8 +274,8 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }
 
-/// Type and name of a file as sysdig calls them: what has no path has no name.
-fn file_place(file: &File) -> (String, String) {
+/// Type and name of a file in sysdig's words: without a path there is no name.
+fn file_columns(file: &File) -> (String, String) {
     let nameless = |kind: &str| (kind.to_owned(), String::new());
     match (file.kind, &*file.path) {
         (FileKind::Pipe, "pipe") => nameless("pipe"),
@@ -290,14 +289,14 @@ fn file_place(file: &File) -> (String, String) {
     }
 }
 
-/// Type and name of a connection as sysdig calls them: the client's end comes first.
-fn connection_place(connection: &Connection) -> (String, String) {
+/// Type and name of a connection in sysdig's words: the client's end comes first.
+fn connection_columns(connection: &Connection) -> (String, String) {
     let kind = match (&connection.local, &connection.peer) {
         (Address::Ip(IpAddr::V4(_), _), _) | (_, Address::Ip(IpAddr::V4(_), _)) => "ipv4",
         (Address::Ip(IpAddr::V6(_), _), _) | (_, Address::Ip(IpAddr::V6(_), _)) => "ipv6",
         _ => match connection.protocol {
             Protocol::UnixStream | Protocol::UnixDatagram => "unix",
-            // Of which version of IP is not known while there is no address.
+            // Without an address the version of IP is not known.
             Protocol::Tcp | Protocol::Udp | Protocol::Raw => "ipv4",
             other => other.name(),
         },
@@ -458,6 +457,10 @@ impl<S: Sink> Sink for Tables<S> {
         if let Some(container) = self.containers.handle(container.0) {
             self.inner.release_container(container);
         }
+    }
+
+    fn begin_section(&mut self, at: u64) {
+        self.inner.begin_section(at);
     }
 
     fn advance(&mut self, now: u64) {

@@ -1,25 +1,23 @@
 //! Captures as they are rotated: `sysdig -w FOLDER/FILE -C 100 -W 10`.
 //!
 //! The file that changed last is still being written; the others are complete. A name may be
-//! used again for another capture, so a file is told by when it changed, too. Looking once a
-//! second needs no help of the kernel, and works on network file systems.
+//! used again for another capture, so a file is identified by its name and time of change.
+//! Scanning once a second needs no inotify, and works on network file systems.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, SystemTime};
+use std::{fs, io, thread};
 
-/// Time between two looks.
-const REST: Duration = Duration::from_secs(1);
+/// Time between two scans of the folder.
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Gives each file of `folder` to `take` once it is complete, until `stop` is set; then the
-/// last one, too.
+/// Calls `take` for each file of `folder` once it is complete, until `stop` is set; then for
+/// the last one, too.
 ///
 /// # Errors
-/// When the folder cannot be read, or what `take` says.
+/// When the folder cannot be read, or when `take` fails.
 pub(super) fn watch<E: From<io::Error>>(
     folder: &Path,
     stop: &AtomicBool,
@@ -34,12 +32,12 @@ pub(super) fn watch<E: From<io::Error>>(
                 taken.insert(file, changed);
             }
         }
-        // Of what is gone nothing needs to be remembered.
+        // A file that is gone needs no entry.
         taken.retain(|file, _| file.exists());
         if stopping {
             return Ok(());
         }
-        thread::sleep(REST);
+        thread::sleep(SCAN_INTERVAL);
     }
 }
 
@@ -48,7 +46,7 @@ fn complete(folder: &Path, all: bool) -> io::Result<Vec<(SystemTime, PathBuf)>> 
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // It may be gone since it was listed.
+        // It may be gone by now.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };

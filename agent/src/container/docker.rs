@@ -1,173 +1,264 @@
-//! What containers are called, by Docker's API: a list at the start, then its
-//! events. No Docker is no error: containers are then known by their ids.
+//! Names, images and exit codes of containers, from Docker's API: a list at the start, then
+//! its events. Without Docker containers go by their ids; that is no error.
 //!
-//! Runs beside the collecting loop and tells it by a channel, because an answer of
-//! Docker's may take seconds and a second must be closed in time.
+//! Runs beside the collecting loop and sends it updates through a channel: Docker may take
+//! seconds to answer, and the loop must close each second in time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, EventMessage, EventMessageTypeEnum,
+};
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bubble_common::segment::facts;
 use futures_util::StreamExt;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// Seconds that Docker may take to answer.
-const PATIENCE: u64 = 10;
-/// Longest label that is passed on, in bytes; and most labels of a container.
-const LABEL_LENGTH: usize = 1_024;
-const LABELS: usize = 64;
+/// Longest time that Docker may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay before the next attempt to connect.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// Maximum length of a label with its value, in bytes. Longer ones are left out.
+const MAX_LABEL_BYTES: usize = 1_024;
+/// Maximum number of labels of a container.
+const MAX_LABELS: usize = 64;
 
-/// What Docker says of a container.
+/// News of one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Its id in full.
+    /// Its full id.
     pub id: String,
-    /// Facts about it (names: `bubble_common::segment::facts`).
+    /// The user who runs this Docker; `None` if it is root.
+    pub user: Option<u32>,
+    /// Facts about it, whichever life it is in (names: `bubble_common::segment::facts`).
     pub facts: Vec<(String, String)>,
-    /// It has ended, with this code.
-    pub exit_code: Option<String>,
+    /// What concerns one of its lives.
+    pub news: News,
 }
 
-/// Tells `updates` what the Docker behind `socket` says, for as long as somebody listens.
+/// News of one life of a container. Times are Docker's: ns since the Unix epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum News {
+    /// None.
+    #[default]
+    None,
+    /// The state that an inspection found.
+    Inspected {
+        /// When the life began. `None`: the container was never started.
+        started: Option<u64>,
+        /// When it ended; `None` while it runs.
+        ended: Option<u64>,
+        /// Exit code of its first process, if it ended.
+        code: Option<String>,
+        /// Memory ran out.
+        oom_killed: bool,
+    },
+    /// The life ended.
+    Died {
+        /// When.
+        at: u64,
+        /// Exit code of its first process.
+        code: Option<String>,
+    },
+    /// Memory ran out.
+    OutOfMemory {
+        /// When.
+        at: u64,
+    },
+}
+
+/// Sends what Docker reports at `socket` to `updates`, until the receiver is gone.
 pub async fn watch(socket: PathBuf, updates: SyncSender<Update>) {
-    let mut said = None;
+    // The state in the log: connected or not. It is logged when it changes.
+    let mut logged = None;
     loop {
-        let why = match follow(&socket, &updates, &mut said).await {
-            Ok(Listener::Gone) => return,
-            Ok(Listener::There) => "it closed the connection".to_owned(),
+        let why = match follow(&socket, &updates, &mut logged).await {
+            Ok(Receiver::Gone) => return,
+            Ok(Receiver::Listening) => "it closed the connection".to_owned(),
             Err(error) => error.to_string(),
         };
-        if said != Some(false) {
-            said = Some(false);
+        if logged != Some(false) {
+            logged = Some(false);
             tracing::info!(
                 socket = %socket.display(),
-                "no answer from docker, so containers go by their ids until there is one: {why}"
+                "docker does not answer, so containers go by their ids for now: {why}"
             );
         }
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Whether the agent's loop still listens.
-enum Listener {
-    There,
+/// The state of the agent's loop, which receives the updates.
+enum Receiver {
+    Listening,
     Gone,
 }
 
-/// One connection: follows events, and tells all running containers first.
+/// Sends all running containers, then follows Docker's events until the connection ends.
 async fn follow(
     socket: &std::path::Path,
     updates: &SyncSender<Update>,
-    said: &mut Option<bool>,
-) -> Result<Listener, bollard::errors::Error> {
+    logged: &mut Option<bool>,
+) -> Result<Receiver, bollard::errors::Error> {
+    let timeout = REQUEST_TIMEOUT.as_secs();
+    // A user's Docker speaks of the user's containers only.
+    let user = std::fs::metadata(socket).map_or(0, |socket| socket.uid());
+    let user = Some(user).filter(|user| *user != 0);
     let socket = socket.to_string_lossy();
-    let docker = Docker::connect_with_unix(&socket, PATIENCE, API_DEFAULT_VERSION)?
+    let docker = Docker::connect_with_unix(&socket, timeout, API_DEFAULT_VERSION)?
         .negotiate_version()
         .await?;
-    // Listened to before the list is asked for, so that nothing falls between the two.
+    // Subscribed to before the list is read, so that no container falls between the two.
     let kinds = HashMap::from([("type", vec!["container"])]);
     let mut events = docker.events(Some(EventsOptionsBuilder::new().filters(&kinds).build()));
     let running = docker
         .list_containers(Some(ListContainersOptionsBuilder::new().build()))
         .await?;
-    if *said != Some(true) {
-        *said = Some(true);
-        tracing::info!(containers = running.len(), "docker tells names and images");
+    if *logged != Some(true) {
+        *logged = Some(true);
+        tracing::info!(
+            containers = running.len(),
+            "names and images come from docker"
+        );
     }
     for id in running.into_iter().filter_map(|container| container.id) {
-        if !tell(&docker, &id, updates).await {
-            return Ok(Listener::Gone);
+        if !inspect(&docker, user, &id, updates).await {
+            return Ok(Receiver::Gone);
         }
     }
-    while let Some(event) = events.next().await {
-        let there = match meaning(&event?) {
-            Meaning::Look(id) => tell(&docker, &id, updates).await,
-            Meaning::Update(update) => {
-                let id = update.id.clone();
-                let ended = update.exit_code.is_some();
-                // The container is asked after once more: it knows whether memory was short.
-                updates.try_send_or_gone(update) && (!ended || tell(&docker, &id, updates).await)
+    // An exit code must not wait for the inspections of other containers. A busy Docker may answer
+    // one after seconds.
+    let mut to_inspect = VecDeque::new();
+    let mut inspection = None;
+    loop {
+        if inspection.is_none() {
+            inspection = to_inspect
+                .pop_front()
+                .map(|id| Box::pin(inspect_owned(&docker, user, id, updates)));
+        }
+        let is_inspected = async {
+            match inspection.as_mut() {
+                Some(inspection) => inspection.await,
+                None => std::future::pending().await,
             }
-            Meaning::Nothing => true,
         };
-        if !there {
-            return Ok(Listener::Gone);
+        let is_listening = tokio::select! {
+            event = events.next() => {
+                let Some(event) = event else { return Ok(Receiver::Listening) };
+                let (inspected, is_listening) = match action(&event?) {
+                    Action::Inspect(id) => (Some(id), true),
+                    Action::Send(update) => {
+                        // Only an inspection after the end tells whether memory ran out.
+                        let ended = matches!(update.news, News::Died { .. });
+                        let id = ended.then(|| update.id.clone());
+                        (id, updates.send_or_drop(Update { user, ..update }))
+                    }
+                    Action::Ignore => (None, true),
+                };
+                if let Some(id) = inspected && !to_inspect.contains(&id) {
+                    to_inspect.push_back(id);
+                }
+                is_listening
+            }
+            is_listening = is_inspected => {
+                inspection = None;
+                is_listening
+            }
+        };
+        if !is_listening {
+            return Ok(Receiver::Gone);
         }
     }
-    Ok(Listener::There)
 }
 
-/// What an event asks for.
+/// [`inspect`] with an id of its own.
+async fn inspect_owned(
+    docker: &Docker,
+    user: Option<u32>,
+    id: String,
+    updates: &SyncSender<Update>,
+) -> bool {
+    inspect(docker, user, &id, updates).await
+}
+
+/// What to do on an event.
 #[derive(Debug, PartialEq, Eq)]
-enum Meaning {
-    Look(String),
-    Update(Update),
-    Nothing,
+enum Action {
+    Inspect(String),
+    Send(Update),
+    Ignore,
 }
 
-fn meaning(event: &EventMessage) -> Meaning {
+fn action(event: &EventMessage) -> Action {
     let Some(actor) = &event.actor else {
-        return Meaning::Nothing;
+        return Action::Ignore;
     };
     let (Some(id), Some(EventMessageTypeEnum::CONTAINER)) = (&actor.id, event.typ) else {
-        return Meaning::Nothing;
+        return Action::Ignore;
     };
     let attributes = actor.attributes.as_ref();
+    // Without a time (Docker always sends one) it is about the newest life.
+    let at = event.time_nano.and_then(|at| u64::try_from(at).ok());
+    let at = at.filter(|at| *at > 0).unwrap_or(u64::MAX);
     match event.action.as_deref() {
-        Some("create" | "start" | "rename" | "update" | "restart") => Meaning::Look(id.clone()),
-        Some("die") => {
-            let code = attributes.and_then(|all| all.get("exitCode")).cloned();
-            let mut facts = named(attributes);
-            if let Some(code) = &code {
-                facts.push((facts::EXIT_CODE.to_owned(), code.clone()));
-            }
-            if let Some(at) = event.time_nano.filter(|at| *at > 0) {
-                facts.push((facts::ENDED.to_owned(), at.to_string()));
-            }
-            Meaning::Update(Update {
-                id: id.clone(),
-                facts,
-                exit_code: Some(code.unwrap_or_default()),
-            })
-        }
-        Some("oom") => Meaning::Update(Update {
+        Some("create" | "start" | "rename" | "update" | "restart") => Action::Inspect(id.clone()),
+        Some("die") => Action::Send(Update {
             id: id.clone(),
-            facts: vec![(facts::OOM_KILLED.to_owned(), "true".to_owned())],
-            exit_code: None,
+            user: None,
+            facts: name_and_image(attributes),
+            news: News::Died {
+                at,
+                code: attributes.and_then(|all| all.get("exitCode")).cloned(),
+            },
         }),
-        _ => Meaning::Nothing,
+        Some("oom") => Action::Send(Update {
+            id: id.clone(),
+            user: None,
+            facts: Vec::new(),
+            news: News::OutOfMemory { at },
+        }),
+        _ => Action::Ignore,
     }
 }
 
-/// Name and image as an event has them: of a container that is removed before it
-/// can be asked after, this is all there is.
-fn named(attributes: Option<&HashMap<String, String>>) -> Vec<(String, String)> {
+/// Name and image from the attributes of an event: the only source for a container that is
+/// removed before it can be inspected.
+fn name_and_image(attributes: Option<&HashMap<String, String>>) -> Vec<(String, String)> {
     [("name", facts::NAME), ("image", facts::IMAGE)]
         .into_iter()
         .filter_map(|(key, fact)| Some((fact.to_owned(), attributes?.get(key)?.clone())))
         .collect()
 }
 
-/// Asks after a container and tells what is answered; `false` when nobody listens.
-async fn tell(docker: &Docker, id: &str, updates: &SyncSender<Update>) -> bool {
+/// Inspects a container and sends its facts. Returns false when the receiver is gone.
+async fn inspect(
+    docker: &Docker,
+    user: Option<u32>,
+    id: &str,
+    updates: &SyncSender<Update>,
+) -> bool {
     match docker.inspect_container(id, None).await {
-        Ok(container) => updates.try_send_or_gone(Update {
-            id: id.to_owned(),
-            facts: of_inspection(container),
-            exit_code: None,
-        }),
+        Ok(container) => {
+            let update = inspected(id, container);
+            updates.send_or_drop(Update { user, ..update })
+        }
         Err(error) => {
-            tracing::debug!(container = id, "docker cannot say more of it: {error}");
+            tracing::debug!(
+                container = id,
+                "docker cannot inspect the container: {error}"
+            );
             true
         }
     }
 }
 
-fn of_inspection(container: ContainerInspectResponse) -> Vec<(String, String)> {
+fn inspected(id: &str, container: ContainerInspectResponse) -> Update {
     let mut found = Vec::new();
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -180,83 +271,64 @@ fn of_inspection(container: ContainerInspectResponse) -> Vec<(String, String)> {
     fact(facts::NAME, name);
     let config = container.config.unwrap_or_default();
     fact(facts::IMAGE, config.image.or(container.image));
-    let state = container.state.unwrap_or_default();
-    let mut started = state.started_at.as_deref().and_then(nanoseconds);
-    if state.running == Some(false) {
-        let ended = state.finished_at.as_deref().and_then(nanoseconds);
-        // Docker notes the start when it has been told of it, and of one that ends at once that is
-        // after the end: which would read as one that was started again.
-        started = started.min(ended.map(|ended| ended - 1)).or(started);
-        fact(facts::ENDED, ended.map(|ended| ended.to_string()));
-        if state.oom_killed == Some(true) {
-            fact(facts::OOM_KILLED, Some("true".to_owned()));
-        }
-    }
-    fact(facts::STARTED, started.map(|started| started.to_string()));
     let mut labels: Vec<_> = config.labels.unwrap_or_default().into_iter().collect();
     labels.sort();
-    labels.truncate(LABELS);
+    labels.truncate(MAX_LABELS);
     for (label, value) in labels {
-        if label.len() + value.len() <= LABEL_LENGTH {
+        if label.len() + value.len() <= MAX_LABEL_BYTES {
             fact(&format!("{}{label}", facts::LABEL), Some(value));
         }
     }
-    found
-}
-
-/// A time as Docker writes it (`2026-11-24T22:13:22.559312377Z`), in ns since the Unix epoch.
-fn nanoseconds(text: &str) -> Option<u64> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let number = |text: &str| text.parse::<i64>().ok();
-    let mut date = date.splitn(3, '-');
-    let (year, month, day) = (
-        number(date.next()?)?,
-        number(date.next()?)?,
-        number(date.next()?)?,
-    );
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut time = time.splitn(3, ':');
-    let (hour, minute, second) = (
-        number(time.next()?)?,
-        number(time.next()?)?,
-        number(time.next()?)?,
-    );
-    let plausible = (1970..=9_999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..=60).contains(&second)
-        && fraction.len() <= 9
-        && fraction.bytes().all(|b| b.is_ascii_digit());
-    if !plausible {
-        return None;
+    Update {
+        id: id.to_owned(),
+        user: None,
+        facts: found,
+        news: state(&container.state.unwrap_or_default()),
     }
-    // Days since the epoch by the civil calendar, years beginning in March.
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
-    let fraction = number(&format!("{fraction:0<9}"))?;
-    let all = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
-    u64::try_from(all).ok().filter(|all| *all > 0)
 }
 
-/// Sending to a loop that may be gone, or busy: then the update is lost, and not waited for.
-trait TrySend {
-    fn try_send_or_gone(&self, update: Update) -> bool;
+/// The state of the life that Docker knows of.
+fn state(state: &ContainerState) -> News {
+    let mut started = state.started_at.as_deref().and_then(nanoseconds);
+    let mut ended = None;
+    if state.running == Some(false) {
+        ended = state.finished_at.as_deref().and_then(nanoseconds);
+        // Docker stamps the start when it hears of it: after the end, for a container that ends
+        // at once. It would look as if it had been started again.
+        started = started.min(ended.map(|ended| ended - 1)).or(started);
+    }
+    let code = ended.and(state.exit_code);
+    News::Inspected {
+        started,
+        ended,
+        code: code.map(|code| code.to_string()),
+        oom_killed: ended.is_some() && state.oom_killed == Some(true),
+    }
 }
 
-impl TrySend for SyncSender<Update> {
-    fn try_send_or_gone(&self, update: Update) -> bool {
-        use std::sync::mpsc::TrySendError;
+/// Nanoseconds since the Unix epoch of a time as Docker writes it
+/// (`2026-11-24T22:13:22.559312377Z`). `None` before the epoch: Docker's `0001-01-01` is no time.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let ns = u64::try_from(time.unix_timestamp_nanos()).ok()?;
+    (ns > 0).then_some(ns)
+}
+
+/// Sends without waiting for a busy receiver.
+trait SendOrDrop {
+    /// Drops the update when the channel is full. Returns false when the receiver is gone.
+    fn send_or_drop(&self, update: Update) -> bool;
+}
+
+impl SendOrDrop for SyncSender<Update> {
+    fn send_or_drop(&self, update: Update) -> bool {
         match self.try_send(update) {
             Ok(()) => true,
             Err(TrySendError::Full(update)) => {
-                tracing::warn!(container = update.id, "too much news from docker at once");
+                tracing::warn!(
+                    container = update.id,
+                    "an update from docker was dropped: too many at once"
+                );
                 true
             }
             Err(TrySendError::Disconnected(_)) => false,
@@ -266,8 +338,9 @@ impl TrySend for SyncSender<Update> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meaning, Update, meaning, nanoseconds, of_inspection};
     use bollard::models::{ContainerInspectResponse, EventMessage};
+
+    use super::{Action, News, Update, action, inspected, nanoseconds};
 
     fn event(json: &str) -> EventMessage {
         serde_json::from_str(json).unwrap()
@@ -300,29 +373,31 @@ mod tests {
             r#"{"Type":"container","Action":"die","time":5,"timeNano":5000000001,
                 "Actor":{"ID":"abc","Attributes":{"exitCode":"3","image":"busybox","name":"short"}}}"#,
         );
-        let Meaning::Update(update) = meaning(&die) else {
-            panic!("a death is news");
+        let Action::Send(update) = action(&die) else {
+            panic!("an exit is sent");
         };
-        assert_eq!(update.exit_code.as_deref(), Some("3"));
+        let died = News::Died {
+            at: 5_000_000_001,
+            code: Some("3".to_owned()),
+        };
+        assert_eq!(update.news, died);
         let fact = |name: &str| {
             let found = update.facts.iter().find(|(key, _)| key == name);
             found.map(|(_, value)| value.as_str())
         };
         assert_eq!(fact("name"), Some("short"));
         assert_eq!(fact("image"), Some("busybox"));
-        assert_eq!(fact("exit_code"), Some("3"));
-        assert_eq!(fact("ended"), Some("5000000001"));
     }
 
     #[test]
     fn other_events() {
         let start = event(r#"{"Type":"container","Action":"start","Actor":{"ID":"abc"}}"#);
-        assert_eq!(meaning(&start), Meaning::Look("abc".to_owned()));
-        let oom = event(r#"{"Type":"container","Action":"oom","Actor":{"ID":"abc"}}"#);
+        assert_eq!(action(&start), Action::Inspect("abc".to_owned()));
+        let oom = event(r#"{"Type":"container","Action":"oom","timeNano":7,"Actor":{"ID":"abc"}}"#);
         assert!(matches!(
-            meaning(&oom),
-            Meaning::Update(Update {
-                exit_code: None,
+            action(&oom),
+            Action::Send(Update {
+                news: News::OutOfMemory { at: 7 },
                 ..
             })
         ));
@@ -332,7 +407,7 @@ mod tests {
             r#"{"Type":"network","Action":"start","Actor":{"ID":"abc"}}"#,
             r#"{"Type":"container","Action":"exec_create: sh","Actor":{"ID":"abc"}}"#,
         ] {
-            assert_eq!(meaning(&event(json)), Meaning::Nothing, "{json}");
+            assert_eq!(action(&event(json)), Action::Ignore, "{json}");
         }
     }
 
@@ -343,27 +418,37 @@ mod tests {
             "Config":{"Image":"nginx:1","Labels":{"team":"a"}}}"#;
         let container: ContainerInspectResponse = serde_json::from_str(json).unwrap();
         let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let update = inspected("abc", container);
         assert_eq!(
-            of_inspection(container),
+            update.facts,
             [
                 fact("name", "web"),
                 fact("image", "nginx:1"),
-                fact("started", "2000000000"),
                 fact("label.team", "a"),
             ]
         );
-        assert_eq!(of_inspection(ContainerInspectResponse::default()), []);
+        let runs = News::Inspected {
+            started: Some(2_000_000_000),
+            ended: None,
+            code: None,
+            oom_killed: false,
+        };
+        assert_eq!(update.news, runs);
+        let empty = inspected("abc", ContainerInspectResponse::default());
+        assert_eq!(empty.facts, []);
     }
 
     #[test]
     fn one_that_ended_at_once_ended_after_its_start() {
         let json = r#"{"State":{"Running":false,"StartedAt":"1970-01-01T00:00:02.5Z",
-            "FinishedAt":"1970-01-01T00:00:02.25Z"}}"#;
+            "FinishedAt":"1970-01-01T00:00:02.25Z","ExitCode":137}}"#;
         let container: ContainerInspectResponse = serde_json::from_str(json).unwrap();
-        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            of_inspection(container),
-            [fact("ended", "2250000000"), fact("started", "2249999999")]
-        );
+        let ended = News::Inspected {
+            started: Some(2_249_999_999),
+            ended: Some(2_250_000_000),
+            code: Some("137".to_owned()),
+            oom_killed: false,
+        };
+        assert_eq!(inspected("abc", container).news, ended);
     }
 }

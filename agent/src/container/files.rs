@@ -1,27 +1,30 @@
-//! The files of one container's cgroup, kept open: the kernel works out anew what is read from
-//! the beginning, and opening a file by its path costs more than reading it.
+//! The files of one container's cgroup. They stay open: opening costs more than reading, and the
+//! kernel computes the text anew for each read from the beginning.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use super::hierarchy::Hierarchies;
-use crate::kept::Kept;
+use crate::fd_budget::RetainedFile;
 
-/// Longest text that is taken; the kernel's are far shorter.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a text in bytes. The kernel's are far shorter.
+const MAX_TEXT: usize = 64 * 1024;
 
-/// A file by its controller (empty: of the unified tree) and its name.
+/// A file: its controller (empty for cgroup v2) and its name.
 type Name = (&'static str, &'static str);
 
-/// Open files, and those that are known not to be there.
+/// Open files, and those that do not exist.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    known: HashMap<Name, Option<Kept>>,
+    files: HashMap<Name, Option<RetainedFile>>,
+    /// A file could not be read, though it may exist.
+    failure: Option<io::Error>,
 }
 
 impl Files {
-    /// The text of a file of the unified tree, for the cgroup at `path`.
+    /// The text of a cgroup v2 file of the cgroup at `path`.
     pub(super) fn v2(
         &mut self,
         hierarchies: &Hierarchies,
@@ -30,11 +33,11 @@ impl Files {
     ) -> Option<String> {
         self.read(("", file), || {
             let tree = hierarchies.unified()?;
-            File::open(tree.folder(path).join(file)).ok()
+            Some(File::open(tree.folder(path).join(file)))
         })
     }
 
-    /// The text of a file of a v1 controller's tree, for the cgroup at `path`.
+    /// The text of a v1 controller's file of the cgroup at `path`.
     pub(super) fn v1(
         &mut self,
         hierarchies: &Hierarchies,
@@ -44,53 +47,93 @@ impl Files {
     ) -> Option<String> {
         self.read((controller, file), || {
             let tree = hierarchies.v1(controller)?;
-            File::open(tree.folder(path).join(file)).ok()
+            Some(File::open(tree.folder(path).join(file)))
         })
     }
 
-    /// Looks again, next time, for what was not there.
-    pub(super) fn forget_missing(&mut self) {
-        self.known.retain(|_, file| file.is_some());
+    /// Notes that a file that may exist could not be read.
+    pub(super) fn note_failure(&mut self, error: io::Error) {
+        self.failure = Some(error);
     }
 
-    fn read(&mut self, name: Name, open: impl FnOnce() -> Option<File>) -> Option<String> {
-        if let Some(known) = self.known.get(&name)
-            && let Some(text) = text_of(known.as_ref()?.file())
-        {
-            return Some(text);
+    /// Makes the next read try missing files again.
+    pub(super) fn forget_missing(&mut self) {
+        self.files.retain(|_, file| file.is_some());
+    }
+
+    /// Why a file that may exist could not be read since the last call, such as too many open files.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    fn read(
+        &mut self,
+        name: Name,
+        open: impl FnOnce() -> Option<io::Result<File>>,
+    ) -> Option<String> {
+        match self.files.get(&name) {
+            Some(None) => return None,
+            // An error: the cgroup was removed, and perhaps created again.
+            Some(Some(file)) => {
+                if let Ok(text) = text_of(file.file()) {
+                    return Some(text);
+                }
+            }
+            None => {}
         }
-        // Not opened yet, or the cgroup was removed: there may be another of the same path.
-        let Some(file) = open() else {
-            self.known.insert(name, None);
+        self.files.remove(&name);
+        let Some(opened) = open() else {
+            self.files.insert(name, None);
             return None;
         };
-        let text = text_of(&file);
-        match Kept::new(file) {
-            Some(file) => self.known.insert(name, Some(file)),
-            None => self.known.remove(&name),
-        };
-        text
+        let read = opened.and_then(|file| Ok((text_of(&file)?, file)));
+        match read {
+            Ok((text, file)) => {
+                if let Some(file) = RetainedFile::new(file) {
+                    self.files.insert(name, Some(file));
+                }
+                Some(text)
+            }
+            Err(error) => {
+                if is_absent(&error) {
+                    self.files.insert(name, None);
+                } else {
+                    self.failure = Some(error);
+                }
+                None
+            }
+        }
     }
 }
 
-/// The whole text from the beginning; nothing when the cgroup is gone.
-fn text_of(file: &File) -> Option<String> {
+/// Whether the error says that the file does not exist: its controller is not there or cannot do this,
+/// or the cgroup is removed.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || [libc::ENODEV, libc::EOPNOTSUPP, libc::EINVAL]
+            .map(Some)
+            .contains(&error.raw_os_error())
+}
+
+/// The whole text from the beginning.
+fn text_of(file: &File) -> io::Result<String> {
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     let mut text = Vec::new();
     let mut part = [0; 4096];
-    while text.len() < LONGEST {
+    while text.len() < MAX_TEXT {
         match file.read_at(&mut part, text.len() as u64) {
             Ok(length) => {
-                text.extend_from_slice(part.get(..length)?);
-                // Each of these files is one record, of which a reading gives all that it has room for.
+                text.extend_from_slice(part.get(..length).unwrap_or_default());
+                // Each file is one record: a read fills the buffer or reaches the end.
                 if length < part.len() {
-                    return String::from_utf8(text).ok();
+                    return String::from_utf8(text).map_err(|_| invalid("it is not text"));
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    None
+    Err(invalid("it is too long"))
 }
 
 #[cfg(test)]
@@ -114,8 +157,28 @@ mod tests {
         files.forget_missing();
         let read = |files: &mut Files| files.v2(&hierarchies, "/c", "cpu.stat").unwrap();
         assert_eq!(read(&mut files), "one");
+        assert!(files.take_failure().is_none());
         let long = "x".repeat(10_000);
         fs::write(&path, &long).unwrap();
         assert_eq!(read(&mut files), long);
+    }
+
+    /// A file that cannot be read is not a file that does not exist.
+    #[test]
+    fn a_failure_is_told_and_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("cgroup.controllers"), "").unwrap();
+        let path = folder.path().join("c/cpu.stat");
+        // A folder cannot be read as a file, even by root.
+        fs::create_dir_all(&path).unwrap();
+        let hierarchies = Hierarchies::under(folder.path()).unwrap();
+        let mut files = Files::default();
+        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), None);
+        assert!(files.take_failure().is_some());
+        assert!(files.take_failure().is_none());
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "one").unwrap();
+        let text = files.v2(&hierarchies, "/c", "cpu.stat");
+        assert_eq!(text.as_deref(), Some("one"));
     }
 }

@@ -10,7 +10,7 @@ pub struct Glob {
 }
 
 impl Glob {
-    /// The pattern that `text` writes; a missing slash at its beginning is no matter.
+    /// Parses a pattern. A slash at its beginning may be missing.
     pub fn new(text: &str) -> Self {
         Self {
             parts: text
@@ -21,7 +21,7 @@ impl Glob {
         }
     }
 
-    /// Whether the path that consists of `parts` matches.
+    /// Whether a path matches, given its parts.
     pub fn matches(&self, parts: &[&str]) -> bool {
         wildcard(
             &self.parts,
@@ -36,26 +36,26 @@ impl Glob {
     }
 }
 
-/// Matches a row of things against a row of patterns, some of which are for any
-/// number of things. It goes back to the last of those only, so a hostile pattern
-/// costs no more than the product of the lengths.
+/// Matches a list of items against a list of patterns; `any` says which patterns match any
+/// number of items. Backtracks to the last such pattern only, so a hostile pattern costs at
+/// most the product of both lengths.
 fn wildcard<P, T>(
     patterns: &[P],
-    things: &[T],
+    items: &[T],
     any: impl Fn(&P) -> bool,
     one: impl Fn(&P, &T) -> bool,
 ) -> bool {
     let (mut p, mut t) = (0, 0);
-    let mut again: Option<(usize, usize)> = None;
-    while t < things.len() {
+    let mut backtrack: Option<(usize, usize)> = None;
+    while t < items.len() {
         if p < patterns.len() && any(&patterns[p]) {
-            again = Some((p, t));
+            backtrack = Some((p, t));
             p += 1;
-        } else if p < patterns.len() && one(&patterns[p], &things[t]) {
+        } else if p < patterns.len() && one(&patterns[p], &items[t]) {
             p += 1;
             t += 1;
-        } else if let Some((star, from)) = again {
-            again = Some((star, from + 1));
+        } else if let Some((star, from)) = backtrack {
+            backtrack = Some((star, from + 1));
             p = star + 1;
             t = from + 1;
         } else {

@@ -1,56 +1,48 @@
-//! Which container a process is in, what it is called, and the container's own figures.
+//! The containers of this host: which cgroups they own, their names and their own figures.
 //!
-//! A container is a cgroup that a [`rule`] matches. [`Containers`] knows them by
-//! path and by the number of each cgroup in or below them, which is what the kernel
-//! side reports. It learns of new ones from the kernel's events where there are
-//! any, and by looking through the tree; and what they are called from Docker.
+//! A container is a cgroup that a [`rule`] matches. [`Containers`] finds it by the id of each
+//! cgroup in or below it, which is what the kernel side reports. New containers come from the
+//! kernel's events, where there are any, and from scans of the cgroup tree; names come from
+//! Docker.
+//!
+//! A container that is restarted gets a new cgroup at the same path: another [`life::Life`] of
+//! the same container. Everything that happens is matched to the life it is about, the kernel's
+//! events by the id of the cgroup, and Docker's by their time.
 
 pub mod docker;
+mod entry;
 mod files;
 pub mod glob;
 pub mod hierarchy;
+mod life;
 pub mod rule;
+mod slurm;
 pub mod totals;
+mod walk;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs;
-use std::os::unix::fs::DirEntryExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use bubble_common::segment::event::EventKind;
+use bubble_common::segment::ContainerId;
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::{ContainerId, facts};
 
-use crate::clock::SECOND;
+use self::docker::Update;
+use self::entry::Entry;
+pub use self::entry::{HostFacts, describe};
+use self::hierarchy::{Hierarchies, Maker};
+use self::life::{Life, id_of};
+use self::rule::{Found, Rules};
+use self::walk::walk;
 use crate::sink::{ContainerHandle, Sink};
-use docker::Update;
-use hierarchy::Hierarchies;
-use rule::{Found, Rules};
-use totals::Totals;
 
-/// How long a container is kept after its end: what Docker says of it may come late.
-const GRACE: u64 = 3 * SECOND;
-/// How long the end of a container waits for Docker to tell the exit code.
-const CODE_WAIT: u64 = SECOND;
-/// Most updates of containers that are not found (yet) that are kept.
-const UNCLAIMED: usize = 512;
-/// Deepest cgroup that is looked at: a guard against a hostile tree.
-const DEPTH: usize = 32;
-
-/// What every container's facts say of the host it is on.
-#[derive(Debug, Clone, Default)]
-pub struct HostFacts {
-    /// Name of the host.
-    pub host: String,
-    /// Cores it has.
-    pub cores: u32,
-    /// Its memory in bytes.
-    pub memory: u64,
-    /// The family of hooks that counts: `vfs`, `syscall` or `procfs`.
-    pub hooks: String,
-}
+/// Time that a removed cgroup stays known: sums of its processes may come late.
+const REMOVED_TTL: Duration = Duration::from_secs(30);
+/// Maximum number of paths whose user is retained.
+const MAX_USERS: usize = 10_000;
+/// Maximum number of retained updates of containers that are not known (yet).
+const MAX_UNCLAIMED: usize = 512;
 
 /// All containers of the host.
 #[derive(Debug)]
@@ -59,83 +51,98 @@ pub struct Containers {
     rules: Rules,
     facts: HostFacts,
     include_host: bool,
-    /// Containers by the path of their own cgroup.
-    known: HashMap<String, Known>,
-    /// Path of the container (empty: none) that a cgroup belongs to, by its number.
-    cgroups: HashMap<u64, Box<str>>,
+    entries: HashMap<ContainerId, Entry>,
+    /// Users who can make cgroups at these paths, which are those of containers.
+    users: HashMap<String, u32>,
+    /// All cgroups of the host by id, and those that were removed not long ago.
+    cgroups: HashMap<u64, Cgroup>,
     host: Option<ContainerHandle>,
     updates: Option<Receiver<Update>>,
-    /// What Docker said of containers that are not known here.
+    /// Updates of containers, or lives, that are not known here.
     unclaimed: VecDeque<Update>,
-    /// Whether all there is was looked through once: what is found later is new.
-    looked: bool,
+    /// Time of the last complete scan. `None` before the first: containers found later are new.
+    scanned: Option<u64>,
+    forgotten: Forgotten,
 }
 
+/// A cgroup that exists, or did not long ago.
 #[derive(Debug)]
-struct Known {
-    id: ContainerId,
-    runtime: &'static str,
-    handle: ContainerHandle,
-    totals: Totals,
-    /// Whether its cgroup was gone before its last figures were read.
-    unread: bool,
-    ended: Option<Ended>,
+struct Cgroup {
+    owner: Owner,
+    removed: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Ended {
-    at: u64,
-    told: bool,
+/// Who a cgroup belongs to.
+#[derive(Debug, Clone)]
+enum Owner {
+    /// A container, in the life with this cgroup.
+    Container(Arc<Found>, u64),
+    /// The host.
+    Host,
+    /// It was gone before anything was known about it, or the cgroups cannot be read.
+    Unknown,
+}
+
+/// What is not known any more. Sources drop what they know of it.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// Released containers, with the time of the release.
+    pub containers: Vec<(ContainerHandle, u64)>,
+    /// Ids of removed cgroups.
+    pub cgroups: Vec<u64>,
 }
 
 impl Containers {
-    /// No containers yet: they are found by [`Self::look`].
+    /// No containers yet: [`Self::scan`] finds them.
     pub fn new(hierarchies: Hierarchies, rules: Rules, include_host: bool) -> Self {
         Self {
             hierarchies,
             rules,
             facts: HostFacts::default(),
             include_host,
-            known: HashMap::new(),
+            entries: HashMap::new(),
+            users: HashMap::new(),
             cgroups: HashMap::new(),
             host: None,
             updates: None,
             unclaimed: VecDeque::new(),
-            looked: false,
+            scanned: None,
+            forgotten: Forgotten::default(),
         }
     }
 
-    /// The host's trees of cgroups; numbers of cgroups are those of the primary one.
+    /// The cgroup hierarchies of the host. Ids of cgroups are those of the primary one.
     pub fn hierarchies(&self) -> &Hierarchies {
         &self.hierarchies
     }
 
-    /// Sets what is said of the host; to be called before the first container is found.
+    /// Sets the facts of the host. Call it before the first scan.
     pub fn set_facts(&mut self, facts: HostFacts) {
         self.facts = facts;
     }
 
-    /// From where names, images and exit codes come.
+    /// Sets where names, images and exit codes come from.
     pub fn set_updates(&mut self, updates: Receiver<Update>) {
         self.updates = Some(updates);
     }
 
-    /// How many containers there are now.
+    /// Number of running containers.
     pub fn count(&self) -> usize {
-        self.known
-            .values()
-            .filter(|one| one.ended.is_none())
-            .count()
+        let running = self.entries.values().filter(|entry| entry.is_running());
+        running.count()
     }
 
-    /// On hybrid hosts: if containers are in v1 trees and none is in the unified one, the
-    /// unified one cannot tell them apart, and a v1 tree becomes the primary.
+    /// Chooses the primary hierarchy of a hybrid host: v1 when containers are only there, as
+    /// the unified hierarchy cannot distinguish them then.
     pub fn choose_primary(&mut self) {
         let has_container = |hierarchies: &Hierarchies| {
             let mut found = false;
-            walk(&hierarchies.primary().root, &mut |path, _| {
+            let complete = walk(&hierarchies.primary().root, &mut |path, _| {
                 found = found || self.rules.find(path).is_some_and(|it| it.path == path);
             });
+            if let Err(error) = complete {
+                tracing::warn!(%error, "cannot read all cgroups while looking for containers");
+            }
             found
         };
         if self.hierarchies.mode() == "hybrid" && !has_container(&self.hierarchies) {
@@ -146,8 +153,8 @@ impl Containers {
         }
     }
 
-    /// The container of the cgroup with this number; `None` for the host's own, unless
-    /// they are wanted too.
+    /// The container of a cgroup, by cgroup id. `None` for the host's own cgroups, unless the
+    /// host is shown as a container, and for unknown ones: see [`Self::is_unknown`].
     pub fn of_cgroup<S: Sink>(
         &mut self,
         at: u64,
@@ -155,203 +162,356 @@ impl Containers {
         sink: &mut S,
     ) -> Option<ContainerHandle> {
         if !self.cgroups.contains_key(&id) {
-            self.look(at, sink);
-            // One that has gone before it was seen: not to be looked for again and again.
-            self.cgroups.entry(id).or_default();
+            self.scan(at, sink);
         }
-        match self.known.get(&**self.cgroups.get(&id)?) {
-            Some(known) => Some(known.handle),
-            None => self.of_host(sink),
+        let cgroup = self.cgroups.entry(id).or_insert_with(|| {
+            // No event or scan has found it. One scan for each such cgroup is enough.
+            let loss = Loss { count: 1, bytes: 0 };
+            sink.loss(at, None, Reason::CGROUP_UNKNOWN, loss);
+            Cgroup {
+                owner: Owner::Unknown,
+                removed: Some(at),
+            }
+        });
+        match cgroup.owner.clone() {
+            Owner::Container(found, life) => Some(self.handle(at, found, life, sink)),
+            Owner::Host => self.of_host(sink),
+            Owner::Unknown => None,
         }
     }
 
-    /// The container of the cgroup at `path`, from the root of the primary tree.
+    /// Whether nothing is known about a cgroup: its processes may be those of a container.
+    pub fn is_unknown(&self, id: u64) -> bool {
+        let cgroup = self.cgroups.get(&id);
+        cgroup.is_none_or(|cgroup| matches!(cgroup.owner, Owner::Unknown))
+    }
+
+    /// The container of the cgroup at `path`, from the root of the primary hierarchy.
     pub fn of_path<S: Sink>(
         &mut self,
         at: u64,
         path: &str,
         sink: &mut S,
     ) -> Option<ContainerHandle> {
-        match self.rules.find(path) {
-            Some(found) => Some(self.meet(at, found, sink)),
-            None => self.of_host(sink),
-        }
-    }
-
-    /// A cgroup was made.
-    pub fn created<S: Sink>(&mut self, at: u64, id: u64, path: &str, sink: &mut S) {
-        let container = self.rules.find(path).map(|found| {
-            let path = found.path.clone();
-            self.meet(at, found, sink);
-            path
+        // So the kernel marks the cgroup of a process that ends after it was removed.
+        let (path, removed) = match path.strip_suffix(" (deleted)") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        let Some(found) = self.find(path) else {
+            return self.of_host(sink);
+        };
+        let known = self.entries.get(&found.id).filter(|entry| {
+            let mut lives = entry.lives.iter();
+            removed || lives.any(|life| life.is_running() && life.found.path == found.path)
         });
-        self.cgroups
-            .insert(id, container.unwrap_or_default().into());
+        if known.is_some() || removed {
+            return known.map(|entry| entry.handle);
+        }
+        let cgroup = self.id_or_unknown(&found.path);
+        Some(self.begin(at, cgroup, Arc::new(found), sink))
     }
 
-    /// A cgroup was removed.
-    pub fn removed<S: Sink>(&mut self, at: u64, id: u64, path: &str, sink: &mut S) {
-        // The number stays known: sums of what ran in it may still come. It goes with the container.
-        if !self.cgroups.contains_key(&id) {
-            self.created(at, id, path, sink);
+    /// Takes in that a cgroup was created. Without a path (it was too long for the record), a
+    /// scan finds it.
+    pub fn created<S: Sink>(&mut self, at: u64, id: u64, path: Option<&str>, sink: &mut S) {
+        let Some(path) = path else {
+            self.of_cgroup(at, id, sink);
+            return;
+        };
+        if let Some(cgroup) = self.cgroups.get(&id)
+            && let Owner::Container(found, life) = &cgroup.owner
+        {
+            // A scan was faster than the record, which knows the time.
+            let life = self
+                .entries
+                .get_mut(&found.id)
+                .and_then(|entry| entry.life(*life));
+            if let Some(life) = life.filter(|life| life.cgroup == id && life.earliest <= at) {
+                life.began = life.began.min(at);
+                life.earliest = life.began;
+            }
+            return;
         }
-        if let Some(known) = self.known.get_mut(path) {
-            known.end(at);
+        self.discover(at, at, id, path, sink);
+    }
+
+    /// Takes in that a cgroup was removed.
+    pub fn removed<S: Sink>(&mut self, at: u64, id: u64, path: Option<&str>, sink: &mut S) {
+        if self.is_unknown(id)
+            && let Some(path) = path
+        {
+            self.discover(at, self.scanned.unwrap_or(0), id, path, sink);
+        }
+        // Sums of its processes may still come, so the id stays known for a while.
+        let Some(cgroup) = self.cgroups.get_mut(&id) else {
+            return;
+        };
+        cgroup.removed = Some(at);
+        if let Owner::Container(found, life) = &cgroup.owner
+            && *life == id
+            && let Some(life) = self
+                .entries
+                .get_mut(&found.id)
+                .and_then(|entry| entry.life(id))
+        {
+            life.end(at);
         }
     }
 
-    /// Looks through the tree for containers that are new or gone.
-    pub fn look<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        let mut there: HashSet<String> = HashSet::new();
-        let mut unseen: Vec<(u64, String)> = Vec::new();
-        let mut met: HashSet<u64> = HashSet::new();
-        walk(&self.hierarchies.primary().root, &mut |path, id| {
-            met.insert(id);
-            match self.cgroups.get(&id) {
-                None => unseen.push((id, path.to_owned())),
-                Some(container) if **container == *path => {
-                    there.insert(path.to_owned());
-                }
-                Some(_) => {}
+    /// Scans the cgroup tree for containers that are new or gone.
+    pub fn scan<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        let mut new: Vec<(u64, String)> = Vec::new();
+        let mut ids: HashSet<u64> = HashSet::new();
+        let complete = walk(&self.hierarchies.primary().root, &mut |path, id| {
+            ids.insert(id);
+            if self.is_unknown(id) {
+                new.push((id, path.to_owned()));
             }
         });
-        for (id, path) in unseen {
-            self.created(at, id, &path, sink);
-            there.insert(path);
+        let earliest = self.scanned.unwrap_or(0);
+        for (id, path) in new {
+            self.discover(at, earliest, id, &path, sink);
         }
-        for (path, known) in &mut self.known {
-            if !there.contains(path) {
-                known.end(at);
+        if let Err(error) = complete {
+            // A container that was not found may well run.
+            tracing::warn!(%error, "cannot read all cgroups: no container is ended by this scan");
+            return;
+        }
+        self.scanned = Some(at);
+        let lives = self.entries.values_mut().flat_map(|entry| &mut entry.lives);
+        for life in lives.filter(|life| life.is_running() && !ids.contains(&life.cgroup)) {
+            life.end(at);
+        }
+        let forgotten = &mut self.forgotten.cgroups;
+        self.cgroups.retain(|id, cgroup| {
+            if ids.contains(id) {
+                return true;
             }
-        }
-        let known = &self.known;
-        self.cgroups
-            .retain(|id, container| met.contains(id) || known.contains_key(&**container));
-        self.looked = true;
+            let removed = *cgroup.removed.get_or_insert(at);
+            let is_known = Duration::from_nanos(at.saturating_sub(removed)) < REMOVED_TTL;
+            if !is_known {
+                forgotten.push(*id);
+            }
+            is_known
+        });
     }
 
     /// Reads the figures of all containers, as of `at`.
     pub fn read_totals<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        for (path, known) in &mut self.known {
-            known.read(&self.hierarchies, path, at, sink);
+        for entry in self.entries.values_mut() {
+            for life in entry.lives.iter_mut().filter(|life| life.is_running()) {
+                life.read_totals(&self.hierarchies, entry.handle, at, sink);
+                life.find_job(&self.hierarchies, entry.handle, sink);
+            }
         }
         if let Some(host) = self.host {
             sink.alive(at, host);
         }
     }
 
-    /// Reads the figures of one container, as one of its processes has ended and it may soon be gone.
-    /// If it is gone already, its own count is short, which is said.
-    pub fn read_totals_of<S: Sink>(&mut self, at: u64, handle: ContainerHandle, sink: &mut S) {
-        let one = self
-            .known
-            .iter_mut()
-            .find(|(_, known)| known.handle == handle);
-        if let Some((path, known)) = one
-            && !known.read(&self.hierarchies, path, at, sink)
-            && !known.unread
+    /// Reads the figures of the container of a cgroup after a process of it ended, as its cgroup
+    /// may be removed soon. Reports a loss when it is removed already: its last figures are
+    /// missing.
+    pub fn read_totals_of<S: Sink>(&mut self, at: u64, cgroup: u64, sink: &mut S) {
+        let Some(Owner::Container(found, life)) = self.cgroups.get(&cgroup).map(|it| &it.owner)
+        else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(&found.id) else {
+            return;
+        };
+        let handle = entry.handle;
+        if let Some(life) = entry.life(*life)
+            && !life.read_totals(&self.hierarchies, handle, at, sink)
+            && !life.is_gone_reported
         {
-            known.unread = true;
+            life.is_gone_reported = true;
             let loss = Loss { count: 1, bytes: 0 };
             sink.loss(at, Some(handle), Reason::CGROUP_GONE, loss);
         }
     }
 
-    /// Takes in what Docker says, and lets go of those that have long ended.
+    /// Takes in Docker's updates, reports starts and ends, and releases containers that ended
+    /// long enough ago.
     pub fn poll<S: Sink>(&mut self, at: u64, sink: &mut S) {
         while let Some(update) = self.updates.as_ref().and_then(|from| from.try_recv().ok()) {
-            if !self.take(at, &update, sink) {
-                if self.unclaimed.len() >= UNCLAIMED {
-                    self.unclaimed.pop_front();
-                }
-                self.unclaimed.push_back(update);
-            }
+            self.apply(at, update, sink);
         }
-        let cgroups = &mut self.cgroups;
-        self.known.retain(|path, known| {
-            let Some(ended) = &mut known.ended else {
-                return true;
-            };
-            let since = at.saturating_sub(ended.at);
-            let by_docker = self.updates.is_some() && known.runtime == "docker";
-            if !ended.told && (!by_docker || since > CODE_WAIT) {
-                ended.told = true;
-                sink.event(ended.at, known.handle, EventKind::CONTAINER_END, None, "");
-                sink.fact(known.handle, facts::ENDED, &ended.at.to_string());
+        let has_docker = self.updates.is_some();
+        let forgotten = &mut self.forgotten.containers;
+        self.entries.retain(|_, entry| {
+            let is_docker = entry.lives.iter().any(|it| it.found.runtime == "docker");
+            let by_docker = has_docker && is_docker;
+            entry.report(at, by_docker, sink);
+            let is_known = entry.retain_lives(at, by_docker);
+            if !is_known {
+                sink.release_container(entry.handle);
+                forgotten.push((entry.handle, at));
             }
-            if since < GRACE {
-                return true;
-            }
-            sink.release_container(known.handle);
-            cgroups.retain(|_, container| **container != **path);
-            false
+            is_known
         });
     }
 
-    /// Passes what Docker says on; `false` when the container is not known.
-    fn take<S: Sink>(&mut self, at: u64, update: &Update, sink: &mut S) -> bool {
-        let short = update.id.get(..12).unwrap_or(&update.id);
-        let one = self
-            .known
-            .values_mut()
-            .find(|known| known.id.as_str() == short);
-        let Some(known) = one else {
-            return false;
-        };
-        for (name, value) in &update.facts {
-            sink.fact(known.handle, name, value);
-        }
-        if let Some(code) = &update.exit_code {
-            known.end(at);
-            if let Some(ended) = known.ended.as_mut().filter(|ended| !ended.told) {
-                ended.told = true;
-                sink.event(ended.at, known.handle, EventKind::CONTAINER_END, None, code);
-            }
-        }
-        true
+    /// Takes what was forgotten since the last call.
+    pub fn take_forgotten(&mut self) -> Forgotten {
+        std::mem::take(&mut self.forgotten)
     }
 
-    /// The handle of a container that was found, new or not.
-    fn meet<S: Sink>(&mut self, at: u64, found: Found, sink: &mut S) -> ContainerHandle {
-        if let Some(known) = self.known.get_mut(&found.path) {
-            // An agent that missed the end of the one before meets the next of the same path.
-            if known.ended.is_some() && self.hierarchies.primary().folder(&found.path).is_dir() {
-                known.ended = None;
-                known.unread = false;
+    /// The container of the cgroup at `path`. If a user can have made the cgroup, its id says so.
+    fn find(&mut self, path: &str) -> Option<Found> {
+        let found = self.rules.find(path)?;
+        let maker = self.hierarchies.primary().maker(&found.path);
+        let user = match maker {
+            Maker::Root => {
+                self.users.remove(&found.path);
+                None
             }
-            return known.handle;
+            Maker::User(user) => Some(user),
+            Maker::Unknown => {
+                let known = self.users.get(&found.path).copied();
+                known.or_else(|| rule::user_of(&found.path))
+            }
+        };
+        let Some(user) = user else {
+            return Some(found);
+        };
+        if self.users.len() >= MAX_USERS {
+            self.users.clear();
         }
-        let handle = sink.container(&found.id);
-        describe(handle, &found, &self.facts, sink);
-        let new = self.looked;
-        if new {
-            sink.fact(handle, facts::STARTED, &at.to_string());
-            sink.event(at, handle, EventKind::CONTAINER_START, None, "");
+        self.users.insert(found.path.clone(), user);
+        self.rules.of_user(found, user)
+    }
+
+    /// The container of an update.
+    fn id_of(&self, update: &Update) -> Option<ContainerId> {
+        match update.user {
+            None => ContainerId::new(update.id.get(..12).unwrap_or(&update.id)).ok(),
+            Some(user) => self.rules.digits_of_user(&update.id, user),
         }
-        sink.alive(at, handle);
-        let short = found.id.as_str().to_owned();
-        self.known.insert(
-            found.path,
-            Known {
-                id: found.id,
-                runtime: found.runtime,
+    }
+
+    /// Passes an update on, or retains it until its container is known.
+    fn apply<S: Sink>(&mut self, at: u64, update: Update, sink: &mut S) {
+        let entry = self.id_of(&update).and_then(|id| self.entries.get_mut(&id));
+        if !entry.is_some_and(|entry| entry.apply(at, &update, sink)) {
+            if self.unclaimed.len() >= MAX_UNCLAIMED {
+                self.unclaimed.pop_front();
+            }
+            self.unclaimed.push_back(update);
+        }
+    }
+
+    /// Takes in a cgroup that was found at `path`. It cannot have been created before `earliest`.
+    fn discover<S: Sink>(&mut self, at: u64, earliest: u64, id: u64, path: &str, sink: &mut S) {
+        let owner = match self.find(path) {
+            None => Owner::Host,
+            Some(found) => {
+                let life = if found.path == path {
+                    id
+                } else {
+                    // Its parents are known, unless their records were lost.
+                    let entry = self.entries.get(&found.id);
+                    let lives = entry.map_or(&[][..], |entry| &entry.lives);
+                    let life = lives
+                        .iter()
+                        .rfind(|life| life.is_running() && life.found.path == found.path);
+                    life.map_or_else(|| self.id_or_unknown(&found.path), |life| life.cgroup)
+                };
+                let found = Arc::new(found);
+                self.begin_after(at, earliest, life, Arc::clone(&found), sink);
+                Owner::Container(found, life)
+            }
+        };
+        let cgroup = Cgroup {
+            owner,
+            removed: None,
+        };
+        self.cgroups.insert(id, cgroup);
+    }
+
+    /// Id of the cgroup at `path` now. 0 if it is removed or cannot be looked at, which is logged.
+    fn id_or_unknown(&self, path: &str) -> u64 {
+        id_of(&self.hierarchies, path)
+            .unwrap_or_else(|error| {
+                tracing::warn!(cgroup = path, %error, "cannot look at a cgroup");
+                None
+            })
+            .unwrap_or(0)
+    }
+
+    /// Begins a life that a look at one cgroup has found.
+    fn begin<S: Sink>(
+        &mut self,
+        at: u64,
+        cgroup: u64,
+        found: Arc<Found>,
+        sink: &mut S,
+    ) -> ContainerHandle {
+        let owner = Owner::Container(Arc::clone(&found), cgroup);
+        let removed = None;
+        self.cgroups.insert(cgroup, Cgroup { owner, removed });
+        self.begin_after(at, self.scanned.unwrap_or(0), cgroup, found, sink)
+    }
+
+    /// Begins a life, unless it is known. Returns the handle of the container.
+    fn begin_after<S: Sink>(
+        &mut self,
+        at: u64,
+        earliest: u64,
+        cgroup: u64,
+        found: Arc<Found>,
+        sink: &mut S,
+    ) -> ContainerHandle {
+        let entry = self.entries.entry(found.id.clone()).or_insert_with(|| {
+            let handle = sink.container(&found.id);
+            describe(handle, &found, &self.facts, sink);
+            Entry {
                 handle,
-                totals: Totals::new(new),
-                unread: false,
-                ended: None,
-            },
-        );
-        let (mine, others) = std::mem::take(&mut self.unclaimed)
+                lives: Vec::new(),
+            }
+        });
+        let handle = entry.handle;
+        if entry.life(cgroup).is_some() {
+            return handle;
+        }
+        let is_new = self.scanned.is_some();
+        let id = found.id.clone();
+        entry.begin(Life::new(cgroup, found, at, earliest, is_new), sink);
+        let (mine, others): (VecDeque<_>, _) = std::mem::take(&mut self.unclaimed)
             .into_iter()
-            .partition(|update| update.id.get(..12) == Some(&short));
+            .partition(|update| self.id_of(update).as_ref() == Some(&id));
         self.unclaimed = others;
-        for update in VecDeque::<Update>::into_iter(mine) {
-            self.take(at, &update, sink);
+        for update in mine {
+            self.apply(at, update, sink);
         }
         handle
     }
 
-    /// The handle of the host as a container, if it is wanted as one.
+    /// The handle of a container. One that was released comes back: a sum of its former life is
+    /// late.
+    fn handle<S: Sink>(
+        &mut self,
+        at: u64,
+        found: Arc<Found>,
+        life: u64,
+        sink: &mut S,
+    ) -> ContainerHandle {
+        if let Some(entry) = self.entries.get(&found.id) {
+            return entry.handle;
+        }
+        let handle = sink.container(&found.id);
+        describe(handle, &found, &self.facts, sink);
+        let mut life = Life::new(life, found, at, at, false);
+        let id = life.found.id.clone();
+        life.end(at).is_reported = true;
+        life.is_gone_reported = true;
+        let lives = vec![life];
+        self.entries.insert(id, Entry { handle, lives });
+        handle
+    }
+
+    /// The handle of the host, if it is shown as a container.
     fn of_host<S: Sink>(&mut self, sink: &mut S) -> Option<ContainerHandle> {
         if !self.include_host {
             return None;
@@ -366,82 +526,5 @@ impl Containers {
     }
 }
 
-impl Known {
-    fn end(&mut self, at: u64) {
-        self.ended.get_or_insert(Ended { at, told: false });
-    }
-
-    /// `false` when its cgroup is not there.
-    fn read<S: Sink>(
-        &mut self,
-        hierarchies: &Hierarchies,
-        path: &str,
-        at: u64,
-        sink: &mut S,
-    ) -> bool {
-        let handle = self.handle;
-        let there = self.totals.read(hierarchies, path, |metric, value| {
-            sink.total(at, handle, metric, value)
-        });
-        if there && self.ended.is_none() {
-            sink.alive(at, handle);
-        }
-        there
-    }
-}
-
-/// Notes what is known of a container by its path, and of its host.
-pub fn describe<S: Sink>(handle: ContainerHandle, found: &Found, host: &HostFacts, sink: &mut S) {
-    let facts = [
-        (facts::HOST, host.host.as_str()),
-        (facts::RUNTIME, found.runtime),
-        (facts::CGROUP, &found.path),
-        (facts::HOOKS, &host.hooks),
-        (facts::CORES, &host.cores.to_string()),
-        (facts::HOST_MEMORY, &host.memory.to_string()),
-    ];
-    for (name, value) in facts {
-        sink.fact(handle, name, value);
-    }
-    if let Some(full) = &found.full_id {
-        sink.fact(handle, facts::FULL_ID, full);
-    }
-    if let Some(name) = &found.name {
-        sink.fact(handle, facts::NAME, name);
-    }
-    if let Some(pod) = &found.pod {
-        sink.fact(
-            handle,
-            &format!("{}io.kubernetes.pod.uid", facts::LABEL),
-            pod,
-        );
-    }
-}
-
-/// Calls `each` with path and number of every cgroup below `root`, and the root itself.
-fn walk(root: &Path, each: &mut impl FnMut(&str, u64)) {
-    fn below(folder: &Path, path: &mut String, depth: usize, each: &mut impl FnMut(&str, u64)) {
-        // A cgroup may go while its folder is read: what is left of it is nothing.
-        let Ok(entries) = fs::read_dir(folder) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            let length = path.len();
-            path.push('/');
-            path.push_str(&name.to_string_lossy());
-            each(path, entry.ino());
-            if depth < DEPTH {
-                below(&entry.path(), path, depth + 1, each);
-            }
-            path.truncate(length);
-        }
-    }
-    if let Ok(metadata) = fs::metadata(root) {
-        each("/", metadata.ino());
-    }
-    below(root, &mut String::new(), 0, each);
-}
+#[cfg(test)]
+mod tests;

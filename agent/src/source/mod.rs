@@ -1,9 +1,9 @@
-//! Where the numbers come from: this host, or a recording.
+//! Sources: where the numbers come from, this host or a recording.
 //!
-//! A live source is polled often, for what is rare and urgent (a container was made,
-//! a process ended), and drained once a second, for the sums. It puts what it
-//! finds into the sink, and asks [`Containers`] whose a cgroup is. What
-//! was recorded is read at its own pace: see [`recording`].
+//! A live source is polled often, for rare and urgent events (a container was created, a process
+//! ended), and drained once a second, for the sums. It reports to the sink and asks
+//! [`Containers`] for the container of a cgroup. Recordings are read at their own pace: see
+//! [`recording`].
 
 pub mod ebpf;
 pub mod procfs;
@@ -17,41 +17,41 @@ use crate::clock::Clock;
 use crate::container::Containers;
 use crate::sink::Sink;
 
-/// What a source may use beside the sink.
+/// What a source uses besides the sink.
 #[derive(Debug)]
 pub struct Host<'a> {
-    /// The clock by which all times are told.
+    /// Converts all times.
     pub clock: &'a Clock,
-    /// Which containers there are.
+    /// The containers of the host.
     pub containers: &'a mut Containers,
 }
 
-/// Something that counts on this host, now.
+/// A source that counts on this host, now.
 pub trait Source {
     /// The family of hooks in use: `vfs`, `syscall` or `procfs`.
     fn hooks(&self) -> &str;
 
-    /// What it cannot count here: one sentence each.
+    /// What it cannot count here, one sentence each.
     fn missing(&self) -> &[String];
 
-    /// Time that its programs in the kernel ran since they were loaded, ns; 0 where it is not known.
+    /// Time that its programs ran in the kernel since they were loaded, ns. 0: not known.
     fn kernel_ns(&self) -> u64 {
         0
     }
 
-    /// A descriptor that becomes readable when there is something to poll for.
+    /// A descriptor that becomes readable when a poll has something to do.
     fn wake(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Takes in what is rare: called whenever [`Self::wake`] says so, and some times a second.
+    /// Takes in rare events. Called when [`Self::wake`] is readable, and some times a second.
     fn poll<S: Sink>(&mut self, host: &mut Host<'_>, sink: &mut S);
 
-    /// Takes in the sums up to now and charges them to the moment `at` (ns since the Unix
-    /// epoch), which is within the second that has just ended.
+    /// Reports the sums up to now, charged to the moment `at` (ns since the Unix epoch) in the
+    /// second that has just ended.
     ///
     /// # Errors
-    /// When nothing can be counted any more; the agent ends then.
+    /// When the source cannot count any more. The agent ends then.
     fn drain<S: Sink>(
         &mut self,
         at: u64,
@@ -60,13 +60,13 @@ pub trait Source {
     ) -> Result<(), SourceError>;
 }
 
-/// Why a source cannot go on.
+/// Why a source cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {source}")]
 pub struct SourceError {
-    /// What it tried.
+    /// What failed.
     pub what: String,
-    /// What came of it.
+    /// The cause.
     #[source]
     pub source: std::io::Error,
 }

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::builder::Builder;
+use bubble_common::segment::loss::Reason;
 use bubble_common::segment::process::{Cpu, Process, ProcessId};
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 use proptest::prelude::*;
@@ -51,18 +53,18 @@ fn append(spool: &mut Spool, (bytes, segments): (Vec<u8>, u32)) {
     assert!(matches!(stored, Stored::Disk));
 }
 
-/// Takes all that waits, oldest first.
+/// Takes all batches, oldest first.
 fn drain(spool: &mut Spool) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    while let Some((id, bytes)) = spool.peek(false).unwrap() {
-        spool.done(id);
-        all.push(bytes);
+    while let Some(batch) = spool.peek(false).unwrap() {
+        spool.complete(batch.id);
+        all.push(batch.payload);
     }
     all
 }
 
-/// What a server makes of batches: CPU time and covered seconds of each source,
-/// each second counted once.
+/// As a server stores batches: CPU time and number of covered seconds of each source. It counts each
+/// second once.
 fn stored(batches: &[Vec<u8>]) -> BTreeMap<SourceId, (u64, u64)> {
     let mut minutes: BTreeMap<(SourceId, ContainerId, u64), Segment> = BTreeMap::new();
     for bytes in batches {
@@ -94,7 +96,7 @@ fn stored(batches: &[Vec<u8>]) -> BTreeMap<SourceId, (u64, u64)> {
 }
 
 #[test]
-fn what_is_appended_comes_out_in_order_and_once() {
+fn batches_come_out_in_order_and_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
     let batches: Vec<_> = (0..150).map(|n| batch(1, START + n, 2)).collect();
@@ -102,8 +104,8 @@ fn what_is_appended_comes_out_in_order_and_once() {
         append(&mut spool, batch.clone());
     }
     assert_eq!((spool.batches(), spool.segments()), (150, 300));
-    let (_, newest) = spool.peek(true).unwrap().unwrap();
-    assert_eq!(newest, batches[149].0);
+    let newest = spool.peek(true).unwrap().unwrap();
+    assert_eq!(newest.payload, batches[149].0);
     let expected: Vec<_> = batches.into_iter().map(|(bytes, _)| bytes).collect();
     assert_eq!(drain(&mut spool), expected);
     spool.close();
@@ -113,19 +115,19 @@ fn what_is_appended_comes_out_in_order_and_once() {
 }
 
 #[test]
-fn the_next_run_sends_what_this_one_spooled() {
+fn the_next_run_finds_the_batches_of_this_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
     append(&mut spool, batch(1, START, 1));
     append(&mut spool, batch(1, START + 1, 1));
-    let first = spool.peek(false).unwrap().unwrap().0;
-    spool.done(first);
-    // Killed: nothing is closed.
+    let first = spool.peek(false).unwrap().unwrap().id;
+    spool.complete(first);
+    // Killed: the spool is not closed.
     drop(spool);
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
     append(&mut spool, batch(2, START + 2, 1));
     let batches = drain(&mut spool);
-    // One that was sent may be sent again; it counts once.
+    // A batch that was sent may be sent again; it counts once.
     assert_eq!(batches.last(), Some(&batch(2, START + 2, 1).0));
     assert!(batches.contains(&batch(1, START + 1, 1).0));
     let sums = stored(&batches);
@@ -134,7 +136,7 @@ fn the_next_run_sends_what_this_one_spooled() {
 }
 
 #[test]
-fn two_agents_do_not_share_one() {
+fn two_agents_cannot_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let _spool = Spool::open(folder.path(), PLENTY).unwrap();
     assert!(matches!(
@@ -144,7 +146,7 @@ fn two_agents_do_not_share_one() {
 }
 
 #[test]
-fn when_full_the_oldest_becomes_coarser_and_nothing_is_lost() {
+fn a_full_spool_makes_the_oldest_coarser_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<_> = (0..600).map(|n| batch(1, START + n, 4)).collect();
     let size: u64 = all.iter().map(|(bytes, _)| bytes.len() as u64).sum();
@@ -154,10 +156,13 @@ fn when_full_the_oldest_becomes_coarser_and_nothing_is_lost() {
         assert!(spool.bytes() <= size / 2);
     }
     assert_eq!(spool.dropped(), 0);
-    // An answer to a batch that has become coarser removes nothing.
-    let old = super::BatchId(1, 0);
+    // An answer to a batch that became coarser meanwhile removes nothing.
+    let old = super::BatchId {
+        sequence: 1,
+        revision: 0,
+    };
     let before = spool.batches();
-    spool.done(old);
+    spool.complete(old);
     assert_eq!(spool.batches(), before);
     drop(spool);
     let mut spool = Spool::open(folder.path(), size / 2).unwrap();
@@ -176,7 +181,7 @@ fn when_full_the_oldest_becomes_coarser_and_nothing_is_lost() {
 }
 
 #[test]
-fn when_all_is_coarse_the_oldest_is_dropped_and_counted() {
+fn a_spool_full_of_coarse_batches_drops_and_counts_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), 6_000).unwrap();
     for n in 0..600 {
@@ -184,28 +189,154 @@ fn when_all_is_coarse_the_oldest_is_dropped_and_counted() {
         assert!(spool.bytes() <= 6_000);
     }
     assert!(spool.dropped() > 0);
-    let newest = spool.peek(true).unwrap().unwrap().1;
+    let newest = spool.peek(true).unwrap().unwrap().payload;
     assert_eq!(newest, batch(1, START + 599, 8).0);
 }
 
 #[test]
-fn a_rejected_batch_is_put_aside() {
+fn a_rejected_batch_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
     for n in 0..50 {
         append(&mut spool, batch(1, START + n, 1));
-        let (id, bytes) = spool.peek(false).unwrap().unwrap();
-        spool.reject(id, &bytes);
+        let batch = spool.peek(false).unwrap().unwrap();
+        let container = ContainerId::new("c0").unwrap();
+        spool.reject(batch.id, &batch.payload, [(Some(&container), 1)]);
     }
     assert_eq!(spool.batches(), 0);
-    let kept = fs::read_dir(folder.path().join("rejected"))
+    let stored = fs::read_dir(folder.path().join("rejected"))
         .unwrap()
         .count();
-    assert_eq!(kept, super::REJECTED);
+    assert_eq!(stored, super::rejected::MAX_REJECTED);
 }
 
 #[test]
-fn foreign_and_half_made_files() {
+fn rejected_batches_count_into_the_bound_and_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let size: u64 = (0..10).map(|n| batch(1, START + n, 1).0.len() as u64).sum();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..10 {
+        append(&mut spool, batch(1, START + n, 1));
+        let batch = spool.peek(false).unwrap().unwrap();
+        spool.reject(batch.id, &batch.payload, []);
+    }
+    spool.close();
+    assert_eq!(spool.bytes(), size);
+    drop(spool);
+    // The next run knows them.
+    let max = 2 * size;
+    let mut spool = Spool::open(folder.path(), max).unwrap();
+    assert_eq!(spool.bytes(), size);
+    let rejected = || super::rejected::count(folder.path()).unwrap();
+    assert_eq!(rejected(), 10);
+    for n in 0..12 {
+        append(&mut spool, batch(2, START + n, 1));
+        assert!(spool.bytes() <= max);
+    }
+    assert!(rejected() < 10, "{}", rejected());
+    assert_eq!((spool.dropped(), spool.batches()), (0, 12));
+}
+
+#[test]
+fn seconds_that_cannot_be_made_coarser_are_lost_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..70 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    // Neither the coarser file nor its part can be written.
+    fs::create_dir(folder.path().join("0000000000000001.part")).unwrap();
+    // One batch of the first file is damaged, which alone loses its two segments.
+    let path = folder.path().join("0000000000000001.second");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[30] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 70, 2));
+    // 60 batches of two containers were in it.
+    assert_eq!(spool.dropped(), 120);
+    let lost = spool.undelivered().take();
+    assert_eq!(lost, [((None, Reason::SPOOL_FULL), 120)]);
+    assert_eq!(spool.batches(), 11);
+}
+
+#[test]
+fn a_coarser_file_that_cannot_be_named_leaves_no_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..70 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    // A file cannot be renamed to a folder.
+    fs::create_dir(folder.path().join("0000000000000001.minute")).unwrap();
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 70, 2));
+    assert_eq!(spool.dropped(), 120);
+    assert!(!folder.path().join("0000000000000001.part").exists());
+}
+
+#[test]
+fn a_dropped_minute_counts_its_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 6_000).unwrap();
+    let mut stored_seconds = 0;
+    for n in 0..600 {
+        append(&mut spool, batch(1, START + n, 8));
+    }
+    let dropped = spool.dropped();
+    let batches = drain(&mut spool);
+    stored_seconds += stored(&batches)[&SourceId([1; 16])].1;
+    assert_eq!(dropped + stored_seconds, 600 * 8);
+}
+
+/// A bit that flips on the disk costs one batch, and is noticed: by the run that wrote it, and by the
+/// next one.
+#[test]
+fn a_flipped_bit_costs_one_batch_and_is_told() {
+    for restart in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+        for n in 0..5 {
+            append(&mut spool, batch(1, START + n, 2));
+        }
+        let path = folder.path().join("0000000000000001.second");
+        let mut bytes = fs::read(&path).unwrap();
+        // In the payload of the first record.
+        bytes[40] ^= 4;
+        fs::write(&path, bytes).unwrap();
+        if restart {
+            drop(spool);
+            spool = Spool::open(folder.path(), PLENTY).unwrap();
+        } else {
+            assert!(matches!(spool.peek(false), Err(SpoolError::Io { .. })));
+        }
+        let lost = spool.undelivered().take();
+        assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{restart}");
+        assert_eq!(spool.dropped(), 2);
+        let expected: Vec<_> = (1..5).map(|n| batch(1, START + n, 2).0).collect();
+        assert_eq!(drain(&mut spool), expected);
+    }
+}
+
+#[test]
+fn a_deferred_batch_is_not_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    append(&mut spool, batch(1, START, 1));
+    append(&mut spool, batch(1, START + 1, 1));
+    let first = spool.peek(false).unwrap().unwrap();
+    spool.defer(first.id, Duration::from_secs(1_000));
+    let second = spool.peek(false).unwrap().unwrap();
+    assert_eq!(second.payload, batch(1, START + 1, 1).0);
+    spool.defer(second.id, Duration::ZERO);
+    assert_eq!(spool.peek(true).unwrap().unwrap(), second);
+    spool.complete(second.id);
+    assert_eq!(spool.peek(false).unwrap(), None);
+    assert_eq!(spool.batches(), 1);
+}
+
+#[test]
+fn foreign_and_damaged_files_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in [
         ("readme", &b"x"[..]),
@@ -228,10 +359,10 @@ fn foreign_and_half_made_files() {
 }
 
 #[test]
-fn a_disk_that_refuses() {
+fn batches_wait_in_memory_while_the_disk_fails() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&folder.path().join("s"), PLENTY).unwrap();
-    // A folder that is gone refuses every new file, for root as well.
+    // In a folder that was removed no file can be created, even by root.
     fs::remove_dir_all(folder.path().join("s")).unwrap();
     let (bytes, segments) = batch(1, START, 1);
     assert!(matches!(
@@ -243,9 +374,9 @@ fn a_disk_that_refuses() {
         let huge = vec![n; 1 << 20];
         assert!(matches!(spool.append(huge, 1), Stored::Memory(_)));
     }
-    assert!(spool.bytes() <= super::MEMORY);
+    assert!(spool.bytes() <= super::MAX_MEMORY);
     assert!(spool.dropped() >= 4);
-    // The disk takes again.
+    // The disk works again.
     fs::create_dir(folder.path().join("s")).unwrap();
     append(&mut spool, batch(1, START + 1, 1));
     append(&mut spool, batch(1, START + 2, 1));

@@ -1,20 +1,25 @@
-//! Closing seconds: from what was noted to segments.
+//! Closes seconds, and removes what no open second refers to.
 
 use std::collections::HashMap;
 
 use bubble_common::segment::builder::Builder;
-use bubble_common::segment::event::{Event, EventKind};
-use bubble_common::segment::fold::Caps;
-use bubble_common::segment::total::Metric;
+use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::{Coverage, Key, Resolution, Segment};
 
-use super::second::{Second, unpair};
-use super::{AGAIN, Container, Entry, HANDLE_SECONDS, SECOND, Slab, Window};
+use super::Window;
+use super::container::Entry;
+use super::second::Second;
+use super::segment::SegmentMaker;
+use crate::clock::SECOND;
+use crate::sink::HANDLE_SECONDS;
+use crate::slab::Slab;
 
-/// How often handles are looked through for those that have ended by age, seconds.
-const SWEEP: u64 = 10;
-/// Emptied seconds that are kept for use again.
-const SPARE: usize = 256;
+/// Seconds between two segments that repeat all facts and processes. Packed segments begin with one.
+const FULL_INTERVAL: u64 = 60;
+/// Seconds between two removals of unused handles.
+const SWEEP_INTERVAL: u64 = 10;
+/// Maximum number of emptied seconds that are reused.
+const MAX_SPARE: usize = 256;
 
 impl Window {
     /// Closes all seconds before `until` (seconds since the Unix epoch).
@@ -25,30 +30,32 @@ impl Window {
         let all = until == u64::MAX;
         let last = if all { self.newest } else { until - 1 };
         let handles: Vec<u32> = self.containers.handles().collect();
-        let mut closed_one = false;
+        let mut closed_any = false;
         for handle in handles {
-            closed_one |= self.close_container(handle, until, last);
+            closed_any |= self.close_container(handle, until, last);
         }
-        if closed_one {
-            self.of_all.retain(|(second, ..)| *second > last);
+        if closed_any {
+            self.host_losses.retain(|(second, ..)| *second > last);
         }
-        // While no container runs there is nobody to tell it to, and it is forgotten at last.
-        self.of_all
-            .retain(|(second, ..)| second.saturating_add(AGAIN) > last);
+        // While no container runs, no segment can report them. They expire.
+        self.host_losses
+            .retain(|(second, ..)| second.saturating_add(FULL_INTERVAL) > last);
         self.open_from = if all { self.newest + 1 } else { until };
         self.newest = self.newest.max(self.open_from);
-        if self.open_from.saturating_sub(self.swept) >= SWEEP {
-            self.swept = self.open_from;
+        self.partial = self.partial.split_off(&self.open_from);
+        if self.open_from.saturating_sub(self.last_sweep) >= SWEEP_INTERVAL {
+            self.last_sweep = self.open_from;
             self.sweep();
         }
     }
 
-    /// Closes a container's seconds before `until`, and removes it if it was released.
+    /// Closes a container's seconds before `until`, and removes it if it was released. `last` is the
+    /// newest second that is closed. Returns whether there was any.
     fn close_container(&mut self, handle: u32, until: u64, last: u64) -> bool {
-        let mut closed_one = false;
+        let mut closed_any = false;
         loop {
             let Some(container) = self.containers.get_mut(handle) else {
-                return closed_one;
+                return closed_any;
             };
             let over = container
                 .open
@@ -56,8 +63,8 @@ impl Window {
                 .is_some_and(|second| second.second < until);
             let second = if over {
                 container.open.pop_front()
-            } else if !closed_one && container.unsaid() && last >= self.open_from {
-                // Nothing was seen of it in this second, but there is something to tell.
+            } else if !closed_any && container.has_unreported_facts() && last >= self.open_from {
+                // The container did nothing in this second, but its facts changed.
                 let mut second = self.spare.pop().unwrap_or_default();
                 second.second = last;
                 Some(second)
@@ -67,16 +74,16 @@ impl Window {
             let Some(mut second) = second else {
                 break;
             };
-            closed_one = true;
+            closed_any = true;
             let segment = self.segment(handle, &second);
             self.closed.extend(segment);
             second.clear();
-            if self.spare.len() < SPARE {
+            if self.spare.len() < MAX_SPARE {
                 self.spare.push(second);
             }
         }
-        self.let_go(handle, until);
-        closed_one
+        self.remove_ended(handle, until);
+        closed_any
     }
 
     /// The segment of a second of a container.
@@ -91,111 +98,39 @@ impl Window {
         let mut builder = Builder::new(key, 1);
         if second.covered {
             builder.cover(0, Coverage::SECOND);
+            if self.partial.contains(&second.second) {
+                builder.loss(Reason::PARTIAL, 0, Loss { count: 1, bytes: 0 });
+            }
         }
-        let in_full = second.second.is_multiple_of(AGAIN);
-        if container.news || in_full {
-            container.news = false;
+        let full = second.second.is_multiple_of(FULL_INTERVAL);
+        if container.facts_changed || full {
+            container.facts_changed = false;
             builder.facts(&container.facts);
         }
         let end = (second.second + 1).saturating_mul(SECOND);
-        let mut said: Vec<u32> = Vec::new();
-        if in_full {
-            said.extend(container.processes.values());
-        }
-        for process in std::mem::take(&mut container.announced) {
-            let Some(entry) = self.processes.get_mut(process) else {
-                continue;
-            };
-            if entry.process.id.start < end {
-                said.push(process);
-            }
-            // What begins or ends later is said again in that second.
-            entry.announced = entry.process.id.start >= end || entry.process.end >= end;
-            if entry.announced {
-                container.announced.push(process);
-            }
-        }
-        let mut rows: HashMap<u32, u32> = HashMap::new();
-        let mut row = |builder: &mut Builder, handle: u32| -> Option<u32> {
-            if let Some(row) = rows.get(&handle) {
-                return Some(*row);
-            }
-            let row = builder.process(self.processes.get(handle)?.process.clone());
-            rows.insert(handle, row);
-            Some(row)
+        let reported = container.take_reported(&mut self.processes, full, end);
+        let mut maker = SegmentMaker {
+            builder,
+            processes: &self.processes,
+            files: &self.files,
+            connections: &self.connections,
+            rows: HashMap::new(),
         };
-        for process in said {
-            row(&mut builder, process);
-        }
-        for (key, value) in &second.cpu {
-            let (process, core) = unpair(*key);
-            if let Some(process) = row(&mut builder, process) {
-                builder.cpu(process, core, 0, *value);
-            }
-        }
-        for (key, value) in &second.memory {
-            if let Some(process) = row(&mut builder, unpair(*key).0) {
-                builder.memory(process, 0, *value);
-            }
-        }
-        let mut places: HashMap<u32, u32> = HashMap::new();
-        for (key, value) in &second.file_io {
-            let (process, file) = unpair(*key);
-            let (Some(process), Some(entry)) = (row(&mut builder, process), self.files.get(file))
-            else {
-                continue;
-            };
-            let file = *places
-                .entry(file)
-                .or_insert_with(|| builder.file(entry.thing.clone()));
-            builder.file_io(process, file, 0, *value);
-        }
-        places.clear();
-        for (key, value) in &second.network_io {
-            let (process, connection) = unpair(*key);
-            let (Some(process), Some(entry)) =
-                (row(&mut builder, process), self.connections.get(connection))
-            else {
-                continue;
-            };
-            let connection = *places
-                .entry(connection)
-                .or_insert_with(|| builder.connection(entry.thing.clone()));
-            builder.network_io(process, connection, 0, *value);
-        }
-        for (metric, total) in &second.totals {
-            builder.total(*metric, 0, total.value);
-        }
-        if !second.started.is_empty() {
-            builder.total(Metric::PROCESSES_STARTED, 0, second.started.len() as u64);
-        }
-        let of_all = self.of_all.iter().filter(|(at, ..)| *at <= second.second);
-        let of_all = of_all.map(|(_, reason, loss)| (*reason, *loss));
-        for (reason, loss) in second.losses.iter().copied().chain(of_all) {
-            builder.loss(reason, 0, loss);
-        }
-        for event in &second.events {
-            let process = event.process.and_then(|process| row(&mut builder, process));
-            builder.event(Event {
-                at: event.at,
-                kind: event.kind,
-                process,
-                detail: event.detail.clone(),
-            });
-        }
-        if second.folded > 0 {
-            builder.event(Event {
-                at: end - 1,
-                kind: EventKind::FOLDED,
-                process: None,
-                detail: second.folded.to_string(),
-            });
-        }
-        Some(builder.build().fold(&Caps::SECOND))
+        maker.add_processes(reported);
+        maker.add_cells(second);
+        let host_losses = self.host_losses.iter();
+        let host_losses = host_losses.filter(|(at, ..)| *at <= second.second);
+        maker.add_totals(
+            second,
+            host_losses.map(|(_, reason, loss)| (*reason, *loss)),
+        );
+        maker.add_events(second);
+        Some(maker.finish())
     }
 
-    /// Frees the handles that nothing open names any more.
-    fn let_go(&mut self, handle: u32, until: u64) {
+    /// Removes released processes, and the container if it was released, once no open second refers
+    /// to them.
+    fn remove_ended(&mut self, handle: u32, until: u64) {
         let Some(container) = self.containers.get_mut(handle) else {
             return;
         };
@@ -228,34 +163,31 @@ impl Window {
         }
     }
 
-    /// Frees the handles of files and connections that were not used for long.
+    /// Removes the files and connections that were not used for [`HANDLE_SECONDS`].
     fn sweep(&mut self) {
-        fn old<T>(slab: &mut Slab<Entry<T>>, before: u64) -> Vec<(u32, Entry<T>)> {
-            let old: Vec<u32> = slab
+        fn take_unused<T>(slab: &mut Slab<Entry<T>>, before: u64) -> Vec<(u32, Entry<T>)> {
+            let unused: Vec<u32> = slab
                 .handles()
-                .filter(|handle| slab.get(*handle).is_some_and(|entry| entry.used < before))
+                .filter(|handle| {
+                    slab.get(*handle)
+                        .is_some_and(|entry| entry.last_used < before)
+                })
                 .collect();
-            old.into_iter()
+            unused
+                .into_iter()
                 .filter_map(|handle| Some((handle, slab.remove(handle)?)))
                 .collect()
         }
         let before = self.open_from.saturating_sub(HANDLE_SECONDS);
-        for (_, entry) in old(&mut self.files, before) {
+        for (_, entry) in take_unused(&mut self.files, before) {
             if let Some(container) = self.containers.get_mut(entry.container) {
-                container.files.remove(&entry.thing);
+                container.files.remove(&entry.key);
             }
         }
-        for (_, entry) in old(&mut self.connections, before) {
+        for (_, entry) in take_unused(&mut self.connections, before) {
             if let Some(container) = self.containers.get_mut(entry.container) {
-                container.connections.remove(&entry.thing);
+                container.connections.remove(&entry.key);
             }
         }
-    }
-}
-
-impl Container {
-    /// Whether there is something that no segment has said.
-    fn unsaid(&self) -> bool {
-        self.news && !self.facts.is_empty()
     }
 }

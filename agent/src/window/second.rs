@@ -11,13 +11,13 @@ use bubble_common::segment::network::NetworkIo;
 use bubble_common::segment::process::{Cpu, Memory};
 use bubble_common::segment::total::{Metric, Total};
 
-/// Room for more cells than this is given back when the second is over.
-const KEEP_ROOM: usize = 4_096;
+/// Capacity beyond this is freed when the second is over.
+const MAX_RETAINED_CAPACITY: usize = 4_096;
 
-/// Cells by the pair of handles (or handle and number) that they belong to.
+/// Cells by pair of handles, or of handle and number: see [`pair`].
 pub(super) type Cells<V> = HashMap<u64, V, BuildHasherDefault<PairHasher>>;
 
-/// Hashes pairs of handles, which are our own numbers and so need no defence.
+/// Hashes pairs of handles. These are our own numbers, so no attacker can choose them to collide.
 #[derive(Debug, Default)]
 pub(super) struct PairHasher(u64);
 
@@ -38,17 +38,17 @@ impl Hasher for PairHasher {
     }
 }
 
-/// The key of a pair.
+/// Joins a pair to a key.
 pub(super) fn pair(first: u32, second: u32) -> u64 {
     u64::from(first) << 32 | u64::from(second)
 }
 
-/// The pair of a key.
+/// Splits a key into its pair.
 pub(super) fn unpair(key: u64) -> (u32, u32) {
     ((key >> 32) as u32, key as u32)
 }
 
-/// An event; its process is a handle still.
+/// An event with the handle of its process.
 #[derive(Debug)]
 pub(super) struct OpenEvent {
     pub(super) at: u64,
@@ -57,11 +57,12 @@ pub(super) struct OpenEvent {
     pub(super) detail: String,
 }
 
-/// All that is known of an open second.
+/// Everything counted in an open second.
 #[derive(Debug, Default)]
 pub(super) struct Second {
-    /// Which: seconds since the Unix epoch.
+    /// Seconds since the Unix epoch.
     pub(super) second: u64,
+    /// The container was observed in it.
     pub(super) covered: bool,
     pub(super) cpu: Cells<Cpu>,
     pub(super) memory: Cells<Memory>,
@@ -70,9 +71,11 @@ pub(super) struct Second {
     pub(super) totals: Vec<(Metric, Total)>,
     pub(super) losses: Vec<(Reason, Loss)>,
     pub(super) events: Vec<OpenEvent>,
-    /// Events that were too many.
+    /// Number of events beyond the maximum.
     pub(super) folded: u64,
-    /// Processes that began in it: pid and start.
+    /// Number of events that happened before it.
+    pub(super) late_events: u64,
+    /// Processes that started in it: pid and start.
     pub(super) started: HashSet<(u32, u64)>,
 }
 
@@ -92,11 +95,11 @@ impl Second {
         }
     }
 
-    /// Empties it for another second, and keeps the room that it has.
+    /// Empties it for reuse, and keeps most of its capacity.
     pub(super) fn clear(&mut self) {
         fn clear<V>(cells: &mut Cells<V>) {
             cells.clear();
-            cells.shrink_to(KEEP_ROOM);
+            cells.shrink_to(MAX_RETAINED_CAPACITY);
         }
         clear(&mut self.cpu);
         clear(&mut self.memory);
@@ -105,15 +108,16 @@ impl Second {
         self.totals.clear();
         self.losses.clear();
         self.events.clear();
-        self.events.shrink_to(KEEP_ROOM);
+        self.events.shrink_to(MAX_RETAINED_CAPACITY);
         self.folded = 0;
+        self.late_events = 0;
         self.started.clear();
-        self.started.shrink_to(KEEP_ROOM);
+        self.started.shrink_to(MAX_RETAINED_CAPACITY);
         self.covered = false;
     }
 }
 
-/// Takes `value` into the cell of a pair.
+/// Merges `value` into the cell of a pair.
 pub(super) fn absorb<V: Value>(cells: &mut Cells<V>, first: u32, second: u32, value: &V) {
     cells
         .entry(pair(first, second))

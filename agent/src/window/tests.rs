@@ -6,7 +6,9 @@ use bubble_common::segment::process::{Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 
-use super::{EVENTS, OF_CONTAINER, Window};
+use super::Window;
+use super::container::MAX_ENTRIES;
+use super::sink::MAX_OPEN_EVENTS;
 use crate::clock::SECOND;
 use crate::sink::{ContainerHandle, FileHandle, HANDLE_SECONDS, ProcessHandle, Sink};
 
@@ -105,7 +107,10 @@ fn calls_of_a_second_add_up() {
     assert_eq!(segment.events[0].process, Some(0));
     assert_eq!(segment.processes[0].name, "p7");
     assert!(!segment.coverage[0].is_gap());
-    assert!(end(&mut window, T + 1).is_empty(), "nothing was said of it");
+    assert!(
+        end(&mut window, T + 1).is_empty(),
+        "nothing was counted in it"
+    );
 }
 
 #[test]
@@ -127,7 +132,7 @@ fn each_second_is_another_segment() {
 }
 
 #[test]
-fn what_comes_late_is_counted_and_said() {
+fn a_late_count_is_counted_and_reported() {
     let mut window = window();
     let c = container(&mut window, "c");
     let p = window.process(c, &process(7, 5));
@@ -141,11 +146,11 @@ fn what_comes_late_is_counted_and_said() {
 }
 
 #[test]
-fn facts_are_said_at_first_when_changed_and_each_minute() {
+fn facts_are_reported_when_new_or_changed_and_each_minute() {
     let mut window = window();
     let c = container(&mut window, "c");
     window.fact(c, "name", "web");
-    let mut said = Vec::new();
+    let mut reported = Vec::new();
     for second in T..T + 70 {
         if second == T + 5 {
             window.fact(c, "name", "web");
@@ -155,15 +160,15 @@ fn facts_are_said_at_first_when_changed_and_each_minute() {
         }
         window.alive(second * SECOND, c);
         if !end(&mut window, second)[0].facts.is_empty() {
-            said.push(second);
+            reported.push(second);
         }
     }
     let minute = T.next_multiple_of(60);
-    assert_eq!(said, [T, T + 7, minute]);
+    assert_eq!(reported, [T, T + 7, minute]);
 }
 
 #[test]
-fn a_fact_that_comes_after_the_end_is_said() {
+fn a_fact_after_the_end_is_reported() {
     let mut window = window();
     let c = container(&mut window, "c");
     window.fact(c, "runtime", "docker");
@@ -177,36 +182,33 @@ fn a_fact_that_comes_after_the_end_is_said() {
     window.release_container(c);
     end(&mut window, T + 3);
     window.alive((T + 4) * SECOND, c);
-    assert!(
-        end(&mut window, T + 4).is_empty(),
-        "its handle is not good any more"
-    );
+    assert!(end(&mut window, T + 4).is_empty(), "its handle is stale");
 }
 
 #[test]
-fn a_process_is_named_when_it_begins_changes_and_ends() {
+fn a_process_is_reported_when_it_starts_changes_and_ends() {
     let mut window = window();
     let c = container(&mut window, "c");
     window.alive(T * SECOND, c);
-    let mut named = process(7, T * SECOND + 1);
-    window.process(c, &named);
+    let mut changing = process(7, T * SECOND + 1);
+    window.process(c, &changing);
     let segment = &end(&mut window, T)[0];
     assert_eq!(segment.processes.len(), 1);
     assert_eq!(segment.totals[0].row.0, Metric::PROCESSES_STARTED.0);
 
     window.alive((T + 1) * SECOND, c);
-    window.process(c, &named);
+    window.process(c, &changing);
     assert!(end(&mut window, T + 1)[0].processes.is_empty());
 
     window.alive((T + 2) * SECOND, c);
-    named.args = "a\0b".to_owned();
-    window.process(c, &named);
+    changing.args = "a\0b".to_owned();
+    window.process(c, &changing);
     assert_eq!(end(&mut window, T + 2)[0].processes[0].args, "a\0b");
 
-    named.end = (T + 3) * SECOND + 5;
-    named.exit = Some(Exit::Code(3));
+    changing.end = (T + 3) * SECOND + 5;
+    changing.exit = Some(Exit::Code(3));
     window.alive((T + 3) * SECOND, c);
-    let p = window.process(c, &named);
+    let p = window.process(c, &changing);
     window.release_process(p);
     assert_eq!(
         end(&mut window, T + 3)[0].processes[0].exit,
@@ -217,7 +219,7 @@ fn a_process_is_named_when_it_begins_changes_and_ends() {
 }
 
 #[test]
-fn short_processes_of_one_second() {
+fn processes_that_live_within_one_second() {
     let mut window = window();
     let c = container(&mut window, "c");
     for pid in 1..=500 {
@@ -242,16 +244,16 @@ fn short_processes_of_one_second() {
 }
 
 #[test]
-fn a_million_files_cost_no_more() {
+fn files_beyond_the_maximum_are_counted_as_others() {
     let mut window = window();
     let c = container(&mut window, "c");
     let p = window.process(c, &process(7, 5));
-    let many = OF_CONTAINER as u64 + 1_000;
+    let many = MAX_ENTRIES as u64 + 1_000;
     for n in 0..many {
         let f = window.file(c, &file(&format!("/f{n}")));
         window.file_io(T * SECOND, p, f, read(1));
     }
-    assert!(window.files.len() <= OF_CONTAINER + 1);
+    assert!(window.files.len() <= MAX_ENTRIES + 1);
     let segment = &end(&mut window, T)[0];
     assert!(segment.files.len() <= 200);
     assert_eq!(
@@ -270,7 +272,7 @@ fn a_million_files_cost_no_more() {
 }
 
 #[test]
-fn a_loss_of_nobody_is_said_by_all() {
+fn a_loss_of_the_host_is_reported_by_all_containers() {
     let mut window = window();
     let (a, b) = (container(&mut window, "a"), container(&mut window, "b"));
     window.loss(
@@ -298,7 +300,7 @@ fn a_loss_of_nobody_is_said_by_all() {
 fn a_storm_of_events_is_folded() {
     let mut window = window();
     let c = container(&mut window, "c");
-    let all = EVENTS as u64 + 500;
+    let all = MAX_OPEN_EVENTS as u64 + 500;
     for n in 0..all {
         let detail = n.to_string();
         window.event(
@@ -311,10 +313,10 @@ fn a_storm_of_events_is_folded() {
     }
     assert_eq!(
         window.containers.get(c.0).unwrap().open[0].events.len(),
-        EVENTS
+        MAX_OPEN_EVENTS
     );
     let segment = &end(&mut window, T)[0];
-    let (folded, kept): (Vec<_>, Vec<_>) = segment
+    let (folded, single): (Vec<_>, Vec<_>) = segment
         .events
         .iter()
         .partition(|event| event.kind == EventKind::FOLDED);
@@ -322,11 +324,11 @@ fn a_storm_of_events_is_folded() {
         .iter()
         .map(|event| event.detail.parse::<u64>().unwrap())
         .sum();
-    assert_eq!(kept.len() as u64 + more, all);
+    assert_eq!(single.len() as u64 + more, all);
 }
 
 #[test]
-fn no_key_twice() {
+fn no_key_is_used_twice() {
     let mut window = window();
     let c = container(&mut window, "c");
     let mut keys = Vec::new();
@@ -335,7 +337,7 @@ fn no_key_twice() {
             window.restart(SourceId([2; 16]), T);
         }
         window.alive(second * SECOND, c);
-        // Ended and met again before the second is over.
+        // Ended and found again before the second is over.
         window.release_container(c);
         assert_eq!(container(&mut window, "c"), c);
         window.alive(second * SECOND, c);
@@ -352,7 +354,7 @@ fn no_key_twice() {
 }
 
 #[test]
-fn handles_that_are_not_good_do_nothing() {
+fn invalid_handles_do_nothing() {
     let mut window = window();
     let (c, p) = (ContainerHandle(99), ProcessHandle(99));
     window.fact(c, "a", "b");
@@ -368,7 +370,7 @@ fn handles_that_are_not_good_do_nothing() {
 }
 
 #[test]
-fn times_beyond_all_reason() {
+fn absurd_times_are_counted() {
     let mut window = window();
     let c = container(&mut window, "c");
     let p = window.process(c, &process(7, u64::MAX));
@@ -378,7 +380,7 @@ fn times_beyond_all_reason() {
     for second in 0..1_000 {
         window.cpu((T + second) * SECOND, p, 0, 1);
     }
-    assert!(window.containers.get(c.0).unwrap().open.len() <= super::OPEN);
+    assert!(window.containers.get(c.0).unwrap().open.len() <= super::MAX_OPEN_SECONDS);
     window.close_all();
     let ns: u64 = window
         .take_closed()
@@ -387,4 +389,50 @@ fn times_beyond_all_reason() {
         .map(|cell| cell.value.ns)
         .sum();
     assert_eq!(ns, 1_005);
+}
+
+/// A second that is marked says so in each container, and only there.
+#[test]
+fn a_partial_second_is_marked() {
+    let mut window = window();
+    let handles = [container(&mut window, "a"), container(&mut window, "b")];
+    let counts = |window: &mut Window, second: u64| -> Vec<u64> {
+        for handle in handles {
+            window.alive(second * SECOND, handle);
+        }
+        let segments = end(window, second);
+        assert_eq!(segments.len(), 2);
+        let losses = segments.iter().map(|segment| {
+            let partial = |row: u32| row == Reason::PARTIAL.0;
+            let cells = segment.losses.iter();
+            cells
+                .filter(|cell| partial(cell.row.0))
+                .map(|cell| cell.value.count)
+                .sum()
+        });
+        losses.collect()
+    };
+    window.mark_partial(T);
+    window.mark_partial(T + 2);
+    // Twice is once.
+    window.mark_partial(T + 2);
+    assert_eq!(counts(&mut window, T), [1, 1]);
+    assert_eq!(counts(&mut window, T + 1), [0, 0]);
+    assert_eq!(counts(&mut window, T + 2), [1, 1]);
+    // The marks of a clock that was ahead are not those of its seconds when they come.
+    window.mark_partial(T + 4);
+    window.restart(SourceId([2; 16]), T + 3);
+    assert_eq!(counts(&mut window, T + 3), [0, 0]);
+    assert_eq!(counts(&mut window, T + 4), [0, 0]);
+}
+
+#[test]
+fn only_a_running_container_is_found() {
+    let mut window = window();
+    let handle = container(&mut window, "c");
+    let id = ContainerId::new("c").unwrap();
+    assert_eq!(window.find_container(&id), Some(handle));
+    window.release_container(handle);
+    assert_eq!(window.find_container(&id), None);
+    assert_eq!(window.find_container(&ContainerId::new("x").unwrap()), None);
 }

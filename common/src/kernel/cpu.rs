@@ -1,9 +1,9 @@
-//! CPU time: the key under which it is summed. The value is a `u64`, nanoseconds.
+//! CPU time by process and core, in nanoseconds (`u64`).
 
+use super::key::ProcessKey;
 use super::plain;
-use super::process::ProcessKey;
 
-/// A process on a core. Only that core writes the entry, so no sum is contended.
+/// A process on a core. Only that core writes the entry, so additions need not be atomic.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CpuKey {
@@ -15,11 +15,11 @@ pub struct CpuKey {
     pub unused: u32,
 }
 
-/// CPU time of a process that ran on a core lately, before it goes to the map: see [`super::recent`].
+/// CPU time of a process that ran on a core lately: an entry of the last-used cache ([`super::cpu_state`]).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuLast {
-    /// The generation that it is of; it is empty in every other.
+    /// Generation of the time below. In any other generation the entry is empty.
     pub generation: u64,
     /// The process.
     pub process: ProcessKey,

@@ -1,7 +1,7 @@
-//! Files: the keys and values of their sums, and how their paths are told.
+//! Files: keys and values of their sums, and records of their paths.
 
+use super::key::ProcessKey;
 use super::plain;
-use super::process::ProcessKey;
 
 /// A process and a file.
 #[repr(C)]
@@ -9,22 +9,22 @@ use super::process::ProcessKey;
 pub struct FileKey {
     /// The process.
     pub process: ProcessKey,
-    /// The file: [`OTHER`], [`UNKNOWN`], or what a [`FileRecord`] tells the path of.
+    /// Number of the file: [`OTHER`], [`UNKNOWN`], or the number in a [`FileRecord`].
     pub file: u64,
 }
 
-/// The files that the kernel had no room to tell apart.
+/// All files for which the kernel side had no room.
 pub const OTHER: u64 = 0;
-/// A file whose descriptor was closed by another thread before it could be looked at.
+/// A file whose descriptor another thread closed before it could be read.
 pub const UNKNOWN: u64 = 1;
-/// From here on numbers are files with a path.
-pub const FIRST: u64 = 2;
+/// The smallest number of a file with a path.
+pub const FIRST_PATH: u64 = 2;
 
-/// What a process did with a file. "In" is into the process: read.
+/// Sums of what a process did with a file. "In" is into the process: read.
 ///
-/// An operation is a call that succeeded: a read that met the end is one, an
-/// error is none. One that moves bytes from file to file (`sendfile`, `splice`,
-/// `copy_file_range`) is one at each.
+/// An operation is a call that succeeded. A read at the end of the file counts,
+/// an error does not. A call that moves bytes between two files (`sendfile`,
+/// `splice`, `copy_file_range`) counts once for each.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileSum {
@@ -36,41 +36,44 @@ pub struct FileSum {
     pub ops_in: u64,
     /// Calls that wrote.
     pub ops_out: u64,
-    /// Times it was opened.
+    /// Number of opens.
     pub opens: u64,
 }
 
-/// What a core did lately: the same process with the same file, in one direction,
-/// is added here instead of in the map: see [`super::recent`].
+/// What a process did lately with a file in one direction: an entry of the last-used cache
+/// ([`super::cpu_state`]).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileLast {
-    /// The generation that it is of; it is empty in every other. [`super::recent::BUSY`]: see there.
-    pub generation: u64,
+    /// Generation of the sums below in the lower half, and the epoch of paths in the upper one
+    /// ([`super::cpu_state::generation_of`]); or [`super::cpu_state::BUSY`]. In any other generation the
+    /// entry is empty. In any other epoch the file may have another number by now.
+    pub stamp: u64,
     /// Address of the file's mount.
     pub mount: u64,
-    /// Address of its directory entry. It may be used again for another file, hence the names' hashes.
+    /// Address of the directory entry. The kernel may reuse it for another file, which is then opened
+    /// in a later epoch.
     pub dentry: u64,
-    /// Hash and length of its name.
+    /// Hash and length of the file's name.
     pub name: u64,
-    /// Hash and length of the name of its directory.
-    pub parent: u64,
+    /// Hash of the names up to the root. Of a file without a directory: address of its operations.
+    pub check: u64,
     /// Process and file.
     pub key: FileKey,
     /// Bytes moved.
     pub bytes: u64,
     /// Calls that moved them.
     pub ops: u64,
-    /// Times it was opened.
+    /// Number of opens.
     pub opens: u64,
 }
 
-/// The path of a file, as its ring buffer has it: the bytes of the path come
-/// first (so that it can be written from its end), and this is at the end.
+/// The path of a file, in the ring buffer of paths. The bytes of the path come before this struct, so
+/// that they can be written from the end.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileRecord {
-    /// The file.
+    /// Number of the file.
     pub file: u64,
     /// `s_magic` of the file system.
     pub magic: u64,
@@ -80,18 +83,19 @@ pub struct FileRecord {
     pub path_len: u32,
 }
 
-/// `SOCKFS_MAGIC` of `linux/magic.h`: the "path" is a Unix socket's name, of which `path_len`
-/// bytes count, from the beginning.
+/// `SOCKFS_MAGIC` of `linux/magic.h`. The "path" is then the name of a Unix socket; only its first
+/// `path_len` bytes count.
 pub const SOCKET_MAGIC: u64 = 0x534f_434b;
 
-/// Longest path that is told, in bytes; of longer ones the tail is, after an ellipsis.
+/// Longest path in a record, in bytes. Of a longer one only the end is sent, after an ellipsis.
 pub const PATH_MAX: usize = 1024;
 
 crate::offsets! {
-    /// Files, and what leads to them and to their paths.
+    /// Files, and the structs that lead to them and to their paths.
     pub struct FileOffsets from 64 {
         task_files = required "task_struct"."files",
         task_fs = required "task_struct"."fs",
+        files_count = required "files_struct"."count",
         files_fdt = required "files_struct"."fdt",
         fdtable_max_fds = required "fdtable"."max_fds",
         fdtable_fd = required "fdtable"."fd",
@@ -103,6 +107,8 @@ crate::offsets! {
         file_private = required "file"."private_data",
         open_flag = required "open_flags"."open_flag",
         inode_mode = required "inode"."i_mode",
+        inode_number = required "inode"."i_ino",
+        file_operations = required "file"."f_op",
         dentry_parent = required "dentry"."d_parent",
         dentry_name = required "dentry"."d_name",
         dentry_inode = required "dentry"."d_inode",
@@ -129,6 +135,14 @@ crate::offsets! {
         open_slot = optional "io_open"."file_slot",
         splice_in = optional "io_splice"."splice_fd_in",
         splice_flags = optional "io_splice"."flags",
+        request_flags = required "io_kiocb"."flags",
+        request_ring = required "io_kiocb"."ctx",
+        request_user_data = required "io_kiocb"."cqe.user_data",
+        request_number = optional "io_kiocb"."cqe.fd",
+        request_node = optional "io_kiocb"."comp_list",
+        request_length = optional "io_rw"."len",
+        accept_slot = optional "io_accept"."file_slot",
+        ring_completed = optional "io_ring_ctx"."submit_state.compl_reqs.first",
     }
 }
 

@@ -1,37 +1,37 @@
-//! What the programs could not hold: running totals, one a cause.
+//! Running totals of what the programs could not count or report, by cause.
 
 use super::plain;
 
-/// Why something was lost: the index in the map `LOSSES`.
+/// Why something was lost. The number is the index in the map `LOSSES`.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause(pub u32);
 
 impl Cause {
-    /// The map of CPU sums was full; the amount is nanoseconds.
+    /// The map of CPU sums was full. The amount is nanoseconds.
     pub const CPU: Self = Self(0);
-    /// The ring buffer was full: a record is missing. The amount is its bytes.
+    /// The ring buffer was full, so a record is missing. The amount is its bytes.
     pub const RING: Self = Self(1);
-    /// A map of file sums was full; the amount is bytes of I/O.
+    /// The maps of file sums were full. The amount is bytes of I/O.
     pub const FILE: Self = Self(2);
-    /// A map of connection sums was full; the amount is bytes of I/O.
+    /// The maps of connection sums were full. The amount is bytes of I/O.
     pub const NETWORK: Self = Self(3);
-    /// A path could not be resolved; its bytes are counted.
+    /// A path could not be resolved. The amount is bytes of I/O, which are counted all the same.
     pub const PATH: Self = Self(4);
-    /// A program interrupted another that used the same scratch space; the amount is bytes of I/O.
+    /// A program preempted another that used the same scratch buffer. The amount is bytes of I/O.
     pub const BUSY: Self = Self(5);
 
-    /// How many causes there are: entries of the map.
+    /// Number of causes: entries of the map.
     pub const COUNT: u32 = 6;
 }
 
-/// How much was lost since the programs were loaded.
+/// What was lost since the programs were loaded.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lost {
-    /// How many times.
+    /// Number of times.
     pub count: u64,
-    /// How much: the unit is the cause's.
+    /// Amount, in the unit of the cause.
     pub amount: u64,
 }
 

@@ -2,29 +2,34 @@
 //! of the kernel's maps, records of its ring buffer, and the offsets that the
 //! agent hands to the programs as globals.
 //!
-//! All are `repr(C)`, without padding that is not named, and their sizes are
-//! asserted at compile time: both sides are built by different compilers. One
-//! file a concern, named as the files of both sides are.
+//! All are `repr(C)` without hidden padding, and their sizes are asserted at
+//! compile time, because two different compilers build the two sides. One file
+//! per concern, named like the files of both sides.
 
+pub mod calls;
 pub mod cgroup;
 pub mod cpu;
+pub mod cpu_state;
+pub mod fields;
 pub mod file;
+pub mod key;
 pub mod loss;
 pub mod network;
 pub mod offsets;
 pub mod process;
-pub mod recent;
 pub mod record;
 pub mod settings;
 pub mod syscall;
+pub mod task;
+pub mod unseen;
 
-/// A type that any bytes of its size are a value of, and that has no padding:
-/// the kernel's bytes may be taken for it, and its bytes may be hashed.
+/// A type without padding for which any bytes are a valid value: it may be read
+/// from the kernel's bytes, and its own bytes may be hashed.
 ///
 /// # Safety
 /// `repr(C)`, made of integers and arrays of them, and no byte of it is padding.
 pub unsafe trait Plain: Copy + 'static {
-    /// Reads one from the beginning of `bytes`; nothing when they are too few.
+    /// Reads a value from the beginning of `bytes`; `None` if they are too few.
     fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..size_of::<Self>())?;
         // SAFETY: the slice is as long as the type, any bytes are a value of it
@@ -32,7 +37,7 @@ pub unsafe trait Plain: Copy + 'static {
         Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
     }
 
-    /// Its bytes.
+    /// The value's bytes.
     fn bytes(&self) -> &[u8] {
         // SAFETY: no byte of it is padding (the trait's contract), so all are initialised.
         unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), size_of::<Self>()) }
@@ -44,7 +49,7 @@ unsafe impl Plain for u32 {}
 // SAFETY: integers.
 unsafe impl Plain for u64 {}
 
-/// Declares that types are [`Plain`], after a look at their size.
+/// Implements [`Plain`] for types and asserts their sizes.
 macro_rules! plain {
     ($($name:ident is $size:literal bytes;)+) => { $(
         const _: () = assert!(size_of::<$name>() == $size);

@@ -1,51 +1,50 @@
-//! Connections: the keys and values of their sums.
+//! Connections: keys and values of their sums.
 
+use super::key::ProcessKey;
 use super::plain;
-use super::process::ProcessKey;
 use super::record::Header;
 
-/// A process and a connection: the key says all there is to know of it, but
-/// for the names of Unix sockets, which are numbers whose text is told as paths
-/// of files are.
+/// A process and a connection. Names of Unix sockets are numbers here; their text
+/// is sent once, like the paths of files.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct NetworkKey {
     /// The process.
     pub process: ProcessKey,
-    /// This end: an IPv4 address in the first 4 bytes, an IPv6 address, or the
-    /// number of a Unix socket's name in the first 8 (0: it has none).
+    /// Local address: IPv4 in the first 4 bytes, IPv6 in all 16, or the number of a
+    /// Unix socket's name in the first 8 (0: no name).
     pub local: [u64; 2],
-    /// The other end, likewise.
+    /// Peer address, likewise.
     pub peer: [u64; 2],
-    /// Port of this end, in the host's byte order.
+    /// Local port, in the host's byte order.
     pub local_port: u16,
-    /// Port of the other end, likewise.
+    /// Peer port, likewise.
     pub peer_port: u16,
-    /// What the addresses are: [`family`].
+    /// Kind of the addresses: [`family`].
     pub family: u8,
-    /// [`protocol`].
+    /// Protocol: [`protocol`].
     pub protocol: u8,
-    /// 0 not known, 1 it connected, 2 it accepted.
+    /// Role of the local end: [`role`].
     pub role: u8,
     /// Zero.
     pub unused: u8,
 }
 
-/// What the addresses of a [`NetworkKey`] are.
+/// Kinds of addresses of a [`NetworkKey`].
 pub mod family {
-    /// There are none.
+    /// No addresses.
     pub const NONE: u8 = 0;
     /// IPv4.
     pub const V4: u8 = 4;
     /// IPv6.
     pub const V6: u8 = 6;
-    /// Numbers of names of Unix sockets.
+    /// Numbers of Unix sockets' names.
     pub const UNIX: u8 = 1;
 }
 
-/// Protocols, by the numbers that `segment::network::Protocol` has.
+/// Protocols, numbered as in `segment::network::Protocol`.
 pub mod protocol {
-    /// Not one of these.
+    /// Any other.
     pub const OTHER: u8 = 0;
     /// TCP.
     pub const TCP: u8 = 1;
@@ -63,22 +62,22 @@ pub mod protocol {
     pub const VSOCK: u8 = 7;
 }
 
-/// Roles, by the numbers that `segment::network::Role` has.
+/// Roles, numbered as in `segment::network::Role`.
 pub mod role {
-    /// Not known.
+    /// Unknown.
     pub const UNKNOWN: u8 = 0;
-    /// It connected.
+    /// This end connected.
     pub const CLIENT: u8 = 1;
-    /// It accepted.
+    /// This end accepted.
     pub const SERVER: u8 = 2;
 }
 
-/// What a process did with a connection. "In" is into the process: received.
+/// Sums of what a process did with a connection. "In" is into the process: received.
 ///
-/// An operation is a message or a piece of a stream that the socket took or
-/// gave: a call of `send` is one, a `sendmmsg` as many as it sent messages, a
-/// long `sendfile` as many as the kernel made of it. Looking without taking
-/// (`MSG_PEEK`) is none, and moves no bytes.
+/// An operation is a message, or a piece of a stream, that the socket sent or
+/// received. A call of `send` is one operation, a `sendmmsg` one per message, and
+/// a long `sendfile` as many as the kernel splits it into. Peeking (`MSG_PEEK`)
+/// is no operation and moves no bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkSum {
@@ -86,9 +85,9 @@ pub struct NetworkSum {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Times it received.
+    /// Receive operations.
     pub ops_in: u64,
-    /// Times it sent.
+    /// Send operations.
     pub ops_out: u64,
     /// Connections made or accepted.
     pub connects: u64,
@@ -96,17 +95,18 @@ pub struct NetworkSum {
     pub failures: u64,
 }
 
-/// What a core did lately with a socket: see [`super::file::FileLast`].
+/// What a process did lately with a connection in one direction: an entry of the last-used cache
+/// ([`super::cpu_state`]).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkLast {
-    /// The generation that it is of; see [`super::file::FileLast`].
+    /// Generation, as in [`super::file::FileLast`].
     pub generation: u64,
     /// Address of the `struct sock`.
     pub socket: u64,
-    /// Its cookie, which no other socket ever has.
+    /// Cookie of the socket, which the kernel never reuses.
     pub cookie: u64,
-    /// `skc_addrpair`: a socket may be connected to another peer.
+    /// `skc_addrpair`. It changes when the socket is connected to another peer.
     pub addresses: u64,
     /// `skc_portpair`.
     pub ports: u32,
@@ -116,11 +116,11 @@ pub struct NetworkLast {
     pub key: NetworkKey,
     /// Bytes moved.
     pub bytes: u64,
-    /// Times.
+    /// Operations.
     pub ops: u64,
 }
 
-/// A connection was refused or timed out.
+/// A connection attempt failed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkRecord {
@@ -128,7 +128,7 @@ pub struct NetworkRecord {
     pub header: Header,
     /// The connection.
     pub key: NetworkKey,
-    /// The error's number.
+    /// Error number (`errno`).
     pub error: u32,
     /// Zero.
     pub unused: u32,
@@ -150,6 +150,7 @@ crate::offsets! {
         protocol = required "sock"."sk_protocol",
         kind = required "sock"."sk_type",
         error = required "sock"."sk_err",
+        is_multipath = optional "tcp_sock"."is_mptcp",
         socket_sock = required "socket"."sk",
         unix_address = optional "unix_sock"."addr",
         unix_peer = optional "unix_sock"."peer",

@@ -1,51 +1,48 @@
-//! Where the fields of the kernel's structs are. They differ from kernel to kernel, so the programs
-//! are compiled with places for them: instructions that have the number of a field where its offset
-//! belongs. The agent finds the offsets in the running kernel's BTF and puts them there before it loads
-//! the programs (what `libbpf` does for C, as CO-RE relocations).
+//! Offsets of fields in the kernel's structs. They differ between kernels, so the programs are
+//! compiled with placeholders: instructions that hold the number of a field instead of its offset.
+//! The agent finds the offsets in the running kernel's BTF and fills them in before it loads the
+//! programs, as `libbpf` does for C with CO-RE relocations.
 //!
-//! The fields are declared here and beside the other concerns' shared types, with the C names that
-//! the agent looks up.
+//! Each concern declares its fields beside its other shared types, under their C names.
 
-use super::file::{FileOffsets, UringOffsets};
-use super::network::NetworkOffsets;
-use super::syscall::RegisterOffsets;
+/// Placeholder of an instruction that loads field number N: its offset is this plus N. No struct of
+/// ours is that large.
+pub const LOAD_PLACEHOLDER: i16 = 0x7000;
+/// Placeholder of an instruction that moves the offset of field number N to a register: its immediate
+/// value is this plus N.
+pub const VALUE_PLACEHOLDER: i32 = 0x7bbb_0000;
+/// Upper bound of the numbers of fields.
+pub const MAX_FIELDS: u32 = 0x400;
 
-/// What an instruction that loads the field of number N has as its offset: this plus N. No struct of
-/// ours is so large.
-pub const LOAD_PLACE: i16 = 0x7000;
-/// What an instruction that moves the offset of field N to a register has as its number: this plus N.
-pub const VALUE_PLACE: i32 = 0x7bbb_0000;
-/// Numbers of fields are below.
-pub const MOST: u32 = 0x400;
-
-/// Name of the kernel's function that gives a pointer a type (6.2 and later).
+/// Name of the kernel function that gives a pointer a type (since 6.2).
 pub const CAST: &str = "bpf_rdonly_cast";
-/// What the programs call for it, as if it were a helper of that number: the agent puts the
-/// function's own number there.
-pub const CAST_PLACE: i32 = 0x7bbb_1000;
-/// Stands for the number of the kernel's type `struct file`, as those of fields for offsets; it
-/// is 0 where a pointer cannot be given a type.
-pub const TYPE_FILE: u32 = MOST;
-/// Stands for the number of a type that begins with a number of 64 bits (`struct timespec64`).
-pub const TYPE_NUMBER: u32 = MOST + 1;
+/// Placeholder of a call of [`CAST`], as if it were a helper of that number. The agent fills in the
+/// function's BTF id.
+pub const CAST_PLACEHOLDER: i32 = 0x7bbb_1000;
+/// Number of the placeholder for the BTF id of `struct file`. The id is 0 if this kernel lacks [`CAST`].
+pub const TYPE_FILE: u32 = MAX_FIELDS;
+/// Number of the placeholder for the BTF id of a type that begins with a 64-bit number (`struct timespec64`).
+pub const TYPE_NUMBER: u32 = MAX_FIELDS + 1;
+/// Number of the placeholder for the BTF id of `struct dentry`, likewise.
+pub const TYPE_DENTRY: u32 = MAX_FIELDS + 2;
 
-/// A field of a struct of the kernel.
+/// A field of a kernel struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Name of the struct.
     pub of: &'static str,
-    /// Members from there, joined by dots; those of anonymous members count as
-    /// the struct's own, and an array stands for its first element.
+    /// Path of members, joined by dots. Members of anonymous members count as the struct's own; an
+    /// array stands for its first element.
     pub path: &'static str,
-    /// Whether a kernel may be without it.
+    /// Whether a kernel may lack it.
     pub optional: bool,
 }
 
-/// Offset of an optional field that this kernel does not have.
+/// Offset of an optional field that this kernel lacks.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Declares fields that belong together: a struct that only numbers them (from `from` on) and is
-/// never made, and the table of what each is, in the same order.
+/// Declares a table of fields: a struct that numbers them, beginning with `from`, and the names of the
+/// fields in the same order. The struct is never instantiated.
 #[macro_export]
 macro_rules! offsets {
     (
@@ -61,7 +58,7 @@ macro_rules! offsets {
         }
 
         impl $name {
-            /// What each offset is of, in the order of the fields.
+            /// The fields, in the order of the struct.
             pub const FIELDS: &'static [$crate::kernel::offsets::Field] = &[
                 $($crate::kernel::offsets::Field {
                     of: $of,
@@ -70,10 +67,10 @@ macro_rules! offsets {
                 },)+
             ];
 
-            /// The number of the first.
+            /// Number of the first field.
             pub const FIRST: u32 = $first;
 
-            /// The number of a field, by where it is in this struct.
+            /// Number of the field at byte `place` of this struct.
             pub const fn number(place: usize) -> u32 {
                 Self::FIRST + (place / size_of::<u32>()) as u32
             }
@@ -84,68 +81,3 @@ macro_rules! offsets {
     (@optional required) => { false };
     (@optional optional) => { true };
 }
-
-/// Every field: the number of a table's first, and the table.
-pub const TABLES: [(u32, &[Field]); 5] = [
-    (TaskOffsets::FIRST, TaskOffsets::FIELDS),
-    (FileOffsets::FIRST, FileOffsets::FIELDS),
-    (UringOffsets::FIRST, UringOffsets::FIELDS),
-    (NetworkOffsets::FIRST, NetworkOffsets::FIELDS),
-    (RegisterOffsets::FIRST, RegisterOffsets::FIELDS),
-];
-
-// No number stands for two fields.
-const _: () = {
-    let mut n = 1;
-    while n < TABLES.len() {
-        assert!(TABLES[n - 1].0 + TABLES[n - 1].1.len() as u32 <= TABLES[n].0);
-        n += 1;
-    }
-    assert!(TABLES[n - 1].0 + TABLES[n - 1].1.len() as u32 <= MOST);
-};
-
-offsets! {
-    /// Tasks and what hangs on them.
-    pub struct TaskOffsets from 0 {
-        task_flags = required "task_struct"."flags",
-        task_pid = required "task_struct"."pid",
-        task_tgid = required "task_struct"."tgid",
-        task_comm = required "task_struct"."comm",
-        task_group_leader = required "task_struct"."group_leader",
-        task_real_parent = required "task_struct"."real_parent",
-        task_start_boottime = required "task_struct"."start_boottime",
-        task_self_exec_id = required "task_struct"."self_exec_id",
-        task_sum_exec_runtime = required "task_struct"."se.sum_exec_runtime",
-        task_prev_sum_exec_runtime = required "task_struct"."se.prev_sum_exec_runtime",
-        task_cgroups = required "task_struct"."cgroups",
-        task_cred = required "task_struct"."cred",
-        task_thread_pid = required "task_struct"."thread_pid",
-        task_signal = required "task_struct"."signal",
-        task_mm = required "task_struct"."mm",
-        task_exit_code = required "task_struct"."exit_code",
-        task_stack = required "task_struct"."stack",
-        css_set_dfl_cgrp = required "css_set"."dfl_cgrp",
-        css_set_subsys = required "css_set"."subsys",
-        css_cgroup = required "cgroup_subsys_state"."cgroup",
-        cgroup_kn = required "cgroup"."kn",
-        cgroup_root = required "cgroup"."root",
-        cgroup_root_hierarchy_id = required "cgroup_root"."hierarchy_id",
-        kernfs_node_id = required "kernfs_node"."id",
-        cred_euid = required "cred"."euid",
-        pid_level = required "pid"."level",
-        pid_numbers = required "pid"."numbers",
-        upid_nr = required "upid"."nr",
-        signal_live = required "signal_struct"."live",
-        signal_flags = required "signal_struct"."flags",
-        signal_group_exit_code = required "signal_struct"."group_exit_code",
-        signal_maxrss = required "signal_struct"."maxrss",
-        mm_arg_start = required "mm_struct"."arg_start",
-        mm_arg_end = required "mm_struct"."arg_end",
-        mm_exe_file = required "mm_struct"."exe_file",
-        mm_total_vm = required "mm_struct"."total_vm",
-        mm_hiwater_rss = required "mm_struct"."hiwater_rss",
-        bprm_filename = required "linux_binprm"."filename",
-    }
-}
-/// Bytes of an element of `pid.numbers`: `struct upid` is a number and a pointer.
-pub const UPID_SIZE: u32 = 16;

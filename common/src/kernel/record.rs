@@ -1,25 +1,25 @@
-//! Records of the ring buffer: rare things only, never one a system call.
+//! Records of the ring buffer. They report rare events, never one per system call.
 //!
-//! Each begins with a [`Header`]; the kind says which struct it is the head of.
+//! Each record begins with a [`Header`]; its kind says which struct follows.
 
+use super::key::ProcessKey;
 use super::plain;
-use super::process::ProcessKey;
 
-/// How every record begins.
+/// The beginning of every record.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
-    /// What follows.
+    /// Kind of the record.
     pub kind: Kind,
     /// Zero.
     pub unused: u32,
-    /// When: ns since boot (suspend included).
+    /// Time, ns since boot (suspend included).
     pub at: u64,
-    /// Which process it is about; zero where it is about none.
+    /// The process; zero if the record is about none.
     pub process: ProcessKey,
 }
 
-/// What a record is.
+/// Kind of a record.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kind(pub u32);
@@ -31,15 +31,15 @@ impl Kind {
     pub const EXEC: Self = Self(2);
     /// [`super::process::ExitRecord`].
     pub const EXIT: Self = Self(3);
-    /// [`super::process::ProcessRecord`]: a process has a new name.
+    /// [`super::process::ProcessRecord`]: a process was renamed.
     pub const RENAME: Self = Self(4);
     /// [`super::process::ProcessRecord`]: a process was moved into a cgroup.
     pub const ATTACH: Self = Self(5);
-    /// [`super::process::ProcessRecord`]: a process that was there when the agent came.
+    /// [`super::process::ProcessRecord`]: a process that already ran when the agent started.
     pub const ALIVE: Self = Self(6);
-    /// A bare [`Header`]: the process is to be killed for want of memory.
+    /// A bare [`Header`]: the kernel's out-of-memory killer chose the process.
     pub const OOM: Self = Self(7);
-    /// [`super::cgroup::CgroupRecord`]: a cgroup was made.
+    /// [`super::cgroup::CgroupRecord`]: a cgroup was created.
     pub const CGROUP_MADE: Self = Self(8);
     /// [`super::cgroup::CgroupRecord`]: a cgroup was removed.
     pub const CGROUP_REMOVED: Self = Self(9);

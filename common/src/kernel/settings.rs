@@ -1,5 +1,5 @@
-//! What the agent decides before the programs are loaded. The verifier sees
-//! constants, and drops the branches that a kernel could not run.
+//! Constants that the agent chooses before it loads the programs. The verifier knows their
+//! values and skips dead branches, so they may hold what this kernel would refuse.
 
 use super::plain;
 
@@ -7,32 +7,34 @@ use super::plain;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Which cgroup tells containers apart: the index of a v1 controller in
+    /// The cgroup tree that identifies containers: the index of a v1 controller in
     /// `css_set.subsys`, or [`Settings::UNIFIED`].
     pub controller: u32,
-    /// Hierarchy that it belongs to, as `cgroup_root.hierarchy_id` has it (0: v2).
+    /// `cgroup_root.hierarchy_id` of that tree (0: v2).
     pub hierarchy: u32,
-    /// 1 where `mark_victim` gives the task, 0 where it gives a number.
+    /// 1 if the tracepoint `mark_victim` passes the task, 0 if it passes a process id.
     pub victim_is_task: u32,
-    /// 1 where the memory is still there when a process's exit is traced.
+    /// 1 if a process still has its memory when the tracepoint of its exit runs.
     pub exit_has_memory: u32,
-    /// Where the peer of a datagram is found: [`Settings::PEER_AT_EXIT`] and its like.
+    /// Where the peer of a datagram is found: one of the constants `PEER_…`.
     pub datagrams: u32,
-    /// 1 where sockets are counted at the end of system calls, for want of a better hook.
+    /// 1 if sockets are counted at syscall exit because the kernel has no better hook.
     pub sockets_at_exit: u32,
-    /// 1 where opens are counted by the function that opens, 0 where at the end of system calls.
+    /// 1 if opens are counted in the kernel's own function, 0 if at syscall exit.
     pub opens_by_function: u32,
+    /// 1 if the tracepoint `io_uring_complete` passes a `struct io_uring_cqe`, 0 if it passes its fields.
+    pub completion_is_struct: u32,
 }
 
 impl Settings {
-    /// The cgroup of the v2 hierarchy.
+    /// The v2 hierarchy.
     pub const UNIFIED: u32 = u32::MAX;
 
-    /// Datagrams are counted as all else; the peer is whom the socket is connected to.
+    /// Datagrams are counted like streams. The peer is the one that the socket is connected to.
     pub const PEER_OF_SOCKET: u32 = 0;
-    /// Datagrams are counted when the system call ends, which has the peer's address.
+    /// Datagrams are counted at syscall exit; the call's arguments lead to the peer's address.
     pub const PEER_AT_EXIT: u32 = 1;
-    /// Datagrams have hooks of their own, which see the message.
+    /// Datagrams have their own hooks, which see the message and its address.
     pub const PEER_OF_MESSAGE: u32 = 2;
 }
 
@@ -46,8 +48,9 @@ impl Default for Settings {
             datagrams: Self::PEER_OF_SOCKET,
             sockets_at_exit: 0,
             opens_by_function: 0,
+            completion_is_struct: 0,
         }
     }
 }
 
-plain! { Settings is 28 bytes; }
+plain! { Settings is 32 bytes; }

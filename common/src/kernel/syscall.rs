@@ -1,32 +1,33 @@
-//! Which system calls move bytes, and between what: the table by which the hook
-//! at the end of every system call decides, first of all, whether to go on.
+//! What system calls do with bytes. The hook at syscall exit reads the action of a call first, and stops
+//! for calls without one.
 
-/// What a system call does that is counted. One that does nothing of it is 0.
+/// What a system call does. 0 stands for calls that are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Action;
 
 impl Action {
-    /// Reads from descriptor 0 (of the arguments).
+    /// Reads from the descriptor in argument 0.
     pub const READ: u8 = 1;
-    /// Writes to descriptor 0.
+    /// Writes to the descriptor in argument 0.
     pub const WRITE: u8 = 2;
-    /// Opens a file; the descriptor is the result.
+    /// Opens a file and returns its descriptor.
     pub const OPEN: u8 = 3;
-    /// Writes to descriptor 0 what it reads from descriptor 1.
+    /// Reads from the descriptor in argument 1 and writes to the one in argument 0.
     pub const SENDFILE: u8 = 4;
-    /// Writes to descriptor 2 what it reads from descriptor 0 (`splice`, `copy_file_range`).
+    /// Reads from the descriptor in argument 0 and writes to the one in argument 2 (`splice`,
+    /// `copy_file_range`).
     pub const COPY: u8 = 5;
-    /// Writes to descriptor 1 what stays in descriptor 0 (`tee`).
+    /// Writes to the descriptor in argument 1, without consuming from the one in argument 0 (`tee`).
     pub const TEE: u8 = 6;
-    /// Moves memory into a pipe's end, or out of it: the end's mode says which (`vmsplice`).
+    /// Moves memory into or out of a pipe, depending on the mode of the descriptor (`vmsplice`).
     pub const VMSPLICE: u8 = 7;
-    /// Accepts a connection; the descriptor is the result.
+    /// Accepts a connection and returns its descriptor.
     pub const ACCEPT: u8 = 8;
-    /// Connects descriptor 0 to the address in argument 1.
+    /// Connects the descriptor in argument 0 to the address in argument 1.
     pub const CONNECT: u8 = 9;
-    /// Sends through descriptor 0 to the address in argument 4.
+    /// Sends to the address in argument 4.
     pub const SENDTO: u8 = 10;
-    /// Receives through descriptor 0; the sender is put into argument 4.
+    /// Receives, and writes the sender's address to argument 4.
     pub const RECVFROM: u8 = 11;
     /// Sends the message that argument 1 points to.
     pub const SENDMSG: u8 = 12;
@@ -36,102 +37,39 @@ impl Action {
     pub const SENDMMSG: u8 = 14;
     /// Receives into the array of messages in argument 1.
     pub const RECVMMSG: u8 = 15;
+    /// Maps the descriptor in argument 4 (`mmap`).
+    pub const MAP: u8 = 16;
+    /// Submits the requests that the array in argument 2 points to (`io_submit`).
+    pub const SUBMIT: u8 = 17;
+    /// Fetches the results of such requests into the array in argument 3 (`io_getevents`).
+    pub const REAP: u8 = 18;
+    /// Writes as many bytes as argument 2 says to the descriptor in argument 0, and returns 0.
+    pub const SEND_LENGTH: u8 = 19;
+    /// Reads an option of the socket in argument 0; one of them receives (`TCP_ZEROCOPY_RECEIVE`).
+    pub const OPTION: u8 = 20;
+    /// Socket call number argument 0 of a 32-bit program, with the arguments that argument 1 points to.
+    pub const SOCKETCALL: u8 = 21;
+
+    /// Whether it sends or receives messages.
+    pub const fn is_message(action: u8) -> bool {
+        action >= Self::SENDTO && action <= Self::RECVMMSG
+    }
 }
 
-/// Numbers of system calls that the table holds; those beyond are none of ours.
-pub const CALLS: usize = 512;
+/// Length of the table. No system call beyond it is counted.
+pub const CALL_COUNT: usize = 512;
 
-/// What a system call of 64-bit (lowest byte) and of 32-bit (next byte) programs does, by number.
+/// Actions of each system call, by number: of 64-bit programs in the lowest byte, of 32-bit programs in
+/// the next.
 ///
-/// Negative for those that send or receive messages, which the hooks of sockets have counted: mostly nothing is
-/// left to do at their end, so that one comparison tells them and those that do nothing from all others.
+/// Calls that send or receive messages are negative. The hooks of sockets have usually counted them
+/// already, so one comparison (`<= 0`) skips them together with the calls that are not counted.
 ///
-/// The calls of 32-bit programs that pass addresses of sockets are not told
-/// apart by peer: their structs are laid out otherwise. Their bytes count all the same.
-pub type Calls = [i32; CALLS];
+/// The rows are in [`calls`](super::calls).
+pub type Calls = [i32; CALL_COUNT];
 
-/// x86-64, and the 32-bit programs that it runs: `syscall_64.tbl` and `syscall_32.tbl`.
-pub const X86: Calls = table(
-    &[
-        (0, Action::READ),       // read
-        (1, Action::WRITE),      // write
-        (2, Action::OPEN),       // open
-        (17, Action::READ),      // pread64
-        (18, Action::WRITE),     // pwrite64
-        (19, Action::READ),      // readv
-        (20, Action::WRITE),     // writev
-        (40, Action::SENDFILE),  // sendfile
-        (42, Action::CONNECT),   // connect
-        (43, Action::ACCEPT),    // accept
-        (44, Action::SENDTO),    // sendto
-        (45, Action::RECVFROM),  // recvfrom
-        (46, Action::SENDMSG),   // sendmsg
-        (47, Action::RECVMSG),   // recvmsg
-        (85, Action::OPEN),      // creat
-        (257, Action::OPEN),     // openat
-        (275, Action::COPY),     // splice
-        (276, Action::TEE),      // tee
-        (278, Action::VMSPLICE), // vmsplice
-        (288, Action::ACCEPT),   // accept4
-        (295, Action::READ),     // preadv
-        (296, Action::WRITE),    // pwritev
-        (299, Action::RECVMMSG), // recvmmsg
-        (304, Action::OPEN),     // open_by_handle_at
-        (307, Action::SENDMMSG), // sendmmsg
-        (326, Action::COPY),     // copy_file_range
-        (327, Action::READ),     // preadv2
-        (328, Action::WRITE),    // pwritev2
-        (437, Action::OPEN),     // openat2
-    ],
-    &[
-        (3, Action::READ),       // read
-        (4, Action::WRITE),      // write
-        (5, Action::OPEN),       // open
-        (8, Action::OPEN),       // creat
-        (145, Action::READ),     // readv
-        (146, Action::WRITE),    // writev
-        (180, Action::READ),     // pread64
-        (181, Action::WRITE),    // pwrite64
-        (187, Action::SENDFILE), // sendfile
-        (239, Action::SENDFILE), // sendfile64
-        (295, Action::OPEN),     // openat
-        (313, Action::COPY),     // splice
-        (315, Action::TEE),      // tee
-        (316, Action::VMSPLICE), // vmsplice
-        (333, Action::READ),     // preadv
-        (334, Action::WRITE),    // pwritev
-        (342, Action::OPEN),     // open_by_handle_at
-        (362, Action::CONNECT),  // connect
-        (364, Action::ACCEPT),   // accept4
-        (377, Action::COPY),     // copy_file_range
-        (378, Action::READ),     // preadv2
-        (379, Action::WRITE),    // pwritev2
-        (437, Action::OPEN),     // openat2
-    ],
-);
-
-const fn table(wide: &[(usize, u8)], narrow: &[(usize, u8)]) -> Calls {
-    let mut calls = [0; CALLS];
-    let mut i = 0;
-    while i < wide.len() {
-        let (number, action) = wide[i];
-        calls[number] |= action as i32;
-        if action >= Action::SENDTO {
-            calls[number] |= i32::MIN;
-        }
-        i += 1;
-    }
-    i = 0;
-    while i < narrow.len() {
-        let (number, action) = narrow[i];
-        calls[number] |= (action as i32) << 8;
-        i += 1;
-    }
-    calls
-}
-
-/// What the operations of io_uring do, by `enum io_uring_op` (`linux/io_uring.h`). What sockets
-/// send and receive is counted at the socket, where the kernel has a hook for that.
+/// Action of an io_uring operation, by `enum io_uring_op` (`linux/io_uring.h`). Where the kernel has
+/// hooks for sockets, these count what sockets send and receive instead.
 pub const fn uring(opcode: u8) -> u8 {
     match opcode {
         // READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, READV_FIXED
@@ -149,9 +87,10 @@ pub const fn uring(opcode: u8) -> u8 {
 }
 
 crate::offsets! {
-    /// Registers of a task in a system call.
+    /// Registers of a task during a system call.
     pub struct RegisterOffsets from 192 {
         number = required "pt_regs"."orig_ax",
+        result = required "pt_regs"."ax",
         argument_0 = required "pt_regs"."di",
         argument_1 = required "pt_regs"."si",
         argument_2 = required "pt_regs"."dx",
@@ -163,5 +102,5 @@ crate::offsets! {
     }
 }
 
-/// `TS_COMPAT` of x86's `thread_info.status`: the task is in a system call of a 32-bit program.
-pub const COMPAT: u32 = 2;
+/// `TS_COMPAT` of x86's `thread_info.status`: the system call is one of a 32-bit program.
+pub const TS_COMPAT: u32 = 2;

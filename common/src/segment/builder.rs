@@ -1,12 +1,11 @@
 //! Builds a canonical segment from calls in any order.
 //!
-//! The agent's window, the decoder's tests, merging and roll-up all end here, so
-//! that there is one place in which dictionaries are united and indices mapped.
+//! The agent's window and the server's roll-up make their segments here.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::cell::{Cell, Row, normalise};
+use super::cell::{Cell, Row, named, normalise};
 use super::event::Event;
 use super::facts::STARTED;
 use super::file::{File, FileIo};
@@ -16,7 +15,7 @@ use super::process::{Cpu, Memory, Process, ProcessId};
 use super::total::{Metric, Total};
 use super::{Coverage, Facts, Key, Segment};
 
-/// A segment in the making. Indices that it hands out are good until [`Builder::build`].
+/// A segment under construction. The indices that it returns are valid until [`Builder::build`].
 #[derive(Debug)]
 pub struct Builder {
     segment: Segment,
@@ -36,24 +35,24 @@ impl Builder {
         }
     }
 
-    /// The segment as far as it is: not canonical yet.
+    /// The segment so far. It is not canonical yet.
     pub fn segment(&self) -> &Segment {
         &self.segment
     }
 
-    /// Marks sub-slots of `slot` as known. A slot beyond the last is ignored.
+    /// Marks sub-slots of `slot` as covered. Ignores a slot beyond the last.
     pub fn cover(&mut self, slot: u32, coverage: Coverage) {
-        if let Some(known) = self.segment.coverage.get_mut(slot as usize) {
-            known.0 |= coverage.0;
+        if let Some(covered) = self.segment.coverage.get_mut(slot as usize) {
+            covered.0 |= coverage.0;
         }
     }
 
-    /// Notes a fact about the container; a later one replaces it.
+    /// Sets a fact about the container.
     pub fn fact(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.segment.facts.insert(name.into(), value.into());
     }
 
-    /// Notes facts; later ones replace those of the same name.
+    /// Sets facts about the container.
     pub fn facts(&mut self, facts: &Facts) {
         self.segment.facts.extend(
             facts
@@ -62,26 +61,26 @@ impl Builder {
         );
     }
 
-    /// The index of `process`, whose details are united with what is known of it.
+    /// Inserts `process`, or merges its details into the entry that exists. Returns the index.
     pub fn process(&mut self, process: Process) -> u32 {
         let (id, name) = process.identity();
         let next = self.segment.processes.len() as u32;
         let index = *self.processes.entry((id, name.into())).or_insert(next);
         match self.segment.processes.get_mut(index as usize) {
-            Some(known) => known.absorb(&process),
+            Some(entry) => entry.absorb(&process),
             None => self.segment.processes.push(process),
         }
         index
     }
 
-    /// The index of `file`.
+    /// Gets or inserts `file`, and returns its index.
     pub fn file(&mut self, file: File) -> u32 {
-        intern(&mut self.files, &mut self.segment.files, file)
+        get_or_insert(&mut self.files, &mut self.segment.files, file)
     }
 
-    /// The index of `connection`.
+    /// Gets or inserts `connection`, and returns its index.
     pub fn connection(&mut self, connection: Connection) -> u32 {
-        intern(
+        get_or_insert(
             &mut self.connections,
             &mut self.segment.connections,
             connection,
@@ -97,7 +96,7 @@ impl Builder {
         });
     }
 
-    /// Adds a reading of a process's memory.
+    /// Adds a measurement of a process's memory.
     pub fn memory(&mut self, process: u32, slot: u32, value: Memory) {
         self.segment.memory.push(Cell {
             row: Row(process, 0),
@@ -142,36 +141,36 @@ impl Builder {
         });
     }
 
-    /// Adds an event; its process is an index that this builder gave.
+    /// Adds an event. Its process is an index that this builder returned.
     pub fn event(&mut self, event: Event) {
         self.segment.events.push(event);
     }
 
-    /// Takes in the dictionaries and the cells of `other`, cells at the slot
-    /// that `place` gives for theirs; those for which it gives none are left out.
-    pub fn take(&mut self, other: &Segment, place: impl Fn(u32) -> Option<u32>) {
+    /// Adds the dictionaries, cells and events of `other`. `target` maps its slots to those of
+    /// this segment; `None` leaves the slot's cells and events out.
+    pub fn take(&mut self, other: &Segment, target: impl Fn(u32) -> Option<u32>) {
         let processes: Vec<u32> = other
             .processes
             .iter()
             .map(|process| self.process(process.clone()))
             .collect();
-        // Files and connections that no remaining cell names would be dead weight.
+        // Inserted only if a remaining cell names them.
         let mut files = vec![None; other.files.len()];
         let mut connections = vec![None; other.connections.len()];
         for cell in &other.cpu {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             self.cpu(processes[cell.row.0 as usize], cell.row.1, slot, cell.value);
         }
         for cell in &other.memory {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             self.memory(processes[cell.row.0 as usize], slot, cell.value);
         }
         for cell in &other.file_io {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             let old = cell.row.1 as usize;
@@ -179,7 +178,7 @@ impl Builder {
             self.file_io(processes[cell.row.0 as usize], file, slot, cell.value);
         }
         for cell in &other.network_io {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             let old = cell.row.1 as usize;
@@ -188,19 +187,19 @@ impl Builder {
             self.network_io(processes[cell.row.0 as usize], connection, slot, cell.value);
         }
         for cell in &other.totals {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             self.total(Metric(cell.row.0), slot, cell.value.value);
         }
         for cell in &other.losses {
-            let Some(slot) = place(cell.slot) else {
+            let Some(slot) = target(cell.slot) else {
                 continue;
             };
             self.loss(Reason(cell.row.0), slot, cell.value);
         }
         for event in &other.events {
-            if other.slot_of(event.at).and_then(&place).is_some() {
+            if other.slot_of(event.at).and_then(&target).is_some() {
                 let process = event.process.map(|old| processes[old as usize]);
                 self.event(Event {
                     process,
@@ -216,24 +215,25 @@ impl Builder {
     }
 }
 
-/// Makes facts known from two pieces one, whatever their order: those of the
-/// container's later start count (a restarted container forgets its exit code);
-/// of the same start all count, and the greater of two values.
-pub(super) fn unite_facts(kept: &mut Facts, other: &Facts) {
+/// Merges the facts of two pieces. The order does not matter.
+///
+/// If the container was started twice, only the facts of the later start count (a restarted
+/// container has no exit code). Within one start the greater of two values counts.
+pub(super) fn unite_facts(facts: &mut Facts, other: &Facts) {
     fn start(facts: &Facts) -> Option<(usize, &str)> {
         let decimal = facts.get(STARTED)?;
         Some((decimal.len(), decimal))
     }
-    match start(other).cmp(&start(kept)) {
+    match start(other).cmp(&start(facts)) {
         Ordering::Less => {}
-        Ordering::Greater => kept.clone_from(other),
+        Ordering::Greater => facts.clone_from(other),
         Ordering::Equal => {
             for (name, value) in other {
-                match kept.get_mut(name) {
-                    Some(known) if *known >= *value => {}
-                    Some(known) => known.clone_from(value),
+                match facts.get_mut(name) {
+                    Some(existing) if *existing >= *value => {}
+                    Some(existing) => existing.clone_from(value),
                     None => {
-                        kept.insert(name.clone(), value.clone());
+                        facts.insert(name.clone(), value.clone());
                     }
                 }
             }
@@ -241,10 +241,11 @@ pub(super) fn unite_facts(kept: &mut Facts, other: &Facts) {
     }
 }
 
-/// Brings a segment whose dictionaries hold no duplicates into order: sorts
-/// dictionaries, cells and events, makes cells of the same place one, forgets
-/// files and connections that no cell names, and moves events that are outside
-/// of the span (by a clock's imprecision) to its edge.
+/// Makes a segment canonical. Its dictionaries must hold no duplicates already.
+///
+/// Sorts dictionaries, cells and events, merges cells of the same position, and drops
+/// files and connections that no cell names. Moves events outside of the span, which an
+/// imprecise clock causes, to its edge.
 pub(super) fn canonical(mut segment: Segment) -> Segment {
     let files = named(segment.files.len(), &segment.file_io);
     let connections = named(segment.connections.len(), &segment.network_io);
@@ -283,7 +284,7 @@ pub(super) fn canonical(mut segment: Segment) -> Segment {
 }
 
 impl Segment {
-    /// Gives each process that a cell or an event names the index that `new` has for it.
+    /// Replaces each index of a process in cells and events by `new[index]`.
     pub(super) fn map_processes(&mut self, new: &[u32]) {
         fn map<V>(cells: &mut [Cell<V>], new: &[u32]) {
             for cell in cells {
@@ -304,32 +305,23 @@ impl Segment {
     }
 }
 
-/// Which of `count` entries the second indices of `cells` name.
-fn named<V>(count: usize, cells: &[Cell<V>]) -> Vec<bool> {
-    let mut named = vec![false; count];
-    for cell in cells {
-        named[cell.row.1 as usize] = true;
-    }
-    named
-}
-
-/// The index of `entry` in `dictionary`, where it is put if it is new.
-fn intern<T: Clone + Eq + std::hash::Hash>(
-    known: &mut HashMap<T, u32>,
+/// Gets or inserts `entry`, and returns its index in `dictionary`.
+fn get_or_insert<T: Clone + Eq + std::hash::Hash>(
+    indices: &mut HashMap<T, u32>,
     dictionary: &mut Vec<T>,
     entry: T,
 ) -> u32 {
-    if let Some(index) = known.get(&entry) {
+    if let Some(index) = indices.get(&entry) {
         return *index;
     }
     let index = dictionary.len() as u32;
     dictionary.push(entry.clone());
-    known.insert(entry, index);
+    indices.insert(entry, index);
     index
 }
 
-/// Sorts those of `entries`, which are unique, that `keep` accepts by their
-/// index, and returns the new index of each old one.
+/// Sorts the unique `entries` and drops those with an index that `keep` rejects.
+/// Returns the new index of each old one.
 fn sort_dictionary<T>(
     entries: &mut Vec<T>,
     keep: impl Fn(usize) -> bool,

@@ -1,26 +1,26 @@
 //! A cell: the values of one row of a table in one slot.
 //!
-//! All tables of a segment have this one shape, so that merging, folding and
-//! coding are each written once. What differs is the [`Value`].
+//! All tables of a segment have this one shape, so merging, folding and
+//! encoding are each written once. Only the [`Value`] differs.
 
 /// The values of one row in one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell<V> {
-    /// Which row: two indices whose meaning the table gives.
+    /// The row.
     pub row: Row,
-    /// Which slot of the segment.
+    /// The slot of the segment.
     pub slot: u32,
-    /// What was measured.
+    /// The numbers.
     pub value: V,
 }
 
-/// A row of a table: indices into dictionaries, or numbers, by the table.
+/// A row of a table: two indices into dictionaries or two numbers, depending on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(pub u32, pub u32);
 
-/// A group of whole numbers that are measured together, and the rule by which two of them become one.
+/// Numbers that are measured together, and how two such groups merge.
 pub trait Value: Copy + Default + PartialEq {
-    /// How many numbers it has.
+    /// Number of columns.
     const COLUMNS: usize;
 
     /// The number in column `index`, which is below [`Self::COLUMNS`].
@@ -29,8 +29,8 @@ pub trait Value: Copy + Default + PartialEq {
     /// Sets the number in column `index`, which is below [`Self::COLUMNS`].
     fn set(&mut self, index: usize, number: u64);
 
-    /// Takes `other` in: associative and commutative; sums saturate. `row` is
-    /// the row both belong to (the rule may depend on it: totals).
+    /// Merges `other` into this value. Associative and commutative; sums saturate.
+    /// Both belong to `row`, on which the rule may depend (see [`super::total`]).
     fn absorb(&mut self, row: Row, other: &Self);
 }
 
@@ -41,19 +41,28 @@ impl<V> Cell<V> {
     }
 }
 
-/// Makes `cells` canonical: sorted by (row, slot), cells of the same place made one.
+/// Makes `cells` canonical: sorts them by (row, slot) and merges those of the same position.
 pub fn normalise<V: Value>(cells: &mut Vec<Cell<V>>) {
     cells.sort_by_key(Cell::position);
-    cells.dedup_by(|next, kept| {
-        let same = next.position() == kept.position();
+    cells.dedup_by(|next, first| {
+        let same = next.position() == first.position();
         if same {
-            kept.value.absorb(kept.row, &next.value);
+            first.value.absorb(first.row, &next.value);
         }
         same
     });
 }
 
-/// Implements [`Value`] for a struct whose fields are all `u64`, each with its rule: `add` or `max`.
+/// Which of a dictionary's `count` entries the second index of a cell names, as a mask.
+pub(super) fn named<V>(count: usize, cells: &[Cell<V>]) -> Vec<bool> {
+    let mut named = vec![false; count];
+    for cell in cells {
+        named[cell.row.1 as usize] = true;
+    }
+    named
+}
+
+/// Implements [`Value`] for a struct of `u64` fields, each with its rule: `add` or `max`.
 macro_rules! value {
     ($name:ident { $($field:ident: $rule:ident),+ $(,)? }) => {
         impl $crate::segment::cell::Value for $name {
@@ -65,7 +74,7 @@ macro_rules! value {
 
             #[inline]
             fn set(&mut self, index: usize, number: u64) {
-                // No array of references to the fields: this is done for each number decoded.
+                // An array of references to the fields would be slower; the decoder calls this for each number.
                 let mut column = 0..;
                 $(if column.next() == Some(index) {
                     self.$field = number;
@@ -81,12 +90,12 @@ macro_rules! value {
 }
 pub(crate) use value;
 
-/// The rule of what is counted: it adds up.
-pub(crate) fn add(kept: &mut u64, other: u64) {
-    *kept = kept.saturating_add(other);
+/// The rule for counts: they add up.
+pub(crate) fn add(number: &mut u64, other: u64) {
+    *number = number.saturating_add(other);
 }
 
-/// The rule of what is measured: the highest counts.
-pub(crate) fn max(kept: &mut u64, other: u64) {
-    *kept = (*kept).max(other);
+/// The rule for measurements: the highest counts.
+pub(crate) fn max(number: &mut u64, other: u64) {
+    *number = (*number).max(other);
 }

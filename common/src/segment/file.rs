@@ -1,4 +1,4 @@
-//! Files: which, and what was read from and written to them.
+//! Files, and what processes read from and wrote to them.
 
 use super::cell::value;
 use super::process::OTHER;
@@ -6,13 +6,13 @@ use super::process::OTHER;
 /// A file by its path as the container sees it: a row of the dictionary of files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct File {
-    /// The path; for pipes and anonymous inodes what the kernel calls them, without numbers.
+    /// The path. For pipes and anonymous inodes the kernel's name without numbers.
     pub path: String,
-    /// What kind of thing it is.
+    /// Its kind.
     pub kind: FileKind,
 }
 
-/// What a descriptor that is not a socket refers to.
+/// Kind of a file: what a descriptor refers to, sockets apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum FileKind {
@@ -25,18 +25,18 @@ pub enum FileKind {
     Directory = 2,
     /// A pipe or FIFO.
     Pipe = 3,
-    /// A character device, a terminal among them.
+    /// A character device, such as a terminal.
     CharDevice = 4,
     /// A block device.
     BlockDevice = 5,
     /// An anonymous inode: eventfd, timerfd, epoll, …
     Anonymous = 6,
-    /// What exceeds a cap, folded.
+    /// The folded files beyond a cap.
     Other = 7,
 }
 
 impl FileKind {
-    /// The kind with this number on the wire.
+    /// The kind with the number `n` on the wire.
     pub const fn from_u8(n: u8) -> Option<Self> {
         Some(match n {
             0 => Self::Unknown,
@@ -67,7 +67,7 @@ impl FileKind {
 }
 
 impl File {
-    /// The row into which the files beyond the cap are folded.
+    /// The row that stands for the files beyond the cap.
     pub fn other() -> Self {
         Self {
             path: OTHER.to_owned(),
@@ -76,18 +76,18 @@ impl File {
     }
 }
 
-/// What one process did with one file in a slot. "In" is into the process: read.
+/// What one process did with one file in a slot. "In" means into the process: read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileIo {
     /// Bytes read.
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
-    /// Calls that read at least one byte or met the end.
+    /// Calls that read at least one byte or reached the end.
     pub ops_in: u64,
     /// Calls that wrote.
     pub ops_out: u64,
-    /// Times it was opened.
+    /// Number of times it was opened.
     pub opens: u64,
 }
 value!(FileIo {

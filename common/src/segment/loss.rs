@@ -1,29 +1,59 @@
-//! What could not be counted, and why. Folded rows are not losses: their totals are exact.
+//! Losses: what could not be counted, and why. Folded rows are no losses, as their totals are exact.
 
 use super::cell::value;
 
-/// Why something was lost: the first index of a row of losses.
+/// Reason of a loss: the first index of its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(pub u32);
 
 impl Reason {
-    /// A kernel map was full: the bytes are those that it could not hold.
+    /// A kernel map was full. The bytes are those that it could not hold.
     pub const MAP_FULL: Self = Self(0);
     /// The kernel's ring buffer was full: process events are missing.
     pub const RING_FULL: Self = Self(1);
-    /// A path could not be resolved; its bytes are counted, under `(unknown)`.
+    /// A path could not be resolved. Its bytes are counted under `(unknown)`.
     pub const PATH_UNKNOWN: Self = Self(2);
     /// The agent's spool was full: whole slots were dropped.
     pub const SPOOL_FULL: Self = Self(3);
-    /// A recorded capture says that it dropped events.
+    /// The capture says that its recorder dropped events.
     pub const CAPTURE_DROPS: Self = Self(4);
-    /// The agent came too late and counted two slots as one.
+    /// The agent was late and counted two slots as one.
     pub const LATE: Self = Self(5);
-    /// A container's cgroup was gone before its last figures were read: its own count is short of
-    /// what its processes did after the reading before.
+    /// A container's cgroup vanished before its last figures were read. The container's totals
+    /// lack what its processes did after the previous reading.
     pub const CGROUP_GONE: Self = Self(6);
+    /// A recording has a value that cannot be: a result above the most that a call can move, a
+    /// time that goes back, a run over a long pause, more memory than the machine has. What it
+    /// stands for is not counted.
+    pub const IMPLAUSIBLE: Self = Self(7);
+    /// A recording says too late in which container a process is: more of its activity came
+    /// before than can wait.
+    pub const UNATTRIBUTED: Self = Self(8);
+    /// A file was mapped into memory: what is read and written there passes no hook. Counts mappings.
+    pub const MAPPED_FILE: Self = Self(9);
+    /// io_uring requests without a result that a hook sees. The bytes are those that they asked for.
+    pub const IO_URING: Self = Self(10);
+    /// Requests of `io_submit` whose results the program read from shared memory. The bytes are those
+    /// that they asked for.
+    pub const AIO: Self = Self(11);
+    /// System calls of 32-bit programs whose arguments cannot be read.
+    pub const UNREAD_CALL: Self = Self(12);
 
-    /// Its name in the API; empty for a number that this version does not know.
+    /// A cgroup was gone before anything was known about it, or could not be read. If it was
+    /// that of a container, what its processes did is counted nowhere.
+    pub const CGROUP_UNKNOWN: Self = Self(15);
+    /// The server refused seconds for good. The count is the number of seconds. The loss is in the
+    /// second in which the refusal was seen, as the refused ones cannot be stored.
+    pub const REFUSED: Self = Self(20);
+    /// The slot holds seconds that were observed in part, or drained so late that they contain part
+    /// of their neighbours. The count is the number of such seconds.
+    pub const PARTIAL: Self = Self(21);
+    /// The agent's spool was damaged on disk. The count is the number of seconds.
+    pub const SPOOL_DAMAGED: Self = Self(22);
+    /// The agent could not read files of the container's cgroup.
+    pub const UNREADABLE: Self = Self(23);
+
+    /// Its name in the API. Empty for a number that this version does not know.
     pub const fn name(self) -> &'static str {
         match self.0 {
             0 => "map_full",
@@ -33,6 +63,17 @@ impl Reason {
             4 => "capture_drops",
             5 => "late",
             6 => "cgroup_gone",
+            7 => "implausible",
+            8 => "unattributed",
+            9 => "mapped_file",
+            10 => "io_uring",
+            11 => "aio",
+            12 => "unread_call",
+            15 => "cgroup_unknown",
+            20 => "refused",
+            21 => "partial",
+            22 => "spool_damaged",
+            23 => "unreadable",
             _ => "",
         }
     }
@@ -41,9 +82,9 @@ impl Reason {
 /// How much was lost in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loss {
-    /// How many times.
+    /// Number of losses.
     pub count: u64,
-    /// How many bytes of I/O, where that is known.
+    /// Lost bytes of I/O, if known.
     pub bytes: u64,
 }
 value!(Loss {

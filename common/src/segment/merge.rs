@@ -1,111 +1,112 @@
-//! Merging pieces of one source, adding up sources, cutting, and coarsening.
+//! Merging pieces of one source, adding up sources, slicing, and coarsening.
 //!
-//! The rules: counts add, measurements take the maximum, dictionaries unite.
+//! The rules: counts add up, measurements take the maximum, dictionaries unite.
 //! Within one source a sub-slot counts once, however often it arrives: the
-//! coverage bitmaps say what is already there. That makes [`Segment::merge`]
-//! idempotent as well as associative and commutative, and lets roll-up, a
-//! repeated post and a late arrival all be the same operation.
+//! coverage bitmaps say which are there already. So [`Segment::merge`] is
+//! idempotent, associative and commutative, and roll-up, a repeated post and a
+//! late arrival are the same operation.
 
 use std::ops::Range;
 
 use super::builder::unite_facts;
-use super::unite::{Part, unite};
-use super::{Coverage, Key, Resolution, Segment, SourceId};
+use super::part::Part;
+use super::unite::unite;
+use super::{Coverage, Key, Segment, SourceId, census};
 
-/// Why segments cannot become one.
+/// Why segments cannot be united.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// There was none.
+    /// There are no segments.
     #[error("nothing to merge")]
     Empty,
-    /// They are of different containers, resolutions or sources.
+    /// They differ in container, resolution or source.
     #[error("segments of {0:?} and {1:?} do not belong together")]
     Different(Key, Key),
-    /// Together they would span more slots than a segment may have.
+    /// The result would have more slots than a segment may have.
     #[error("the merged segment would have {0} slots, more than the {max} allowed", max = Segment::MAX_SLOTS)]
     TooLong(u64),
 }
 
-/// What is done with an arriving slot, by what is known of it already.
+/// What to do with an arriving slot, depending on the present coverage.
 #[derive(Debug, PartialEq, Eq)]
 enum Arrival {
-    /// It is news: it adds up.
+    /// Nothing of it is covered: it adds up.
     New,
-    /// It is known: it is left out.
-    Known,
-    /// It holds what is known and more: it takes the place.
-    Better,
+    /// All of it is covered: it is left out.
+    Duplicate,
+    /// It covers more than the present slot, and replaces it.
+    Replacement,
 }
 
 impl Arrival {
-    fn of(arriving: Coverage, known: Coverage) -> Self {
-        if arriving.0 & !known.0 == 0 {
-            Self::Known
-        } else if arriving.0 & known.0 == 0 {
+    fn classify(arriving: Coverage, covered: Coverage) -> Self {
+        if arriving.0 & !covered.0 == 0 {
+            Self::Duplicate
+        } else if arriving.0 & covered.0 == 0 {
             Self::New
-        } else if (arriving.count(), arriving.0) > (known.count(), known.0) {
-            // A superset, or (which no correct agent produces) a partial
-            // overlap, where the fuller one counts: too little beats double.
-            Self::Better
+        } else if (arriving.count(), arriving.0) > (covered.count(), covered.0) {
+            // A superset. Or a partial overlap, which no correct agent produces:
+            // then the fuller one counts, as too little beats double.
+            Self::Replacement
         } else {
-            Self::Known
+            Self::Duplicate
         }
     }
 }
 
 impl Segment {
-    /// Most slots that a segment may have: a stored span has at most 60, a
-    /// query's answer at most this many.
+    /// Maximum number of slots. A stored span has at most 60, the answer to a query
+    /// at most this many.
     pub const MAX_SLOTS: u64 = 4_096;
 
-    /// Makes pieces of one source one, over the span that holds all of them.
-    /// A sub-slot that several pieces cover is counted once.
+    /// Merges pieces of one source, over the span that holds all of them.
+    /// A sub-slot that several pieces cover counts once.
     ///
     /// # Errors
-    /// When there is no piece, when they differ in container, resolution or
-    /// source, or when the span is longer than [`Self::MAX_SLOTS`].
+    /// If there are no pieces, if they differ in container, resolution or
+    /// source, or if the span has more than [`Self::MAX_SLOTS`] slots.
     pub fn merge<'a>(pieces: impl IntoIterator<Item = &'a Self>) -> Result<Self, MergeError> {
-        let pieces = in_order(pieces.into_iter().collect());
-        let mut whole = united(&pieces, |first, other| first.source == other.source)?;
+        let pieces = sorted(pieces.into_iter().collect());
+        let mut whole = empty_whole(&pieces, |first, other| first.source == other.source)?;
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(pieces.len());
-        // By slot: which parts' slots are in it so far.
+        // For each slot: the slots of which parts are in it so far.
         let mut holders: Vec<Vec<(usize, usize)>> = vec![Vec::new(); whole.coverage.len()];
         for piece in pieces {
             let shift = shift(&whole, piece);
-            let mut places = vec![None; piece.coverage.len()];
+            let mut targets = vec![None; piece.coverage.len()];
             for (slot, arriving) in piece.coverage.iter().enumerate() {
                 let target = slot + shift as usize;
-                let known = &mut whole.coverage[target];
-                match Arrival::of(*arriving, *known) {
-                    Arrival::Known => continue,
+                let covered = &mut whole.coverage[target];
+                match Arrival::classify(*arriving, *covered) {
+                    Arrival::Duplicate => continue,
                     Arrival::New => {}
-                    Arrival::Better => {
-                        *known = Coverage::NONE;
+                    Arrival::Replacement => {
+                        *covered = Coverage::NONE;
                         for (part, slot) in holders[target].drain(..) {
-                            parts[part].places[slot] = None;
+                            parts[part].targets[slot] = None;
                         }
                     }
                 }
-                known.0 |= arriving.0;
-                places[slot] = Some(target as u32);
+                covered.0 |= arriving.0;
+                targets[slot] = Some(target as u32);
                 holders[target].push((parts.len(), slot));
             }
             parts.push(Part {
                 segment: piece,
-                places,
+                targets,
             });
         }
         Ok(unite(whole, &parts, |_| true))
     }
 
-    /// Adds up segments of different sources (each already merged) over the
-    /// span that holds all of them. The result's source is [`SourceId::SUM`].
+    /// Adds up segments of different sources, each already merged, over the span
+    /// that holds all of them. The result's source is [`SourceId::SUM`].
     ///
     /// # Errors
-    /// As for [`Self::merge`], but for the source.
+    /// As for [`Self::merge`], except that the sources may differ.
     pub fn add<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Result<Self, MergeError> {
-        let pieces = in_order(parts.into_iter().collect());
-        let mut whole = united(&pieces, |_, _| true)?;
+        let pieces = sorted(parts.into_iter().collect());
+        let mut whole = empty_whole(&pieces, |_, _| true)?;
         whole.key.source = SourceId::SUM;
         let mut parts = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -116,19 +117,19 @@ impl Segment {
             let slots = 0..piece.slots();
             parts.push(Part {
                 segment: piece,
-                places: slots.map(|slot| Some(slot + shift)).collect(),
+                targets: slots.map(|slot| Some(slot + shift)).collect(),
             });
         }
         Ok(unite(whole, &parts, |_| true))
     }
 
-    /// The part from `span.start` to `span.end` (seconds since the Unix epoch,
-    /// rounded outwards to whole slots): exactly these slots, gaps where the
-    /// segment has none. Dictionaries keep what the remaining slots name, and
-    /// the processes that lived within the span.
+    /// The slots from `span.start` to `span.end` (seconds since the Unix epoch,
+    /// rounded outwards to whole slots), with gaps outside of this segment. The
+    /// dictionaries keep what the remaining slots name, and all processes that
+    /// lived within the span.
     ///
     /// # Errors
-    /// When the span is longer than [`Self::MAX_SLOTS`].
+    /// If the span has more than [`Self::MAX_SLOTS`] slots.
     pub fn slice(&self, span: Range<u64>) -> Result<Self, MergeError> {
         let length = self.key.resolution.seconds();
         let start = span.start - span.start % length;
@@ -142,32 +143,37 @@ impl Segment {
         };
         let mut slice = Self::empty(key, slots as usize);
         slice.facts.clone_from(&self.facts);
-        let mut places = vec![None; self.coverage.len()];
+        let mut targets = vec![None; self.coverage.len()];
         for (slot, coverage) in self.coverage.iter().enumerate() {
             let at = self.key.start + slot as u64 * length;
             let target = at.checked_sub(start).map(|after| after / length);
             if let Some(target) = target.filter(|target| *target < slots) {
                 slice.coverage[target as usize] = *coverage;
-                places[slot] = Some(target as u32);
+                targets[slot] = Some(target as u32);
             }
         }
-        let moment = |second: u64| second.saturating_mul(1_000_000_000);
-        let end = moment(slots.saturating_mul(length).saturating_add(start));
-        let start = moment(start);
+        let nanoseconds = |second: u64| second.saturating_mul(1_000_000_000);
+        let end = nanoseconds(slots.saturating_mul(length).saturating_add(start));
+        let start = nanoseconds(start);
         let part = Part {
             segment: self,
-            places,
+            targets,
         };
-        // When a folded row lived is not known.
-        Ok(unite(slice, &[part], |process| {
+        let is_whole = part.is_whole();
+        // The lifetime of a folded row is unknown.
+        let mut slice = unite(slice, &[part], |process| {
             !process.is_folded()
                 && process.id.start < end
                 && (process.end == 0 || process.end >= start)
-        }))
+        });
+        if !is_whole {
+            census::recount(&mut slice, false);
+        }
+        Ok(slice)
     }
 
-    /// The same at the next coarser resolution: slots merged, and each coarse
-    /// slot's coverage telling which fine ones are in it. `None` for days.
+    /// The same content at the next coarser resolution. The coverage of each coarse slot
+    /// says which fine slots are in it. `None` for days.
     pub fn coarsen(&self) -> Option<Self> {
         let fine = self.key.resolution;
         let coarse = fine.coarser()?;
@@ -181,47 +187,34 @@ impl Segment {
         };
         let mut whole = Self::empty(key, slots as usize);
         whole.facts.clone_from(&self.facts);
-        let place = |slot: u32| (at(slot) / coarse.seconds()) as u32;
+        let target = |slot: u32| (at(slot) / coarse.seconds()) as u32;
         for (slot, coverage) in (0..).zip(&self.coverage) {
             if !coverage.is_gap() {
                 let sub_slot = at(slot) % coarse.seconds() / fine.seconds();
-                whole.coverage[place(slot) as usize].0 |= 1 << sub_slot;
+                whole.coverage[target(slot) as usize].0 |= 1 << sub_slot;
             }
         }
         let part = Part {
             segment: self,
-            places: (0..self.slots()).map(|slot| Some(place(slot))).collect(),
+            targets: (0..self.slots()).map(|slot| Some(target(slot))).collect(),
         };
         Some(unite(whole, &[part], |_| true))
     }
-
-    /// How many slots of the finest resolution it knows, were each slot full:
-    /// the number of covered slots times a slot's length, in seconds.
-    pub fn covered_seconds(&self) -> u64 {
-        let known = self
-            .coverage
-            .iter()
-            .filter(|coverage| !coverage.is_gap())
-            .count();
-        known as u64 * self.key.resolution.seconds()
-    }
-
-    /// The resolution at which a span of this many seconds has at most `slots` slots.
-    pub fn resolution_for(seconds: u64, slots: u64) -> Resolution {
-        Resolution::ALL
-            .into_iter()
-            .find(|resolution| seconds.div_ceil(resolution.seconds()) <= slots)
-            .unwrap_or(Resolution::Day)
-    }
 }
 
-/// A segment over the span of all `pieces`, with their facts, when they belong together.
-fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Segment, MergeError> {
+/// An empty segment over the span of all `pieces`, with their facts.
+///
+/// # Errors
+/// If they differ in container or resolution, if `same` rejects a key, or if the span is too long.
+fn empty_whole(
+    pieces: &[&Segment],
+    same: impl Fn(&Key, &Key) -> bool,
+) -> Result<Segment, MergeError> {
     let first = &pieces.first().ok_or(MergeError::Empty)?.key;
-    let stranger = pieces.iter().map(|piece| &piece.key).find(|key| {
+    let different = pieces.iter().map(|piece| &piece.key).find(|key| {
         key.container != first.container || key.resolution != first.resolution || !same(first, key)
     });
-    if let Some(other) = stranger {
+    if let Some(other) = different {
         return Err(MergeError::Different(first.clone(), other.clone()));
     }
     let start = pieces
@@ -249,13 +242,13 @@ fn united(pieces: &[&Segment], same: impl Fn(&Key, &Key) -> bool) -> Result<Segm
     Ok(whole)
 }
 
-/// By time, so that the order of arrival makes no difference where coverages overlap in part.
-fn in_order(mut pieces: Vec<&Segment>) -> Vec<&Segment> {
+/// Sorts by time, so that the order of arrival does not matter where coverages overlap partly.
+fn sorted(mut pieces: Vec<&Segment>) -> Vec<&Segment> {
     pieces.sort_by_key(|piece| (piece.end(), piece.key.start, piece.key.source));
     pieces
 }
 
-/// How many slots after the start of `whole` the piece begins.
+/// Number of slots between the start of `whole` and the start of the piece.
 fn shift(whole: &Segment, piece: &Segment) -> u32 {
     ((piece.key.start - whole.key.start) / whole.key.resolution.seconds()) as u32
 }

@@ -1,4 +1,4 @@
-//! Connections: between whom, and what went through them.
+//! Connections, and what processes received and sent through them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use super::process::OTHER;
 pub struct Connection {
     /// The protocol.
     pub protocol: Protocol,
-    /// Who opened it, as far as known.
+    /// Which end opened it, if known.
     pub role: Role,
     /// This end.
     pub local: Address,
@@ -24,7 +24,7 @@ pub struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum Protocol {
-    /// Not one of these.
+    /// None of the following.
     #[default]
     Other = 0,
     /// TCP over IPv4 or IPv6.
@@ -35,7 +35,7 @@ pub enum Protocol {
     UnixStream = 3,
     /// A Unix datagram or seqpacket socket.
     UnixDatagram = 4,
-    /// A raw socket, ICMP among them.
+    /// A raw socket, such as for ICMP.
     Raw = 5,
     /// A netlink socket.
     Netlink = 6,
@@ -44,7 +44,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol with this number on the wire.
+    /// The protocol with the number `n` on the wire.
     pub const fn from_u8(n: u8) -> Option<Self> {
         Some(match n {
             0 => Self::Other,
@@ -78,7 +78,7 @@ impl Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum Role {
-    /// Not known, or there is none.
+    /// Not known, or the socket has no role.
     #[default]
     Unknown = 0,
     /// It connected.
@@ -88,7 +88,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role with this number on the wire.
+    /// The role with the number `n` on the wire.
     pub const fn from_u8(n: u8) -> Option<Self> {
         Some(match n {
             0 => Self::Unknown,
@@ -111,13 +111,13 @@ impl Role {
 /// One end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Address {
-    /// Not known, or the protocol has none.
+    /// Not known, or the protocol has no addresses.
     #[default]
     None,
-    /// An IP address and a port (0 where the protocol has none). IPv4-mapped
+    /// An IP address and a port (0 if the protocol has no ports). IPv4-mapped
     /// IPv6 addresses are written as IPv4.
     Ip(IpAddr, u16),
-    /// A Unix socket's path; an abstract one begins with `@`.
+    /// Path of a Unix socket. An abstract one begins with `@`.
     Path(String),
 }
 
@@ -133,7 +133,7 @@ impl fmt::Display for Address {
 }
 
 impl Connection {
-    /// The row into which the connections beyond the cap are folded.
+    /// The row that stands for the connections beyond the cap.
     pub fn other() -> Self {
         Self {
             protocol: Protocol::Other,
@@ -144,7 +144,7 @@ impl Connection {
     }
 }
 
-/// What one process did with one connection in a slot. "In" is into the process: received.
+/// What one process did with one connection in a slot. "In" means into the process: received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkIo {
     /// Bytes received.

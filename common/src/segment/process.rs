@@ -1,44 +1,54 @@
-//! Processes: who they were, and their CPU time and memory.
+//! Processes, their CPU time and their memory.
+
+use std::cmp::Ordering;
 
 use super::cell::value;
 
 /// One program that one process ran: a row of the dictionary of processes.
 ///
-/// A process that calls `exec` (or renames itself) becomes another row with the
-/// same `pid` and `start` and a higher `exec`, so that what the shell read is not
-/// charged to the program it became.
+/// A process that calls `exec` continues as another row with the same `pid` and `start`
+/// and a higher `exec`. What a shell read is therefore not charged to the program that
+/// it became.
+///
+/// What a process changes of itself (user, name, command line) changes its row: a segment
+/// has the last state in its span. So a longer span shows the latest state of each process,
+/// and each second shows the state of that second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// What tells it from every other of this container.
+    /// Identity within the container.
     pub id: ProcessId,
     /// Process id inside the container's pid namespace (0 when not known).
     pub container_pid: u32,
-    /// Process id of the parent on the host (0 when not known).
+    /// Process id of the parent on the host (0 when not known): at the fork, if the source saw it.
     pub parent: u32,
-    /// User id on the host.
+    /// Effective user id on the host. Of a process with threads that differ, that of the first one.
     pub uid: u32,
-    /// The kernel's `comm`, at most 15 bytes.
+    /// The kernel's `comm`, at most 15 bytes. Of a process with several threads, that of the first one.
     pub name: String,
-    /// Path of the program.
+    /// Path of the file that runs, as `/proc/PID/exe` shows it but without ` (deleted)`. Of a script it
+    /// is the interpreter; the script is in `args`. Of a file in memory it is `/memfd:NAME`. Sources that
+    /// do not see the file have the path that was passed to `exec`.
     pub exe: String,
-    /// The command line, words separated by one NUL, `argv[0]` first.
+    /// The command line, words separated by one NUL, `argv[0]` first. A process may overwrite it
+    /// (`setproctitle`).
     pub args: String,
-    /// When this row ended (by exit, or by the next exec): ns since the Unix epoch; 0 while it runs.
+    /// When this row ended (by exit or the next `exec`): ns since the Unix epoch; 0 while it runs.
     pub end: u64,
-    /// How the process ended; absent while it runs and when it went on as another program.
+    /// How the process ended. `None` while it runs, or if it continued as another program.
     pub exit: Option<Exit>,
-    /// How many processes are folded into this row; 1 for a process by itself.
+    /// Number of processes folded into this row that have no row of their own; 1 for a single process.
     pub count: u32,
 }
 
-/// What tells a process from every other on its host.
+/// Identity of a process on its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProcessId {
     /// Process id (thread group id) on the host; 0 for a folded row.
     pub pid: u32,
     /// When the process was forked: ns since the Unix epoch; 0 for a folded row.
     pub start: u64,
-    /// How many times it had called `exec` or renamed itself when this row began.
+    /// Number of calls of `exec` before this row began. Recordings, in which a change of the name may be
+    /// an `exec`, count both.
     pub exec: u32,
 }
 
@@ -51,11 +61,11 @@ pub enum Exit {
     Signal(u8),
 }
 
-/// Name of the row into which what exceeds a table's cap is folded.
+/// Name of the row that stands for everything beyond a cap.
 pub const OTHER: &str = "(other)";
 
 impl Process {
-    /// A process of which only the identity and the name are known.
+    /// A process with only its identity and name known.
     pub fn new(id: ProcessId, name: impl Into<String>) -> Self {
         Self {
             id,
@@ -84,17 +94,57 @@ impl Process {
         self.id.pid == 0
     }
 
-    /// Order and identity within a dictionary: folded rows are told apart by name.
+    /// Order and identity within a dictionary. Folded rows differ by name.
     pub fn identity(&self) -> (ProcessId, &str) {
         (self.id, if self.is_folded() { &self.name } else { "" })
     }
 
-    /// Takes in what `other`, the same process, knows more: the later end, the
-    /// known exit, for the rest the greater value, so that order does not matter.
+    /// Takes over the state of the same process at a later time, as far as `newer` knows it. Keeps the
+    /// first known parent, which a later one replaces when it ends.
+    pub fn update(&mut self, newer: &Self) {
+        fn take(text: &mut String, newer: &str) {
+            if !newer.is_empty() && text != newer {
+                newer.clone_into(text);
+            }
+        }
+        // Without a name nothing is known, and the user is not root.
+        if !newer.name.is_empty() {
+            self.uid = newer.uid;
+        }
+        if newer.container_pid != 0 {
+            self.container_pid = newer.container_pid;
+        }
+        if self.parent == 0 {
+            self.parent = newer.parent;
+        }
+        take(&mut self.name, &newer.name);
+        take(&mut self.exe, &newer.exe);
+        take(&mut self.args, &newer.args);
+        self.end = self.end.max(newer.end);
+        self.exit = self.exit.max(newer.exit);
+        self.count = self.count.max(newer.count);
+    }
+
+    /// Unites the state of this process at `at` with that of `other` at `other_at`. Returns the later
+    /// time, which the state has now.
+    pub fn unite(&mut self, at: u64, other: &Self, other_at: u64) -> u64 {
+        match other_at.cmp(&at) {
+            Ordering::Equal => self.absorb(other),
+            Ordering::Greater => self.update(other),
+            Ordering::Less => {
+                let newer = std::mem::replace(self, other.clone());
+                self.update(&newer);
+            }
+        }
+        at.max(other_at)
+    }
+
+    /// Merges what `other` knows about the same process at the same time: the later end, the known
+    /// exit, and the greater value of every other field. The order does not matter.
     pub fn absorb(&mut self, other: &Self) {
-        fn greater<T: PartialOrd + Clone>(kept: &mut T, other: &T) {
-            if *other > *kept {
-                *kept = other.clone();
+        fn greater<T: PartialOrd + Clone>(value: &mut T, other: &T) {
+            if *other > *value {
+                *value = other.clone();
             }
         }
         greater(&mut self.container_pid, &other.container_pid);
@@ -132,3 +182,32 @@ value!(Memory {
     rss: max,
     swap: max
 });
+
+#[cfg(test)]
+mod tests {
+    use super::{Process, ProcessId};
+
+    fn process(name: &str, uid: u32, args: &str) -> Process {
+        Process {
+            uid,
+            args: args.to_owned(),
+            ..Process::new(ProcessId::default(), name)
+        }
+    }
+
+    #[test]
+    fn the_latest_state_counts_as_far_as_it_is_known() {
+        let states = [
+            (1, process("z", 70, "z")),
+            (2, process("a", 0, "b")),
+            (3, process("", 0, "")),
+        ];
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+            let (mut at, mut united) = states[order[0]].clone();
+            for other in &order[1..] {
+                at = united.unite(at, &states[*other].1, states[*other].0);
+            }
+            assert_eq!((at, &united), (3, &process("a", 0, "b")), "{order:?}");
+        }
+    }
+}

@@ -1,10 +1,12 @@
-//! The container's own figures, as its cgroup has them.
+//! Totals: the figures of the container's cgroup.
 
 use super::cell::{Row, Value, add, max};
 
-/// Which figure: the first index of a row of totals. Numbers below 0x8000 are
-/// counted within the slot and add up; those from 0x8000 are measured, and the
-/// highest counts. So a reader can merge even a metric that it does not know.
+/// A figure of the cgroup: the first index of a row of totals.
+///
+/// Numbers below 0x8000 are counts within the slot and add up. Numbers from 0x8000
+/// are measurements, and the highest counts. So a reader can merge even a metric
+/// that it does not know. [`super::census`] has ranges of numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Metric(pub u32);
 
@@ -13,10 +15,10 @@ macro_rules! metrics {
         impl Metric {
             $($(#[$doc])* pub const $constant: Self = Self($number);)+
 
-            /// All that have a name.
+            /// All metrics that have a name.
             pub const ALL: &[Self] = &[$(Self::$constant),+];
 
-            /// Its name in the API; empty for a number that this version does not know.
+            /// Its name in the API. Empty for a number that this version does not know.
             pub const fn name(self) -> &'static str {
                 match self.0 {
                     $($number => $name,)+
@@ -32,9 +34,9 @@ metrics! {
     CPU_USER = 0, "cpu_user_ns";
     /// CPU time in the kernel, ns.
     CPU_SYSTEM = 1, "cpu_system_ns";
-    /// Time in which it was held back by its CPU limit, ns.
+    /// Time throttled by its CPU limit, ns.
     CPU_THROTTLED = 2, "cpu_throttled_ns";
-    /// Periods in which that happened.
+    /// Periods in which it was throttled.
     CPU_THROTTLED_PERIODS = 3, "cpu_throttled_periods";
     /// Bytes read from block devices.
     BLOCK_IN = 4, "block_in_bytes";
@@ -54,17 +56,17 @@ metrics! {
     PRESSURE_IO_SOME = 11, "pressure_io_some_ns";
     /// Time in which all tasks waited for I/O, ns.
     PRESSURE_IO_FULL = 12, "pressure_io_full_ns";
-    /// Processes that the kernel killed for want of memory.
+    /// Processes ended by the OOM killer.
     OOM_KILLS = 13, "oom_kills";
     /// Processes started.
     PROCESSES_STARTED = 14, "processes_started";
-    /// CPU limit in thousandths of a core; absent where there is none.
+    /// CPU limit in thousandths of a core; absent without a limit.
     CPU_LIMIT = 0x8000, "cpu_limit_millicores";
     /// Memory in use, bytes (page cache included).
     MEMORY_CURRENT = 0x8001, "memory_current_bytes";
-    /// Memory limit, bytes; absent where there is none.
+    /// Memory limit, bytes; absent without a limit.
     MEMORY_LIMIT = 0x8002, "memory_limit_bytes";
-    /// Of it page cache, bytes.
+    /// Page cache, bytes (a part of the memory in use).
     MEMORY_FILE = 0x8003, "memory_file_bytes";
     /// Swap in use, bytes.
     MEMORY_SWAP = 0x8004, "memory_swap_bytes";
@@ -72,18 +74,20 @@ metrics! {
     MEMORY_ANON = 0x8005, "memory_anon_bytes";
     /// Tasks (threads) that exist.
     TASKS = 0x8006, "tasks";
-    /// Limit of tasks; absent where there is none.
+    /// Limit of tasks; absent without a limit.
     TASKS_LIMIT = 0x8007, "tasks_limit";
+    /// Highest memory in use since the cgroup was created, bytes.
+    MEMORY_PEAK = 0x8008, "memory_peak_bytes";
 }
 
 impl Metric {
-    /// Whether two slots' values add up (else the highest counts).
+    /// Whether the values of two slots add up. Otherwise the highest counts.
     pub const fn adds(self) -> bool {
         self.0 < 0x8000
     }
 }
 
-/// A figure of the container in a slot; its unit is the metric's.
+/// A figure of the container in a slot, in the metric's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
     /// The number.

@@ -1,24 +1,24 @@
-//! A keyspace of a benchmark's own, on the nodes that BUBBLE_CASSANDRA names.
+//! The keyspace of a benchmark, on the nodes in BUBBLE_CASSANDRA.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::cassandra::address::Address;
 use bubble_server::store::cassandra::{Cassandra, Consistency, Replication};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::unprepared::Statement;
 
-/// Where it is.
+/// Address of the keyspace.
 pub(crate) fn address(keyspace: &str) -> Result<Address> {
     let hosts = std::env::var("BUBBLE_CASSANDRA")
         .context("BUBBLE_CASSANDRA names no node: `cargo xtask bench` starts one")?;
     Address::new(&hosts, keyspace).context("BUBBLE_CASSANDRA is no list of hosts")
 }
 
-/// Removes the keyspace, if it is there.
+/// Removes the keyspace if it exists.
 pub(crate) async fn drop(address: &Address) -> Result<()> {
     let nodes = SessionBuilder::new().known_nodes(&address.hosts);
     let keyspace = &address.keyspace;
@@ -28,7 +28,7 @@ pub(crate) async fn drop(address: &Address) -> Result<()> {
     Ok(())
 }
 
-/// The keyspace with its tables.
+/// Makes the keyspace and its tables.
 pub(crate) async fn open(address: &Address, retention: Retention) -> Result<Arc<dyn Store>> {
     let consistency = Consistency::default();
     Cassandra::init(address, consistency, &Replication::Simple(1)).await?;

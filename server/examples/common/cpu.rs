@@ -1,4 +1,4 @@
-//! What a process used of the processors.
+//! CPU time of a process.
 
 use anyhow::{Context, Result};
 

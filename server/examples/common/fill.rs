@@ -2,9 +2,9 @@
 
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::Effort;
-use bubble_server::ingest::activity::activity;
-use bubble_server::rollup::unite::slot_bits;
-use bubble_server::store::row::Post;
+use bubble_server::span::activity::activity;
+use bubble_server::span::unite::slot_bits;
+use bubble_server::store::segments::Post;
 
 /// A segment as an agent posts it.
 pub(crate) fn post(segment: &Segment) -> Post {

@@ -1,4 +1,4 @@
-//! How long requests take, until the last byte of the body.
+//! Time of requests, until the last byte of the body.
 
 use std::time::Instant;
 
@@ -11,17 +11,17 @@ pub(crate) struct Page<'a> {
     pub(crate) bench: &'a str,
     pub(crate) case: &'a str,
     pub(crate) variant: &'a str,
-    /// One after the other, each time another, as people do.
+    /// Requested in turn, as different people do.
     pub(crate) urls: Vec<String>,
-    /// The token of an administrator.
+    /// An administrator's token.
     pub(crate) token: &'a str,
     pub(crate) encoding: &'a str,
-    /// How many.
+    /// Number of requests.
     pub(crate) rounds: usize,
 }
 
 impl Page<'_> {
-    /// Asks, and prints median, 99th percentile and the size of the last answer.
+    /// Sends them, and prints median, 99th percentile and the size of the last answer.
     pub(crate) async fn measure(&self) -> Result<()> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::new();

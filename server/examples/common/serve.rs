@@ -1,4 +1,4 @@
-//! A server on a free port, within the process.
+//! A server on a free port, in this process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use anyhow::Result;
 use bubble_server::auth::secret::Secret;
 use bubble_server::http;
 use bubble_server::http::state::{AppState, Limits};
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use tokio::sync::watch;
 
-/// The secret of the server's tokens.
+/// The secret that signs the server's tokens.
 pub(crate) fn secret() -> Result<Secret> {
     Ok(Secret::new("a secret that is long enough for this")?)
 }
 
-/// The real router over `store`: where it listens, and what serves it until it is dropped.
+/// Serves the real router over `store`. Returns its address, and a future that serves while it is polled.
 pub(crate) async fn listen(
     store: Arc<dyn Store>,
 ) -> Result<(SocketAddr, impl Future<Output = Result<()>> + Send)> {
@@ -26,7 +26,7 @@ pub(crate) async fn listen(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let serving = async move {
-        axum::serve(listener, http::app(state)).await?;
+        http::serve(listener, state).await;
         drop(stop);
         Ok(())
     };

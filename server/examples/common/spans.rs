@@ -1,13 +1,13 @@
 //! Containers of the generator at any resolution.
 
 use bubble_common::segment::fold::Caps;
-use bubble_common::segment::testing::Container;
 use bubble_common::segment::{Resolution, Segment};
-use bubble_server::store::row::Post;
+use bubble_server::store::segments::Post;
+use bubble_testing::container::Container;
 
 use crate::fill::post;
 
-/// All of `container` from `start` until `end`, one segment a packed span.
+/// `container` from `start` to `end`, one segment a packed span.
 pub(crate) fn packed_spans(
     container: &mut Container,
     resolution: Resolution,
@@ -24,7 +24,7 @@ pub(crate) fn packed_spans(
     posts
 }
 
-/// Minutes, or hours, are the very seconds, told as so many times as long.
+/// Makes minutes or hours of seconds by declaring each slot to be longer.
 fn stretched(mut segment: Segment, resolution: Resolution, start: u64) -> Segment {
     segment.key.start = start;
     if resolution == Resolution::Second {
@@ -34,7 +34,7 @@ fn stretched(mut segment: Segment, resolution: Resolution, start: u64) -> Segmen
     for coverage in &mut segment.coverage {
         coverage.0 = (1 << resolution.sub_slots()) - 1;
     }
-    // Events say when, in ns: they stay within the span.
+    // Events have absolute times, which would be outside the longer span's slots.
     segment.events.clear();
-    segment.fold(&Caps::of(resolution))
+    segment.fold(&Caps::for_resolution(resolution))
 }

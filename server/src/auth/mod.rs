@@ -1,5 +1,6 @@
-//! Who may do what: API keys post, tokens read.
+//! Access: API keys let agents post, tokens let people read.
 
+mod hmac;
 pub mod key;
 pub mod password;
 pub mod secret;

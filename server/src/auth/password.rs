@@ -1,10 +1,9 @@
-//! What this server shows to others to be let in: never printed, in no log.
+//! Passwords of this server for other services: never printed, never logged.
 
 use std::fmt;
 
 /// A password, or a token.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl fmt::Debug for Password {
@@ -20,7 +19,7 @@ impl From<&str> for Password {
 }
 
 impl Password {
-    /// The password itself: for whom it is meant.
+    /// The password itself, for the service that asks for it.
     pub fn shown(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The secret by which tokens are signed.
+//! The secret that signs tokens.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng;
 
-/// Shortest secret, in bytes: as long as the hash that signs.
-const MIN: usize = 32;
-/// Name of the file in the data directory that holds a secret which was made here.
+/// Minimum length of a secret in bytes: that of the hash.
+const MIN_BYTES: usize = 32;
+/// File in the data directory with a secret made by this server.
 const FILE: &str = "secret";
 
-/// A secret that is long enough. Its text is never shown.
+/// A secret. Its text is never shown.
 #[derive(Clone)]
 pub struct Secret(Box<[u8]>);
 
@@ -28,37 +28,57 @@ impl fmt::Debug for Secret {
 pub enum SecretError {
     /// It is too short.
     #[error(
-        "the secret has {0} bytes, at least {MIN} are needed: make one with `openssl rand -hex 32`, \
-         or set none and the server makes its own"
+        "the secret has {0} bytes, at least {MIN_BYTES} are needed: make one with `openssl rand -hex 32`, \
+         set none and the server makes its own, or keep it with --accept-short-secret \
+         (BUBBLE_ACCEPT_SHORT_SECRET=1), so that existing links stay valid"
     )]
     Short(usize),
-    /// The file can't be read or made.
+    /// It is empty.
+    #[error("the secret is empty")]
+    Empty,
+    /// The file cannot be read or made.
     #[error("cannot use the secret in {path}: {source}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 }
 
 impl Secret {
-    /// Takes `text`.
+    /// Uses `text` as it is.
     ///
     /// # Errors
     /// When it is shorter than 32 bytes.
     pub fn new(text: &str) -> Result<Self, SecretError> {
-        let bytes = text.trim().as_bytes();
-        if bytes.len() < MIN {
-            return Err(SecretError::Short(bytes.len()));
+        let secret = Self::of_any_length(text)?;
+        match secret.is_short() {
+            true => Err(SecretError::Short(text.len())),
+            false => Ok(secret),
         }
-        Ok(Self(bytes.into()))
     }
 
-    /// The secret in the data directory, which is made at first; and where it was made, if it was now.
+    /// Uses `text` as it is, short or not.
     ///
     /// # Errors
-    /// When the file can't be read or made, or what is in it is too short.
+    /// When it is empty.
+    pub fn of_any_length(text: &str) -> Result<Self, SecretError> {
+        match text {
+            "" => Err(SecretError::Empty),
+            text => Ok(Self(text.as_bytes().into())),
+        }
+    }
+
+    /// Whether it is so short that it can be guessed.
+    pub fn is_short(&self) -> bool {
+        self.0.len() < MIN_BYTES
+    }
+
+    /// Reads the secret in the data directory. Makes it if it does not exist, and returns its path then.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, or its secret is too short.
     pub fn of_data(data: &Path) -> Result<(Self, Option<PathBuf>), SecretError> {
         let path = data.join(FILE);
         let failed = |source| SecretError::File {
@@ -67,14 +87,14 @@ impl Secret {
         };
         std::fs::create_dir_all(data).map_err(failed)?;
         match std::fs::read_to_string(&path) {
-            Ok(text) => return Ok((Self::new(&text)?, None)),
+            Ok(text) => return Ok((Self::new(text.trim())?, None)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
         let mut random = [0_u8; 32];
         rand::rng().fill_bytes(&mut random);
         let text = hex::encode(random);
-        // Under another name first: another process that looks meanwhile sees all of it or nothing.
+        // Written under another name, then linked: another process sees the whole file or none.
         let mut draft = data.join(FILE);
         draft.set_extension(format!("{}", std::process::id()));
         let mut file = OpenOptions::new()
@@ -93,7 +113,7 @@ impl Secret {
             // Another process was first: its secret counts.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let text = std::fs::read_to_string(&path).map_err(failed)?;
-                Ok((Self::new(&text)?, None))
+                Ok((Self::new(text.trim())?, None))
             }
             Err(error) => Err(failed(error)),
         }

@@ -1,28 +1,60 @@
-//! Tokens: JWT, HS256, audience `urn:cb/stat`, for one container or for an administrator.
+//! Tokens: JWT (RFC 7519, audience `urn:cb/stat`) for one container or for an administrator.
+//!
+//! Tokens are made with HS256. HS384 and HS512 are accepted too, because the Python system's
+//! library took them.
 
 use bubble_common::segment::ContainerId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use super::hmac;
 use super::secret::Secret;
-use crate::ingest::short_id;
+use crate::clock;
+use crate::span::id::short_id;
 
 /// The audience of our tokens, the same as that of the Python system.
 pub const AUDIENCE: &str = "urn:cb/stat";
 
-/// What a token says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Difference between the clocks of servers that is tolerated, in seconds.
+const LEEWAY: u64 = 5;
+
+/// The claims of a new token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// For whom.
+    /// The audience.
     pub aud: String,
-    /// Until when: seconds since the Unix epoch.
+    /// Expiry, seconds since the Unix epoch.
     pub exp: u64,
-    /// The one container that may be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The container that may be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Whether all may be read.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Whether everything may be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
+}
+
+/// The claims of a presented token. The library checks `aud`, which may be a list.
+#[derive(Debug, Deserialize)]
+struct Presented {
+    exp: Option<Date>,
+    nbf: Option<Date>,
+    #[serde(default)]
+    container: Option<String>,
+    #[serde(default)]
+    admin: bool,
+}
+
+/// A NumericDate (RFC 7519, section 2), which may have a fraction: whole seconds since the Unix
+/// epoch, 0 if it is earlier.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(from = "f64")]
+struct Date(u64);
+
+impl From<f64> for Date {
+    fn from(seconds: f64) -> Self {
+        // `as` saturates.
+        Self(seconds.floor() as u64)
+    }
 }
 
 /// What a token allows.
@@ -39,10 +71,10 @@ pub enum Access {
 #[error("cannot make a token: {0}")]
 pub struct TokenError(#[from] jsonwebtoken::errors::Error);
 
-/// Makes a token for `access` that is good until `expires` (seconds since the Unix epoch).
+/// Makes a token for `access` that is valid until `expires` (seconds since the Unix epoch).
 ///
 /// # Errors
-/// When the library refuses, which it has no reason to.
+/// When the JWT library fails, for which there is no reason.
 pub fn create(secret: &Secret, access: &Access, expires: u64) -> Result<String, TokenError> {
     let claims = Claims {
         aud: AUDIENCE.to_owned(),
@@ -54,6 +86,7 @@ pub fn create(secret: &Secret, access: &Access, expires: u64) -> Result<String, 
         admin: *access == Access::Admin,
     };
     let key = EncodingKey::from_secret(secret.bytes());
+    hmac::install();
     Ok(jsonwebtoken::encode(
         &Header::new(Algorithm::HS256),
         &claims,
@@ -61,29 +94,47 @@ pub fn create(secret: &Secret, access: &Access, expires: u64) -> Result<String, 
     )?)
 }
 
-/// What `token` allows, and until when; none when it is not a good one, and then why, for the log.
+/// Returns the access that `token` gives, and its expiry.
 ///
 /// # Errors
-/// When the token is not signed by `secret` with HS256, is for another audience,
-/// has expired, or names no container and no administrator.
+/// When the token is not signed by `secret` with HS256, HS384 or HS512, is for another audience,
+/// has expired, is not valid yet, or names neither a container nor an administrator. The reason is
+/// for the log.
 pub fn check(secret: &Secret, token: &str) -> Result<(Access, u64), String> {
     let mut validation = Validation::new(Algorithm::HS256);
+    validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
     validation.set_audience(&[AUDIENCE]);
-    validation.set_required_spec_claims(&["exp", "aud"]);
-    validation.leeway = 5;
+    validation.set_required_spec_claims(&["aud"]);
+    // The library would ignore dates of other types. They are checked below.
+    validation.validate_exp = false;
     let key = DecodingKey::from_secret(secret.bytes());
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
+    hmac::install();
+    let claims = jsonwebtoken::decode::<Presented>(token, &key, &validation)
         .map_err(|error| error.to_string())?
         .claims;
+    let now = clock::now();
+    let Some(Date(expires)) = claims.exp else {
+        return Err("the claim exp is missing".to_owned());
+    };
+    if expires.saturating_add(LEEWAY) < now {
+        return Err(format!("it expired at {expires}"));
+    }
+    if let Some(Date(begins)) = claims.nbf
+        && begins > now + LEEWAY
+    {
+        return Err(format!("it is not valid before {begins}"));
+    }
     let access = match claims {
-        Claims { admin: true, .. } => Access::Admin,
-        Claims {
+        Presented { admin: true, .. } => Access::Admin,
+        Presented {
             container: Some(id),
             ..
         } => Access::Container(
-            short_id(&id).ok_or_else(|| "the claim container is no container id".to_owned())?,
+            short_id(&id).ok_or_else(|| "the claim container is not a container id".to_owned())?,
         ),
-        Claims { .. } => return Err("neither a container nor an administrator is named".to_owned()),
+        Presented { .. } => {
+            return Err("neither a container nor an administrator is named".to_owned());
+        }
     };
-    Ok((access, claims.exp))
+    Ok((access, expires))
 }

@@ -1,35 +1,33 @@
-//! `db init | upgrade | check | copy`: the tables of the store. SQLite's are made, and brought to this
-//! version, whenever they are opened; Cassandra's only by these commands, as servers share them.
+//! `db init | upgrade | check | copy`: the tables of the store.
+//!
+//! SQLite's tables are made and upgraded whenever they are opened. Cassandra's are shared by
+//! servers, so only these commands do it.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-
 use bubble_common::segment::Resolution;
 
-use super::open;
-use crate::config::flags::{Common, Db};
-use crate::config::place::{Place, Whole};
-use crate::config::{self, Base};
+use super::store::open;
+use crate::config::cli::Db;
+use crate::config::settings::Common;
+use crate::config::store::{StoreLocation, StoreSetting};
 use crate::copy::progress::Progress;
-use crate::rollup::retention::Retention;
+use crate::span::retention::Retention;
 use crate::store::Store;
 use crate::store::cassandra::{Cassandra, Consistency};
 use crate::store::sqlite::{self, Durability, Sqlite};
 
 pub(super) async fn run(common: &Common, command: Db) -> Result<()> {
-    let Base {
-        store, consistency, ..
-    } = Base::new(common)?;
-    let versions = match (&store, command) {
+    let (store, consistency) = (&common.store, common.consistency);
+    let versions = match (store, command) {
         (_, Db::Copy { from, to, keep }) => {
-            let retention = config::retention_of(&keep, common)?;
-            return copy(&from, &to, consistency, retention).await;
+            return copy(&from, &to, consistency, keep.retention()?).await;
         }
-        (Place::Cassandra(address), Db::Init { replication }) => {
+        (StoreSetting::Cassandra(address), Db::Init { replication }) => {
             Some(Cassandra::init(address, consistency, &replication).await?)
         }
-        (Place::Cassandra(address), Db::Upgrade) => {
+        (StoreSetting::Cassandra(address), Db::Upgrade) => {
             Some(Cassandra::upgrade(address, consistency).await?)
         }
         _ => None,
@@ -37,9 +35,9 @@ pub(super) async fn run(common: &Common, command: Db) -> Result<()> {
     open(common).await?.check().await?;
     match versions {
         Some((found, now)) if found != now => {
-            println!("{store}: brought from version {found} to {now}");
+            println!("{store}: upgraded from version {found} to {now}");
         }
-        Some((_, now)) => println!("{store}: of version {now} already"),
+        Some((_, now)) => println!("{store}: has version {now} already"),
         None => println!("{store}: good"),
     }
     Ok(())
@@ -47,33 +45,33 @@ pub(super) async fn run(common: &Common, command: Db) -> Result<()> {
 
 /// Copies all of one store into another.
 async fn copy(
-    from: &Whole,
-    to: &Whole,
+    from: &StoreLocation,
+    to: &StoreLocation,
     consistency: Consistency,
     retention: Retention,
 ) -> Result<()> {
-    ensure!(from != to, "{from} is to be copied into itself");
-    if let Whole::Sqlite(data) = from {
+    ensure!(from != to, "--from and --to are both {from}");
+    if let StoreLocation::Sqlite(data) = from {
         let file = data.join(sqlite::FILE);
         ensure!(file.exists(), "there is no database {}", file.display());
     }
-    let open = async |whole: &Whole| -> Result<Arc<dyn Store>> {
-        let store: Arc<dyn Store> = match whole {
-            // Locked: a server that has it is in our way, and we in its.
-            Whole::Sqlite(data) => Arc::new(Sqlite::serve(data, Durability::Process)?),
-            Whole::Cassandra(address) => {
+    let open = async |location: &StoreLocation| -> Result<Arc<dyn Store>> {
+        let store: Arc<dyn Store> = match location {
+            // Locks the directory: no server can use it at the same time.
+            StoreLocation::Sqlite(data) => Arc::new(Sqlite::serve(data, Durability::Process)?),
+            StoreLocation::Cassandra(address) => {
                 Arc::new(Cassandra::open(address, consistency, retention).await?)
             }
         };
         Ok(store)
     };
-    let both = (open(from).await?, open(to).await?);
+    let (source, target) = (open(from).await?, open(to).await?);
     let progress = Progress::new();
-    let copied = crate::copy::copy(&both.0, &both.1, &progress).await;
+    let copied = crate::copy::copy(&source, &target, &progress).await;
     progress.end();
-    let copied = copied.with_context(|| format!("{from} is not copied into {to}"))?;
+    let copied = copied.with_context(|| format!("cannot copy {from} into {to}"))?;
     println!(
-        "{from} is copied into {to}: {} containers ({} of them before), {} rows; both add up to",
+        "copied {from} into {to}: {} containers ({} of them before), {} rows; both add up to",
         copied.containers, copied.known, copied.rows
     );
     for (resolution, total) in Resolution::ALL.into_iter().zip(copied.totals) {

@@ -1,17 +1,22 @@
 //! `key create | list | delete`. Works beside a server that runs.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::open;
+use super::store::open;
 use crate::auth::key;
 use crate::clock;
-use crate::config::flags::{Common, Key};
+use crate::config::cli::Key;
+use crate::config::settings::Common;
 use crate::store::Store;
 
 pub(super) async fn run(common: &Common, command: Key) -> Result<()> {
     let store = open(common).await?;
     match command {
-        Key::Create { owner } => create(&*store, &owner).await,
+        Key::Create { owner, key: None } => create(&*store, &owner).await,
+        Key::Create {
+            owner,
+            key: Some(text),
+        } => take(&*store, &owner, &text).await,
         Key::List => list(&*store).await,
         Key::Delete { id } => delete(&*store, &id).await,
     }
@@ -23,6 +28,36 @@ async fn create(store: &dyn Store, owner: &str) -> Result<()> {
     store.create_key(key).await?;
     eprintln!("this key is shown once, and stored as a hash only:");
     println!("{text}");
+    Ok(())
+}
+
+/// Takes a key that hosts have already; `-` reads it from standard input.
+async fn take(store: &dyn Store, owner: &str, text: &str) -> Result<()> {
+    ensure!(!owner.trim().is_empty(), "--owner must not be empty");
+    let text = match text {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read the key")?,
+        text => text.to_owned(),
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    let key = key::existing(text, owner, clock::now())?;
+    if let Some(known) = store.key(&key.id).await? {
+        bail!(
+            "this key is known already as {} of {}: `bubble-server key delete {}` deletes it",
+            known.id,
+            known.owner,
+            known.id
+        );
+    }
+    let id = key.id.clone();
+    store.create_key(key).await?;
+    if key::is_short(text) {
+        eprintln!(
+            "warning: the key has {} characters and can be guessed: replace it when its hosts allow it",
+            text.len()
+        );
+    }
+    eprintln!("hosts may go on using the key; its id is");
+    println!("{id}");
     Ok(())
 }
 
@@ -39,11 +74,13 @@ async fn list(store: &dyn Store) -> Result<()> {
 }
 
 async fn delete(store: &dyn Store, id: &str) -> Result<()> {
-    // Someone may paste the whole key: the id is in front.
-    let id = id.split('.').next().unwrap_or(id);
-    if !store.delete_key(id).await? {
-        bail!("there is no key {id}: `bubble-server key list` shows which there are");
+    // Someone may give the whole key, which must not be repeated in a message.
+    let of_whole = key::id_of(id);
+    for id in [id, &of_whole] {
+        if store.delete_key(id).await? {
+            eprintln!("deleted {id}");
+            return Ok(());
+        }
     }
-    eprintln!("deleted {id}");
-    Ok(())
+    bail!("there is no such key: `bubble-server key list` lists the keys")
 }

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::open;
-use crate::config::flags::{Common, Recording};
+use super::store::open;
+use crate::config::cli::Recording;
+use crate::config::settings::Common;
 use crate::store::Store;
 use crate::store::recording::id_of;
 
@@ -38,7 +39,7 @@ async fn list(store: &dyn Store) -> Result<()> {
 async fn delete(store: &dyn Store, id: &str) -> Result<()> {
     let source = id_of(id).with_context(|| format!("{id:?} is not 32 hexadecimal digits"))?;
     if !store.delete_recording(source).await? {
-        bail!("there is no recording {id}: `bubble-server recording list` shows which there are");
+        bail!("there is no recording {id}: `bubble-server recording list` lists them");
     }
     eprintln!(
         "deleted {id}: a server that runs removes its rows within seconds, else when one starts"

@@ -1,4 +1,5 @@
-//! `retention retain | listen`: roll-up by workers. Names and arguments are those of the Python system.
+//! `retention retain | listen`: roll-up by workers. Names and arguments are those of the
+//! Python system.
 
 use std::sync::Arc;
 
@@ -9,32 +10,31 @@ use tracing::info;
 
 use super::process::{asked_to_stop, log_to_stderr};
 use crate::clock;
-use crate::config::Work;
-use crate::config::flags::{Common, Keep, Made, Retention};
-use crate::rollup::queue::Queue;
-use crate::rollup::retain::retain;
+use crate::config::cli::{Made, Retention};
+use crate::config::settings::Common;
+use crate::rollup::enqueue::enqueue_due;
+use crate::rollup::queue::{Broker, Queue};
 use crate::rollup::worker::listen;
-use crate::store::Store;
 use crate::store::cassandra::Cassandra;
 
 pub(super) async fn run(common: &Common, command: Retention) -> Result<()> {
+    let address = common.shared_store()?;
     match command {
         Retention::Retain {
             resolution,
             broker,
             log,
         } => {
-            let work = Work::new(common, broker, &Keep::default(), &log)?;
-            log_to_stderr(&work.log)?;
-            let store = open(&work).await?;
-            // Nothing is delivered to it.
-            let queue = Queue::open(&work.broker, 1).await?;
-            let made = match resolution {
+            log_to_stderr(&log)?;
+            let store = super::store::open(common).await?;
+            // Jobs are put only, so the number of deliveries does not matter.
+            let queue = Queue::open(&Broker::from(broker), 1).await?;
+            let resolution = match resolution {
                 Made::M => Resolution::Minute,
                 Made::H => Resolution::Hour,
                 Made::D => Resolution::Day,
             };
-            let jobs = retain(&*store, &queue, made, clock::now()).await?;
+            let jobs = enqueue_due(&*store, &queue, resolution, clock::now()).await?;
             println!("{jobs} jobs put into {}", queue.name());
         }
         Retention::Listen {
@@ -43,23 +43,18 @@ pub(super) async fn run(common: &Common, command: Retention) -> Result<()> {
             keep,
             log,
         } => {
-            let work = Work::new(common, broker, &keep, &log)?;
-            log_to_stderr(&work.log)?;
-            let store = open(&work).await?;
+            let retention = keep.retention()?;
+            log_to_stderr(&log)?;
+            let store = Cassandra::open(address, common.consistency, retention).await?;
             let (stop, stopped) = watch::channel(false);
             let asked = tokio::spawn(async move {
                 asked_to_stop().await;
                 stop.send_replace(true);
             });
-            listen(store, &work.broker, jobs, stopped).await;
+            listen(Arc::new(store), &broker.into(), jobs, stopped).await;
             asked.abort();
             info!("stopped");
         }
     }
     Ok(())
-}
-
-async fn open(work: &Work) -> Result<Arc<dyn Store>> {
-    let store = Cassandra::open(&work.store, work.consistency, work.retention).await?;
-    Ok(Arc::new(store))
 }

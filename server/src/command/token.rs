@@ -1,25 +1,28 @@
-//! `token`: makes a token, with the secret of the server.
+//! `token`: makes a token, signed with the secret of the server.
 
 use anyhow::{Context, Result};
 
 use crate::auth::token::{Access, create};
 use crate::clock;
-use crate::config::Base;
-use crate::config::flags::Token;
-use crate::ingest::short_id;
+use crate::config::cli::Token;
+use crate::config::settings::SHORT_SECRET;
+use crate::span::id::short_id;
 
-pub(super) fn run(flags: &Token) -> Result<()> {
-    let (secret, made) = Base::new(&flags.common)?.secret()?;
+pub(super) fn run(settings: &Token) -> Result<()> {
+    let (secret, made) = settings.common.secret()?;
     if let Some(path) = made {
         eprintln!("made a secret in {}", path.display());
     }
-    let access = match &flags.container {
+    if secret.is_short() {
+        eprintln!("warning: {SHORT_SECRET}");
+    }
+    let access = match &settings.container {
         Some(id) => Access::Container(
             short_id(id).with_context(|| format!("{id:?} is not a container id"))?,
         ),
         None => Access::Admin,
     };
-    let expires = clock::now() + flags.days * 86_400;
+    let expires = clock::now() + settings.days * 86_400;
     println!("{}", create(&secret, &access, expires)?);
     Ok(())
 }

@@ -1,41 +1,42 @@
-//! What the sums of a container's life add up from, made from its rows.
+//! The parts that add up to a container's sums, derived from its rows.
 //!
-//! Each packed span and each posted piece is a part, and has a bit for every slot that is in it; a
-//! finer span whose bit is set in a coarser part is in that. Slots that were rolled up, and
-//! whose span is not packed again yet, are parts of their own, in the place of what is packed.
+//! Each packed span and each posted piece is a part, with a bit for every slot in it. A coarser part
+//! contains a finer span if its bit is set. A rolled slot of a span that is not packed again yet is
+//! a part of its own, and replaces the slot of the packed row.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bubble_common::segment::{Coverage, Facts, Key, Resolution, Segment, SourceId};
 
-use crate::ingest::activity::activity;
-use crate::rollup::unite::{Piece, finer, keep_slots, slot_bits};
+use crate::span::activity::{Activity, activity};
+use crate::span::row::{Form, Piece};
+use crate::span::unite::{finer, keep_slots, slot_bits};
 use crate::store::container::Container;
 use crate::store::recording::Recorder;
 use crate::store::restore::Part;
-use crate::store::row::{Activity, Form};
 
-/// Names the part of a packed span.
-type Place = (Resolution, u64, SourceId);
+/// Identifies a packed span: resolution, start, source.
+type SpanKey = (Resolution, u64, SourceId);
 
 /// The parts of a container.
 #[derive(Default)]
 pub(super) struct Parts {
-    /// Bits and activities.
-    spans: BTreeMap<Place, (u64, Activity)>,
+    /// Slot bits and activity of each span.
+    spans: BTreeMap<SpanKey, (u64, Activity)>,
     posted: Vec<Part>,
 }
 
 impl Parts {
-    /// Takes in rows of one resolution: all of any packed span, and coarser ones before finer ones.
+    /// Adds rows of one resolution. All rows of a packed span must come at once, and coarser resolutions
+    /// before finer ones.
     pub(super) fn add(&mut self, pieces: Vec<Piece>) {
-        let mut rolled: HashMap<Place, Vec<u64>> = HashMap::new();
+        let mut rolled: HashMap<SpanKey, Vec<u64>> = HashMap::new();
         let mut packed = Vec::new();
         for Piece { form, segment } in pieces {
             let key = &segment.key;
-            let place = place_of(key);
+            let span = span_key(key);
             match form {
-                Form::Packed => packed.push((place, segment)),
+                Form::Packed => packed.push((span, segment)),
                 Form::Posted => self.posted.push(Part {
                     key: key.clone(),
                     posted: true,
@@ -43,26 +44,22 @@ impl Parts {
                     activity: without_facts(&segment),
                 }),
                 Form::Rolled => {
-                    rolled.entry(place).or_default().push(key.start);
+                    rolled.entry(span).or_default().push(key.start);
                     let bits = segment.coverage.first().map_or(0, |c: &Coverage| c.0);
                     if let Some(finer) = finer(key.resolution) {
                         let activity = without_facts(&segment);
-                        let place = (finer, key.start, key.source);
-                        self.spans.insert(place, (bits, activity));
+                        let span = (finer, key.start, key.source);
+                        self.spans.insert(span, (bits, activity));
                     }
                 }
             }
         }
-        for (place, segment) in packed {
-            self.add_packed(
-                place,
-                &segment,
-                rolled.get(&place).map_or(&[], Vec::as_slice),
-            );
+        for (span, segment) in packed {
+            self.add_packed(span, &segment, rolled.get(&span).map_or(&[], Vec::as_slice));
         }
     }
 
-    fn add_packed(&mut self, place: Place, segment: &Segment, replaced: &[u64]) {
+    fn add_packed(&mut self, span: SpanKey, segment: &Segment, replaced: &[u64]) {
         let rest;
         let segment = match replaced {
             [] => segment,
@@ -72,8 +69,8 @@ impl Parts {
             }
         };
         let own = without_facts(segment);
-        match self.spans.get_mut(&place) {
-            // The slot that it was rolled up to has the sums; the span itself knows the edges.
+        match self.spans.get_mut(&span) {
+            // The sums come from the rolled slot, the edges from the span itself.
             Some((_, sums)) if replaced.is_empty() => {
                 *sums = Activity {
                     cpu_ns: sums.cpu_ns,
@@ -84,42 +81,46 @@ impl Parts {
                 }
             }
             _ => {
-                self.spans.insert(place, (slot_bits(segment), own));
+                self.spans.insert(span, (slot_bits(segment), own));
             }
         }
     }
 
-    /// Those that count, as they add up to what the entry of `container` says.
+    /// The parts that count. They add up to the entry of `container`.
     pub(super) fn of(self, container: &Container, recorded: &[Recorder]) -> Vec<Part> {
-        let counts = |(resolution, start, source): Place| {
+        let counts = |(resolution, start, source): SpanKey| {
             let coarser = Resolution::ALL.into_iter().filter(|r| *r > resolution);
             let mut coarser = coarser.filter_map(|coarser| {
-                let place = (coarser, coarser.packed_start(start), source);
-                let bit = (start - place.1) / coarser.seconds();
-                self.spans.get(&place).map(|(bits, _)| bits >> bit & 1)
+                let span = (coarser, coarser.packed_start(start), source);
+                let bit = (start - span.1) / coarser.seconds();
+                self.spans.get(&span).map(|(bits, _)| bits >> bit & 1)
             });
             coarser.all(|bit| bit == 0)
         };
         let spans = self
             .spans
             .iter()
-            .filter(|(place, (bits, _))| *bits != 0 && counts(**place));
-        let spans = spans.map(|(place, (slots, activity))| Part {
+            .filter(|(span, (bits, _))| *bits != 0 && counts(**span));
+        let spans = spans.map(|(span, (slots, activity))| Part {
             key: Key {
                 container: container.id.clone(),
-                resolution: place.0,
-                start: place.1,
-                source: place.2,
+                resolution: span.0,
+                start: span.1,
+                source: span.2,
             },
             posted: false,
             slots: *slots,
             activity: activity.clone(),
         });
-        let known = |part: &Part| {
-            let packed = self.spans.get(&place_of(&part.key));
+        let is_contained = |part: &Part| {
+            let packed = self.spans.get(&span_key(&part.key));
             part.slots & !packed.map_or(0, |(bits, _)| *bits) == 0
         };
-        let posted = self.posted.iter().filter(|part| !known(part)).cloned();
+        let posted = self
+            .posted
+            .iter()
+            .filter(|part| !is_contained(part))
+            .cloned();
         let mut parts: Vec<Part> = spans.chain(posted).collect();
         for part in &mut parts {
             let recorded = recorded.iter().find(|of| of.source == part.key.source);
@@ -130,7 +131,7 @@ impl Parts {
     }
 }
 
-/// The entry knows to the second what coarse slots only know roughly.
+/// Limits a part to the span of the entry, which is exact to the second.
 fn fit(activity: &mut Activity, container: &Container, recorded: Option<&Recorder>) {
     let span = match recorded {
         Some(recorded) => recorded.span.clone(),
@@ -144,7 +145,7 @@ fn fit(activity: &mut Activity, container: &Container, recorded: Option<&Recorde
     }
 }
 
-/// Gives the CPU of the latest minutes to the parts that it is of, each bucket to the finest.
+/// Assigns each bucket of recent CPU to the finest part that contains it.
 fn spread(parts: &mut [Part], container: &Container) {
     for part in &mut *parts {
         part.activity.cpu.clear();
@@ -162,7 +163,7 @@ fn spread(parts: &mut [Part], container: &Container) {
     }
 }
 
-fn place_of(key: &Key) -> Place {
+fn span_key(key: &Key) -> SpanKey {
     (
         key.resolution,
         key.resolution.packed_start(key.start),

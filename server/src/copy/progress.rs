@@ -1,4 +1,4 @@
-//! How far a copy is: a bar on a terminal, and now and then a line where there is none.
+//! Progress of a copy: a bar on a terminal, otherwise a line now and then.
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often there is a line.
-const LINE: Duration = Duration::from_secs(10);
+/// Shortest interval between lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Shows how far a copy is, on standard error.
+/// Shows the progress of a copy on standard error.
 pub struct Progress {
     bar: ProgressBar,
-    /// When the last line was written; none on a terminal.
+    /// When the last line was written; `None` on a terminal.
     line: Option<Mutex<Instant>>,
 }
 
@@ -35,29 +35,29 @@ impl Progress {
         Self { bar, line }
     }
 
-    /// Begins with so many containers.
+    /// Starts a phase with this number of containers.
     pub(super) fn begin(&self, doing: &'static str, containers: u64) {
         self.bar.reset();
         self.bar.set_prefix(doing);
         self.bar.set_length(containers);
     }
 
-    /// One container more is done.
+    /// Counts one finished container.
     pub(super) fn step(&self) {
         self.bar.inc(1);
         let Some(line) = &self.line else {
             return;
         };
         let mut last = line.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() >= LINE {
+        if last.elapsed() >= LINE_INTERVAL {
             *last = Instant::now();
-            let (doing, done) = (self.bar.prefix(), self.bar.position());
+            let (doing, finished) = (self.bar.prefix(), self.bar.position());
             let all = self.bar.length().unwrap_or(0);
-            eprintln!("{doing}: {done} of {all} containers");
+            eprintln!("{doing}: {finished} of {all} containers");
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }

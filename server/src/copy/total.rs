@@ -1,15 +1,16 @@
-//! What rows add up to, however they are packed: by which a copy is compared with what it is of.
+//! Totals of rows, independent of how they are packed. They compare a copy with its source.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bubble_common::segment::SourceId;
+use bubble_common::segment::merge::MergeError;
 
-use crate::ingest::activity::activity;
-use crate::rollup::pack::PackError;
-use crate::rollup::unite::{Piece, unite};
+use crate::span::activity::activity;
+use crate::span::row::Piece;
+use crate::span::unite::unite;
 
-/// Sums of rows.
+/// Totals of rows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     /// Slots that are not gaps.
@@ -23,7 +24,7 @@ pub struct Total {
 }
 
 impl Total {
-    /// Adds another.
+    /// Adds another total.
     pub fn add(&mut self, other: &Self) {
         self.slots += other.slots;
         self.cpu_ns = self.cpu_ns.saturating_add(other.cpu_ns);
@@ -47,13 +48,13 @@ impl fmt::Display for Total {
     }
 }
 
-/// The sums of rows of one container and resolution: each slot of each source once.
-pub(super) fn total(pieces: Vec<Piece>) -> Result<Total, PackError> {
+/// Adds up rows of one container and resolution, counting each slot of each source once.
+pub(super) fn total(pieces: Vec<Piece>) -> Result<Total, MergeError> {
     let mut groups: BTreeMap<(u64, SourceId), Vec<Piece>> = BTreeMap::new();
     for piece in pieces {
         let key = &piece.segment.key;
-        let place = (key.resolution.packed_start(key.start), key.source);
-        groups.entry(place).or_default().push(piece);
+        let span = (key.resolution.packed_start(key.start), key.source);
+        groups.entry(span).or_default().push(piece);
     }
     let mut total = Total::default();
     for group in groups.into_values() {

@@ -1,4 +1,4 @@
-//! Extractors that say who asks.
+//! Extractors that authenticate a request.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -10,34 +10,34 @@ use super::state::AppState;
 use crate::auth::key;
 use crate::auth::token::{self, Access};
 use crate::clock;
-use crate::ingest::short_id;
+use crate::span::id::{includes, short_id};
 use crate::store::key::ApiKey;
 
-/// How long one who needs no token may go on, in seconds, before asking again.
-const OPEN: u64 = 86_400;
+/// Seconds that access without a token is good for.
+const OPEN_TTL: u64 = 86_400;
 
-/// Someone with a good token, or anyone where none is asked for and nothing is changed.
+/// A request with a valid token; or any that changes nothing, if the server asks for no tokens.
 #[derive(Debug, Clone)]
 pub struct Reader {
     /// What may be read.
     pub access: Access,
-    /// Until when: seconds since the Unix epoch.
+    /// Expiry, seconds since the Unix epoch.
     pub expires: u64,
 }
 
-/// Someone with an administrator's token.
+/// A request with an administrator's token.
 #[derive(Debug, Clone)]
 pub struct Admin;
 
-/// The container of the path, which the asker may read.
+/// The container of the path, which the request may read.
 #[derive(Debug, Clone)]
 pub struct Readable(pub ContainerId);
 
-/// Someone with an API key.
+/// A request with a valid API key.
 #[derive(Debug, Clone)]
 pub struct Poster(pub ApiKey);
 
-/// The word after `Bearer` or (as the Python system had it) `token`.
+/// The word after `Bearer`, or after `token` as in the Python system.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, word) = headers
         .get(header::AUTHORIZATION)?
@@ -55,7 +55,7 @@ impl FromRequestParts<AppState> for Reader {
         if state.open && [Method::GET, Method::HEAD].contains(&parts.method) {
             return Ok(Self {
                 access: Access::Admin,
-                expires: clock::now() + OPEN,
+                expires: clock::now() + OPEN_TTL,
             });
         }
         let token = bearer(&parts.headers).ok_or_else(|| {
@@ -69,7 +69,7 @@ impl FromRequestParts<AppState> for Reader {
                 Code::Unauthorized,
                 "the token is not valid, or has expired: ask for a new one",
             )
-            .because(format!("token refused: {reason}"))
+            .with_log(format!("token refused: {reason}"))
         })?;
         Ok(Self { access, expires })
     }
@@ -102,7 +102,7 @@ impl FromRequestParts<AppState> for Readable {
             .ok_or_else(|| ApiError::new(Code::BadRequest, "the path has no valid container id"))?;
         match reader.access {
             Access::Admin => Ok(Self(id)),
-            Access::Container(own) if own == id => Ok(Self(id)),
+            Access::Container(own) if includes(&own, &id) => Ok(Self(id)),
             Access::Container(_) => Err(ApiError::new(
                 Code::Forbidden,
                 "this token is for another container",
@@ -130,13 +130,13 @@ impl FromRequestParts<AppState> for Poster {
 }
 
 impl Poster {
-    /// Whoever has this key.
+    /// Checks this key.
     pub(super) async fn by_key(state: &AppState, text: &str) -> Result<Self, ApiError> {
         let key = key::check(&*state.store, text, clock::now()).await?;
         key.map(Self).ok_or_else(|| {
             ApiError::new(
                 Code::Unauthorized,
-                "the API key is not known: `bubble-server key list` shows which are",
+                "unknown API key: `bubble-server key list` lists the keys",
             )
         })
     }

@@ -1,4 +1,4 @@
-//! `POST /api/v1/batch`: what agents send.
+//! `POST /api/v1/batch`: the posts of agents.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -34,7 +34,7 @@ pub(super) async fn post(
     _poster: Poster,
     parameters: Checked<Query<PostParameters>>,
     headers: HeaderMap,
-    Whole(body): Whole,
+    Whole { body, place }: Whole,
 ) -> Result<Json<Receipt>, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let recording = parameters.recording()?;
@@ -48,5 +48,7 @@ pub(super) async fn post(
             format!("the content type must be {MEDIA_TYPE}"),
         ));
     }
-    Ok(Json(state.ingest.post(body, recording).await?))
+    let receipt = state.ingest.post(body, recording).await?;
+    drop(place);
+    Ok(Json(receipt))
 }

@@ -1,23 +1,27 @@
-//! Containers: the list, and what is known of one.
+//! Containers: the list, and the answers about one.
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bubble_common::segment::ContainerId;
 use serde::{Deserialize, Serialize};
 
-use super::access::{Admin, Readable};
+use super::access::{Readable, Reader};
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::{AskParameters, Checked, Format, TableParameters};
 use super::state::AppState;
+use crate::auth::token::Access;
 use crate::clock;
 use crate::query::item::ContainerItem;
 use crate::query::life::Life;
 use crate::query::summary::Summary;
-use crate::query::table::Table;
-use crate::store::container::{ContainerFilter, Sort, State as ContainerState};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use crate::query::table::{Arrangement, ContainerRows, GroupRow, Order, RowSums, Table};
+use crate::span::id::job_of;
+use crate::store::container::State as ContainerState;
+use crate::store::index::{ContainerFilter, Sort};
 
-/// Which containers.
+/// Filter and order of the list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -31,13 +35,29 @@ pub(super) struct ListParameters {
     /// `running`, `ended`, `silent`, or `all`, which is the default.
     #[serde(default)]
     state: Option<String>,
-    /// `activity` (the default), `name`, `cpu`, `memory` or `bytes`.
+    /// `activity` (the default), `name`, `cpu`, `memory` or `bytes`; or columns, separated by commas:
+    /// `name`, `image`, `host`, `state`, `started`, `ended`, `cpu_now`, `cpu_ns`, `memory_now`,
+    /// `memory_peak`, `bytes`, ….
     #[serde(default)]
-    sort: Option<Sort>,
+    sort: Option<String>,
+    /// Direction of the order; without it numbers and times start with the highest.
+    #[serde(default)]
+    order: Option<Order>,
+    /// Words that must all match: `label:team=ml`, `image:postgres`, `host:node0*`, `oom`,
+    /// `ended:<12h`, `memory_peak:>1GiB`, or text in any column.
+    #[serde(default)]
+    filter: Option<String>,
+    /// Columns, separated by commas: `image`, `host`, `state`, `label:team`, …. Containers that agree
+    /// in all of them become one of the `groups`, with their sums.
+    #[serde(default)]
+    group: Option<String>,
+    /// Containers to skip, after sorting.
+    #[serde(default)]
+    offset: Option<usize>,
     /// At most how many, 1 to 1,000; 100 when not given.
     #[serde(default)]
     limit: Option<usize>,
-    /// Where the page before ended: its `next`.
+    /// The `next` of the page before.
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -47,10 +67,30 @@ pub(super) struct ListParameters {
 pub(super) struct ContainerList {
     /// The containers of this page.
     containers: Vec<ContainerItem>,
+    /// The groups of this page, instead of containers, if the list is grouped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupRow>,
     /// The cursor of the next page; null on the last one.
     next: Option<String>,
-    /// How many there are on all pages.
+    /// How many containers, or groups, there are on all pages.
     total: u64,
+    /// The containers on other pages, with their sums; null without `filter` and `order`, if `sort`
+    /// names no column.
+    rest: Option<RowSums>,
+}
+
+impl ContainerList {
+    /// The page of an arranged list that begins at `offset`.
+    fn of(rows: ContainerRows, offset: usize) -> Self {
+        let end = offset.saturating_add(rows.containers.len() + rows.groups.len());
+        Self {
+            next: ((end as u64) < rows.total.rows && end > offset).then(|| end.to_string()),
+            total: rows.total.rows,
+            rest: Some(rows.rest),
+            containers: rows.containers,
+            groups: rows.groups,
+        }
+    }
 }
 
 /// Lists containers.
@@ -63,11 +103,15 @@ pub(super) struct ContainerList {
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
-    _admin: Admin,
+    reader: Reader,
     parameters: Checked<Query<ListParameters>>,
 ) -> Result<Json<ContainerList>, ApiError> {
     let Checked(Query(parameters)) = parameters;
-    let wanted = match parameters.state.as_deref() {
+    let now = clock::now();
+    if let Access::Container(own) = reader.access {
+        return list_job(&state, &own, now).await;
+    }
+    let wanted_state = match parameters.state.as_deref() {
         None | Some("all" | "") => None,
         Some("running") => Some(ContainerState::Running),
         Some("ended") => Some(ContainerState::Ended),
@@ -81,20 +125,45 @@ pub(super) async fn list(
     };
     let offset = match &parameters.cursor {
         None => 0,
-        Some(cursor) => cursor
-            .parse()
-            .map_err(|_| ApiError::new(Code::BadRequest, "the cursor is not one of ours"))?,
+        Some(cursor) => cursor.parse().map_err(|_| {
+            ApiError::new(
+                Code::BadRequest,
+                "invalid cursor: take the `next` of an answer",
+            )
+        })?,
     };
-    let now = clock::now();
+    let offset = parameters.offset.unwrap_or(offset);
+    let sort = parameters.sort.as_deref().unwrap_or_default();
+    let known = Sort::from_name(sort);
+    let limit = parameters.limit.unwrap_or(100).clamp(1, 1_000);
+    let group = parameters.group.filter(|group| !group.is_empty());
+    let plain = parameters.filter.is_none() && parameters.order.is_none() && group.is_none();
+    let by = Arrangement {
+        // Of groups, the largest comes first by default.
+        sort: match &parameters.sort {
+            None if group.is_some() => None,
+            _ => Some(known.map_or_else(|| sort.to_owned(), |sort| sort.column().to_owned())),
+        },
+        order: parameters.order,
+        filter: parameters.filter.unwrap_or_default(),
+        group,
+        offset,
+        limit: Some(limit),
+        now,
+    };
     let filter = ContainerFilter {
         search: parameters.search.filter(|text| !text.is_empty()),
         host: parameters.host.filter(|text| !text.is_empty()),
-        state: wanted,
+        state: wanted_state,
         now,
-        sort: parameters.sort.unwrap_or_default(),
-        limit: parameters.limit.unwrap_or(100).clamp(1, 1_000),
+        sort: known.unwrap_or_default(),
+        limit,
         offset,
     };
+    if !plain || known.is_none() {
+        let rows = state.query.list(filter, by).await?;
+        return Ok(Json(ContainerList::of(rows, offset)));
+    }
     let page = state.store.containers(&filter).await?;
     let end = offset + page.containers.len();
     Ok(Json(ContainerList {
@@ -103,12 +172,39 @@ pub(super) async fn list(
             .iter()
             .map(|container| ContainerItem::new(container, now))
             .collect(),
+        groups: Vec::new(),
         next: ((end as u64) < page.total && end > offset).then(|| end.to_string()),
         total: page.total,
+        rest: None,
     }))
 }
 
-/// What is known of a container.
+/// Lists the steps of a Slurm job, which is all that its token may list.
+async fn list_job(
+    state: &AppState,
+    own: &ContainerId,
+    now: u64,
+) -> Result<Json<ContainerList>, ApiError> {
+    if job_of(own).is_none() {
+        return Err(ApiError::new(
+            Code::Forbidden,
+            "this token is for one container: an administrator's is needed",
+        ));
+    }
+    let steps = state.query.parts_of(own).await?;
+    Ok(Json(ContainerList {
+        total: steps.len() as u64,
+        containers: steps
+            .iter()
+            .map(|step| ContainerItem::new(step, now))
+            .collect(),
+        groups: Vec::new(),
+        next: None,
+        rest: None,
+    }))
+}
+
+/// A container, from the index.
 #[utoipa::path(
     get, path = "/api/v1/containers/{id}", operation_id = "getContainer", tag = "containers",
     params(("id" = String, Path, description = "the container's id; of 64 digits the first 12 count")),
@@ -157,7 +253,8 @@ pub(super) async fn life(
     Ok(Json(state.query.life(&id).await?))
 }
 
-/// A whole table over a range: all rows, for export and for checking sums.
+/// A table over a range: all rows, or filtered, grouped, sorted and cut, in this order. What the
+/// cut leaves out is in `rest`; in CSV it is the last line.
 #[utoipa::path(
     get, path = "/api/v1/containers/{id}/table", operation_id = "getTable", tag = "containers",
     params(("id" = String, Path, description = "the container's id"), TableParameters),
@@ -173,8 +270,10 @@ pub(super) async fn table(
 ) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let kind = parameters.kind.unwrap_or_default();
-    let table = state.query.table(&id, kind, &parameters.ask()?).await?;
-    Ok(match parameters.format.unwrap_or_default() {
+    let (ask, format) = (parameters.ask()?, parameters.format.unwrap_or_default());
+    let arrangement = parameters.arrangement()?;
+    let table = state.query.table(&id, kind, &ask, arrangement).await?;
+    Ok(match format {
         Format::Json => Json(table).into_response(),
         Format::Csv => (
             [

@@ -1,5 +1,5 @@
-//! Errors as answers. What the outside reads and what the log says are apart: a
-//! stranger learns what to do, not what is inside.
+//! Errors as answers. The message for the client and the one for the log are separate: a client
+//! learns what to do, not what is inside.
 
 use std::cell::Cell;
 
@@ -11,10 +11,11 @@ use serde::Serialize;
 use tracing::{error, info};
 
 use crate::ingest::IngestError;
+use crate::memory::MemoryError;
 use crate::query::error::QueryError;
 use crate::store::error::StoreError;
 
-/// What kind of error: a closed list, for programs.
+/// Kind of an error: a closed list, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
@@ -67,21 +68,21 @@ impl Code {
 /// An error as it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ErrorBody {
-    /// What kind of error.
+    /// Kind of error.
     pub code: Code,
     /// What to do about it, for people.
     pub message: String,
-    /// By which the log can be searched.
+    /// Identifies the request in the log.
     pub request_id: String,
 }
 
-/// An error on its way out.
+/// An error, to be answered and logged.
 #[derive(Debug)]
 pub struct ApiError {
     code: Code,
-    /// For the outside.
+    /// For the client.
     message: String,
-    /// For the log, when it is more than the message.
+    /// For the log, if it differs from the message.
     internal: Option<String>,
 }
 
@@ -98,7 +99,7 @@ pub(super) fn request_id() -> String {
 }
 
 impl ApiError {
-    /// An error that says the same inside and outside.
+    /// An error with the same message for the client and for the log.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -107,9 +108,9 @@ impl ApiError {
         }
     }
 
-    /// The same, with more for the log.
+    /// Sets another message for the log.
     #[must_use]
-    pub fn because(mut self, internal: impl Into<String>) -> Self {
+    pub fn with_log(mut self, internal: impl Into<String>) -> Self {
         self.internal = Some(internal.into());
         self
     }
@@ -148,7 +149,17 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::new(Code::Unavailable, "the store does not answer, try again")
-            .because(error.to_string())
+            .with_log(error.to_string())
+    }
+}
+
+impl From<MemoryError> for ApiError {
+    fn from(error: MemoryError) -> Self {
+        let code = match error {
+            MemoryError::Busy => Code::Unavailable,
+            MemoryError::TooLarge { .. } => Code::TooLarge,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -171,7 +182,8 @@ impl From<IngestError> for ApiError {
             IngestError::Decode(error) => error.into(),
             IngestError::Event(error) => Self::new(Code::Malformed, error.to_string()),
             IngestError::Store(error) => error.into(),
-            IngestError::Cut => internal(&error),
+            IngestError::Memory(error) => error.into(),
+            IngestError::Panicked => internal(&error),
         }
     }
 }
@@ -180,8 +192,10 @@ impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Store(error) => error.into(),
+            QueryError::Memory(error) => error.into(),
             QueryError::NoContainer(_) => Self::new(Code::NotFound, error.to_string()),
-            QueryError::Merge(_) | QueryError::Cut => internal(&error),
+            QueryError::Arrange(_) => Self::new(Code::BadRequest, error.to_string()),
+            QueryError::Merge(_) | QueryError::Panicked => internal(&error),
         }
     }
 }
@@ -191,5 +205,5 @@ fn internal(error: &dyn std::error::Error) -> ApiError {
         Code::Internal,
         "something went wrong here, the server's log has more",
     )
-    .because(error.to_string())
+    .with_log(error.to_string())
 }

@@ -1,39 +1,32 @@
-//! `GET …/live`: the newest seconds as they come, by server-sent events.
+//! `GET …/live`: the newest seconds as they arrive, by server-sent events.
 //!
-//! What this server itself took is told at once. What another server took is looked for in
-//! the store, each second, of containers that somebody follows.
+//! A stream is little more than a place in a queue: the bytes come from the feed of its container.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use bubble_common::segment::ContainerId;
-use futures_util::Stream;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
 use super::access::Readable;
 use super::error::{ApiError, Code, ErrorBody};
+use super::feed::{Feed, Slots};
 use super::parameters::{Checked, LiveParameters};
+use super::shares::{Share, token_of};
 use super::state::AppState;
-use crate::clock;
-use crate::query::Ask;
-use crate::query::error::QueryError;
-use crate::query::item::ContainerItem;
-use crate::query::summary::Summary;
-use crate::store::container::State as ContainerState;
 
-/// What one who joins gets first: so many of the newest seconds.
-const BACK: f64 = 10.0;
-/// Posts of several sources for the same second become one event when they come within this time.
-const TOGETHER: Duration = Duration::from_millis(50);
-/// How often the store is asked whether another server took something.
-const LOOK: Duration = Duration::from_secs(1);
-/// At most so many seconds are made up for after a stream fell behind.
-const CATCH_UP: f64 = 60.0;
+/// A comment is sent when nothing else was for this long, so that both ends notice a dead connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Events that wait for one client at most.
+const MAX_QUEUED: usize = 2;
 
 /// Follows a container: an event `slots` with a summary of the newest seconds
 /// whenever there are some, an event `end` when the container has ended.
@@ -50,140 +43,93 @@ pub(super) async fn follow(
     State(state): State<AppState>,
     Readable(id): Readable,
     parameters: Checked<Query<LiveParameters>>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    request: Request,
+) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let ask = parameters.ask()?;
-    // Refused here, while an error can still be answered as one.
-    state.query.container(&id).await?;
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+    // Checked here, while the answer can still be an error.
+    let container = state.query.container(&id).await?;
+    let permit = state.streams.clone().try_acquire_owned().map_err(|_| {
         ApiError::new(
             Code::TooManyRequests,
             "too many live streams are open: try again later",
         )
     })?;
-    let (events, stream) = mpsc::channel(16);
-    tokio::spawn(run(state, id, ask, events, place));
-    Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default()))
+    let mut share = state.streams_by_token.of(token_of(&request).to_owned());
+    // Without tokens, all have the same.
+    if !state.open && !share.grow(1) {
+        return Err(ApiError::new(
+            Code::TooManyRequests,
+            "too many live streams are open with this token: close some",
+        ));
+    }
+    let feed = state
+        .feeds
+        .watch(&state.query, &state.live, &container, ask);
+    let (events, stream) = mpsc::channel(MAX_QUEUED);
+    tokio::spawn(run(state, feed, events, (permit, share)));
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    Ok((headers, Body::from_stream(ReceiverStream::new(stream))).into_response())
 }
 
-type Events = mpsc::Sender<Result<Event, Infallible>>;
+type Events = mpsc::Sender<Result<Bytes, Infallible>>;
 
 async fn run(
     state: AppState,
-    id: ContainerId,
-    ask: Ask,
+    feed: Arc<Feed>,
     events: Events,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Share),
 ) {
     state.metrics.live_streams.inc();
     let mut stop = state.stop.clone();
     tokio::select! {
-        result = feed(&state, &id, ask, &events) => {
-            if let Err(error) = result {
-                warn!(%error, container = %id, "a live stream ended");
-            }
-        }
+        () = forward(&feed, &events) => {}
         () = events.closed() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
     state.metrics.live_streams.dec();
 }
 
-async fn feed(
-    state: &AppState,
-    id: &ContainerId,
-    ask: Ask,
-    events: &Events,
-) -> Result<(), QueryError> {
-    // Before the first question: what comes in between is then in one of them, or in both.
-    let mut notices = state.live.listen();
-    let last = state.query.container(id).await?.last_seen as f64;
-    let (mut from, mut to) = (last - BACK, last);
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Forwards a feed to a client until one of them ends.
+async fn forward(feed: &Feed, events: &Events) {
+    // Before the start is made, so that no event in between is missed.
+    let mut feeds = feed.subscribe();
+    let mut behind = true;
     loop {
-        let ask = Ask {
-            from: Some(from.max(0.0)),
-            to: Some(to.max(1.0)),
-            ..ask.clone()
+        let received = match behind {
+            true => Ok(Ok(match feed.start().await {
+                Ok(start) => Some(start),
+                Err(error) => {
+                    warn!(%error, "a live stream ended");
+                    return;
+                }
+            })),
+            false => timeout(KEEP_ALIVE_INTERVAL, feeds.recv()).await,
         };
-        let summary = state.query.summary(id, &ask).await?;
-        let ended = summary.container.state == ContainerState::Ended;
-        // Read before the slots were: what comes in between is seen again, and not missed.
-        let known = Known::of(&summary.container);
-        if !send(events, &summary).await {
-            return Ok(());
-        }
-        if ended {
-            // Fails when nobody listens any more.
-            let _ = events
-                .send(Ok(Event::default().event("end").data("{}")))
-                .await;
-            return Ok(());
-        }
-        (from, to) = loop {
-            let notice = tokio::select! {
-                notice = notices.recv() => notice,
-                _ = look.tick() => {
-                    let container = state.query.container(id).await?;
-                    let now = Known::of(&ContainerItem::new(&container, clock::now()));
-                    if now == known {
-                        continue;
-                    }
-                    // It may be of a second that is known already, by another source.
-                    break (known.last_seen.min(now.last_seen) - BACK, now.last_seen);
+        behind = false;
+        let sent = match received {
+            Ok(Ok(Some(Slots { event, is_last }))) => {
+                let sent = events.send(Ok(event)).await.is_ok();
+                if sent && is_last {
+                    let end = Bytes::from_static(b"event: end\ndata: {}\n\n");
+                    // Fails if the client is gone.
+                    let _ = events.send(Ok(end)).await;
+                    return;
                 }
-            };
-            match notice {
-                Ok(notice) if notice.container == *id => {
-                    break (notice.span.start as f64, notice.span.end as f64);
-                }
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    let last = state.query.container(id).await?.last_seen as f64;
-                    break (to.max(last - CATCH_UP).min(last - 1.0), last);
-                }
-                Err(RecvError::Closed) => return Ok(()),
+                sent
             }
+            Ok(Err(RecvError::Lagged(_))) => {
+                behind = true;
+                true
+            }
+            Ok(Ok(None) | Err(RecvError::Closed)) => return,
+            Err(_) => events.send(Ok(Bytes::from_static(b":\n\n"))).await.is_ok(),
         };
-        tokio::time::sleep(TOGETHER).await;
-        while let Ok(notice) = notices.try_recv() {
-            if notice.container == *id {
-                from = from.min(notice.span.start as f64);
-                to = to.max(notice.span.end as f64);
-            }
-        }
-        // What comes from a spool after hours is for the past, not for who follows.
-        from = from.max(to - CATCH_UP);
-    }
-}
-
-/// What of a container changes when something new of it is stored, by whichever server.
-#[derive(PartialEq)]
-struct Known {
-    last_seen: f64,
-    cpu_ns: u64,
-    bytes: (u64, u64),
-    ended: bool,
-}
-
-impl Known {
-    fn of(container: &ContainerItem) -> Self {
-        Self {
-            last_seen: container.last_seen,
-            cpu_ns: container.cpu_ns,
-            bytes: (container.bytes_in, container.bytes_out),
-            ended: container.state == ContainerState::Ended,
-        }
-    }
-}
-
-async fn send(events: &Events, summary: &Summary) -> bool {
-    match Event::default().event("slots").json_data(summary) {
-        Ok(event) => events.send(Ok(event)).await.is_ok(),
-        Err(error) => {
-            warn!(%error, "a summary can't be written as JSON");
-            false
+        if !sent {
+            return;
         }
     }
 }

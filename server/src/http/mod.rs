@@ -1,41 +1,55 @@
-//! HTTP: routes, and nothing that is not about HTTP.
+//! HTTP: the routes, and all that concerns HTTP.
 
 pub mod access;
 pub mod batch;
 mod body;
+mod connection;
 mod containers;
+mod deletion;
 pub mod error;
+mod feed;
 mod legacy;
 mod live;
 mod observe;
 mod page;
 mod parameters;
 mod recordings;
+mod shares;
 pub mod state;
 mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::header;
+use axum::Router;
+use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, http::StatusCode};
+use error::{ApiError, Code};
+use parameters::Format;
+use state::AppState;
+use tokio::net::TcpListener;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use error::{ApiError, Code};
-use state::AppState;
+use crate::query::table::{Order, TableKind};
 
-/// An answer begins within this time, or is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time until an answer begins.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Serves on `listener` until the server stops, then finishes the open requests.
+pub async fn serve(listener: TcpListener, state: AppState) {
+    let (limits, metrics, stop) = (state.limits, Arc::clone(&state.metrics), state.stop.clone());
+    connection::serve(listener, app(state), &limits, metrics, stop).await;
+}
 
 /// The whole server as a router.
 pub fn app(state: AppState) -> Router {
@@ -45,24 +59,20 @@ pub fn app(state: AppState) -> Router {
         let text = text.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], text) }
     };
-    // Who sends or reads too slowly must not keep a place that others need.
-    let patience = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, PATIENCE);
-    let posts = posts
-        .merge(legacy::posts())
-        .layer(DefaultBodyLimit::max(state.limits.body))
-        .route_layer(patience)
-        .route_layer(from_fn_with_state(state.clone(), observe::limit_posts));
+    // A query that takes too long must not hold a place that others need.
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_TIMEOUT);
+    let posts = posts.merge(legacy::posts()).route_layer(timeout);
     let reads = reads
         .merge(legacy::reads())
-        .route_layer(patience)
+        .route_layer(timeout)
         .route_layer(from_fn_with_state(state.clone(), observe::limit_reads));
-    // A live stream must not wait in a compressor's buffer.
-    let worth = SizeAbove::new(1_024)
+    // A compressor's buffer would delay live streams.
+    let compressible = SizeAbove::new(1_024)
         .and(NotForContentType::SSE)
         .and(NotForContentType::IMAGES);
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
-        .compress_when(worth);
+        .compress_when(compressible);
     Router::new()
         .merge(reads)
         .merge(open)
@@ -73,7 +83,7 @@ pub fn app(state: AppState) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(
                 Code::MethodNotAllowed,
-                "this path does not take that method",
+                "this path does not accept that method",
             )
         })
         .layer(map_response(json_errors))
@@ -81,7 +91,7 @@ pub fn app(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The description of the API, as it is checked in.
+/// The description of the API; `openapi.json` is its checked-in copy.
 pub fn openapi() -> OpenApi {
     describe(routers().3)
 }
@@ -93,14 +103,14 @@ type Routers = (
     OpenApi,
 );
 
-/// Routes that post, that read, and that are always open; and the description of all of them.
+/// Routes that post, routes that read, and routes without limits; and the description of all.
 fn routers() -> Routers {
     let (posts, mut api) = OpenApiRouter::new()
         .routes(routes!(batch::post))
         .split_for_parts();
     let (reads, more) = OpenApiRouter::new()
-        .routes(routes!(containers::list))
-        .routes(routes!(containers::get))
+        .routes(routes!(containers::list, deletion::delete_older))
+        .routes(routes!(containers::get, deletion::delete))
         .routes(routes!(containers::summary))
         .routes(routes!(containers::life))
         .routes(routes!(containers::table))
@@ -119,7 +129,13 @@ fn routers() -> Routers {
     (posts, reads, open, api)
 }
 
-fn describe(api: OpenApi) -> OpenApi {
+/// Schemas that only parameters refer to: utoipa collects those of bodies alone.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(Format, Order, TableKind)))]
+struct ParameterSchemas;
+
+fn describe(mut api: OpenApi) -> OpenApi {
+    api.merge(ParameterSchemas::openapi());
     let info = InfoBuilder::new()
         .title("bubble-server")
         .version(env!("CARGO_PKG_VERSION"))
@@ -142,7 +158,7 @@ fn describe(api: OpenApi) -> OpenApi {
     api
 }
 
-/// An error of the framework's own becomes one of ours.
+/// Turns an error of the framework into one of ours.
 async fn json_errors(response: Response) -> Response {
     let ours = response
         .headers()

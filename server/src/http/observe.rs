@@ -1,11 +1,13 @@
-//! Around every request: a number, a line in the log, figures, limits, headers.
+//! Around every request: an id, a line in the log, metrics, limits, headers.
 //!
-//! The log has the route's pattern and never the path or the query, in which
-//! keys and tokens may be.
+//! The log has the pattern of the route, never the path or the query: those may contain keys
+//! and tokens.
 
 use std::cell::Cell;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -15,8 +17,9 @@ use tracing::info;
 
 use super::error::{ApiError, Code, REQUEST, request_id};
 use super::state::AppState;
+use crate::memory::Reservation;
 
-/// Everything that is sent says this.
+/// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -37,7 +40,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// Numbers, counts and logs a request.
+/// Longest wait for the memory of an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Gives a request its id, counts and logs it.
 pub(super) async fn observe(
     State(state): State<AppState>,
     request: Request,
@@ -56,7 +62,9 @@ pub(super) async fn observe(
             let mut response = next.run(request).await;
             let took = began.elapsed();
             let status = response.status().as_u16();
-            state.metrics.request(&route, known(&method), status, took);
+            state
+                .metrics
+                .request(&route, method_name(&method), status, took);
             let request_id = request_id();
             info!(
                 request_id,
@@ -81,8 +89,8 @@ pub(super) async fn observe(
         .await
 }
 
-/// A method's name for the figures, of which a stranger must not make many.
-fn known(method: &Method) -> &'static str {
+/// Label of a method in the metrics: a closed set, whatever clients send.
+fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -92,35 +100,38 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Refuses a post when too many are under way.
-pub(super) async fn limit_posts(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    limited(state.posts.try_acquire().ok(), request, next).await
-}
-
-/// Refuses a question when too many are under way.
+/// Refuses a query while too many are handled.
 pub(super) async fn limit_reads(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    limited(state.reads.try_acquire().ok(), request, next).await
+    let Ok(_place) = state.reads.try_acquire() else {
+        return busy().into_response();
+    };
+    let mut answer = next.run(request).await;
+    // A stream has no size. What it sends is shared.
+    let Some(size) = answer.body().size_hint().exact() else {
+        return answer;
+    };
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    match state.memory.answers.reserve(size, ANSWER_TIMEOUT).await {
+        Ok(held) => {
+            answer.extensions_mut().insert(Kept(Arc::new(held)));
+            answer
+        }
+        Err(error) => ApiError::from(error).into_response(),
+    }
 }
 
-async fn limited(
-    place: Option<tokio::sync::SemaphorePermit<'_>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match place {
-        Some(_place) => next.run(request).await,
-        None => ApiError::new(
-            Code::TooManyRequests,
-            "the server is busy: try again as Retry-After says",
-        )
-        .into_response(),
-    }
+/// Memory of an answer, in its extensions. The connection holds it until the answer is sent.
+#[derive(Clone)]
+pub(super) struct Kept(#[expect(dead_code, reason = "given back on drop")] Arc<Reservation>);
+
+/// The answer while too much is handled.
+pub(super) fn busy() -> ApiError {
+    ApiError::new(
+        Code::TooManyRequests,
+        "the server is busy: try again as Retry-After says",
+    )
 }

@@ -1,4 +1,4 @@
-//! The page, embedded from `ui/dist` as it was when the server was built.
+//! The page, embedded from `ui/dist` when the server is built.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -17,7 +17,7 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>bubble-chambe
 the server again. The API is at <code>/api/v1</code>, described by \
 <a href=\"/api/v1/openapi.json\">/api/v1/openapi.json</a>.";
 
-/// A file of the page, or for any other path the page itself, which knows what to show there.
+/// Answers a file of the page; for any other path the page itself, which does its own routing.
 pub(super) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("api/") {
@@ -38,7 +38,7 @@ pub(super) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
 
 fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
-    // Vite names what is in assets/ by its hash.
+    // Vite puts the hash of a file into its name in assets/.
     let caching = match path.starts_with("assets/") {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",

@@ -1,4 +1,4 @@
-//! Parameters of questions, checked: a mistyped name is refused by name.
+//! Query parameters, checked: an unknown name is an error.
 
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::QueryRejection;
@@ -7,15 +7,19 @@ use serde::Deserialize;
 
 use super::error::{ApiError, Code};
 use super::state::AppState;
+use crate::clock;
 use crate::query::Ask;
-use crate::query::table::TableKind;
+use crate::query::table::{Arrangement, Order, TableKind};
 
 /// Longest name of a recording, in characters.
-const NAME: usize = 200;
-/// Rows of a table when nothing else is asked for.
-const TOP: usize = 50;
+const MAX_NAME: usize = 200;
+/// Names in the stacks of a live stream, which the page adds to those that it shows: the largest
+/// of one second are others than those of a range.
+const MAX_LIVE_SERIES: usize = 100;
+/// Rows of a table by default.
+const DEFAULT_TOP: usize = 50;
 
-/// An extractor whose rejection is answered as our errors are.
+/// An extractor that is rejected with our errors.
 #[derive(Debug)]
 pub(super) struct Checked<T>(pub(super) T);
 
@@ -33,14 +37,14 @@ where
     }
 }
 
-/// What a batch is part of.
+/// Where a batch belongs.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PostParameters {
     /// Name of the recording that the batch is part of, 1 to 200 characters;
     /// without it the batch is live. All batches (and segments) of a recording
-    /// have one source, which is its id. What is recorded never expires.
+    /// have one source, which is its id. Recordings never expire.
     #[serde(default)]
     recording: Option<String>,
 }
@@ -50,12 +54,14 @@ impl PostParameters {
     pub(super) fn recording(self) -> Result<Option<String>, ApiError> {
         let good = |name: &String| {
             let length = name.chars().count();
-            (1..=NAME).contains(&length) && !name.chars().any(char::is_control)
+            (1..=MAX_NAME).contains(&length) && !name.chars().any(char::is_control)
         };
         match self.recording {
             Some(name) if !good(&name) => Err(ApiError::new(
                 Code::BadRequest,
-                format!("recording is a name of 1 to {NAME} characters, none a control character"),
+                format!(
+                    "recording is a name of 1 to {MAX_NAME} characters, none a control character"
+                ),
             )),
             name => Ok(name),
         }
@@ -110,9 +116,35 @@ pub(super) struct TableParameters {
     /// Only this process: `PID-START_NS`.
     #[serde(default)]
     process: Option<String>,
+    /// Rows as of the slot that holds this moment, seconds since the Unix epoch. Events are those
+    /// of the whole range.
+    #[serde(default)]
+    at: Option<f64>,
+    /// Columns to sort by, separated by commas: those of the CSV, and `bytes` (both directions),
+    /// `failed`, `ended`, `exit`, `directory`, `remote`, `port`. Of groups also `rows`. Without it
+    /// rows are in the order of their keys, and the largest group comes first.
+    #[serde(default)]
+    sort: Option<String>,
+    /// Direction of the order; without it numbers start with the highest, and texts with the first.
+    #[serde(default)]
+    order: Option<Order>,
+    /// Words that must all match: `curl`, `name:curl`, `path:/var/*`, `name:=sh`, `failures:>0`,
+    /// `bytes_out:>10MiB`, `end:<12h` (less than 12 hours ago). `"` keeps blanks.
+    #[serde(default)]
+    filter: Option<String>,
+    /// Columns, separated by commas: rows that agree in all of them become one, with their sums.
+    /// For example `protocol,role,remote,port` of `network`, or `name,exit` of `process`.
+    #[serde(default)]
+    group: Option<String>,
+    /// At most so many rows, at least 1; all when not given. `rest` has the sums of the others.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Rows to skip, after sorting.
+    #[serde(default)]
+    offset: Option<usize>,
 }
 
-/// How a table is written.
+/// Format of a table.
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Format {
@@ -123,7 +155,7 @@ pub(super) enum Format {
     Csv,
 }
 
-/// What a live stream is to hold.
+/// Contents of a live stream.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -148,7 +180,8 @@ impl AskParameters {
             step: step(self.step.as_deref())?,
             process: process(self.process.as_deref())?,
             at: time("at", self.at)?,
-            top: self.top.unwrap_or(TOP).clamp(1, 1_000),
+            top: self.top.unwrap_or(DEFAULT_TOP).clamp(1, 1_000),
+            max_series: None,
         })
     }
 }
@@ -161,8 +194,25 @@ impl TableParameters {
             to,
             step: step(self.step.as_deref())?,
             process: process(self.process.as_deref())?,
-            at: None,
+            at: time("at", self.at)?,
             top: usize::MAX,
+            max_series: None,
+        })
+    }
+
+    pub(super) fn arrangement(self) -> Result<Arrangement, ApiError> {
+        if self.limit == Some(0) {
+            return Err(bad("limit is a number of rows, at least 1"));
+        }
+        let named = |columns: Option<String>| columns.filter(|columns| !columns.is_empty());
+        Ok(Arrangement {
+            sort: named(self.sort),
+            order: self.order,
+            filter: self.filter.unwrap_or_default(),
+            group: named(self.group),
+            offset: self.offset.unwrap_or(0),
+            limit: self.limit,
+            now: clock::now(),
         })
     }
 }
@@ -172,7 +222,8 @@ impl LiveParameters {
         Ok(Ask {
             step: Some(step(self.step.as_deref())?.unwrap_or(1)),
             process: process(self.process.as_deref())?,
-            top: self.top.unwrap_or(TOP).clamp(1, 1_000),
+            top: self.top.unwrap_or(DEFAULT_TOP).clamp(1, 1_000),
+            max_series: Some(MAX_LIVE_SERIES),
             ..Ask::default()
         })
     }

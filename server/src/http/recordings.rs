@@ -1,4 +1,4 @@
-//! Recordings: the list, and deleting one.
+//! Recordings: list and delete.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -26,16 +26,16 @@ pub(super) struct RecordingItem {
     name: String,
     /// When it was first posted.
     created: f64,
-    /// The containers that are in it, by id.
+    /// Its containers, by id.
     containers: Vec<RecordedItem>,
 }
 
-/// What a recording holds of one container.
+/// One container of a recording.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct RecordedItem {
     /// The container.
     id: String,
-    /// Its name, as its runtime had it; empty when not known.
+    /// Name that the runtime gave it; empty if unknown.
     name: String,
     /// Start of the first slot.
     first: f64,
@@ -115,7 +115,7 @@ pub(super) async fn delete(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::new(
             Code::NotFound,
-            "there is no recording of this id: /api/v1/recordings lists them",
+            "there is no recording with this id: /api/v1/recordings lists them",
         )),
     }
 }

@@ -1,66 +1,92 @@
-//! What all handlers share.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::feed::Feeds;
+use super::shares::Shares;
 use crate::auth::secret::Secret;
 use crate::ingest::Ingest;
 use crate::ingest::live::Live;
+use crate::memory;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::query::Query;
-use crate::rollup::retention::Retention;
+use crate::span::retention::Retention;
 use crate::store::Store;
 
-/// Bounds on what the server takes on at a time.
+/// Bounds on connections, on the size of a body and on concurrent work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Connections that are open at the same time.
+    pub connections: usize,
+    /// Of these, connections of one client: an IPv4 address, or a network of 64 bits of IPv6.
+    pub connections_per_network: usize,
     /// Largest body, in bytes.
     pub body: usize,
-    /// Posts that are worked on at the same time.
+    /// Posts that are handled at the same time.
     pub posts: usize,
-    /// Questions that are worked on at the same time.
+    /// Queries that are handled at the same time.
     pub reads: usize,
     /// Live streams that are open at the same time.
     pub streams: usize,
+    /// Of these, streams with one token.
+    pub streams_per_token: usize,
+    /// Memory of the process, in bytes.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 4_096,
+            connections_per_network: 2_048,
             body: 16 << 20,
             posts: 64,
             reads: 64,
             streams: 256,
+            streams_per_token: 64,
+            memory: memory::default_limit(),
         }
     }
 }
 
-/// What all handlers share; cheap to clone.
+/// The state that all handlers share; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The secret of tokens.
+    /// Signs tokens.
     pub secret: Secret,
     /// Whether anyone may read everything, without a token.
     pub open: bool,
-    /// Takes batches.
+    /// Length in seconds of the slots of seconds in answers for the Python system's page.
+    pub legacy_slots: u64,
+    /// Stores batches.
     pub ingest: Arc<Ingest>,
-    /// Tells what has come in.
+    /// Announces what was stored.
     pub live: Live,
-    /// Answers questions.
+    /// Answers queries.
     pub query: Query,
-    /// The server's own figures.
+    /// The server's own metrics.
     pub metrics: Arc<Metrics>,
-    /// Bounds.
+    /// The bounds.
     pub limits: Limits,
-    /// Places for posts.
+    /// Permits for posts that are complete.
     pub posts: Arc<Semaphore>,
-    /// Places for questions.
+    /// Permits for queries.
     pub reads: Arc<Semaphore>,
-    /// Places for live streams.
+    /// Permits for live streams.
     pub streams: Arc<Semaphore>,
+    /// Streams by token.
+    pub streams_by_token: Shares,
+    /// Bytes of unfinished bodies by key.
+    pub bodies_by_key: Shares,
+    /// What live streams share.
+    pub feeds: Feeds,
+    /// The budget of memory.
+    pub memory: Memory,
     /// Becomes true when the server stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -76,23 +102,36 @@ impl AppState {
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let live = Live::default();
+        let memory = Memory::new(limits.memory);
         Self {
             ingest: Arc::new(Ingest::new(
                 Arc::clone(&store),
                 live.clone(),
                 Arc::clone(&metrics),
+                memory.posts.clone(),
             )),
-            query: Query::new(Arc::clone(&store), retention),
+            query: Query::new(Arc::clone(&store), retention).within(memory.clone()),
             posts: Arc::new(Semaphore::new(limits.posts)),
             reads: Arc::new(Semaphore::new(limits.reads)),
             streams: Arc::new(Semaphore::new(limits.streams)),
+            streams_by_token: Shares::new(limits.streams_per_token),
+            bodies_by_key: Shares::new(share_of_bodies(limits.body, &memory)),
+            feeds: Feeds::default(),
+            memory,
             store,
             secret,
             open: false,
+            legacy_slots: 1,
             live,
             metrics,
             limits,
             stop,
         }
     }
+}
+
+/// What one key may have of the memory for bodies: at least one body, whose memory doubles.
+fn share_of_bodies(body: usize, memory: &Memory) -> usize {
+    let body = body.checked_next_power_of_two().unwrap_or(usize::MAX);
+    body.max(memory.bodies.size() / 2)
 }

@@ -1,4 +1,4 @@
-//! Hosts, who one is, and how the server itself is.
+//! Hosts, the access of a token, and the state of the server.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::state::AppState;
 use crate::auth::token::Access;
 use crate::store::host::Host;
 
-/// A store that takes longer does not answer: who asks has less patience than it.
-const ANSWER: Duration = Duration::from_secs(2);
+/// Longest wait for the store: shorter than the timeout of those who poll.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Hosts from which agents report.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -24,14 +24,14 @@ pub(super) struct HostList {
     hosts: Vec<Host>,
 }
 
-/// What a token allows.
+/// The access that a token gives.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Me {
     /// Whether everything may be read.
     admin: bool,
-    /// The one container that may be read.
+    /// The container that may be read, if it is only one.
     container: Option<String>,
-    /// Until when, seconds since the Unix epoch.
+    /// Expiry, seconds since the Unix epoch.
     expires: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn hosts(
     Ok(Json(HostList { hosts }))
 }
 
-/// Says what the token allows.
+/// Returns the access that the token gives.
 #[utoipa::path(
     get, path = "/api/v1/me", operation_id = "getMe", tag = "access",
     responses((status = 200, body = Me), (status = 401, body = ErrorBody)),
@@ -68,14 +68,14 @@ pub(super) async fn me(reader: Reader) -> Json<Me> {
     })
 }
 
-/// Whether the server and its store answer.
+/// Checks that the server and its store answer.
 #[utoipa::path(
     get, path = "/ping", operation_id = "ping", tag = "server",
     responses((status = 200, body = String, content_type = "text/plain"),
         (status = 503, body = ErrorBody)),
 )]
 pub(super) async fn ping(State(state): State<AppState>) -> Result<&'static str, ApiError> {
-    match tokio::time::timeout(ANSWER, state.store.check()).await {
+    match tokio::time::timeout(STORE_TIMEOUT, state.store.check()).await {
         Ok(checked) => checked?,
         Err(_) => {
             return Err(ApiError::new(
@@ -87,7 +87,7 @@ pub(super) async fn ping(State(state): State<AppState>) -> Result<&'static str, 
     Ok("pong\n")
 }
 
-/// The server's own figures, for Prometheus.
+/// The server's own metrics, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "getMetrics", tag = "server",
     responses((status = 200, body = String, content_type = "application/openmetrics-text")),

@@ -1,17 +1,18 @@
-//! What agents say of themselves: kept from batch to batch, so that costs can be shown as rates.
+//! Agents' reports of themselves: kept from batch to batch, so that costs can be shown as rates.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bubble_common::batch::AgentReport;
 use bubble_common::segment::SourceId;
 
 use crate::store::host::Host;
 
-/// A host's entry is stored at most once in so many nanoseconds.
-const STORED_EACH: u64 = 5_000_000_000;
-/// Hosts remembered at most; beyond that all are forgotten, and known again after two batches.
-const MOST: usize = 10_000;
+/// Shortest interval between writes of a host's entry.
+const WRITE_INTERVAL: Duration = Duration::from_secs(5);
+/// Hosts at most. Beyond that all are dropped, and known again after two batches.
+const MAX_HOSTS: usize = 10_000;
 
 /// The latest report of each host.
 #[derive(Debug, Default)]
@@ -28,7 +29,8 @@ struct Report {
 }
 
 impl Hosts {
-    /// The entry to be stored for the host of `agent`, a run of which is `source`, when it is due.
+    /// Returns the entry to store for the host of `agent`, if a write is due. `source` is the run of
+    /// the agent.
     pub fn report(&self, source: SourceId, agent: &AgentReport) -> Option<Host> {
         if agent.host.is_empty() {
             return None;
@@ -41,17 +43,21 @@ impl Hosts {
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let before = latest.get(&agent.host).copied();
-        // An agent that was started again counts from 0.
+        // A restarted agent counts from 0.
         let before = before.filter(|before| before.source == source);
-        let due = before.is_none_or(|before| agent.sent_at >= before.sent_at + STORED_EACH);
+        // The agent chooses the time: it may be any number.
+        let due = before.is_none_or(|before| {
+            let since = agent.sent_at.checked_sub(before.sent_at);
+            since.is_some_and(|since| since >= WRITE_INTERVAL.as_nanos() as u64)
+        });
         if !due {
             return None;
         }
-        if latest.len() >= MOST {
+        if latest.len() >= MAX_HOSTS {
             latest.clear();
         }
         latest.insert(agent.host.clone(), report);
-        // Without an earlier report: since the agent started is not known, so nothing is.
+        // Without an earlier report there is no interval, so the rate is 0.
         let percent = |of: fn(&Report) -> u64| {
             before.map_or(0.0, |before| {
                 let used = of(&report).saturating_sub(of(&before)) as f64;
@@ -74,5 +80,27 @@ impl Hosts {
             spooled: agent.spooled,
             dropped: agent.dropped,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bubble_common::batch::AgentReport;
+    use bubble_common::segment::SourceId;
+
+    use super::Hosts;
+
+    #[test]
+    fn any_time_of_an_agent_is_accepted() {
+        let hosts = Hosts::default();
+        let source = SourceId([7; 16]);
+        let at = |sent_at| AgentReport {
+            host: "node01".to_owned(),
+            sent_at,
+            ..AgentReport::default()
+        };
+        assert!(hosts.report(source, &at(u64::MAX)).is_some());
+        assert!(hosts.report(source, &at(u64::MAX)).is_none());
+        assert!(hosts.report(source, &at(0)).is_none());
     }
 }

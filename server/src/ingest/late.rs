@@ -1,32 +1,33 @@
-//! What comes so late that the row which would tell whether it is known has expired.
+//! Posts so late that the rows of their seconds have expired.
 //!
-//! The store knows a second again by its row. When that is gone, the coarser slot
-//! still says by its coverage whether the second (or its minute, or its hour) is in
-//! it: then it must not be added to the sums of the container's life again.
+//! The store recognises a repeated second by its row. After that row has expired, the coverage of
+//! the coarser slot still tells whether it contains the second (or its minute, or its hour). Such
+//! a second must not be added to the container's sums again.
+
+use std::time::Duration;
 
 use bubble_common::segment::codec::DecodeError;
 use bubble_common::segment::{Key, Resolution, Segment};
 
-use crate::rollup::unite::finer;
-use crate::store::Store;
+use crate::span::unite::finer;
 use crate::store::error::StoreError;
-use crate::store::row::Post;
+use crate::store::segments::{Post, Segments};
 
-/// Nothing expires within so many seconds, whatever the settings.
-const RECENT: u64 = 300;
+/// Nothing younger than this expires, whatever the settings.
+const MIN_RETENTION: Duration = Duration::from_secs(300);
 
-/// For each of `posts` whether all that it tells is in coarser rows, and its own has expired.
-pub(super) async fn known(
-    store: &dyn Store,
+/// For each of `posts`, whether coarser rows contain all of it and its own row has expired.
+pub(super) async fn are_known(
+    store: &dyn Segments,
     posts: &[Post],
     now: u64,
 ) -> Result<Vec<bool>, StoreError> {
-    let late = |post: &Post| {
-        // Of coarser slots only packing can tell what is new in them.
+    let is_late = |post: &Post| {
+        // A coarser slot may be partly new, which only packing can tell.
         let second = post.key.resolution == Resolution::Second && post.slots != 0;
-        second && post.recording.is_none() && post.key.start + RECENT < now
+        second && post.recording.is_none() && post.key.start + MIN_RETENTION.as_secs() < now
     };
-    if !posts.iter().any(late) {
+    if !posts.iter().any(is_late) {
         return Ok(vec![false; posts.len()]);
     }
     let mut expired = Vec::new();
@@ -39,21 +40,22 @@ pub(super) async fn known(
             .iter()
             .filter(|(_, before)| post.key.start >= *before);
         known.push(match left.next() {
-            Some((resolution, _)) if late(post) => is_known(store, post, *resolution).await?,
+            Some((resolution, _)) if is_late(post) => is_known(store, post, *resolution).await?,
             _ => false,
         });
     }
     Ok(known)
 }
 
-/// Whether all of `post`, of whose span `left` is the finest resolution that is still there, is known by that.
-async fn is_known(store: &dyn Store, post: &Post, left: Resolution) -> Result<bool, StoreError> {
+/// Whether the rows of the resolution `left` contain all of `post`. It is the finest that has not
+/// expired.
+async fn is_known(store: &dyn Segments, post: &Post, left: Resolution) -> Result<bool, StoreError> {
     let key = &post.key;
     let start = key.start - key.start % left.seconds();
     let sub_slots = match finer(left) {
-        // The store itself tells.
+        // The store itself knows seconds.
         None => return Ok(false),
-        // A post is within one minute, whose seconds are its slots.
+        // A post lies within one minute, and its slots are seconds of it.
         Some(Resolution::Second) => post.slots,
         Some(finer) => 1 << ((key.start - start) / finer.seconds()),
     };
@@ -61,9 +63,9 @@ async fn is_known(store: &dyn Store, post: &Post, left: Resolution) -> Result<bo
     Ok(covered & sub_slots == sub_slots)
 }
 
-/// Which sub-slots of the slot at `start` rows of the source of `key` hold.
+/// Sub-slots of the slot at `start` that rows of the source of `key` contain.
 async fn covered(
-    store: &dyn Store,
+    store: &dyn Segments,
     key: &Key,
     resolution: Resolution,
     start: u64,
@@ -77,6 +79,6 @@ async fn covered(
         Ok(coverage.map_or(0, |coverage| coverage.0))
     };
     let own = rows.iter().filter(|row| row.key.source == key.source);
-    // A row that can't be read is reported when it is packed.
+    // A row that cannot be decoded is reported when it is packed.
     Ok(own.fold(0, |all, row| all | bits(&row.bytes).unwrap_or(0)))
 }

@@ -1,24 +1,27 @@
-//! Tells live streams what has come in.
+//! Notifies live streams of new segments.
 //!
-//! Only *that* something came is told, and for which span; a stream then asks
-//! the store, as a page does, so that it shows the same sums whatever sources
-//! there are.
+//! A notice holds only the container and the span. A stream then queries the store as a page
+//! does, so it shows the same sums whatever sources there are.
 
 use std::ops::Range;
 
 use bubble_common::segment::ContainerId;
 use tokio::sync::broadcast;
 
-/// Something new of a container is in the store.
+/// A new segment of a container is in the store.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// The container.
     pub container: ContainerId,
-    /// The seconds that are new.
+    /// The span of the segment.
     pub span: Range<u64>,
 }
 
-/// Where notices go.
+/// Notices that a slow stream may lag behind. Beyond that it learns of the gap, and queries all that
+/// it missed.
+const MAX_NOTICES: usize = 4_096;
+
+/// The channel of notices.
 #[derive(Debug, Clone)]
 pub struct Live {
     notices: broadcast::Sender<Notice>,
@@ -26,23 +29,22 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        // A stream that is slower than this many notices is told so, and asks for all that it missed.
-        let (notices, _) = broadcast::channel(4_096);
+        let (notices, _) = broadcast::channel(MAX_NOTICES);
         Self { notices }
     }
 }
 
 impl Live {
-    /// Tells all who listen. Costs next to nothing when nobody does.
-    pub fn tell(&self, notice: impl FnOnce() -> Notice) {
+    /// Notifies all streams. Costs next to nothing without any.
+    pub fn notify(&self, notice: impl FnOnce() -> Notice) {
         if self.notices.receiver_count() > 0 {
-            // Fails only when the last listener has just gone.
+            // Fails only if the last stream has just ended.
             let _ = self.notices.send(notice());
         }
     }
 
-    /// Notices from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Notice> {
+    /// Subscribes to notices from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
     }
 }

@@ -1,13 +1,13 @@
-//! Files and connections with what went through them, as answers have them.
+//! Files and connections with their sums, as answers have them.
 
 use bubble_common::segment::file::{File, FileIo};
-use bubble_common::segment::network::{Connection, NetworkIo};
+use bubble_common::segment::network::{Address, Connection, NetworkIo, Role};
 use serde::Serialize;
 
-/// A file, and what was done with it.
+/// A file, with the sums of its I/O.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FileSums {
-    /// Path, as the container sees it; text from strangers.
+    /// Path, as the container sees it; untrusted text.
     pub path: String,
     /// `file`, `directory`, `pipe`, `char`, `block`, `anonymous`, `other`, `unknown`.
     pub kind: &'static str,
@@ -23,17 +23,23 @@ pub struct FileSums {
     pub opens: u64,
 }
 
-/// A connection, and what went through it.
+/// A connection, with the sums of its I/O.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ConnectionSums {
     /// `tcp`, `udp`, `unix`, `unix-datagram`, `raw`, `netlink`, `vsock`, `other`.
     pub protocol: &'static str,
-    /// Which side the container is: `client`, `server`, `unknown`.
+    /// Side of the container: `client`, `server`, `unknown`.
     pub role: &'static str,
-    /// This end.
+    /// Local address.
     pub local: String,
-    /// The other end.
+    /// Address of the peer.
     pub peer: String,
+    /// The peer without a port that changes with each connection: its IP address, or the path of
+    /// a Unix socket, whichever end has it. Empty if unknown.
+    pub remote: String,
+    /// Port of the service: the peer's if the container connected, its own if it accepted. If
+    /// the role is unknown, the lower one. Null if the protocol has no ports.
+    pub port: Option<u16>,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -42,14 +48,14 @@ pub struct ConnectionSums {
     pub ops_in: u64,
     /// Sends.
     pub ops_out: u64,
-    /// Connections made or accepted.
+    /// Connections established, by either side.
     pub connects: u64,
     /// Connections that failed.
     pub failures: u64,
 }
 
 impl FileSums {
-    /// What `io` says of `file`.
+    /// The sums `io` of `file`.
     pub fn new(file: &File, io: &FileIo) -> Self {
         Self {
             path: file.path.clone(),
@@ -64,13 +70,15 @@ impl FileSums {
 }
 
 impl ConnectionSums {
-    /// What `io` says of `connection`.
+    /// The sums `io` of `connection`.
     pub fn new(connection: &Connection, io: &NetworkIo) -> Self {
         Self {
             protocol: connection.protocol.name(),
             role: connection.role.name(),
             local: connection.local.to_string(),
             peer: connection.peer.to_string(),
+            remote: remote(connection),
+            port: service_port(connection),
             bytes_in: io.bytes_in,
             bytes_out: io.bytes_out,
             ops_in: io.ops_in,
@@ -78,5 +86,32 @@ impl ConnectionSums {
             connects: io.connects,
             failures: io.failures,
         }
+    }
+}
+
+/// The peer, as connections to it are grouped by. The accepting end of a Unix socket has a path,
+/// the connecting end usually none.
+pub(super) fn remote(connection: &Connection) -> String {
+    match (&connection.peer, &connection.local) {
+        (Address::Ip(ip, _), _) => ip.to_string(),
+        (Address::Path(path), _) | (Address::None, Address::Path(path)) => path.clone(),
+        (Address::None, _) => String::new(),
+    }
+}
+
+/// Port of the service that a connection is to.
+pub(super) fn service_port(connection: &Connection) -> Option<u16> {
+    let port = |address: &Address| match address {
+        Address::Ip(_, port) if *port > 0 => Some(*port),
+        _ => None,
+    };
+    let (local, peer) = (port(&connection.local), port(&connection.peer));
+    match connection.role {
+        Role::Client => peer,
+        Role::Server => local,
+        Role::Unknown => match (local, peer) {
+            (Some(local), Some(peer)) => Some(local.min(peer)),
+            (local, peer) => peer.or(local),
+        },
     }
 }

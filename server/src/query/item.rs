@@ -1,4 +1,4 @@
-//! A container as lists and pages show it.
+//! A container, as lists and pages show it.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::store::container::{Container, State};
 pub struct ContainerItem {
     /// Its id: 12 hexadecimal digits, or `NAME@HOST`.
     pub id: String,
-    /// Its name, as its runtime has it; empty when not known.
+    /// Name that the runtime gives it; empty if unknown.
     pub name: String,
-    /// The image it was made from; empty when not known.
+    /// Its image; empty if unknown.
     pub image: String,
-    /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `systemd`, `lxc`, `cgroup`; empty when not known.
+    /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`, `systemd`, `cgroup`; empty if unknown.
     pub runtime: String,
     /// Name of the host.
     pub host: String,
@@ -26,29 +26,29 @@ pub struct ContainerItem {
     pub cores: Option<u64>,
     /// Memory of the host in bytes.
     pub host_memory: Option<u64>,
-    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty when not known.
+    /// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty if unknown.
     pub hooks: String,
     /// Start of the first slot in which it was seen.
     pub first_seen: f64,
     /// End of the last slot in which it was seen.
     pub last_seen: f64,
-    /// Whether it runs.
+    /// Whether it is running.
     pub state: State,
-    /// Names of the recordings that it is in, oldest first; empty for one that is only live.
+    /// Names of its recordings, oldest first; empty if it is only live.
     pub recordings: Vec<String>,
-    /// When it was started.
+    /// Start, by its runtime.
     pub started: Option<f64>,
-    /// When it ended.
+    /// End, by its runtime.
     pub ended: Option<f64>,
     /// Exit code of its first process.
     pub exit_code: Option<u64>,
-    /// Whether the kernel killed it for want of memory.
+    /// Whether the kernel killed it because memory ran out.
     pub oom_killed: bool,
     /// CPU time over its life, ns.
     pub cpu_ns: u64,
-    /// Cores it used in its latest 10 s; none when it does not run.
+    /// Cores used in its latest 10 s; null if it is not running.
     pub cpu_now: Option<f64>,
-    /// Memory in use when it was last seen, bytes.
+    /// Memory in use when last seen, bytes.
     pub memory_now: u64,
     /// Highest memory in use, bytes.
     pub memory_peak: u64,
@@ -63,7 +63,7 @@ pub struct ContainerItem {
 }
 
 impl ContainerItem {
-    /// The container as of `now` (seconds since the Unix epoch).
+    /// The container at `now` (seconds since the Unix epoch).
     pub fn new(container: &Container, now: u64) -> Self {
         let text = |fact: &str| container.facts.get(fact).cloned().unwrap_or_default();
         let seconds = |ns: u64| ns as f64 / 1e9;

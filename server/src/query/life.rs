@@ -3,9 +3,9 @@
 use bubble_common::segment::facts;
 use serde::Serialize;
 
+use super::gaps::Gaps;
 use super::ledger::Ledger;
 use super::range::Plan;
-use super::summary::Gaps;
 use crate::store::container::Container;
 
 /// A container's life, in at most 600 slots.
@@ -19,13 +19,13 @@ pub struct Life {
     pub step: u64,
     /// CPU in percent of one core; null in gaps.
     pub cpu: Vec<Option<f64>>,
-    /// What part of each slot is known, 0 to 1.
+    /// The known part of each slot, 0 to 1.
     pub covered: Vec<f64>,
-    /// What happened to the container.
+    /// Events of the container.
     pub marks: Vec<Mark>,
 }
 
-/// Something that happened to a container.
+/// An event of a container.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Mark {
     /// When, seconds since the Unix epoch.
@@ -35,12 +35,12 @@ pub struct Mark {
 }
 
 impl Life {
-    /// At most so many slots.
-    pub const SLOTS: u64 = 600;
+    /// Number of slots at most.
+    pub const MAX_SLOTS: u64 = 600;
 
-    /// Writes down `ledger`.
+    /// Makes the answer from `ledger`.
     pub fn new(container: &Container, plan: &Plan, ledger: &Ledger<'_>) -> Self {
-        let gap = Gaps::new(plan, ledger);
+        let gaps = Gaps::new(plan, ledger);
         let kinds = ["container_start", "container_end", "oom_kill"];
         let mut marks: Vec<Mark> = ledger
             .events
@@ -53,13 +53,13 @@ impl Life {
             .collect();
         for (fact, kind) in [(facts::STARTED, kinds[0]), (facts::ENDED, kinds[1])] {
             let at = container.number(fact).map(|ns| ns as f64 / 1e9);
-            // The event says the same, to the ns or nearly.
-            let told = |at: f64| {
+            // The event has the same time, give or take.
+            let is_marked = |at: f64| {
                 marks
                     .iter()
                     .any(|mark| mark.kind == kind && (mark.at - at).abs() < 1.0)
             };
-            if let Some(at) = at.filter(|at| !told(*at)) {
+            if let Some(at) = at.filter(|at| !is_marked(*at)) {
                 marks.push(Mark { at, kind });
             }
         }
@@ -68,8 +68,8 @@ impl Life {
             first: plan.span.start as f64,
             last: plan.span.end as f64,
             step: plan.step,
-            cpu: gap.percent(&ledger.cpu),
-            covered: gap.covered(),
+            cpu: gaps.percent(&ledger.cpu),
+            covered: gaps.covered(),
             marks,
         }
     }

@@ -1,68 +1,97 @@
-//! Answers: a range of a container as what the page shows of it.
+//! Answers about one container and a range of time.
 //!
-//! One way for all of them: the slots that answer ([`range::Plan`]), the
-//! segments of these ([`read`]), their sums ([`ledger::Ledger`]), written down as
-//! a summary, a table or a life.
+//! Every answer is made in the same steps: choose the slots ([`range::Plan`]), read their
+//! segments ([`read`]), add them up ([`ledger::Ledger`]), and make a summary, a table or a life
+//! of the sums.
 
+mod bound;
+mod csv;
 pub mod error;
+pub mod filter;
+mod gaps;
 pub mod io;
 pub mod item;
 pub mod ledger;
 pub mod legacy;
 pub mod life;
+pub mod process;
 pub mod range;
 pub mod read;
 pub mod summary;
 pub mod table;
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use bound::{Attempt, Bound};
 use bubble_common::segment::{ContainerId, Segment};
-
-use crate::clock;
-use crate::rollup::retention::Retention;
-use crate::store::Store;
-use crate::store::container::{Container, State};
 use error::QueryError;
 use item::ContainerItem;
 use ledger::{Ledger, Scope};
 use life::Life;
 use range::{MAX_SLOTS, Plan, Question};
 use summary::Summary;
-use table::{Table, TableKind};
+use table::{Arrangement, ContainerRows, Table, TableKind};
 
-/// Answers questions.
+use crate::memory::Memory;
+use crate::span::retention::Retention;
+use crate::store::Store;
+use crate::store::container::{Container, State};
+use crate::store::index::{ContainerFilter, Sort};
+use crate::{clock, memory};
+
+/// Answers queries.
 #[derive(Clone)]
 pub struct Query {
     store: Arc<dyn Store>,
     retention: Retention,
+    memory: Memory,
 }
 
-/// What is asked about a range. Times are seconds since the Unix epoch.
+/// A query about a range. Times are seconds since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ask {
-    /// Start; without it the last 15 minutes, or less if the container is younger.
+    /// Start; by default 15 minutes before the end, or the start of the container if that is later.
     pub from: Option<f64>,
-    /// End; without it now, or when the container was last seen.
+    /// End; by default now, or when the container was last seen if it has ended.
     pub to: Option<f64>,
-    /// Length of a slot in seconds; without it, it is chosen.
+    /// Length of a slot in seconds; chosen by default.
     pub step: Option<u64>,
     /// Only this process: (pid, start in ns), all programs that it ran.
     pub process: Option<(u32, u64)>,
-    /// Rows as of the slot that holds this moment.
+    /// Rows of the slot that contains this time only.
     pub at: Option<f64>,
-    /// At most so many rows a table.
+    /// Rows of a table at most.
     pub top: usize,
+    /// Names in the stacks at most; chosen by default.
+    pub max_series: Option<usize>,
 }
 
-/// What is read when nothing is asked for.
+/// Length of a range by default, in seconds.
 const DEFAULT_SPAN: u64 = 900;
 
 impl Query {
     /// Answers from `store`.
     pub fn new(store: Arc<dyn Store>, retention: Retention) -> Self {
-        Self { store, retention }
+        let finished = match store.retains_finished() {
+            true => retention.finished,
+            false => 0,
+        };
+        let retention = Retention {
+            finished,
+            ..retention
+        };
+        Self {
+            store,
+            retention,
+            memory: Memory::new(memory::default_limit()),
+        }
+    }
+
+    /// Sets the budget that it shares with the rest of the process.
+    #[must_use]
+    pub fn within(self, memory: Memory) -> Self {
+        Self { memory, ..self }
     }
 
     /// The index's entry of a container.
@@ -74,6 +103,27 @@ impl Query {
         container.ok_or_else(|| QueryError::NoContainer(id.as_str().to_owned()))
     }
 
+    /// A page of the containers that `filter` accepts, whatever its order and page: `by` has those.
+    ///
+    /// # Errors
+    /// When there is no such column, the filter is not valid, or the store fails.
+    pub async fn list(
+        &self,
+        filter: ContainerFilter,
+        by: Arrangement,
+    ) -> Result<ContainerRows, QueryError> {
+        let all = ContainerFilter {
+            sort: Sort::Name,
+            limit: i64::MAX as usize,
+            offset: 0,
+            ..filter
+        };
+        let page = self.store.containers(&all).await?;
+        let containers = page.containers.iter();
+        let items = containers.map(|container| ContainerItem::new(container, all.now));
+        Ok(ContainerRows::new(items.collect(), &by)?)
+    }
+
     /// Everything about a range.
     ///
     /// # Errors
@@ -82,30 +132,34 @@ impl Query {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
         let item = ContainerItem::new(&container, clock::now());
-        let (scope, top) = (scope(ask, &plan), ask.top);
+        let (scope, top, max_series) = (scope(ask, &plan), ask.top, ask.max_series);
         self.answer(id, plan, move |plan, segments| {
-            Summary::new(item, plan, &Ledger::new(plan, segments, &scope), top)
+            let ledger = Ledger::new(plan, segments, &scope);
+            Summary::new(item.clone(), plan, &ledger, top, max_series)
         })
         .await
     }
 
-    /// A whole table.
+    /// A table.
     ///
     /// # Errors
-    /// When there is no such container, or the store fails.
+    /// When there is no such container or column, the filter is not valid, or the store fails.
     pub async fn table(
         &self,
         id: &ContainerId,
         kind: TableKind,
         ask: &Ask,
+        arrangement: Arrangement,
     ) -> Result<Table, QueryError> {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
         let scope = scope(ask, &plan);
         self.answer(id, plan, move |plan, segments| {
-            Table::new(kind, plan, &Ledger::new(plan, segments, &scope))
+            let ledger = Ledger::new(plan, segments, &scope);
+            Table::new(kind, plan, &ledger, &arrangement)
         })
-        .await
+        .await?
+        .map_err(QueryError::from)
     }
 
     /// The whole life of a container.
@@ -122,8 +176,9 @@ impl Query {
         let question = Question {
             span: container.first_seen.min(last)..last,
             step: None,
-            slots: Life::SLOTS,
+            slots: Life::MAX_SLOTS,
             live_since: container.live_since,
+            last_seen: container.last_seen,
             now,
         };
         let plan = Plan::new(&question, &self.retention);
@@ -137,17 +192,37 @@ impl Query {
         .await
     }
 
-    /// Reads what `plan` needs and makes an answer of it, on a thread that may block.
+    /// Reads the segments that `plan` needs and makes an answer of them, on a thread that may block.
     async fn answer<T: Send + 'static>(
         &self,
         id: &ContainerId,
         plan: Plan,
-        make: impl FnOnce(&Plan, &[Segment]) -> T + Send + 'static,
+        make: impl Fn(&Plan, &[Segment]) -> T + Send + Sync + 'static,
     ) -> Result<T, QueryError> {
-        let gathered = read::gather(&*self.store, id, plan.resolution, plan.span.clone()).await?;
+        let (plan, make) = (Arc::new(plan), Arc::new(make));
+        let mut attempt = Attempt::first(&self.memory).await?;
+        loop {
+            let (plan, make) = (Arc::clone(&plan), Arc::clone(&make));
+            let done = self.attempt(id, plan, make, attempt.bound()).await;
+            match attempt.settle(done).await? {
+                ControlFlow::Break(answer) => return Ok(answer),
+                ControlFlow::Continue(next) => attempt = next,
+            }
+        }
+    }
+
+    async fn attempt<T: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        plan: Arc<Plan>,
+        make: Arc<impl Fn(&Plan, &[Segment]) -> T + Send + Sync + 'static>,
+        bound: Arc<Bound>,
+    ) -> Result<T, QueryError> {
+        let (resolution, span) = (plan.resolution, plan.span.clone());
+        let gathered = read::gather_within(&*self.store, id, resolution, span, bound).await?;
         tokio::task::spawn_blocking(move || Ok(make(&plan, &gathered.resolve()?)))
             .await
-            .map_err(|_| QueryError::Cut)?
+            .map_err(|_| QueryError::Panicked)?
     }
 
     fn plan(&self, container: &Container, ask: &Ask) -> Plan {
@@ -157,15 +232,16 @@ impl Query {
             step: ask.step,
             slots: MAX_SLOTS,
             live_since: container.live_since,
+            last_seen: container.last_seen,
             now,
         };
         Plan::new(&question, &self.retention)
     }
 }
 
-/// The range that is asked for, in whole seconds.
+/// The range of the query, in whole seconds.
 fn span(container: &Container, ask: &Ask, now: u64) -> Range<u64> {
-    // `as` saturates: a negative or absurd time becomes the nearest possible one.
+    // `as` saturates: a negative or huge time becomes the nearest possible one.
     let latest = now + 86_400;
     let end = match ask.to {
         Some(to) => to.ceil() as u64,

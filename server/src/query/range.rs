@@ -1,21 +1,22 @@
-//! Which slots answer a question: resolution, step, and where they begin and end.
+//! The slots that answer a query: their resolution, their length, their start and end.
 
 use std::ops::Range;
 
 use bubble_common::segment::{Resolution, Segment};
+use serde::Serialize;
 
-use crate::rollup::retention::Retention;
+use crate::span::retention::Retention;
 
-/// At most so many slots in an answer.
+/// Slots in an answer at most.
 pub const MAX_SLOTS: u64 = 2_000;
 
-/// Steps that people know, in slots of a resolution.
-const NICE: [u64; 12] = [1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 120];
+/// Round steps, in slots of a resolution.
+const ROUND_STEPS: [u64; 12] = [1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 120];
 
 /// The slots of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The resolution of the segments that are read.
+    /// Resolution of the segments to read.
     pub resolution: Resolution,
     /// Length of a slot of the answer, in seconds: a multiple of the resolution.
     pub step: u64,
@@ -23,23 +24,40 @@ pub struct Plan {
     pub span: Range<u64>,
 }
 
-/// What is asked for.
+/// Input of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Seconds since the Unix epoch.
     pub span: Range<u64>,
-    /// A step in seconds; none to have it chosen.
+    /// Length of a slot in seconds; `None` to choose it.
     pub step: Option<u64>,
-    /// At most so many slots.
+    /// Slots at most.
     pub slots: u64,
-    /// Since when the container was seen live: before that nothing can have expired.
+    /// When the container was first seen live: nothing from before can have expired.
     pub live_since: u64,
+    /// When the container was last seen.
+    pub last_seen: u64,
     /// Seconds since the Unix epoch.
     pub now: u64,
 }
 
+/// The slots of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct RangeInfo {
+    /// Start of the first slot, seconds since the Unix epoch.
+    pub from: f64,
+    /// End of the last slot.
+    pub to: f64,
+    /// Length of a slot in seconds.
+    pub step: u64,
+    /// Resolution that was read: `second`, `minute`, `hour`, `day`.
+    pub resolution: &'static str,
+    /// Number of slots, at most 2,000.
+    pub slots: u64,
+}
+
 impl Plan {
-    /// The finest slots that are still there and not too many.
+    /// Chooses the finest slots that are still stored and not too many.
     pub fn new(question: &Question, retention: &Retention) -> Self {
         let Question {
             span, slots, now, ..
@@ -47,8 +65,10 @@ impl Plan {
         let slots = (*slots).clamp(1, MAX_SLOTS);
         let length = span.end.saturating_sub(span.start).max(1);
         let oldest = span.start.max(question.live_since.min(*now));
-        let there = |resolution: &Resolution| retention.holds(*resolution, oldest, *now);
-        // Each resolution has what is read, and what that costs, within bounds.
+        let last_seen = question.last_seen;
+        let stored =
+            |resolution: &Resolution| retention.holds(*resolution, oldest, last_seen, *now);
+        // Bounds the number of slots that are read.
         let few = |resolution: &Resolution| {
             let limit = Segment::MAX_SLOTS.min(slots.saturating_mul(3));
             length.div_ceil(resolution.seconds()) <= limit
@@ -59,18 +79,18 @@ impl Plan {
                 .is_none_or(|step| resolution.seconds() <= step.max(1))
         };
         let resolution = match question.step {
-            // The coarsest that still has this step; finer only costs more.
+            // The coarsest resolution with this step: finer ones take more reading.
             Some(_) => Resolution::ALL
                 .into_iter()
                 .rev()
-                .find(|resolution| fine(resolution) && there(resolution) && few(resolution)),
+                .find(|resolution| fine(resolution) && stored(resolution) && few(resolution)),
             None => None,
         };
         let resolution = resolution
             .or_else(|| {
                 Resolution::ALL
                     .into_iter()
-                    .find(|resolution| there(resolution) && few(resolution))
+                    .find(|resolution| stored(resolution) && few(resolution))
             })
             .unwrap_or(Resolution::Day);
         let unit = resolution.seconds();
@@ -84,7 +104,8 @@ impl Plan {
         let factor = if least == asked {
             asked
         } else {
-            NICE.into_iter()
+            ROUND_STEPS
+                .into_iter()
                 .find(|factor| *factor >= least)
                 .unwrap_or(least)
         };
@@ -103,10 +124,23 @@ impl Plan {
         ((self.span.end - self.span.start) / self.step) as usize
     }
 
-    /// The slot of the answer that holds `at`.
+    /// The slot that contains `at`.
     pub fn slot_of(&self, at: u64) -> Option<usize> {
         self.span
             .contains(&at)
             .then(|| ((at - self.span.start) / self.step) as usize)
+    }
+}
+
+impl RangeInfo {
+    /// The slots of `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            from: plan.span.start as f64,
+            to: plan.span.end as f64,
+            step: plan.step,
+            resolution: plan.resolution.name(),
+            slots: plan.slots() as u64,
+        }
     }
 }

@@ -1,76 +1,97 @@
-//! Reads a range as segments that can simply be added up: each slot of each source once.
+//! Reads a range as segments in which each slot of each source occurs once, so that they add up.
 //!
-//! What is packed is taken as it is. What is not, and what has not been rolled
-//! up yet, is united here by the very functions by which it will be packed, so
-//! that there is no hole at "now", and nothing changes when packing comes round.
+//! Packed rows are read as they are. Pieces that are not packed or not rolled up yet are merged
+//! here, by the functions that will pack them: there is no gap at "now", and packing changes no
+//! answer.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 use tracing::error;
 
+use super::bound::Bound;
 use super::error::QueryError;
-use crate::rollup::kept::Kept;
-use crate::rollup::unite::{Piece, finer, known_slot, roll, unite};
+use crate::span::row::{Form, Piece, Row};
+use crate::span::unite::{finer, known_slot, roll, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::row::{Form, Row};
+use crate::store::retained::Retained;
 
-/// Rows of a range, and for the slots that are not rolled up yet, those of the finer resolution.
+/// Rows of a range, and the finer rows of the slots that are not rolled up yet.
 pub struct Gathered {
     resolution: Resolution,
     rows: Vec<Row>,
     finer: Vec<Finer>,
-    /// What is left of the finer rows.
-    kept: Kept,
+    /// Which finer rows still exist.
+    retained: Retained,
+    bound: Arc<Bound>,
 }
 
-/// The rows of a packed span of the finer resolution, which is one slot of the coarser.
+/// The rows of one packed span: one slot of the coarser resolution.
 struct Finer {
     start: u64,
     gathered: Gathered,
 }
 
-/// Fetches what is needed to answer for `span`.
+/// Reads the rows that answer for `span`, without a bound on memory.
 ///
 /// # Errors
 /// When the store fails.
-pub fn gather<'a>(
+pub async fn gather(
+    store: &dyn Store,
+    container: &ContainerId,
+    resolution: Resolution,
+    span: Range<u64>,
+) -> Result<Gathered, QueryError> {
+    gather_within(store, container, resolution, span, Bound::none()).await
+}
+
+/// Reads the rows that answer for `span`, within `bound`.
+///
+/// # Errors
+/// When the store fails, or they need more memory.
+pub(super) fn gather_within<'a>(
     store: &'a dyn Store,
     container: &'a ContainerId,
     resolution: Resolution,
     span: Range<u64>,
-) -> Pin<Box<dyn Future<Output = Result<Gathered, StoreError>> + Send + 'a>> {
+    bound: Arc<Bound>,
+) -> Pin<Box<dyn Future<Output = Result<Gathered, QueryError>> + Send + 'a>> {
     Box::pin(async move {
         let mut parts = Vec::new();
-        let mut kept = Kept::default();
-        // The finer first: what is packed in between is then seen twice, and counts once.
+        let mut retained = Retained::default();
+        // The finer rows first: a span that is packed in between is read twice, and counts once.
         if let Some(fine) = finer(resolution) {
             let waiting = pending(store, container, fine, span.clone()).await?;
             if !waiting.is_empty() {
-                kept = Kept::new(store, container, fine).await?;
+                retained = Retained::read(store, container, fine).await?;
             }
             for start in waiting {
                 let whole = start..start + fine.packed_seconds();
                 parts.push(Finer {
                     start,
-                    gathered: gather(store, container, fine, whole).await?,
+                    gathered: gather_within(store, container, fine, whole, Arc::clone(&bound))
+                        .await?,
                 });
             }
         }
+        let rows = store.range(container, resolution, span).await?;
+        bound.take(rows.iter().map(size).sum())?;
         Ok(Gathered {
             resolution,
-            rows: store.range(container, resolution, span).await?,
+            rows,
             finer: parts,
-            kept,
+            retained,
+            bound,
         })
     })
 }
 
-/// Starts of packed spans in which something is not rolled up yet, at this resolution or below.
+/// Starts of the packed spans that are not rolled up yet, at this resolution or a finer one.
 fn pending<'a>(
     store: &'a dyn Store,
     container: &'a ContainerId,
@@ -94,16 +115,16 @@ fn pending<'a>(
 }
 
 impl Gathered {
-    /// The segments. Takes as long as decoding does: not for a thread that must not block.
+    /// Decodes and merges the segments. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// When stored segments do not fit together. One that can't be decoded is
-    /// logged and left out, and so shows as a gap.
+    /// When stored segments cannot be merged, or need more memory. One that cannot be decoded is logged and left out,
+    /// and is a gap in the answer.
     pub fn resolve(self) -> Result<Vec<Segment>, QueryError> {
         let resolution = self.resolution;
         let mut groups: BTreeMap<(u64, SourceId), Vec<Piece>> = BTreeMap::new();
         for row in self.rows {
-            if let Some(piece) = decode(row) {
+            if let Some(piece) = decode(row, &self.bound)? {
                 let key = &piece.segment.key;
                 let place = (resolution.packed_start(key.start), key.source);
                 groups.entry(place).or_default().push(piece);
@@ -116,7 +137,7 @@ impl Gathered {
                 let whole = part.start..part.start + fine.key.resolution.packed_seconds();
                 let fine = fine.slice(whole)?;
                 let known = known_slot(group, part.start);
-                let complete = self.kept.whole(fine.key.source, part.start);
+                let complete = self.retained.is_complete(fine.key.source, part.start);
                 if let Some(segment) = roll(known.as_ref(), &fine, complete)? {
                     group.retain(|piece| {
                         piece.form != Form::Rolled || piece.segment.key.start != part.start
@@ -136,15 +157,22 @@ impl Gathered {
     }
 }
 
-fn decode(row: Row) -> Option<Piece> {
-    match Segment::decode(&row.bytes) {
+/// Memory of a row that is not decoded yet.
+fn size(row: &Row) -> usize {
+    size_of::<Row>() + row.bytes.len()
+}
+
+fn decode(row: Row, bound: &Bound) -> Result<Option<Piece>, QueryError> {
+    let decoded = bound.decode(&row.bytes)?;
+    bound.give_back(size(&row));
+    Ok(match decoded {
         Ok(segment) => Some(Piece {
             form: row.form,
             segment,
         }),
         Err(error) => {
-            error!(%error, key = ?row.key, "a stored segment can't be decoded and is left out");
+            error!(%error, key = ?row.key, "a stored segment cannot be decoded and is left out");
             None
         }
-    }
+    })
 }

@@ -1,19 +1,19 @@
-//! Which spans are due to be packed: those that are over, and were given time for what comes late.
+//! Spans that are due to be packed: they are over, and late segments had time to arrive.
+
+use std::time::Duration;
 
 use bubble_common::segment::{ContainerId, Resolution};
 
-use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::row::DirtySpan;
+use crate::store::packing::{DirtySpan, Packing};
 
-/// How many dirty spans are listed at once.
-const PAGE: usize = 500;
-/// A span whose finer rows have expired is packed when nothing was put for so
-/// long: what comes late comes in many posts, and a slot that is half there
-/// could not be told from a whole one afterwards.
-const QUIET: u64 = 60;
+/// Dirty spans listed at once.
+const PAGE_SIZE: usize = 500;
+/// Time without posts after which a span with expired finer rows is packed. Late data comes in
+/// many posts, and afterwards a slot that was half complete looks like a whole one.
+const QUIET_TIME: Duration = Duration::from_secs(60);
 
-/// How long after its end a span is packed, in seconds: most of what is late comes by then.
+/// Seconds between the end of a span and its packing. Most late segments come by then.
 const fn grace(resolution: Resolution) -> u64 {
     match resolution {
         Resolution::Second => 5,
@@ -23,23 +23,23 @@ const fn grace(resolution: Resolution) -> u64 {
     }
 }
 
-/// Spans of one resolution that are due, page by page, oldest first.
+/// Due spans of one resolution, page by page, oldest first.
 pub struct Due<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn Packing,
     resolution: Resolution,
     now: u64,
     horizon: u64,
     after: Option<(u64, ContainerId)>,
-    done: bool,
+    exhausted: bool,
 }
 
 impl<'a> Due<'a> {
-    /// Those at `now`.
+    /// The spans that are due at `now`.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn new(
-        store: &'a dyn Store,
+        store: &'a dyn Packing,
         resolution: Resolution,
         now: u64,
     ) -> Result<Self, StoreError> {
@@ -49,66 +49,66 @@ impl<'a> Due<'a> {
             now,
             horizon: store.expired_before(resolution).await?,
             after: None,
-            done: false,
+            exhausted: false,
         })
     }
 
-    /// Some more; none when that were all.
+    /// The next page; `None` after the last.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn page(&mut self) -> Result<Option<Vec<DirtySpan>>, StoreError> {
-        if self.done {
+        if self.exhausted {
             return Ok(None);
         }
-        let before = (self.now + 1).saturating_sub(self.wait());
+        let before = (self.now + 1).saturating_sub(self.delay());
         let after = self.after.take();
-        let page = self.store.dirty(self.resolution, before, after, PAGE);
+        let page = self.store.dirty(self.resolution, before, after, PAGE_SIZE);
         let mut page = page.await?;
-        self.done = page.len() < PAGE;
+        self.exhausted = page.len() < PAGE_SIZE;
         self.after = page.last().map(|span| (span.start, span.container.clone()));
         page.retain(|span| self.is_due(span));
         Ok(Some(page))
     }
 
-    /// Whether `span` is due: another may have put something into it since it was listed.
+    /// Whether `span` is still due. It may have got new pieces since it was listed.
     pub fn holds(&self, span: &DirtySpan) -> bool {
-        span.start + self.wait() <= self.now && self.is_due(span)
+        span.start + self.delay() <= self.now && self.is_due(span)
     }
 
-    /// From the start of a span until it is due, in seconds.
-    const fn wait(&self) -> u64 {
+    /// Seconds from the start of a span until it is due.
+    const fn delay(&self) -> u64 {
         grace(self.resolution) + self.resolution.packed_seconds()
     }
 
     fn is_due(&self, span: &DirtySpan) -> bool {
-        let late = span.resolution != Resolution::Second && span.start < self.horizon;
-        !late || self.now >= span.touched + QUIET
+        let finer_expired = span.resolution != Resolution::Second && span.start < self.horizon;
+        !finer_expired || self.now >= span.touched + QUIET_TIME.as_secs()
     }
 }
 
-/// What waits to be packed.
+/// Spans that wait to be packed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Spans that are due; of each resolution so many as are listed at once count at most.
+    /// Due spans. Counts one page of each resolution at most.
     pub spans: u64,
-    /// For how long the oldest of them is due, in seconds.
+    /// For how long the oldest has been due, in seconds.
     pub lag: u64,
 }
 
 impl Backlog {
-    /// What waits at `now`.
+    /// Counts the spans that are due at `now`.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(store: &dyn Store, now: u64) -> Result<Self, StoreError> {
+    pub async fn new(store: &dyn Packing, now: u64) -> Result<Self, StoreError> {
         let mut backlog = Self::default();
         for resolution in Resolution::ALL {
             let mut due = Due::new(store, resolution, now).await?;
             let page = due.page().await?.unwrap_or_default();
             backlog.spans += page.len() as u64;
             if let Some(oldest) = page.first() {
-                let since = oldest.start + due.wait();
+                let since = oldest.start + due.delay();
                 backlog.lag = backlog.lag.max(now.saturating_sub(since));
             }
         }

@@ -1,4 +1,4 @@
-//! A job for a worker: to pack one span. Doing it twice, late or in any order gives the same.
+//! A job for a worker: pack one span. Jobs may run twice, late and in any order.
 
 use bubble_common::segment::{ContainerId, Resolution};
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,15 @@ use super::pack::{PackError, pack};
 use crate::clock;
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::row::DirtySpan;
+use crate::store::packing::DirtySpan;
 
-/// How often a span is packed anew at once, because another server did so at the same time.
-const TRIES: usize = 5;
+/// Attempts to pack a span that another server packs at the same time.
+const MAX_ATTEMPTS: usize = 5;
 
-/// Bytes of a job at most: several times the longest that there is.
-const LONGEST: usize = 1_024;
+/// Encoded size of a job at most: several times the longest possible.
+const MAX_SIZE: usize = 1_024;
 
-/// To pack this span, as it is sent.
+/// The span to pack, as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     container: String,
@@ -24,11 +24,11 @@ pub struct Job {
     start: u64,
 }
 
-/// Why a job was not done.
+/// Why a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// It is none of ours.
-    #[error("the message is no job: {0}")]
+    /// The message is not a job.
+    #[error("the message is not a job: {0}")]
     Malformed(String),
     /// The span could not be packed.
     #[error(transparent)]
@@ -41,19 +41,19 @@ impl From<StoreError> for JobError {
     }
 }
 
-/// What came of a job.
+/// Outcome of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
+pub enum JobOutcome {
     /// The span was packed.
     Packed,
-    /// There was nothing to do: somebody did it before.
-    Before,
-    /// Something came into the span meanwhile: it is listed again when that is over.
+    /// The span was not dirty: it was packed before.
+    NotDirty,
+    /// The span got new pieces meanwhile. It is listed again when it is due.
     NotDue,
 }
 
 impl Job {
-    /// To pack `span`.
+    /// A job to pack `span`.
     pub fn new(span: &DirtySpan) -> Self {
         Self {
             container: span.container.as_str().to_owned(),
@@ -62,46 +62,46 @@ impl Job {
         }
     }
 
-    /// As it is sent.
+    /// Encodes the job as JSON.
     pub fn encode(&self) -> Vec<u8> {
-        // A struct of text and numbers can always be written.
+        // Encoding text and numbers cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// As it was received.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// When it is no job.
+    /// When it is not a job.
     pub fn decode(bytes: &[u8]) -> Result<Self, JobError> {
-        if bytes.len() > LONGEST {
+        if bytes.len() > MAX_SIZE {
             return Err(JobError::Malformed(format!("it has {} bytes", bytes.len())));
         }
         serde_json::from_slice(bytes).map_err(|error| JobError::Malformed(error.to_string()))
     }
 
-    /// Does it.
+    /// Packs the span.
     ///
     /// # Errors
-    /// When the store fails, or the span can't be packed; it is dirty still.
-    pub async fn carry_out(&self, store: &dyn Store) -> Result<Done, JobError> {
+    /// When the store fails, or the span cannot be packed. It then stays dirty.
+    pub async fn run(&self, store: &dyn Store) -> Result<JobOutcome, JobError> {
         let malformed = |what: &str| JobError::Malformed(what.to_owned());
         let container = ContainerId::new(&self.container).map_err(|e| malformed(&e.to_string()))?;
         let resolution = Resolution::from_u8(self.resolution);
         let resolution = resolution.ok_or_else(|| malformed("there is no such resolution"))?;
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let span = store.dirty_span(&container, resolution, self.start).await?;
             let Some(span) = span else {
-                return Ok(Done::Before);
+                return Ok(JobOutcome::NotDirty);
             };
             let due = Due::new(store, resolution, clock::now()).await?;
             if !due.holds(&span) {
-                return Ok(Done::NotDue);
+                return Ok(JobOutcome::NotDue);
             }
-            tries += 1;
+            attempts += 1;
             match pack(store, span).await {
-                Ok(()) => return Ok(Done::Packed),
-                Err(PackError::Store(StoreError::Conflict)) if tries < TRIES => {}
+                Ok(()) => return Ok(JobOutcome::Packed),
+                Err(PackError::Store(StoreError::Conflict)) if attempts < MAX_ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -110,11 +110,12 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use super::{DirtySpan, Job, LONGEST};
     use bubble_common::segment::{ContainerId, Resolution};
 
+    use super::{DirtySpan, Job, MAX_SIZE};
+
     #[test]
-    fn a_job_is_read_as_it_was_sent_and_what_is_none_is_refused() {
+    fn a_job_is_decoded_as_it_was_encoded_and_other_bytes_are_refused() {
         let longest = "a".repeat(ContainerId::MAX_LEN);
         let span = DirtySpan {
             container: ContainerId::new(&longest).expect("an id"),
@@ -124,17 +125,17 @@ mod tests {
             marks: Vec::new(),
         };
         let sent = Job::new(&span).encode();
-        assert!(sent.len() * 2 <= LONGEST, "{}", sent.len());
+        assert!(sent.len() * 2 <= MAX_SIZE, "{}", sent.len());
         assert_eq!(Job::decode(&sent).expect("a job"), Job::new(&span));
         for wrong in [
             &b""[..],
             b"7",
             b"{}",
-            &b"[".repeat(LONGEST),
-            &b"[".repeat(LONGEST + 1),
+            &b"[".repeat(MAX_SIZE),
+            &b"[".repeat(MAX_SIZE + 1),
         ] {
-            let error = Job::decode(wrong).expect_err("no job");
-            assert!(error.to_string().contains("is no job"), "{error}");
+            let error = Job::decode(wrong).expect_err("not a job");
+            assert!(error.to_string().contains("is not a job"), "{error}");
         }
     }
 }

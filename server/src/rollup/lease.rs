@@ -1,16 +1,16 @@
-//! The lease of roll-up: of many servers on one store, one rolls up.
+//! The lease of roll-up: of several servers on one store, one rolls up.
 //!
-//! No two clocks are compared, neither the servers' nor the nodes': one whose clock is off
-//! does no harm. The holder changes the lease every few seconds. Whoever has *seen it
-//! unchanged* for [`VOID`], on its own monotonic clock, takes it; and the holder holds itself
-//! for one only for [`HELD`] after it *began* to change it, which is less. (A time to
-//! live in Cassandra would do the same by the nodes' clocks.)
+//! No two clocks are compared, so a server or node whose clock is off does no harm. The holder
+//! renews the lease every few seconds. A server that has *seen it unchanged* for
+//! [`LAPSE_TIMEOUT`] on its own monotonic clock takes it. The holder relies on it only for
+//! [`HOLD_TIME`] after it *began* to renew it, which is shorter. (A time to live in Cassandra
+//! would do the same by the nodes' clocks.)
 //!
-//! What fails has an unknown outcome: it is read again, never assumed.
+//! A change that fails has an unknown outcome, so the lease is read again.
 //!
-//! A process that stood still in the meantime may go on for a moment as if it held it. What
-//! it writes then is harmless: packed rows are replaced on a condition, the rest says what is.
-//! The lease saves work, and keeps what is packed from what is being removed.
+//! A process that was suspended may continue for a moment as if it held the lease. Its writes
+//! are harmless: packed rows are replaced on a condition, and all others are idempotent. The
+//! lease saves work, and keeps packing apart from the removal of recordings.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,35 +22,35 @@ use tracing::{info, warn};
 use crate::store::error::StoreError;
 use crate::store::lease::{Lease, Leases};
 
-/// How often it is looked at, and changed by its holder.
-pub const BEAT: Duration = Duration::from_secs(3);
-/// For how long the holder has it.
-pub const HELD: Duration = Duration::from_secs(12);
-/// After so long without a change it is void.
-pub const VOID: Duration = Duration::from_secs(20);
-/// A stop waits no longer than this to give it back.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Interval at which every server reads the lease, and the holder renews it.
+pub const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+/// For how long the holder relies on a renewal.
+pub const HOLD_TIME: Duration = Duration::from_secs(12);
+/// Time without a change after which the lease has lapsed.
+pub const LAPSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest wait for the release at shutdown.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// That this process has the lease.
+/// This process holds the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// Until when, unless it is changed again.
+    /// Until when, unless it is renewed.
     pub until: Instant,
-    /// How often it has changed hands.
+    /// Grows each time the holder changes.
     pub fence: u64,
 }
 
-/// One process that would have the lease.
+/// One process that competes for the lease.
 pub struct Keeper {
     store: Arc<dyn Leases>,
     me: SourceId,
-    /// As it was last found, and since when it is so.
+    /// The lease as last seen, and since when it is unchanged.
     seen: Option<(Lease, Instant)>,
     held: Option<Held>,
 }
 
 impl Keeper {
-    /// One that does not have it yet.
+    /// A keeper without the lease.
     pub fn new(store: Arc<dyn Leases>) -> Self {
         Self {
             store,
@@ -60,21 +60,21 @@ impl Keeper {
         }
     }
 
-    /// Takes the lease if it is free, keeps it if it is ours; whether we have it, at `now`.
+    /// Takes the lease if it is free or has lapsed, and renews our own. `Some` if we hold it at `now`.
     ///
     /// # Errors
-    /// When the store does not answer: what was held is held until its time is over.
+    /// When the store does not answer. A lease that was held stays held for its time.
     pub async fn tick(&mut self, now: Instant) -> Result<Option<Held>, StoreError> {
         let asked = Instant::now();
         let found = self.store.lease().await?;
-        // It may have been changed while the store took its time.
+        // It may have changed while the store was answering.
         let seen = now + asked.elapsed();
         let to = match found {
             Some(lease) if lease.holder == Some(self.me) => Lease {
                 beat: lease.beat + 1,
                 ..lease
             },
-            Some(lease) if lease.holder.is_some() && !self.is_void(lease, now, seen) => {
+            Some(lease) if lease.holder.is_some() && !self.has_lapsed(lease, now, seen) => {
                 self.held = None;
                 return Ok(None);
             }
@@ -84,24 +84,24 @@ impl Keeper {
                 beat: 0,
             },
         };
-        let done = match self.store.change_lease(found, to).await {
-            Ok(done) => done,
+        let changed = match self.store.change_lease(found, to).await {
+            Ok(changed) => changed,
             Err(error) => {
-                warn!(%error, "cannot tell whether the lease of roll-up was changed: reading it again");
+                warn!(%error, "cannot tell whether the lease of roll-up changed: reading it again");
                 self.store.lease().await? == Some(to)
             }
         };
-        self.held = done.then_some(Held {
-            until: now + HELD,
+        self.held = changed.then_some(Held {
+            until: now + HOLD_TIME,
             fence: to.fence,
         });
         Ok(self.held)
     }
 
-    /// Whether nobody has changed `lease`, which was `seen` just now, for long enough before `now`.
-    fn is_void(&mut self, lease: Lease, now: Instant, seen: Instant) -> bool {
+    /// Whether `lease`, read at `seen`, has been unchanged for long enough at `now`.
+    fn has_lapsed(&mut self, lease: Lease, now: Instant, seen: Instant) -> bool {
         match self.seen {
-            Some((known, since)) if known == lease => now.duration_since(since) >= VOID,
+            Some((known, since)) if known == lease => now.duration_since(since) >= LAPSE_TIMEOUT,
             _ => {
                 self.seen = Some((lease, seen));
                 false
@@ -109,15 +109,15 @@ impl Keeper {
         }
     }
 
-    /// Looks at it again and again, and tells whether we have it.
-    pub(super) async fn keep(&mut self, tell: &watch::Sender<Option<Held>>) {
-        let mut tick = tokio::time::interval(BEAT);
+    /// Renews or competes for the lease forever, and publishes whether we hold it.
+    pub(super) async fn keep(&mut self, publish: &watch::Sender<Option<Held>>) {
+        let mut tick = tokio::time::interval(RENEW_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             let before = self.held.map(|held| held.fence);
             if let Err(error) = self.tick(Instant::now()).await {
-                warn!(%error, "cannot look at the lease of roll-up");
+                warn!(%error, "cannot read the lease of roll-up");
             }
             match (before, self.held.map(|held| held.fence)) {
                 (before, Some(fence)) if before != Some(fence) => {
@@ -126,11 +126,11 @@ impl Keeper {
                 (Some(fence), None) => warn!(fence, "another server rolls up now"),
                 _ => {}
             }
-            tell.send_replace(self.held);
+            publish.send_replace(self.held);
         }
     }
 
-    /// Gives it back, so that another has it at once.
+    /// Releases the lease, so that another server can take it at once.
     pub async fn release(&mut self) {
         self.held = None;
         let release = async {
@@ -145,15 +145,15 @@ impl Keeper {
             }
             Ok::<(), StoreError>(())
         };
-        match tokio::time::timeout(PATIENCE, release).await {
+        match tokio::time::timeout(RELEASE_TIMEOUT, release).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "cannot give back the lease of roll-up"),
-            Err(_) => warn!("the lease of roll-up was not given back in time"),
+            Ok(Err(error)) => warn!(%error, "cannot release the lease of roll-up"),
+            Err(_) => warn!("the lease of roll-up was not released in time"),
         }
     }
 }
 
-/// Returns when the lease is not held any more.
+/// Returns when the lease is no longer held.
 pub(super) async fn lost(mut held: watch::Receiver<Option<Held>>) {
     loop {
         let until = held.borrow_and_update().map(|held| held.until);

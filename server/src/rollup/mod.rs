@@ -1,21 +1,17 @@
-//! Roll-up: what has been posted becomes packed spans, coarser resolutions, and
-//! in the end nothing.
+//! Roll-up: posted segments become packed spans and coarser resolutions, and expire in the end.
 //!
-//! Seconds of a finished minute become one row, and a slot of the minutes;
-//! minutes of a finished hour one row and a slot of the hours, and so on. Each
-//! step reads what is dirty and writes its result in one change, so that the
-//! work can be cut short anywhere and is simply done again. Late segments mark
-//! their span dirty, and it is packed anew.
+//! The seconds of a finished minute become one row, and a slot of the minutes. The minutes of
+//! a finished hour become one row, and a slot of the hours, and so on. Each step reads a
+//! dirty span and writes the result in one change, so it can be interrupted anywhere and is
+//! then repeated. A late segment marks its span dirty, and the span is packed again.
 
 pub mod due;
+pub mod enqueue;
+mod expiry_clock;
 pub mod job;
-pub mod kept;
 pub mod lease;
 pub mod pack;
 pub mod queue;
-pub mod retain;
-pub mod retention;
-pub mod unite;
 pub mod worker;
 
 use std::collections::HashMap;
@@ -27,31 +23,34 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tracing::{debug, error, warn};
 
+use self::due::{Backlog, Due};
+use self::expiry_clock::{ExpiryClock, Reading};
+use self::lease::{Held, Keeper, lost};
+use self::pack::{PackError, pack};
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::span::retention::Retention;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::lease::Leases;
-use crate::store::row::DirtySpan;
-use due::{Backlog, Due};
-use lease::{Held, Keeper, lost};
-use pack::{PackError, pack};
-use retention::Retention;
+use crate::store::packing::DirtySpan;
 
-/// Spans that are packed at the same time. Roll-up has time; posts and pages have not.
-const PARALLEL: usize = 2;
-/// A span that can't be read is tried again after so many seconds.
-const RETRY: u64 = 600;
-/// And one that the store fails to give or take, though it answers.
-const RETRY_STORE: u64 = 30;
-/// A run that failed so often is given up when the store is to blame for the last.
-const FAILURES: u64 = 8;
-/// How often it is counted what waits, in seconds.
-const COUNT: u64 = 10;
-/// How often rows expire, in seconds.
-const EXPIRE: u64 = 60;
+/// Spans packed at the same time: few, because posts and pages are more urgent.
+const CONCURRENCY: usize = 2;
+/// Delay before an unreadable span is tried again.
+const UNREADABLE_RETRY_DELAY: Duration = Duration::from_secs(600);
+/// Delay before a span is tried again that the store failed to read or write.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Failures after which a run is given up, if the store caused the last.
+const MAX_FAILURES: u64 = 8;
+/// Interval between counts of the waiting spans.
+const BACKLOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How far reports of agents may be ahead and still tell the time.
+const MAX_AHEAD: Duration = Duration::from_secs(3_600);
+/// Interval between expiries.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Who packs what is due.
+/// Who packs the due spans.
 #[derive(
     Debug,
     Clone,
@@ -64,11 +63,11 @@ const EXPIRE: u64 = 60;
     clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum By {
-    /// The server itself: of several, the one that has the lease.
+pub enum Packer {
+    /// The server itself; of several servers, the holder of the lease.
     #[default]
     Builtin,
-    /// Workers (`retention listen`), to whom `retention retain` gives jobs.
+    /// Workers (`retention listen`), which get jobs from `retention retain`.
     Workers,
 }
 
@@ -76,18 +75,23 @@ pub enum By {
 pub struct Rollup {
     store: Arc<dyn Store>,
     retention: Retention,
-    by: By,
+    packer: Packer,
     metrics: Arc<Metrics>,
-    /// Spans that could not be packed, and when that is tried again.
-    failed: HashMap<(ContainerId, Resolution, u64), u64>,
-    /// When it was last counted what waits, and when rows last expired.
+    /// Spans that could not be packed, and when to try again.
+    failed: HashMap<SpanName, u64>,
+    /// When the waiting spans were last counted.
     counted: u64,
+    /// When rows last expired.
     expired: u64,
+    expiry_clock: ExpiryClock,
 }
 
-/// What one run did.
+/// Identifies a span: container, resolution, start.
+type SpanName = (ContainerId, Resolution, u64);
+
+/// Result of one run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
+pub struct RunSummary {
     /// Spans packed.
     pub packed: u64,
     /// Spans that could not be packed.
@@ -102,27 +106,28 @@ impl Rollup {
         Self {
             store,
             retention,
-            by: By::default(),
+            packer: Packer::default(),
             metrics,
             failed: HashMap::new(),
             counted: 0,
             expired: 0,
+            expiry_clock: ExpiryClock::default(),
         }
     }
 
-    /// The same, which leaves packing to workers or not.
+    /// Sets who packs.
     #[must_use]
-    pub fn by(self, by: By) -> Self {
-        Self { by, ..self }
+    pub fn packer(self, packer: Packer) -> Self {
+        Self { packer, ..self }
     }
 
-    /// Runs until `stop` changes, whenever this server has the lease: packs (and removes deleted
-    /// recordings) each second, expires each minute.
+    /// Runs until `stop` changes, while this server holds the lease: packs and sweeps deleted
+    /// recordings each second, expires rows each minute.
     pub async fn serve(mut self, stop: watch::Receiver<bool>) {
         let mut keeper = Keeper::new(Arc::clone(&self.store) as Arc<dyn Leases>);
-        let (tell, held) = watch::channel(None);
+        let (publish, held) = watch::channel(None);
         tokio::select! {
-            () = keeper.keep(&tell) => {}
+            () = keeper.keep(&publish) => {}
             () = self.work(held, stop) => {}
         }
         keeper.release().await;
@@ -138,13 +143,13 @@ impl Rollup {
             }
             let valid = held.borrow().filter(|held| Instant::now() < held.until);
             let fence = valid.map(|held| held.fence);
-            self.metrics.lease(fence);
+            self.report_lease(fence);
             if fence.is_none() {
                 continue;
             }
-            // Cut short anywhere: what is not done is still marked.
+            // May be interrupted anywhere: unfinished spans stay dirty.
             let done = tokio::select! {
-                done = self.turn(clock::now()) => done,
+                done = self.round(clock::now()) => done,
                 () = lost(held.clone()) => continue,
                 _ = stop.changed() => return,
             };
@@ -154,81 +159,101 @@ impl Rollup {
         }
     }
 
-    /// What is to be done at `now`.
-    async fn turn(&mut self, now: u64) -> Result<(), StoreError> {
-        if now >= self.counted + COUNT {
-            self.metrics.backlog(Backlog::new(&*self.store, now).await?);
+    /// Publishes whether this server holds the lease. Without it, no span waits for this server.
+    fn report_lease(&self, fence: Option<u64>) {
+        self.metrics.rollup_holder.set(fence.is_some().into());
+        match fence {
+            Some(fence) => drop(self.metrics.rollup_fence.set(fence.cast_signed())),
+            None => self.report_backlog(Backlog::default()),
+        }
+    }
+
+    fn report_backlog(&self, backlog: Backlog) {
+        self.metrics.rollup_waiting.set(backlog.spans.cast_signed());
+        self.metrics.rollup_lag.set(backlog.lag.cast_signed());
+    }
+
+    /// One round of work at `now`.
+    async fn round(&mut self, now: u64) -> Result<(), StoreError> {
+        if now >= self.counted + BACKLOG_INTERVAL.as_secs() {
+            self.report_backlog(Backlog::new(&*self.store, now).await?);
             self.counted = now;
         }
         self.store.sweep().await?;
-        if self.by == By::Builtin {
+        if self.packer == Packer::Builtin {
             self.pack_all(now).await?;
         }
-        if now >= self.expired + EXPIRE {
-            self.expire(now).await?;
+        // The clock may have gone back meanwhile.
+        if now.abs_diff(self.expired) >= EXPIRY_INTERVAL.as_secs() {
+            let time = self.expiry_time(now).await?;
+            self.expire(time).await?;
             self.expired = now;
         }
         Ok(())
     }
 
-    /// Removes deleted recordings, packs what is due at `now`, and expires what may go.
+    /// Sweeps deleted recordings, packs the spans that are due at `now`, and expires rows.
     ///
     /// # Errors
-    /// When the store fails. A span that can't be packed is logged and counted.
-    pub async fn run(&mut self, now: u64) -> Result<Done, StoreError> {
+    /// When the store fails. A span that cannot be packed is logged and counted.
+    pub async fn run(&mut self, now: u64) -> Result<RunSummary, StoreError> {
         self.store.sweep().await?;
-        let mut done = self.pack_all(now).await?;
-        done.expired = self.expire(now).await?;
-        Ok(done)
+        let mut summary = self.pack_all(now).await?;
+        summary.expired = self.expire(now).await?;
+        Ok(summary)
     }
 
-    async fn pack_all(&mut self, now: u64) -> Result<Done, StoreError> {
+    async fn pack_all(&mut self, now: u64) -> Result<RunSummary, StoreError> {
         let store = Arc::clone(&self.store);
         self.failed.retain(|_, again| now < *again);
-        let mut done = Done::default();
-        // Finest first: what it rolls is then packed in the same run.
+        let mut summary = RunSummary::default();
+        // Finest first, so that rolled slots are packed in the same run.
         for resolution in Resolution::ALL {
             let mut due = Due::new(&*store, resolution, now).await?;
             while let Some(page) = due.page().await? {
-                let tried = |span: &DirtySpan| !self.failed.contains_key(&name_of(span));
-                let spans = page.into_iter().filter(tried).collect();
-                self.pack_some(spans, now, &mut done).await?;
+                let may_try = |span: &DirtySpan| !self.failed.contains_key(&name_of(span));
+                let spans = page.into_iter().filter(may_try).collect();
+                self.pack_some(spans, now, &mut summary).await?;
             }
         }
-        self.metrics.packed(done.packed, done.failed);
-        Ok(done)
+        self.metrics.rollup_packed.inc_by(summary.packed);
+        self.metrics.rollup_failed.inc_by(summary.failed);
+        Ok(summary)
     }
 
     async fn pack_some(
         &mut self,
         spans: Vec<DirtySpan>,
         now: u64,
-        done: &mut Done,
+        summary: &mut RunSummary,
     ) -> Result<(), StoreError> {
         let work = spans.into_iter().map(|span| {
             let store = Arc::clone(&self.store);
             async move { (name_of(&span), pack(&*store, span).await) }
         });
-        let mut results = futures_util::stream::iter(work).buffer_unordered(PARALLEL);
+        let mut results = futures_util::stream::iter(work).buffer_unordered(CONCURRENCY);
         while let Some((name, result)) = results.next().await {
             match result {
-                Ok(()) => done.packed += 1,
-                // It is dirty still, and packed in the next run.
+                Ok(()) => summary.packed += 1,
+                // The span is still dirty, and packed in the next run.
                 Err(PackError::Store(StoreError::Conflict)) => {}
                 Err(error) => {
                     let (container, resolution, start) = &name;
                     error!(%error, %container, ?resolution, start, "cannot pack a span");
-                    done.failed += 1;
+                    summary.failed += 1;
                     match error {
                         PackError::Store(error) if !matches!(error, StoreError::Corrupt { .. }) => {
-                            self.failed.insert(name, now + RETRY_STORE);
-                            // What is wrong with one span must not keep the others from being packed.
+                            self.failed.insert(name, now + STORE_RETRY_DELAY.as_secs());
+                            // A failure of one span must not stop the others while the store answers.
                             self.store.check().await?;
-                            if done.failed >= FAILURES {
+                            if summary.failed >= MAX_FAILURES {
                                 return Err(error);
                             }
                         }
-                        _ => drop(self.failed.insert(name, now + RETRY)),
+                        _ => drop(
+                            self.failed
+                                .insert(name, now + UNREADABLE_RETRY_DELAY.as_secs()),
+                        ),
                     }
                 }
             }
@@ -236,11 +261,28 @@ impl Rollup {
         Ok(())
     }
 
+    /// The time by which rows expire.
+    async fn expiry_time(&mut self, now: u64) -> Result<u64, StoreError> {
+        // What expired last tells the time, also after a restart.
+        let horizon = self.store.expired_before(Resolution::Second).await?;
+        let last = (horizon > 0).then_some(horizon + self.retention.seconds);
+        let hosts = self.store.hosts().await?;
+        // The clock of a host may be wrong, too: one that is far ahead says nothing.
+        let reported = hosts.iter().map(|host| host.last_seen as u64);
+        let reported = reported.filter(|at| *at <= now + MAX_AHEAD.as_secs()).max();
+        let time = self.expiry_clock.time(Reading::now(now), last, reported);
+        let is_suspect = self.expiry_clock.is_suspect();
+        self.metrics.clock_suspect.set(is_suspect.into());
+        Ok(time)
+    }
+
     async fn expire(&self, now: u64) -> Result<u64, StoreError> {
         let mut expired = 0;
         for resolution in Resolution::ALL {
             if let Some(before) = self.retention.expired_before(resolution, now) {
-                expired += self.store.expire(resolution, before).await?;
+                let finished =
+                    (resolution == Resolution::Second).then(|| self.retention.finished(now));
+                expired += self.store.expire(resolution, before, finished).await?;
             }
         }
         debug!(rows = expired, "expired");
@@ -248,6 +290,6 @@ impl Rollup {
     }
 }
 
-fn name_of(span: &DirtySpan) -> (ContainerId, Resolution, u64) {
+fn name_of(span: &DirtySpan) -> SpanName {
     (span.container.clone(), span.resolution, span.start)
 }

@@ -1,9 +1,9 @@
 //! The queue of roll-up jobs, in RabbitMQ.
 //!
-//! A quorum queue, as it counts how often a message was delivered. What could not be done is
-//! put into a second one, `NAME.dead`, with the reason in a header: by the worker after its last
-//! try, or by the broker when workers die of it again and again. Nothing is lost with it: the span stays
-//! dirty, and is put again. Both are bounded.
+//! A quorum queue, because it counts the deliveries of a message. A job that failed goes to a
+//! second queue, `NAME.dead`, with the reason in a header. The worker puts it there after its last
+//! attempt; the broker does after workers died of it repeatedly. Nothing is lost: the span stays
+//! dirty, and is enqueued again. Both queues are bounded.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,39 +18,39 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProper
 
 use crate::auth::password::Password;
 
-/// How often a job is tried by workers that can say why it failed.
-pub const TRIES: u64 = 5;
-/// How often it is delivered at all: a worker that dies, or a connection that breaks, counts, too.
-const DELIVERIES: i64 = 20;
-/// Messages that wait at most; then no more are taken.
-const WAITING: i64 = 500_000;
-/// Dead messages that are kept: the latest.
-const DEAD: i64 = 10_000;
-/// After so long a connection is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of a reason at most: headers have to fit into one frame.
-const REASONED: usize = 1_000;
-/// In a dead message: why it was not done.
+/// Attempts of workers that report why a job failed.
+pub const MAX_ATTEMPTS: u64 = 5;
+/// Deliveries at most, including those to workers that died or lost their connection.
+const MAX_DELIVERIES: i64 = 20;
+/// Waiting messages at most; the queue refuses further ones.
+const MAX_WAITING: i64 = 500_000;
+/// Dead messages at most; the oldest are dropped.
+const MAX_DEAD: i64 = 10_000;
+/// Timeout of opening the queue.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a reason at most: headers must fit into one frame.
+const MAX_REASON_LEN: usize = 1_000;
+/// Header of a dead message: why the job failed.
 pub const REASON: &str = "x-reason";
-/// How often a message was given back, in its headers; absent the first time.
-const DELIVERED: &str = "x-delivery-count";
-/// Persistent, in AMQP's numbers.
+/// Header with the number of earlier deliveries; absent the first time.
+const DELIVERY_COUNT: &str = "x-delivery-count";
+/// AMQP's delivery mode of a persistent message.
 const PERSISTENT: u8 = 2;
 
-/// Where the queue is.
+/// Address of the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
     /// Name or address.
     pub host: String,
-    /// Its port.
+    /// Port.
     pub port: u16,
-    /// Its virtual host.
+    /// Virtual host.
     pub vhost: String,
-    /// As whom.
+    /// User name.
     pub user: String,
-    /// By which password.
+    /// Password.
     pub password: Password,
-    /// The name of the queue.
+    /// Name of the queue.
     pub queue: String,
 }
 
@@ -60,29 +60,29 @@ impl fmt::Display for Broker {
     }
 }
 
-/// The queue, as one process has it open.
+/// An open queue.
 pub struct Queue {
     name: String,
-    /// Ends with the last channel.
+    /// Closed with the last channel.
     _connection: Connection,
-    /// For what is confirmed.
+    /// A channel with publisher confirms.
     pub(super) channel: Channel,
 }
 
 impl Queue {
-    /// Opens it, and makes it if it is not there; a worker is given `ahead` messages at a time.
+    /// Opens the queue, and creates it if necessary. The broker delivers `prefetch` messages ahead.
     ///
     /// # Errors
-    /// When the broker does not answer, or has a queue of this name with other properties.
-    pub async fn open(broker: &Broker, ahead: u16) -> Result<Self> {
-        let opened = tokio::time::timeout(PATIENCE, Self::open_now(broker, ahead)).await;
+    /// When the broker does not answer, or its queue of this name has other properties.
+    pub async fn open(broker: &Broker, prefetch: u16) -> Result<Self> {
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, Self::open_now(broker, prefetch)).await;
         opened
             .context("it does not answer")
             .flatten()
             .with_context(|| format!("cannot use RabbitMQ at {broker}"))
     }
 
-    async fn open_now(broker: &Broker, ahead: u16) -> Result<Self> {
+    async fn open_now(broker: &Broker, prefetch: u16) -> Result<Self> {
         let uri = AMQPUri {
             scheme: Default::default(),
             authority: AMQPAuthority {
@@ -103,13 +103,15 @@ impl Queue {
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;
-        channel.basic_qos(ahead, BasicQosOptions::default()).await?;
-        let dead = dead(&broker.queue);
-        declare(&channel, &dead, &[("x-max-length", long(DEAD))]).await?;
+        channel
+            .basic_qos(prefetch, BasicQosOptions::default())
+            .await?;
+        let dead = dead_queue(&broker.queue);
+        declare(&channel, &dead, &[("x-max-length", long(MAX_DEAD))]).await?;
         let properties = [
-            ("x-max-length", long(WAITING)),
+            ("x-max-length", long(MAX_WAITING)),
             ("x-overflow", text("reject-publish")),
-            ("x-delivery-limit", long(DELIVERIES)),
+            ("x-delivery-limit", long(MAX_DELIVERIES)),
             ("x-dead-letter-exchange", text("")),
             ("x-dead-letter-routing-key", text(&dead)),
         ];
@@ -126,10 +128,10 @@ impl Queue {
         &self.name
     }
 
-    /// Puts messages into it, and returns when the broker has them for good.
+    /// Publishes messages, and returns after the broker has confirmed all.
     ///
     /// # Errors
-    /// When it does not take one of them.
+    /// When the broker refuses one of them.
     pub async fn put(&self, bodies: Vec<Vec<u8>>) -> Result<()> {
         let mut confirmations = Vec::with_capacity(bodies.len());
         for body in bodies {
@@ -141,18 +143,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts a message that could not be done aside, with the reason.
-    pub(super) async fn bury(&self, body: &[u8], reason: &str) -> Result<()> {
-        let reason = &reason[..reason.floor_char_boundary(REASONED)];
-        let confirmation = publish(&self.channel, &dead(&self.name), body, Some(reason)).await?;
+    /// Publishes a message to the dead queue, with the reason.
+    pub(super) async fn put_dead(&self, body: &[u8], reason: &str) -> Result<()> {
+        let reason = &reason[..reason.floor_char_boundary(MAX_REASON_LEN)];
+        let confirmation =
+            publish(&self.channel, &dead_queue(&self.name), body, Some(reason)).await?;
         confirmed(confirmation.await?)
     }
 }
 
-/// How often a message was delivered before.
+/// Number of earlier deliveries of a message.
 pub(super) fn deliveries(properties: &BasicProperties) -> u64 {
     let count = properties.headers().as_ref();
-    let count = count.and_then(|headers| headers.inner().get(DELIVERED));
+    let count = count.and_then(|headers| headers.inner().get(DELIVERY_COUNT));
     let count = count.and_then(|count| match count {
         AMQPValue::LongLongInt(n) => Some(*n),
         AMQPValue::LongInt(n) => Some(i64::from(*n)),
@@ -164,7 +167,7 @@ pub(super) fn deliveries(properties: &BasicProperties) -> u64 {
     count.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
-fn dead(queue: &str) -> String {
+fn dead_queue(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
@@ -176,7 +179,7 @@ async fn declare(channel: &Channel, name: &str, properties: &[(&str, AMQPValue)]
     }
     let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), table);
     declared.await.map(drop).with_context(|| {
-        format!("cannot make the queue {name}: if it is of another program, choose another name with --rabbitmq-queue")
+        format!("cannot create the queue {name}: if another program uses it, choose another name with --rabbitmq-queue")
     })
 }
 
@@ -194,7 +197,7 @@ async fn publish(
         headers.insert(REASON.into(), text(reason));
         properties = properties.with_headers(headers);
     }
-    // Given back if there is no such queue any more.
+    // The broker returns the message if the queue is gone.
     let options = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
@@ -207,11 +210,11 @@ async fn publish(
 fn confirmed(confirmation: Confirmation) -> Result<()> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => bail!("the queue is gone: RabbitMQ gave a message back"),
+        Confirmation::Ack(Some(_)) => bail!("the queue is gone: RabbitMQ returned a message"),
         Confirmation::Nack(_) => {
-            bail!("RabbitMQ takes no more: {WAITING} jobs wait; do workers run?")
+            bail!("RabbitMQ refuses more jobs: {MAX_WAITING} are waiting; are workers running?")
         }
-        Confirmation::NotRequested => bail!("RabbitMQ does not confirm what it takes"),
+        Confirmation::NotRequested => bail!("RabbitMQ does not confirm messages"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! A worker: takes roll-up jobs from the queue, so many at a time, and does them.
+//! A worker: takes roll-up jobs from the queue, and runs several at a time.
 //!
-//! A job is acknowledged when it is done. A worker that dies, or loses the broker, leaves the
-//! job to another; that it may have been done already is no harm.
+//! A job is acknowledged after it ran. If a worker dies or loses the broker, another worker gets
+//! its job. Running it twice is harmless.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,20 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::job::{Job, JobError};
-use super::queue::{Broker, Queue, TRIES, deliveries};
+use super::queue::{Broker, MAX_ATTEMPTS, Queue, deliveries};
 use crate::store::Store;
 
-/// The first pause after something failed; it doubles each time, up to the longest.
-const PAUSE: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(15);
-/// A connection that was good for so long begins with the first pause again.
-const GOOD: Duration = Duration::from_secs(60);
-/// How long a stop waits for the broker to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// Delay after the first failure. It doubles each time, up to [`MAX_RETRY_DELAY`].
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Longest delay after a failure.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(15);
+/// Lifetime of a connection after which the delay starts at the shortest again.
+const STABLE_TIME: Duration = Duration::from_secs(60);
+/// Longest wait for the broker to close the channel at shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Does jobs until `stop` becomes true, and then those that it has begun. Connects again
-/// whenever the broker is lost.
+/// Runs jobs until `stop` becomes true, and then finishes those that it has started. Reconnects
+/// when the broker is lost.
 pub async fn listen(
     store: Arc<dyn Store>,
     broker: &Broker,
@@ -41,13 +42,13 @@ pub async fn listen(
         match session(&store, broker, parallel, stop.clone()).await {
             Ok(()) => return,
             Err(error) => {
-                if began.elapsed() > GOOD {
+                if began.elapsed() > STABLE_TIME {
                     failures = 0;
                 }
-                let pause = pause(failures);
+                let delay = retry_delay(failures);
                 failures += 1;
-                warn!("{error:#}: trying again in {} ms", pause.as_millis());
-                rest(pause, stop.clone()).await;
+                warn!("{error:#}: trying again in {} ms", delay.as_millis());
+                wait(delay, stop.clone()).await;
             }
         }
     }
@@ -68,37 +69,40 @@ async fn session(
         options,
         FieldTable::default(),
     );
-    let mut consumer = consumer.await.context("cannot listen")?;
+    let mut consumer = consumer.await.context("cannot consume jobs")?;
     info!(%broker, parallel, "waiting for jobs");
     let mut work = FuturesUnordered::new();
     let stopping = stop.clone();
     loop {
-        let room = work.len() < usize::from(parallel);
+        let has_room = work.len() < usize::from(parallel);
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(done) = work.next() => done?,
-            delivery = consumer.next(), if room => {
+            Some(result) = work.next() => result?,
+            delivery = consumer.next(), if has_room => {
                 let delivery = delivery.context("RabbitMQ ended the delivery of jobs")?;
-                let delivery = delivery.context("RabbitMQ is lost")?;
+                let delivery = delivery.context("lost the connection to RabbitMQ")?;
                 work.push(handle(store, &queue, delivery, stopping.clone()));
             }
         }
     }
-    info!(jobs = work.len(), "stopping when what was begun is done");
-    while let Some(done) = work.next().await {
-        done?;
+    info!(
+        jobs = work.len(),
+        "stopping after the jobs that have started"
+    );
+    while let Some(result) = work.next().await {
+        result?;
     }
     drop(work);
-    // What was delivered and not begun goes to another worker.
-    let goodbye = queue.channel.close(200, "stopping".into());
-    if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
-        debug!("RabbitMQ did not say goodbye");
+    // Jobs that were delivered but not started go to another worker.
+    let close = queue.channel.close(200, "stopping".into());
+    if tokio::time::timeout(CLOSE_TIMEOUT, close).await.is_err() {
+        debug!("RabbitMQ did not close the channel in time");
     }
     Ok(())
 }
 
-/// Does one job. An error is one of the connection.
+/// Runs one job. Returns only errors of the connection.
 async fn handle(
     store: &Arc<dyn Store>,
     queue: &Queue,
@@ -106,44 +110,44 @@ async fn handle(
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let job = Job::decode(&delivery.data);
-    let done = match &job {
-        Ok(job) => job.carry_out(&**store).await,
+    let outcome = match &job {
+        Ok(job) => job.run(&**store).await,
         Err(error) => Err(JobError::Malformed(error.to_string())),
     };
-    let error = match done {
-        Ok(done) => {
-            debug!(?job, ?done, "a job is done");
+    let error = match outcome {
+        Ok(outcome) => {
+            debug!(?job, ?outcome, "a job is done");
             delivery.ack(BasicAckOptions::default()).await?;
             return Ok(());
         }
         Err(error) => error,
     };
-    let tries = deliveries(&delivery.properties);
-    if tries + 1 >= TRIES || matches!(error, JobError::Malformed(_)) {
-        warn!(?job, %error, "a job is put aside");
-        queue.bury(&delivery.data, &error.to_string()).await?;
+    let attempts = deliveries(&delivery.properties);
+    if attempts + 1 >= MAX_ATTEMPTS || matches!(error, JobError::Malformed(_)) {
+        warn!(?job, %error, "a job is moved to the dead queue");
+        queue.put_dead(&delivery.data, &error.to_string()).await?;
         delivery.ack(BasicAckOptions::default()).await?;
         return Ok(());
     }
-    warn!(?job, %error, tries = tries + 1, "a job failed and will be tried again");
-    rest(pause(tries), stop).await;
-    let again = BasicNackOptions {
+    warn!(?job, %error, attempts = attempts + 1, "a job failed and will be tried again");
+    wait(retry_delay(attempts), stop).await;
+    let requeue = BasicNackOptions {
         requeue: true,
         ..BasicNackOptions::default()
     };
-    delivery.nack(again).await?;
+    delivery.nack(requeue).await?;
     Ok(())
 }
 
-fn pause(failures: u64) -> Duration {
+fn retry_delay(failures: u64) -> Duration {
     let factor = 1_u32 << failures.min(10);
-    (PAUSE * factor).min(LONGEST)
+    (RETRY_DELAY * factor).min(MAX_RETRY_DELAY)
 }
 
-/// Waits, but no longer than until `stop` becomes true.
-async fn rest(pause: Duration, mut stop: watch::Receiver<bool>) {
+/// Waits until the delay is over or `stop` becomes true.
+async fn wait(delay: Duration, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = tokio::time::sleep(pause) => {}
+        () = tokio::time::sleep(delay) => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }

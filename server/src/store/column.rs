@@ -1,13 +1,13 @@
-//! Numbers as the columns of every backend have them, and back.
+//! Conversions between Rust types and the columns of every backend.
 
-use super::row::Form;
+use crate::span::row::Form;
 
-/// A number as a column has it. Those are signed; what is beyond saturates.
+/// Converts to a signed column; saturates.
 pub(super) fn number(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// A number out of a column; what no [`number`] is, is 0.
+/// Converts from a signed column; a negative value becomes 0.
 pub(super) fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }

@@ -1,27 +1,36 @@
-//! The index of containers: what a list shows, without reading a segment.
+//! A container, as the index has it.
 
 use bubble_common::segment::{ContainerId, Facts, facts};
 use serde::{Deserialize, Serialize};
 
-use super::row::Activity;
+use super::recent::Recent;
+use crate::span::activity::Activity;
 
-/// What the index knows of a container.
+/// Nanoseconds in a second.
+const NANOSECONDS: u64 = 1_000_000_000;
+/// Data that is younger than the end by more seconds belongs to another life. Agents report the
+/// sums of a life for up to half a minute after its end.
+const MAX_LATE_SECONDS: u64 = 60;
+/// Facts about one life of a container.
+const LIFE_FACTS: [&str; 3] = [facts::ENDED, facts::EXIT_CODE, facts::OOM_KILLED];
+
+/// An entry of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// The container.
     pub id: ContainerId,
-    /// What is known of it, the latest of each name.
+    /// Its facts: the latest value of each name.
     pub facts: Facts,
-    /// Up to when the segments reach from which the facts are, seconds since the Unix epoch.
+    /// End of the latest segment that carried facts, seconds since the Unix epoch.
     pub facts_at: u64,
     /// Start of the first slot in which it was seen.
     pub first_seen: u64,
     /// End of the last slot in which it was seen, exclusive.
     pub last_seen: u64,
-    /// When an agent first saw it live; [`Self::NEVER`] when all that is known
-    /// of it is recorded. What is older than this cannot have expired.
+    /// When an agent first saw it live; [`Self::NEVER`] if it is only in recordings.
+    /// Rows older than this cannot have expired.
     pub live_since: u64,
-    /// Names of the recordings that it is in, oldest first, as of when this was read.
+    /// Names of the recordings that contain it, oldest first.
     pub recordings: Vec<String>,
     /// CPU time over its life, ns.
     pub cpu_ns: u64,
@@ -29,7 +38,7 @@ pub struct Container {
     pub memory_now: u64,
     /// Highest memory in use, bytes.
     pub memory_peak: u64,
-    /// Memory limit, bytes; 0 when there is none.
+    /// Memory limit, bytes; 0 without a limit.
     pub memory_limit: u64,
     /// Bytes read from files and received, over its life.
     pub bytes_in: u64,
@@ -39,126 +48,11 @@ pub struct Container {
     pub recent: Recent,
 }
 
-/// CPU time in buckets of [`Recent::BUCKET`] seconds, the latest [`Recent::BUCKETS`] of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recent {
-    /// Start of the last bucket, seconds since the Unix epoch.
-    last: u64,
-    /// Newest last; at most [`Self::BUCKETS`].
-    buckets: Vec<Bucket>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Bucket {
-    /// CPU time in µs: 32 bits hold 4,294 s, more than 400 cores for 10 s.
-    cpu_us: u32,
-    /// Seconds that are known.
-    covered: u8,
-}
-
-impl Recent {
-    /// Length of a bucket in seconds.
-    pub const BUCKET: u64 = 10;
-    /// How many are kept.
-    pub const BUCKETS: usize = 60;
-
-    /// Adds what happened in one slot. Slots longer than a bucket, and such
-    /// as are older than what is kept, are left out.
-    fn add(&mut self, start: u64, seconds: u64, ns: u64) {
-        if seconds > Self::BUCKET {
-            return;
-        }
-        let bucket = start - start % Self::BUCKET;
-        if self.buckets.is_empty() {
-            self.last = bucket;
-            self.buckets.push(Bucket::default());
-        }
-        if bucket > self.last {
-            let new = ((bucket - self.last) / Self::BUCKET).min(Self::BUCKETS as u64);
-            self.buckets.extend((0..new).map(|_| Bucket::default()));
-            let surplus = self.buckets.len().saturating_sub(Self::BUCKETS);
-            self.buckets.drain(..surplus);
-            self.last = bucket;
-        }
-        let back = ((self.last - bucket) / Self::BUCKET) as usize;
-        while back >= self.buckets.len() && back < Self::BUCKETS {
-            self.buckets.insert(0, Bucket::default());
-        }
-        let Some(index) = self.buckets.len().checked_sub(back + 1) else {
-            return;
-        };
-        let bucket = &mut self.buckets[index];
-        let us = u32::try_from(ns / 1_000).unwrap_or(u32::MAX);
-        bucket.cpu_us = bucket.cpu_us.saturating_add(us);
-        bucket.covered = bucket
-            .covered
-            .saturating_add(seconds as u8)
-            .min(Self::BUCKET as u8);
-    }
-
-    /// Cores used by bucket, oldest first; none where nothing is known.
-    pub fn cores(&self) -> Vec<Option<f64>> {
-        self.buckets.iter().map(Bucket::cores).collect()
-    }
-
-    /// Cores used lately: in the newest bucket, or in the one before it while the newest is young.
-    pub fn now(&self) -> Option<f64> {
-        let mut newest = self.buckets.iter().rev();
-        let last = newest.next()?;
-        match newest.next() {
-            Some(before) if last.covered < 3 => before.cores().or(last.cores()),
-            _ => last.cores(),
-        }
-    }
-
-    /// CPU time by bucket, as slots that make the same when they are added: (start, seconds that are known, ns).
-    pub fn slots(&self) -> Vec<(u64, u64, u64)> {
-        let back = |index: usize| (self.buckets.len() - 1 - index) as u64 * Self::BUCKET;
-        let slots = self.buckets.iter().enumerate().map(|(index, bucket)| {
-            let ns = u64::from(bucket.cpu_us) * 1_000;
-            (self.last - back(index), bucket.covered.into(), ns)
-        });
-        slots.filter(|slot| slot.1 > 0).collect()
-    }
-
-    /// As bytes, for a column: start of the last bucket, then (µs, seconds) of each, little-endian.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.buckets.len() * 5);
-        bytes.extend(self.last.to_le_bytes());
-        for bucket in &self.buckets {
-            bytes.extend(bucket.cpu_us.to_le_bytes());
-            bytes.push(bucket.covered);
-        }
-        bytes
-    }
-
-    /// The reverse of [`Self::to_bytes`]; what does not fit is left out.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        let Some((last, buckets)) = bytes.split_first_chunk::<8>() else {
-            return Self::default();
-        };
-        let buckets = buckets.as_chunks::<5>().0.iter().map(|b| Bucket {
-            cpu_us: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            covered: b[4],
-        });
-        Self {
-            last: u64::from_le_bytes(*last),
-            buckets: buckets.take(Self::BUCKETS).collect(),
-        }
-    }
-}
-
-impl Bucket {
-    fn cores(&self) -> Option<f64> {
-        (self.covered > 0).then(|| f64::from(self.cpu_us) / 1e6 / f64::from(self.covered))
-    }
-}
-
 impl Container {
     /// A time that never comes.
     pub const NEVER: u64 = u64::MAX;
 
-    /// A container of which nothing is known yet.
+    /// An empty entry.
     pub fn new(id: ContainerId) -> Self {
         Self {
             id,
@@ -178,7 +72,7 @@ impl Container {
         }
     }
 
-    /// Takes in what a segment that was new adds, live or `recorded`. Returns whether the facts changed.
+    /// Adds the activity of a new segment, live or `recorded`. Returns whether the facts changed.
     pub fn absorb(&mut self, activity: &Activity, recorded: bool) -> bool {
         if !recorded {
             self.live_since = self.live_since.min(activity.first);
@@ -198,14 +92,26 @@ impl Container {
         for (start, seconds, ns) in &activity.cpu {
             self.recent.add(*start, *seconds, *ns);
         }
-        self.learn(&activity.facts, activity.last)
+        let changed = self.merge_facts(&activity.facts, activity.last);
+        // It was started again while no agent ran that could report it.
+        let over = self.ended().map(|ended| ended / NANOSECONDS);
+        let runs_again = !recorded
+            && over.is_some_and(|over| self.last_seen > over.saturating_add(MAX_LATE_SECONDS));
+        changed | (runs_again && self.remove_facts(LIFE_FACTS))
     }
 
-    /// Of two facts the later one counts; an earlier segment only fills in what is not known.
-    fn learn(&mut self, facts: &Facts, at: u64) -> bool {
+    /// Merges facts: a later segment overwrites, an earlier one only fills gaps. Those about one
+    /// life do not apply to the next: a source that knows its start reports all of them.
+    fn merge_facts(&mut self, facts: &Facts, at: u64) -> bool {
         let newer = at >= self.facts_at;
-        let mut changed = false;
+        let start = facts.get(facts::STARTED).and_then(|at| at.parse().ok());
+        let of_former = !newer && start.is_some() && start < self.started();
+        let of_next = newer && self.started().is_some() && start > self.started();
+        let mut changed = of_next && self.remove_facts(LIFE_FACTS);
         for (name, value) in facts {
+            if of_former && LIFE_FACTS.contains(&name.as_str()) {
+                continue;
+            }
             let known = self.facts.get(name);
             if known.is_none() || (newer && known != Some(value)) {
                 self.facts.insert(name.clone(), value.clone());
@@ -213,13 +119,17 @@ impl Container {
             }
         }
         self.facts_at = self.facts_at.max(at);
-        // A container that was started again is not over.
+        // A restarted container has not ended.
         if changed && self.started() > self.ended().map(|ended| ended.saturating_sub(1)) {
-            for name in [facts::ENDED, facts::EXIT_CODE, facts::OOM_KILLED] {
-                self.facts.remove(name);
-            }
+            self.remove_facts(LIFE_FACTS);
         }
         changed
+    }
+
+    /// Removes facts. Returns whether there were any.
+    fn remove_facts(&mut self, names: [&str; 3]) -> bool {
+        let removed = names.map(|name| self.facts.remove(name).is_some());
+        removed.contains(&true)
     }
 
     /// When it was started: ns since the Unix epoch.
@@ -227,17 +137,17 @@ impl Container {
         self.number(facts::STARTED)
     }
 
-    /// When it ended: ns since the Unix epoch; none while it runs.
+    /// When it ended: ns since the Unix epoch; `None` while it runs.
     pub fn ended(&self) -> Option<u64> {
         self.number(facts::ENDED)
     }
 
-    /// A fact that is a number.
+    /// A fact, if it is a number.
     pub fn number(&self, fact: &str) -> Option<u64> {
         self.facts.get(fact)?.parse().ok()
     }
 
-    /// Whether it runs, as far as is known at `now` (seconds since the Unix epoch).
+    /// Its state at `now` (seconds since the Unix epoch).
     pub fn state(&self, now: u64) -> State {
         if self.ended().is_some() {
             State::Ended
@@ -251,65 +161,79 @@ impl Container {
     }
 }
 
-/// Whether a container runs.
+/// State of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It runs.
     Running,
-    /// It has ended, or the recording of it has.
+    /// It has ended, or its recording has.
     Ended,
-    /// Nobody said that it ended, but nothing was heard of it for a while:
-    /// its host, its agent or the network is down.
+    /// No end was reported, but no news came for a while: its host, its agent or
+    /// the network is down.
     Silent,
 }
 
 impl State {
-    /// After how many seconds without news a container counts as silent.
+    /// Seconds without news after which a container counts as silent.
     pub const SILENT_AFTER: u64 = 60;
 }
 
-/// By what a list of containers is sorted; the greatest first but for names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Sort {
-    /// When it was last seen.
-    #[default]
-    Activity,
-    /// Its name, its id where it has none.
-    Name,
-    /// CPU time over its life.
-    Cpu,
-    /// Highest memory in use.
-    Memory,
-    /// Bytes in and out over its life.
-    Bytes,
-}
+#[cfg(test)]
+mod tests {
+    use bubble_common::segment::{ContainerId, Facts};
 
-/// Which containers, and in what order.
-#[derive(Debug, Clone, Default)]
-pub struct ContainerFilter {
-    /// Part of the id, name, image, host, a label or the name of a recording; without regard to case.
-    pub search: Option<String>,
-    /// Name of the host.
-    pub host: Option<String>,
-    /// Its state at `now`.
-    pub state: Option<State>,
-    /// Seconds since the Unix epoch.
-    pub now: u64,
-    /// The order; ties by id.
-    pub sort: Sort,
-    /// At most how many.
-    pub limit: usize,
-    /// How many to leave out first.
-    pub offset: usize,
-}
+    use super::{Container, State};
+    use crate::span::activity::Activity;
 
-/// A page of a list of containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerPage {
-    /// The containers of this page.
-    pub containers: Vec<Container>,
-    /// How many there are on all pages.
-    pub total: u64,
+    fn container() -> Container {
+        Container::new(ContainerId::new("c").unwrap())
+    }
+
+    /// A second with facts, of which times are in seconds.
+    fn second(at: u64, facts: &[(&str, &str)]) -> Activity {
+        let time = |(name, value): &(&str, &str)| {
+            let zeros = if *name == "exit_code" {
+                ""
+            } else {
+                "000000000"
+            };
+            ((*name).to_owned(), format!("{value}{zeros}"))
+        };
+        Activity {
+            first: at,
+            last: at + 1,
+            facts: facts.iter().map(time).collect::<Facts>(),
+            ..Activity::default()
+        }
+    }
+
+    #[test]
+    fn the_next_life_has_no_exit_code() {
+        let mut container = container();
+        let ended = [("started", "100"), ("ended", "150"), ("exit_code", "3")];
+        container.absorb(&second(150, &ended), false);
+        assert_eq!(container.state(151), State::Ended);
+        assert!(container.absorb(&second(152, &[("started", "152")]), false));
+        assert_eq!(container.state(153), State::Running);
+        // Its own end is known, but not its exit code.
+        container.absorb(&second(160, &[("started", "152"), ("ended", "160")]), false);
+        // A second of the former life is late.
+        container.absorb(&second(149, &ended), false);
+        assert_eq!(container.state(161), State::Ended);
+        assert_eq!(container.facts.get("exit_code"), None);
+        assert_eq!(container.ended(), Some(160_000_000_000));
+    }
+
+    #[test]
+    fn data_after_the_end_is_another_life() {
+        let mut container = container();
+        let ended = [("started", "100"), ("ended", "150"), ("exit_code", "3")];
+        container.absorb(&second(150, &ended), false);
+        container.absorb(&second(155, &[]), false);
+        assert_eq!(container.state(156), State::Ended, "sums may be late");
+        assert!(container.absorb(&second(250, &[]), false));
+        assert_eq!(container.state(251), State::Running);
+        assert_eq!(container.facts.get("exit_code"), None);
+    }
 }

@@ -1,8 +1,21 @@
-//! Hosts: what their agents said last.
+//! Hosts: the latest reports of their agents.
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// What the agent of a host said of itself, and when.
+use super::error::StoreError;
+
+/// Keeps the latest report of each host.
+#[async_trait]
+pub trait Hosts: Send + Sync + 'static {
+    /// Replaces the report of a host.
+    async fn put_host(&self, host: Host) -> Result<(), StoreError>;
+
+    /// All hosts, by name.
+    async fn hosts(&self) -> Result<Vec<Host>, StoreError>;
+}
+
+/// The latest report of a host's agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Host {
     /// Host name.
@@ -13,7 +26,7 @@ pub struct Host {
     pub kernel: String,
     /// Family of hooks in use: `vfs`, `syscall`, `procfs` or `capture`.
     pub hooks: String,
-    /// What this host does not let it count: one sentence each.
+    /// What the agent cannot count on this host: one sentence each.
     pub missing: Vec<String>,
     /// Cores of the host.
     pub cores: u32,
@@ -26,10 +39,10 @@ pub struct Host {
     /// Its resident memory in bytes.
     pub rss: u64,
     /// CPU that its programs in the kernel use, in percent of one core, between
-    /// its latest two batches; 0 where the kernel does not say.
+    /// its latest two batches; 0 if the kernel does not report it.
     pub kernel_percent: f64,
     /// Segments waiting in its spool.
     pub spooled: u64,
-    /// Slots that it dropped since it started, as its spool was full.
+    /// Slots that it dropped since it started because its spool was full.
     pub dropped: u64,
 }

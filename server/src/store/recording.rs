@@ -1,19 +1,47 @@
-//! Recordings: what `bubble-agent analyse` posted of a capture, kept until someone deletes it.
+//! Recordings: captures that `bubble-agent analyse` posted. They do not expire; somebody deletes them.
 
 use std::ops::Range;
 
+use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, SourceId};
 
-/// Names a recording, in each post that belongs to it.
+use super::error::StoreError;
+
+/// Lists and deletes recordings.
+#[async_trait]
+pub trait Recordings: Send + Sync + 'static {
+    /// The sources of a container that belong to recordings. Their rows never expire.
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError>;
+
+    /// All recordings that are not deleted, oldest first.
+    async fn recordings(&self) -> Result<Vec<Recording>, StoreError>;
+
+    /// Marks a recording as deleted, so that it is no longer listed; `false` if the id is
+    /// unknown. [`Self::sweep`] removes its rows.
+    async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError>;
+
+    /// Marks all that is stored of a container as deleted, its parts of recordings included; `false` if
+    /// there is none. [`Self::sweep`] removes its rows.
+    async fn delete_container(&self, id: &ContainerId) -> Result<bool, StoreError>;
+
+    /// Removes the rows of deleted recordings and containers, and containers that have no other rows.
+    /// Returns their number. Not atomic: it may be interrupted and called again.
+    ///
+    /// Should not run while spans are packed, because packing writes rows back. A store that other
+    /// processes may pack sweeps the same recordings once more later.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+}
+
+/// Names a recording in each of its posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// What tells it from every other: the source of its segments.
+    /// Identifies it: the source of its segments.
     pub id: SourceId,
     /// Its name, which need not be unique. The first post decides.
     pub name: String,
 }
 
-/// A source of a container that belongs to a recording: nothing of it expires.
+/// A source of a container that belongs to a recording. Its rows never expire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorder {
     /// The source.
@@ -24,7 +52,7 @@ pub struct Recorder {
     pub span: Range<u64>,
 }
 
-/// The recording's id that `text` is: 32 hexadecimal digits.
+/// Parses a recording's id: 32 hexadecimal digits.
 pub fn id_of(text: &str) -> Option<SourceId> {
     let mut bytes = [0_u8; 16];
     hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -38,32 +66,32 @@ pub struct Recording {
     pub label: Label,
     /// When it was first posted: seconds since the Unix epoch.
     pub created: u64,
-    /// The containers that are in it, by id.
+    /// Its containers, by id.
     pub containers: Vec<Recorded>,
 }
 
 impl Recording {
-    /// Adds what it holds of a container by one source; those of one container must follow each other.
+    /// Adds one source of a container. Sources of one container must be added in a row.
     pub fn add(&mut self, part: Recorded) {
         match self.containers.last_mut() {
-            Some(known) if known.container == part.container => {
-                known.first = known.first.min(part.first);
-                known.last = known.last.max(part.last);
-                known.cpu_ns = known.cpu_ns.saturating_add(part.cpu_ns);
-                known.bytes_in = known.bytes_in.saturating_add(part.bytes_in);
-                known.bytes_out = known.bytes_out.saturating_add(part.bytes_out);
+            Some(last) if last.container == part.container => {
+                last.first = last.first.min(part.first);
+                last.last = last.last.max(part.last);
+                last.cpu_ns = last.cpu_ns.saturating_add(part.cpu_ns);
+                last.bytes_in = last.bytes_in.saturating_add(part.bytes_in);
+                last.bytes_out = last.bytes_out.saturating_add(part.bytes_out);
             }
             _ => self.containers.push(part),
         }
     }
 }
 
-/// What a recording holds of one container.
+/// One container of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// The container.
     pub container: ContainerId,
-    /// The container's name, as its runtime had it; empty when not known.
+    /// The container's name, from its runtime; empty if unknown.
     pub name: String,
     /// Start of the first slot: seconds since the Unix epoch.
     pub first: u64,

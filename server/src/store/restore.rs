@@ -1,7 +1,7 @@
-//! What `copy` brings from another store: rows as they were there, and the entry of the index.
+//! Restoring what `copy` read from another store: rows as they are, and entries of the index.
 //!
-//! A store keeps the sums of a container's life in its own way. So the entry comes
-//! twice: as it was shown, and as the parts that it adds up from.
+//! Each store keeps the sums of a container in its own way, so an entry comes in two
+//! forms: as the other store shows it, and as the parts that add up to it.
 
 use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, Key, Resolution};
@@ -9,21 +9,21 @@ use bubble_common::segment::{ContainerId, Key, Resolution};
 use super::container::Container;
 use super::error::StoreError;
 use super::recording::{Label, Recorder};
-use super::row::{Activity, Row};
+use crate::span::activity::Activity;
+use crate::span::row::Row;
 
-/// What `copy` asks of a store that it copies into. All of it can be done again.
+/// What `copy` needs of its target. Every method can be repeated.
 #[async_trait]
 pub trait Restore {
-    /// Puts recordings that another store had, oldest first, each with when it was first posted
-    /// (seconds since the Unix epoch). Those that are there stay.
+    /// Adds recordings, oldest first, each with when it was first posted (seconds since the Unix
+    /// epoch). Existing ones stay.
     async fn restore_recordings(&self, recordings: &[(Label, u64)]) -> Result<(), StoreError>;
 
-    /// Puts rows that another store had, as they are, and marks what was dirty. Rows that are there
-    /// stay. Nobody else may put into these containers, and their entries must be put afterwards.
+    /// Adds rows as they are, and marks the dirty spans. Existing rows stay. Nobody else may put into
+    /// these containers, and their entries must be restored afterwards.
     async fn restore_rows(&self, rows: Rows) -> Result<(), StoreError>;
 
-    /// Puts the entry of a container whose rows have been put. Not atomic: what was seen last of
-    /// the container is not known before the end.
+    /// Adds the entry of a container after its rows. Not atomic: the latest activity is written last.
     async fn restore_entry(&self, entry: Entry) -> Result<(), StoreError>;
 }
 
@@ -34,33 +34,33 @@ pub struct Rows {
     pub container: ContainerId,
     /// The resolution.
     pub resolution: Resolution,
-    /// Each with its slots: bit *i*: slot *i* of the packed span is not a gap.
+    /// Each row with its slots. Bit *i*: slot *i* of the packed span is not a gap.
     pub rows: Vec<(Row, u64)>,
-    /// Sources of which nothing expires, as they belong to recordings.
+    /// Sources that belong to recordings.
     pub recorded: Vec<Recorder>,
     /// Starts of spans that are dirty.
     pub dirty: Vec<u64>,
 }
 
-/// What one packed span, or one posted piece, adds to the sums of a container.
+/// What one packed span or one posted piece adds to the sums of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Of the span (its start), or of the piece.
+    /// Key of the span or of the piece.
     pub key: Key,
     /// Whether it is a posted piece.
     pub posted: bool,
-    /// Bit *i*: slot *i* of the packed span is in it.
+    /// Bit *i*: it contains slot *i* of the packed span.
     pub slots: u64,
-    /// What it adds. Facts are left out.
+    /// What it adds, without facts.
     pub activity: Activity,
 }
 
-/// The entry of the index of a container.
+/// A container's entry of the index.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// As the other store shows it.
     pub container: Container,
-    /// What it adds up from: nothing in it counts twice.
+    /// The parts that add up to it; none overlap.
     pub parts: Vec<Part>,
     /// Its sources that belong to recordings.
     pub recorded: Vec<Recorder>,

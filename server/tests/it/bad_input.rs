@@ -1,4 +1,4 @@
-//! Bodies and questions that no correct client sends.
+//! Bodies and queries that no correct client sends.
 
 use bubble_common::segment::codec::Effort;
 use bubble_server::clock;
@@ -66,7 +66,7 @@ async fn an_oversized_body_is_413() {
     );
 }
 
-/// Highest memory that this process had, in KiB.
+/// Peak memory of this process, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -91,10 +91,10 @@ async fn a_bomb_is_refused_within_bounds() {
     let zeros = vec![0_u8; 64 << 20];
     let packed = zstd::bulk::compress(&zeros, 19).expect("compresses");
     drop(zeros);
-    // It says how large it is; it says less; it says far more.
-    for says in [64 << 20, 100, 1 << 40] {
+    // The declared size is right, too small, and far too large.
+    for declared in [64 << 20, 100, 1 << 40] {
         let mut body = b"\xbcBAT\x01\x01".to_vec();
-        varint(says, &mut body);
+        varint(declared, &mut body);
         body.extend_from_slice(&packed);
         let (status, answer) = refused(&server, body).await;
         assert!(
@@ -103,10 +103,10 @@ async fn a_bomb_is_refused_within_bounds() {
                 StatusCode::UNPROCESSABLE_ENTITY
             ]
             .contains(&status),
-            "{says}: {status} {answer}"
+            "{declared}: {status} {answer}"
         );
     }
-    // The zeros above, and what zstd needs to compress them, are this test's own.
+    // The test itself needs memory for the zeros above, and for compressing them.
     let grown = peak() - before;
     assert!(grown < 512 << 10, "memory grew by {grown} KiB");
     nothing_stored(&server).await;
@@ -172,10 +172,13 @@ async fn segments_from_the_future_are_refused_one_by_one() {
             .as_str()
             .is_some_and(|text| text.contains("clock"))
     );
+    // A clock can be set right, so this one is not refused for good.
+    assert_eq!(refused[0]["later"], true);
+    assert!(receipt["time"].as_u64().is_some_and(|time| time >= now));
 }
 
 #[tokio::test]
-async fn bad_questions_are_400_or_404_with_a_sentence() {
+async fn bad_queries_are_400_or_404_with_a_sentence() {
     let server = Server::start().await;
     server
         .post(vec![seconds("aaaaaaaaaaaa", 1, clock::now() - 9, 3, 7)])
@@ -190,7 +193,16 @@ async fn bad_questions_are_400_or_404_with_a_sentence() {
         (of("summary?process=x"), 400, "process"),
         (of("table?kind=nonsense"), 400, "kind"),
         (of("table?format=xml"), 400, "format"),
+        (of("table?sort=nonsense"), 400, "cpu_ns"),
+        (of("table?kind=file&group=bytes_out"), 400, "path"),
+        (of("table?group=name&sort=pid"), 400, "rows"),
+        (of("table?order=up"), 400, "order"),
+        (of("table?limit=0"), 400, "limit"),
+        (of("table?filter=falied:%3E0"), 400, "falied"),
         ("/api/v1/containers?state=asleep".to_owned(), 400, "state"),
+        ("/api/v1/containers?sort=x".to_owned(), 400, "memory_peak"),
+        ("/api/v1/containers?filter=x:%3E3".to_owned(), 400, "x"),
+        ("/api/v1/containers?group=cpu_ns".to_owned(), 400, "image"),
         ("/api/v1/containers?cursor=x".to_owned(), 400, "cursor"),
         (
             "/api/v1/containers/cccccccccccc".to_owned(),
@@ -207,7 +219,7 @@ async fn bad_questions_are_400_or_404_with_a_sentence() {
         let message = body["message"].as_str().expect("text");
         assert!(message.contains(word), "{path}: {message}");
     }
-    // Absurd ranges are answered, with a bounded number of slots.
+    // Huge ranges are answered with a bounded number of slots.
     for range in ["from=0&to=1e300", "from=0", "from=0&to=1", "step=1&from=0"] {
         let summary = server.json(&of(&format!("summary?{range}"))).await;
         let slots = summary["range"]["slots"].as_u64().expect("a number");
@@ -230,6 +242,6 @@ async fn too_much_at_a_time_is_429_with_retry_after() {
         assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(answer.headers().contains_key("retry-after"));
     }
-    // Health is not a matter of load.
+    // The health check has no limit.
     assert_eq!(server.get("/ping").await.status(), StatusCode::OK);
 }

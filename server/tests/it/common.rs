@@ -1,4 +1,4 @@
-//! A server within this process, and what to post to it.
+//! A server in this process, and segments to post to it.
 
 use std::sync::{Arc, Once};
 
@@ -14,7 +14,7 @@ use bubble_server::auth::token::{self, Access};
 use bubble_server::http::batch::MEDIA_TYPE;
 use bubble_server::http::state::{AppState, Limits};
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::sqlite::{Durability, Sqlite};
 use bubble_server::{clock, http};
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub(crate) const SECRET: &str = "a secret for tests that is long enough";
 
-/// A server on a free port, with an empty store that goes with it.
+/// A server on a free port, with its own empty store.
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) key: String,
@@ -66,8 +66,7 @@ impl Server {
         let state = AppState::new(store, secret(), Retention::default(), limits, stopped);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let app = http::app(state.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        tokio::spawn(http::serve(listener, state.clone()));
         Self {
             url,
             key: text,
@@ -79,12 +78,11 @@ impl Server {
         }
     }
 
-    /// Serves another state, on another port; returns where.
+    /// Serves another state on another port. Returns its URL.
     pub(crate) async fn also(&self, state: AppState) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let app = http::app(state);
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        tokio::spawn(http::serve(listener, state));
         url
     }
 
@@ -104,7 +102,7 @@ impl Server {
             .expect("an answer")
     }
 
-    /// Posts segments, which must be taken, and returns (stored, known).
+    /// Posts segments, which must be accepted. Returns (stored, known).
     pub(crate) async fn post(&self, segments: Vec<Segment>) -> (u64, u64) {
         let answer = self.post_bytes(batch(segments).encode()).await;
         assert_eq!(answer.status(), StatusCode::OK);
@@ -113,7 +111,7 @@ impl Server {
         (count("stored"), count("known"))
     }
 
-    /// Asks as an administrator.
+    /// Gets a path as an administrator.
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.get_with(path, &self.admin).await
     }
@@ -127,7 +125,7 @@ impl Server {
             .expect("an answer")
     }
 
-    /// Asks as an administrator for JSON, which must be there.
+    /// Gets JSON as an administrator. Panics if the answer is an error.
     pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(path).await;
         let status = answer.status();

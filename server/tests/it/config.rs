@@ -1,4 +1,4 @@
-//! Settings, and the program's own words.
+//! Settings, and the messages of the program.
 
 use std::process::{Command, Output};
 

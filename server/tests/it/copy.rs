@@ -1,33 +1,33 @@
-//! One store copied into another: everything is there, and goes on as if nothing had been.
+//! Copies of stores: they have everything, and go on like the original.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bubble_common::segment::testing::{Container as Generated, Size};
 use bubble_common::segment::{Resolution, Segment, SourceId};
 use bubble_server::auth::key;
 use bubble_server::copy::progress::Progress;
 use bubble_server::copy::{Copied, copy};
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
+use bubble_server::span::row::Form;
 use bubble_server::store::Store;
-use bubble_server::store::container::{Container, ContainerFilter};
+use bubble_server::store::container::Container;
 use bubble_server::store::host::Host;
-use bubble_server::store::row::Form;
+use bubble_server::store::index::ContainerFilter;
 use bubble_server::store::sqlite::{Durability, Sqlite};
+use bubble_testing::container::{Container as Generated, Size};
 use tempfile::TempDir;
 
 use crate::common::{id, seconds};
-use crate::store::backend;
-use crate::store::{post, recorded};
+use crate::store::{backend, post, recorded};
 
 /// Start of a day.
 const DAY: u64 = 1_790_035_200;
 const HOUR: u64 = 3_600;
-/// In the middle of a minute of the second day: what is newest is not packed.
+/// In the middle of a minute of the second day, so the newest segments are not packed.
 const NOW: u64 = DAY + 26 * HOUR + 630;
 
 async fn put(store: &dyn Store, segments: &[Segment]) {
@@ -42,8 +42,8 @@ async fn roll_up(store: &Arc<dyn Store>, now: u64) {
     assert_eq!(done.failed, 0);
 }
 
-/// What an agent tells of containers from `from` to `to`: three minutes of each hour.
-fn told(from: u64, to: u64) -> Vec<Segment> {
+/// Segments of three containers between `from` and `to`: three minutes of each hour.
+fn segments(from: u64, to: u64) -> Vec<Segment> {
     let mut segments = Vec::new();
     for seed in 1..=3 {
         for hour in (from..to).step_by(HOUR as usize) {
@@ -57,11 +57,12 @@ fn told(from: u64, to: u64) -> Vec<Segment> {
     segments
 }
 
-/// All that a store can hold: rows of each resolution and form, marks, recordings, keys, hosts, horizons.
+/// Fills a store with all it can hold: rows of each resolution and form, marks, recordings, keys, hosts,
+/// horizons.
 async fn fill(store: &Arc<dyn Store>) {
-    let live = told(DAY, NOW);
+    let live = segments(DAY, NOW);
     put(&**store, &live).await;
-    // One container is only recorded, and one of the others is, too.
+    // One container is only in a recording; another is live and recorded.
     let known = live[0].key.container.as_str();
     let (alone, beside) = (
         seconds("recorded", 9, DAY, 60, 7),
@@ -70,7 +71,8 @@ async fn fill(store: &Arc<dyn Store>) {
     let posts = vec![recorded(&alone), recorded(&beside)];
     store.put(posts).await.expect("stored");
     roll_up(store, NOW).await;
-    // What comes after that is not packed: a part of the newest minute, and a minute of the first hour, whose row is gone.
+    // Not packed yet: a part of the newest minute, and a late minute of the first hour, whose row has
+    // expired.
     let late = seconds(known, 1, DAY + 2 * HOUR + 600, 60, 11);
     let newest = (0..7).map(|n| seconds(known, 1, NOW - 7 + n, 1, 100 + n));
     put(&**store, &newest.chain([late]).collect::<Vec<_>>()).await;
@@ -103,7 +105,7 @@ async fn same(one: &dyn Store, other: &dyn Store) {
     };
     let list = async |store: &dyn Store| {
         let mut page = store.containers(&all).await.expect("answers");
-        // Whether there is an empty bucket before the first is not kept.
+        // A copy may have other empty buckets before the first.
         let recent = |c: &mut Container| std::mem::take(&mut c.recent).slots();
         let recent: Vec<_> = page.containers.iter_mut().map(recent).collect();
         (page, recent)
@@ -130,7 +132,7 @@ async fn same(one: &dyn Store, other: &dyn Store) {
             async |store: &dyn Store| store.recorded(&container.id).await.expect("answers");
         assert_eq!(recorded(other).await, recorded(one).await);
     }
-    // Else it would show little.
+    // Otherwise the comparison would show little.
     assert!(forms.len() >= 7, "{forms:?}");
     assert!(forms.contains(&(Resolution::Hour, Form::Rolled)));
     for resolution in Resolution::ALL {
@@ -152,8 +154,8 @@ async fn same(one: &dyn Store, other: &dyn Store) {
     );
 }
 
-/// Copies, twice, and lets both go on.
-async fn a_copy_is_the_same_and_goes_on(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Copied {
+/// Copies a store twice, and compares each time.
+async fn copy_twice_and_compare(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Copied {
     let copied = copied(from, to).await;
     assert_eq!((copied.containers, copied.known), (4, 0));
     same(&**from, &**to).await;
@@ -170,10 +172,10 @@ async fn copied(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Copied {
     copy(from, to, &Progress::new()).await.expect("a copy")
 }
 
-/// The sums of all containers, after both were told the same and rolled up.
+/// Posts more segments, rolls up, and returns the sums of all containers.
 async fn go_on(store: &Arc<dyn Store>) -> Vec<(String, u64, u64, u64, u64, u64)> {
     let next = NOW.next_multiple_of(HOUR);
-    put(&**store, &told(next, next + 4 * HOUR)).await;
+    put(&**store, &segments(next, next + 4 * HOUR)).await;
     roll_up(store, next + 30 * HOUR).await;
     let filter = ContainerFilter {
         limit: 100,
@@ -199,7 +201,7 @@ async fn go_on(store: &Arc<dyn Store>) -> Vec<(String, u64, u64, u64, u64, u64)>
 async fn sqlite_into_sqlite() {
     let ((from, _data), (to, _other)) = (backend::sqlite(), backend::sqlite());
     fill(&from).await;
-    a_copy_is_the_same_and_goes_on(&from, &to).await;
+    copy_twice_and_compare(&from, &to).await;
     assert_eq!(go_on(&to).await, go_on(&from).await);
 }
 
@@ -209,13 +211,13 @@ async fn sqlite_into_cassandra_and_back() {
     let ((from, _data), (back, _other)) = (backend::sqlite(), backend::sqlite());
     let (to, _) = backend::cassandra("copy").await;
     fill(&from).await;
-    let there = a_copy_is_the_same_and_goes_on(&from, &to).await;
-    let here = a_copy_is_the_same_and_goes_on(&to, &back).await;
+    let there = copy_twice_and_compare(&from, &to).await;
+    let here = copy_twice_and_compare(&to, &back).await;
     assert_eq!(there, here);
     let sums = go_on(&from).await;
     assert_eq!(go_on(&to).await, sums);
     assert_eq!(go_on(&back).await, sums);
-    // A recording that was copied can be deleted, and takes its container with it.
+    // Deleting a copied recording also removes its container.
     assert!(
         to.delete_recording(SourceId([9; 16]))
             .await
@@ -249,7 +251,7 @@ fn text(output: &Output) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_store_that_is_served_is_not_copied() {
+async fn a_store_in_use_is_not_copied() {
     let ((_served, data), other) = (backend::sqlite(), TempDir::new().expect("a folder"));
     let to = format!("sqlite:{}", other.path().display());
     let output = program(data.path(), &to).output().expect("it runs");
@@ -262,18 +264,18 @@ async fn a_store_that_is_served_is_not_copied() {
     assert!(error.contains("there is no database"), "{error}");
 }
 
-/// Lets it work for a while, and kills it; whether it was still at work.
-fn killed(mut child: Child, after: Duration) -> bool {
+/// Kills a process after a while. Returns whether it was still running.
+fn kill_after(mut child: Child, after: Duration) -> bool {
     std::thread::sleep(after);
-    let working = child.try_wait().expect("it ran").is_none();
+    let running = child.try_wait().expect("it ran").is_none();
     child.kill().expect("it ran");
     child.wait().expect("it ran");
-    working
+    running
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn a_copy_into_cassandra_that_is_killed_goes_on() {
+async fn a_killed_copy_into_cassandra_continues() {
     const CONTAINERS: u64 = 60;
     let data = TempDir::new().expect("a temporary folder");
     let posted = {
@@ -303,7 +305,7 @@ async fn a_copy_into_cassandra_that_is_killed_goes_on() {
         if kills == 4 {
             break child.wait_with_output().expect("it ran");
         }
-        if killed(child, after) {
+        if kill_after(child, after) {
             kills += 1;
             after += Duration::from_millis(150);
         } else {

@@ -1,4 +1,4 @@
-//! Nodes of Cassandra that die, one of three at a time, under a server that takes in and rolls up.
+//! Nodes of Cassandra are killed, one of three at a time, while a server stores posts and rolls up.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bubble_common::segment::{Resolution, Segment};
 use bubble_server::copy::{Total, totals};
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::cassandra::{Cassandra, Consistency, Replication};
 use bubble_server::store::error::StoreError;
-use bubble_server::store::row::Outcome;
+use bubble_server::store::segments::Outcome;
 use reqwest::Client;
 use tempfile::TempDir;
 
@@ -20,13 +20,14 @@ use crate::store::backend::no_keyspace;
 use crate::store::post;
 
 const CONTAINERS: u64 = 10;
-/// Seconds of each container that are posted, in batches of so many.
+/// Seconds that are posted of each container.
 const SECONDS: u64 = 900;
+/// Seconds of a batch.
 const BATCH: u64 = 3;
-/// CPU time of a second of the first container, ns; each next one uses one more.
+/// CPU time per second of the first container, ns; each next container uses 1 ns more.
 const CPU: u64 = 1_000;
-/// Longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn name(container: u64) -> String {
     format!("container{container:03}")
@@ -41,7 +42,7 @@ fn body(start: u64, at: u64) -> Vec<u8> {
     batch(segments.collect()).encode()
 }
 
-/// Does what `cargo xtask services` does with nodes, by the program that started them.
+/// Runs `cargo xtask services` to stop and start nodes.
 fn services(words: &[&str]) -> bool {
     let xtask = std::env::var("BUBBLE_XTASK")
         .expect("BUBBLE_XTASK: `cargo xtask test --only cassandra-3` sets it");
@@ -49,7 +50,7 @@ fn services(words: &[&str]) -> bool {
     status.expect("it runs").success()
 }
 
-/// Kills one of the three nodes, as by `kill -9`.
+/// Kills one of the three nodes (`kill -9`).
 fn kill(node: &str) {
     assert!(
         services(&["down", "--node", node]),
@@ -58,22 +59,22 @@ fn kill(node: &str) {
     println!("killed node {node}");
 }
 
-/// Starts the node that is missing, while others go on with their work.
-async fn come_back() {
+/// Restarts the killed node; the other tasks of the test continue.
+async fn restart() {
     let up = || services(&["up", "--only", "cassandra", "--cassandra", "3"]);
     let back = tokio::task::spawn_blocking(up).await;
     assert!(back.expect("it ran"), "the node does not come back");
     println!("all three nodes are up");
 }
 
-/// As the agent does: posts again until it is acknowledged.
+/// Posts like the agent: again until acknowledged.
 struct Agent<'a> {
     client: &'a Client,
     key: &'a str,
     start: u64,
     /// Posts without success.
     failed: u64,
-    /// Segments that were known when they were posted again.
+    /// Segments that the server had already when they were posted again.
     known: u64,
 }
 
@@ -93,14 +94,14 @@ impl Agent<'_> {
                     break;
                 }
                 self.failed += 1;
-                assert!(began.elapsed() < PATIENCE, "not acknowledged for too long");
+                assert!(began.elapsed() < TIMEOUT, "not acknowledged for too long");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// How many spans are dirty, at any resolution.
+/// Number of dirty spans, at all resolutions.
 async fn dirty(store: &dyn Store) -> Result<usize, StoreError> {
     let mut dirty = 0;
     for resolution in Resolution::ALL {
@@ -109,11 +110,11 @@ async fn dirty(store: &dyn Store) -> Result<usize, StoreError> {
     Ok(dirty)
 }
 
-/// Waits until none is.
-async fn rolled_up(store: &dyn Store) {
+/// Waits until no span is dirty.
+async fn wait_for_roll_up(store: &dyn Store) {
     let began = Instant::now();
     while !dirty(store).await.is_ok_and(|dirty| dirty == 0) {
-        assert!(began.elapsed() < PATIENCE, "not packed for too long");
+        assert!(began.elapsed() < TIMEOUT, "not packed for too long");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
@@ -126,16 +127,16 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
     let made = Cassandra::init(&address, consistency, &Replication::Simple(3)).await;
     made.expect("a new keyspace");
     let data = TempDir::new().expect("a temporary folder");
-    let place = format!("cassandra:{address}");
-    // Long ago, so that all of it is over and rolls up to days, and kept for longer.
+    let cassandra = format!("cassandra:{address}");
+    // Long ago, so that it rolls up to days; the retention is longer still.
     let day = Resolution::Day;
     let start = day.packed_start(bubble_server::clock::now() - 2 * day.packed_seconds());
-    let kept = "200d";
+    let retention = "200d";
     let variables = [
-        ("BUBBLE_STORE", &*place),
-        ("BUBBLE_RETENTION_SECONDS", kept),
-        ("BUBBLE_RETENTION_MINUTES", kept),
-        ("BUBBLE_RETENTION_HOURS", kept),
+        ("BUBBLE_STORE", &*cassandra),
+        ("BUBBLE_RETENTION_SECONDS", retention),
+        ("BUBBLE_RETENTION_MINUTES", retention),
+        ("BUBBLE_RETENTION_HOURS", retention),
     ];
     let (key, client) = (create_key(&data, &variables), client());
     let mut agent = Agent {
@@ -151,12 +152,12 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
     agent.post(&program, part(0)).await;
     kill("2");
     agent.post(&program, part(1)).await;
-    tokio::join!(come_back(), agent.post(&program, part(2)));
+    tokio::join!(restart(), agent.post(&program, part(2)));
     program.kill();
     println!("killed the server");
     program = Program::start(&data, &client, &variables).await;
     agent.post(&program, part(3)).await;
-    // What may have been lost with the answer.
+    // Posts that were stored but not answered.
     agent.post(&program, part(2)).await;
     kill("1");
     agent.post(&program, part(4)).await;
@@ -166,9 +167,9 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
         agent.failed,
         agent.known
     );
-    come_back().await;
+    restart().await;
 
-    // The third dies while the last ones wait to be packed.
+    // The third node is killed while the last spans wait to be packed.
     let retention = Retention {
         seconds: 200 * 86_400,
         ..Retention::default()
@@ -183,10 +184,22 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
     }
     kill("3");
     println!("{waiting} spans were waiting to be packed, or more");
-    rolled_up(&*store).await;
+    wait_for_roll_up(&*store).await;
     println!("rolled up to days by two nodes");
-    come_back().await;
+    restart().await;
 
+    check_sums(&*store, seconds).await;
+    // A repeated post is recognised, whichever node has it.
+    let first = |n| post(&crate::common::seconds(&name(n), 1, start, 1, CPU + n));
+    let outcomes = store.put((0..CONTAINERS).map(first).collect()).await;
+    assert_eq!(
+        outcomes.expect("stored"),
+        [Outcome::Known; CONTAINERS as usize]
+    );
+}
+
+/// Checks the sums of each container at each resolution, and prints the sums of all.
+async fn check_sums(store: &dyn Store, seconds: u64) {
     let mut sums = [Total::default(); 4];
     for container in 0..CONTAINERS {
         let known = store
@@ -196,7 +209,7 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
         let known = known.expect("known");
         let wanted = (seconds * (CPU + container), seconds * 4_096);
         assert_eq!((known.cpu_ns, known.bytes_out), wanted, "{}", known.id);
-        let own = totals(&*store, &known).await.expect("it is read");
+        let own = totals(store, &known).await.expect("it is read");
         for ((sum, total), resolution) in sums.iter_mut().zip(own).zip(Resolution::ALL) {
             assert_eq!(
                 (total.cpu_ns, total.bytes_out),
@@ -211,11 +224,4 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
     for (sum, resolution) in sums.iter().zip(Resolution::ALL) {
         println!("{:7} {sum}", resolution.name());
     }
-    // And it is known again, of whatever node.
-    let first = |n| post(&crate::common::seconds(&name(n), 1, start, 1, CPU + n));
-    let outcomes = store.put((0..CONTAINERS).map(first).collect()).await;
-    assert_eq!(
-        outcomes.expect("stored"),
-        [Outcome::Known; CONTAINERS as usize]
-    );
 }

@@ -1,4 +1,4 @@
-//! The real program, killed in the middle of posts.
+//! The real program, killed during posts.
 
 use std::time::Duration;
 
@@ -36,32 +36,32 @@ fn body(start: u64, round: u64) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_once_after_20_kills() {
-    acknowledged_is_there_once(&[]).await;
+async fn acknowledged_batches_count_once_after_20_kills() {
+    acknowledged_counts_once(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn what_was_acknowledged_is_in_cassandra_once_after_20_kills() {
+async fn acknowledged_batches_count_once_in_cassandra_after_20_kills() {
     let address = no_keyspace("kills").await;
     backend::init(&address).await;
-    acknowledged_is_there_once(&[("BUBBLE_STORE", &format!("cassandra:{address}"))]).await;
+    acknowledged_counts_once(&[("BUBBLE_STORE", &format!("cassandra:{address}"))]).await;
 }
 
-/// As the agent does: what was not acknowledged is posted again, until it is.
-async fn acknowledged_is_there_once(variables: &[(&str, &str)]) {
+/// Posts like the agent: a batch without an acknowledgement is posted again.
+async fn acknowledged_counts_once(variables: &[(&str, &str)]) {
     let data = TempDir::new().expect("a temporary folder");
     let key = create_key(&data, variables);
     let client = client();
-    // Long enough ago that minutes are packed meanwhile.
+    // Long enough ago that minutes are packed during the test.
     let start = clock::now() - 1_800;
     let mut round = 0;
     let mut repeated = 0;
     let mut program = Program::start(&data, &client, variables).await;
     for _ in 0..KILLS {
-        let patience = Duration::from_millis(rand::rng().random_range(5..250));
+        let delay = Duration::from_millis(rand::rng().random_range(5..250));
         let killed = async {
-            tokio::time::sleep(patience).await;
+            tokio::time::sleep(delay).await;
         };
         let posts = async {
             loop {
@@ -77,7 +77,7 @@ async fn acknowledged_is_there_once(variables: &[(&str, &str)]) {
         }
         program.kill();
         program = Program::start(&data, &client, variables).await;
-        // The one that was under way is posted again, whether or not it arrived.
+        // The interrupted batch is posted again, whether or not it arrived.
         let answer = program.post(&client, &key, body(start, round)).await;
         let answer = answer.expect("an answer");
         let receipt: Value = answer.json().await.expect("a receipt");

@@ -1,4 +1,4 @@
-//! The lease of roll-up: who has it, when it changes hands, and what an unknown outcome does.
+//! The lease of roll-up: its holder, its changes, and unknown outcomes.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -6,57 +6,65 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bubble_server::clock;
 use bubble_server::metrics::Metrics;
-use bubble_server::rollup::lease::{BEAT, HELD, Keeper, VOID};
-use bubble_server::rollup::retention::Retention;
-use bubble_server::rollup::{By, Rollup};
+use bubble_server::rollup::lease::{HOLD_TIME, Keeper, LAPSE_TIMEOUT, RENEW_INTERVAL};
+use bubble_server::rollup::{Packer, Rollup};
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::error::StoreError;
 use bubble_server::store::lease::{Lease, Leases};
-
 use tokio::sync::watch;
 
 use crate::common::seconds;
 use crate::store::backend::{self, on_every_store};
 use crate::store::post;
 
-/// The number of the lease, if the keeper has it at `now`.
+/// The fence of the lease, if the keeper holds it at `now`.
 async fn tick(keeper: &mut Keeper, now: Instant) -> Option<u64> {
     let held = keeper.tick(now).await.expect("answers")?;
-    assert_eq!(held.until, now + HELD);
+    assert_eq!(held.until, now + HOLD_TIME);
     Some(held.fence)
 }
 
-async fn one_has_it_until_the_other_has_seen_it_unchanged_for_long(store: Arc<dyn Store>) {
+async fn a_lease_is_held_until_another_server_saw_it_unchanged_for_long(store: Arc<dyn Store>) {
     let start = Instant::now();
     let mut one = Keeper::new(Arc::clone(&store) as Arc<dyn Leases>);
     let mut other = Keeper::new(Arc::clone(&store) as Arc<dyn Leases>);
     assert_eq!(tick(&mut one, start).await, Some(1));
     assert_eq!(tick(&mut other, start).await, None);
-    // The other's clock may be anywhere: what counts is what passes on it without a change.
-    let ahead = start + VOID * 100;
+    // Clocks are not compared: the other counts how long it sees no change, on its own.
+    let ahead = start + LAPSE_TIMEOUT * 100;
     assert_eq!(tick(&mut other, ahead).await, Some(2));
-    assert_eq!(tick(&mut one, start + BEAT).await, None);
-    // As long as it is changed, it is held.
+    assert_eq!(tick(&mut one, start + RENEW_INTERVAL).await, None);
+    // A lease that is renewed is held.
     let mut now = start;
     for _ in 0..10 {
-        now += VOID / 2;
-        assert_eq!(tick(&mut other, ahead + BEAT).await, Some(2));
+        now += LAPSE_TIMEOUT / 2;
+        assert_eq!(tick(&mut other, ahead + RENEW_INTERVAL).await, Some(2));
         assert_eq!(tick(&mut one, now).await, None);
     }
-    assert_eq!(tick(&mut one, now + VOID - BEAT).await, None);
+    assert_eq!(
+        tick(&mut one, now + LAPSE_TIMEOUT - RENEW_INTERVAL).await,
+        None
+    );
     // It was seen a moment after `now`, when the store had answered.
-    assert_eq!(tick(&mut one, now + VOID + BEAT).await, Some(3));
-    // Who stood still is told so, and does not take it back.
-    assert_eq!(tick(&mut other, ahead + BEAT * 2).await, None);
-    assert_eq!(tick(&mut one, now + VOID + BEAT * 2).await, Some(3));
+    assert_eq!(
+        tick(&mut one, now + LAPSE_TIMEOUT + RENEW_INTERVAL).await,
+        Some(3)
+    );
+    // A holder that was suspended learns of it, and does not take the lease back.
+    assert_eq!(tick(&mut other, ahead + RENEW_INTERVAL * 2).await, None);
+    assert_eq!(
+        tick(&mut one, now + LAPSE_TIMEOUT + RENEW_INTERVAL * 2).await,
+        Some(3)
+    );
 }
 
-async fn what_is_given_back_is_taken_at_once(store: Arc<dyn Store>) {
+async fn a_released_lease_is_taken_at_once(store: Arc<dyn Store>) {
     let now = Instant::now();
     let mut one = Keeper::new(Arc::clone(&store) as Arc<dyn Leases>);
     let mut other = Keeper::new(Arc::clone(&store) as Arc<dyn Leases>);
     assert_eq!(tick(&mut one, now).await, Some(1));
-    // Who does not have it gives back nothing.
+    // A release by another process does nothing.
     other.release().await;
     assert_eq!(tick(&mut other, now).await, None);
     one.release().await;
@@ -64,7 +72,7 @@ async fn what_is_given_back_is_taken_at_once(store: Arc<dyn Store>) {
     assert_eq!(tick(&mut one, now).await, None);
 }
 
-async fn of_two_changes_one_is_made(store: Arc<dyn Store>) {
+async fn of_two_changes_one_succeeds(store: Arc<dyn Store>) {
     let lease = |fence, beat| Lease {
         holder: None,
         fence,
@@ -81,13 +89,13 @@ async fn of_two_changes_one_is_made(store: Arc<dyn Store>) {
 }
 
 on_every_store!(
-    one_has_it_until_the_other_has_seen_it_unchanged_for_long,
-    what_is_given_back_is_taken_at_once,
-    of_two_changes_one_is_made,
+    a_lease_is_held_until_another_server_saw_it_unchanged_for_long,
+    a_released_lease_is_taken_at_once,
+    of_two_changes_one_succeeds,
 );
 
 #[tokio::test]
-async fn who_rolls_up_and_what_waits_is_among_the_figures() {
+async fn the_metrics_show_who_rolls_up_and_what_waits() {
     let (store, _data) = backend::sqlite();
     let minute = clock::now() - 3_600 - clock::now() % 60;
     let segment = post(&seconds("aaaaaaaaaaaa", 1, minute, 1, 7));
@@ -99,8 +107,9 @@ async fn who_rolls_up_and_what_waits_is_among_the_figures() {
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map(|value| value.parse::<u64>().expect("a whole number"))
     };
-    // Nobody packs it, so that it waits.
-    let rollup = Rollup::new(store, Retention::default(), Arc::clone(&metrics)).by(By::Workers);
+    // Nobody packs the span, so it waits.
+    let rollup =
+        Rollup::new(store, Retention::default(), Arc::clone(&metrics)).packer(Packer::Workers);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(rollup.serve(stopped));
     while figure("bubble_server_rollup_waiting") != Some(1) {
@@ -114,7 +123,7 @@ async fn who_rolls_up_and_what_waits_is_among_the_figures() {
     serving.await.expect("it ends");
 }
 
-/// Changes fail, and are made or not.
+/// A store whose changes fail with an unknown outcome.
 struct Unknown {
     made: bool,
     lease: Mutex<Option<Lease>>,
@@ -137,7 +146,7 @@ impl Leases for Unknown {
 }
 
 #[tokio::test]
-async fn what_became_of_a_change_that_failed_is_read() {
+async fn the_outcome_of_a_failed_change_is_read() {
     for made in [false, true] {
         let store = Arc::new(Unknown {
             made,
@@ -145,7 +154,7 @@ async fn what_became_of_a_change_that_failed_is_read() {
         });
         let mut keeper = Keeper::new(store);
         for beat in 0..3 {
-            let held = tick(&mut keeper, Instant::now() + BEAT * beat).await;
+            let held = tick(&mut keeper, Instant::now() + RENEW_INTERVAL * beat).await;
             assert_eq!(held, made.then_some(1));
         }
     }

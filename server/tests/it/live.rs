@@ -40,7 +40,7 @@ pub(crate) async fn next(
 }
 
 #[tokio::test]
-async fn who_joins_gets_the_newest_seconds_and_then_each_as_it_comes() {
+async fn a_stream_starts_with_the_newest_seconds_and_then_sends_each_new_one() {
     let server = Server::start().await;
     let now = clock::now();
     server
@@ -53,7 +53,7 @@ async fn who_joins_gets_the_newest_seconds_and_then_each_as_it_comes() {
     assert_eq!(name, "slots");
     assert_eq!(first["accounting"]["process_cpu_ns"], 10_000_000);
 
-    // Two sources of the same second are one sum.
+    // Two sources of the same second add up.
     let sources = [1, 2].map(|source| seconds(ID, source, now - 2, 1, 20_000_000));
     server.post(sources.to_vec()).await;
     let (name, second) = next(&mut stream, &mut buffer).await;

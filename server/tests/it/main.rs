@@ -1,16 +1,22 @@
-//! The server's tests, in one binary: each starts what it needs on a port of its own.
+//! The server's tests, in one binary. Each starts its own server on a free port.
 
 mod access;
 mod bad_input;
+mod clocks;
 mod common;
 mod config;
+mod connections;
 mod copy;
+mod data;
+mod deletion;
 mod distributed;
 mod faults;
+mod folded;
 mod kill;
 mod lease;
 mod legacy;
 mod live;
+mod memory;
 mod openapi;
 mod page;
 mod program;

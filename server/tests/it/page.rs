@@ -1,4 +1,4 @@
-//! The embedded page, and what every answer has.
+//! The embedded page, and the headers of every answer.
 
 use reqwest::StatusCode;
 
@@ -29,7 +29,7 @@ async fn any_path_of_the_page_is_the_page() {
 }
 
 #[tokio::test]
-async fn figures_are_there_and_name_no_path() {
+async fn metrics_have_patterns_of_routes_and_no_paths() {
     let server = Server::start().await;
     server.get("/api/v1/containers/aaaaaaaaaaaa").await;
     let text = server.get("/metrics").await.text().await.expect("text");

@@ -1,4 +1,4 @@
-//! The real program, as a process of its own.
+//! The real program, as a separate process.
 
 use std::fs::{File, read_to_string};
 use std::process::{Child, Command, Stdio};
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::common::SECRET;
 
-/// Where it writes its log, within the data directory.
+/// File of the log, in the data directory.
 const LOG: &str = "log";
 
-/// A server that runs; it is killed when this is dropped.
+/// A running server, killed on drop.
 pub(crate) struct Program {
     child: Child,
     pub(crate) url: String,
@@ -23,11 +23,29 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it on `data`, with `variables` in its environment, and waits until it answers.
     pub(crate) async fn start(data: &TempDir, client: &Client, variables: &[(&str, &str)]) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_bubble-server"));
+        Self::start_by(program, data, client, variables).await
+    }
+
+    /// Starts it on `data` after `limits`, commands of a shell, and waits until it answers.
+    pub(crate) async fn start_limited(data: &TempDir, client: &Client, limits: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let limited = format!("{limits}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_bubble-server")]);
+        Self::start_by(shell, data, client, &[]).await
+    }
+
+    async fn start_by(
+        mut command: Command,
+        data: &TempDir,
+        client: &Client,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("bound").to_string();
         drop(free);
         let log = File::create(data.path().join(LOG)).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
+        let child = command
             .args(["serve", "--listen", &address, "--data"])
             .arg(data.path())
             .env_clear()
@@ -50,7 +68,7 @@ impl Program {
         panic!("the server does not come up: {}", log_of(data));
     }
 
-    /// Posts a batch; an error, when there was no answer.
+    /// Posts a batch. An error means that no answer came.
     pub(crate) async fn post(
         &self,
         client: &Client,
@@ -66,7 +84,7 @@ impl Program {
             .await
     }
 
-    /// Kills it, which must still have run.
+    /// Kills it. It must be running.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it ran");
         self.child.wait().expect("it ran");
@@ -77,7 +95,7 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
-    /// Asks it to stop, which it must do well.
+    /// Stops it. It must exit with success.
     pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
         let status = self.child.wait().expect("it ran");
@@ -92,12 +110,12 @@ impl Drop for Program {
     }
 }
 
-/// What the latest program on `data` has logged.
+/// The log of the latest program on `data`.
 pub(crate) fn log_of(data: &TempDir) -> String {
     read_to_string(data.path().join(LOG)).expect("the log is text")
 }
 
-/// A new API key, by the program with `variables` in its environment.
+/// Makes an API key by the program, with `variables` in its environment.
 pub(crate) fn create_key(data: &TempDir, variables: &[(&str, &str)]) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
         .args(["key", "create", "--owner", "test", "--data"])

@@ -1,7 +1,14 @@
-//! Answers: the same numbers whatever state of roll-up the data is in.
+//! Answers: the numbers do not depend on how far roll-up has come.
 
+use bubble_common::segment::builder::Builder;
+use bubble_common::segment::cell::{Cell, Row};
+use bubble_common::segment::event::{Event, EventKind};
+use bubble_common::segment::loss::{Loss, Reason};
+use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
+use bubble_common::segment::process::{Exit, Process, ProcessId};
+use bubble_common::segment::{Coverage, Segment};
 use bubble_server::clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Server, seconds};
 
@@ -16,7 +23,7 @@ fn sum(values: &Value) -> f64 {
 async fn a_range_is_the_same_before_and_after_packing() {
     let server = Server::start().await;
     let now = clock::now();
-    // Over two edges of minutes, by two runs of an agent, with a gap of 7 s.
+    // Across two boundaries of minutes, by two runs of an agent, with a gap of 7 s.
     let start = now - 200;
     let segments = vec![
         seconds(ID, 1, start, 100, 1_000_000),
@@ -45,13 +52,13 @@ async fn a_range_is_the_same_before_and_after_packing() {
     server.roll_up(now + 200).await;
     let after = server.json(&path).await;
     assert_eq!(before, after);
-    // Posted again they are known, packed or not.
+    // A repeated post is recognised, packed or not.
     assert_eq!(server.post(segments).await, (0, 2));
     assert_eq!(server.json(&path).await, after);
     server.roll_up(now + 200).await;
     assert_eq!(server.json(&path).await, after);
 
-    // The same at a minute a slot.
+    // The same with slots of a minute.
     let path = format!(
         "/api/v1/containers/{ID}/summary?from={start}&to={}&step=60",
         start + 167
@@ -62,8 +69,46 @@ async fn a_range_is_the_same_before_and_after_packing() {
     assert_eq!(sum(&minutes["files"]["out"]), 160.0 * 4_096.0);
 }
 
+/// A second that was observed in part stays marked in all resolutions, also after packing.
 #[tokio::test]
-async fn minutes_and_hours_have_no_hole_at_now() {
+async fn a_partial_second_stays_marked() {
+    let server = Server::start().await;
+    let now = clock::now();
+    let start = now - now % 60 - 180;
+    let partial = |mut segment: Segment, slot: u32| {
+        segment.losses = vec![Cell {
+            row: Row(Reason::PARTIAL.0, 0),
+            slot,
+            value: Loss { count: 1, bytes: 0 },
+        }];
+        segment
+    };
+    // Two runs of an agent share a second, which is partial in both.
+    let segments = vec![
+        partial(seconds(ID, 1, start, 100, 1_000_000), 99),
+        partial(seconds(ID, 2, start + 99, 60, 1_000_000), 0),
+    ];
+    assert_eq!(server.post(segments).await, (2, 0));
+    for packed in [false, true] {
+        if packed {
+            server.roll_up(now + 200).await;
+        }
+        let path = |step: u32| {
+            let to = start + 180;
+            format!("/api/v1/containers/{ID}/summary?from={start}&to={to}&step={step}")
+        };
+        let by_second = server.json(&path(1)).await;
+        assert_eq!(by_second["partial"][99], 1.0, "{packed}");
+        assert_eq!(sum(&by_second["partial"]), 1.0, "{packed}");
+        assert_eq!(by_second["accounting"]["lost"], 0);
+        assert_eq!(by_second["losses"][0]["reason"], "partial");
+        let by_minute = server.json(&path(60)).await;
+        assert_eq!(by_minute["partial"], serde_json::json!([0.0, 0.033, 0.0]));
+    }
+}
+
+#[tokio::test]
+async fn minutes_and_hours_have_no_gap_at_now() {
     let server = Server::start().await;
     let now = clock::now();
     server
@@ -123,6 +168,116 @@ async fn tables_can_be_scoped_and_exported() {
 }
 
 #[tokio::test]
+async fn a_cut_table_says_what_it_leaves_out() {
+    let server = Server::start().await;
+    let now = clock::now();
+    let one = seconds(ID, 1, now - 30, 30, 1_000_000);
+    let mut other = seconds(ID, 2, now - 30, 30, 3_000_000);
+    other.processes[0].id.pid = 4_243;
+    other.processes[0].name = "php".to_owned();
+    server.post(vec![one, other]).await;
+    let of = |what: &str| format!("/api/v1/containers/{ID}/table?from={}&{what}", now - 60);
+    let table = server.json(&of("sort=cpu_ns&limit=1")).await;
+    assert_eq!(table["rows"][0]["name"], "php");
+    assert_eq!(table["total"]["rows"], 2);
+    assert_eq!(table["total"]["sums"]["cpu_ns"], 120_000_000);
+    assert_eq!(table["rest"]["rows"], 1);
+    assert_eq!(table["rest"]["sums"]["cpu_ns"], 30_000_000);
+    let table = server.json(&of("sort=cpu_ns&order=asc&offset=1")).await;
+    assert_eq!(table["rows"][0]["name"], "php");
+    let csv = server.get(&of("limit=1&format=csv")).await;
+    let csv = csv.text().await.expect("text");
+    let last = csv.lines().last().expect("a line");
+    assert!(last.starts_with("(1 more rows),"), "{csv}");
+    let csv = server.get(&of("group=name&format=csv")).await;
+    let csv = csv.text().await.expect("text");
+    assert!(csv.starts_with("name,rows,bytes_in,"), "{csv}");
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+}
+
+/// A second in which a process fails to connect to `failures` ports, each of which is an event, and
+/// then is killed.
+fn killed_after_failures(start: u64, failures: u16) -> Segment {
+    let mut builder = Builder::new(seconds(ID, 3, start, 1, 0).key, 1);
+    builder.cover(0, Coverage::SECOND);
+    let id = ProcessId {
+        pid: 7,
+        start: start * 1_000_000_000,
+        exec: 0,
+    };
+    let process = builder.process(Process {
+        end: id.start + 9,
+        exit: Some(Exit::Signal(9)),
+        ..Process::new(id, "client")
+    });
+    let address = |port| Address::Ip([10, 0, 0, 9].into(), port);
+    for n in 0..failures {
+        let connection = builder.connection(Connection {
+            protocol: Protocol::Tcp,
+            role: Role::Client,
+            local: Address::Ip([10, 0, 0, 1].into(), 20_000 + n),
+            peer: address(5_432),
+        });
+        let io = NetworkIo {
+            failures: 1,
+            ..NetworkIo::default()
+        };
+        builder.network_io(process, connection, 0, io);
+        builder.event(Event {
+            at: id.start + u64::from(n),
+            kind: EventKind::CONNECTION_FAILED,
+            process: Some(process),
+            detail: address(5_432).to_string(),
+        });
+    }
+    // Busier than all of them together.
+    let busy = builder.connection(Connection {
+        protocol: Protocol::Tcp,
+        role: Role::Server,
+        local: address(80),
+        peer: Address::Ip([10, 0, 0, 7].into(), 40_000),
+    });
+    let io = NetworkIo {
+        bytes_out: 1 << 30,
+        ..NetworkIo::default()
+    };
+    builder.network_io(process, busy, 0, io);
+    builder.event(Event {
+        at: id.start + 900_000_000,
+        kind: EventKind::OOM_KILL,
+        process: Some(process),
+        detail: String::new(),
+    });
+    builder.build()
+}
+
+#[tokio::test]
+async fn kills_and_failures_are_counted_before_any_cut() {
+    let server = Server::start().await;
+    let start = clock::now() - 60;
+    server.post(vec![killed_after_failures(start, 4_208)]).await;
+    let path = format!("/api/v1/containers/{ID}/summary?from={start}&step=1&top=1");
+    let summary = server.json(&path).await;
+    let events = summary["events"].as_array().expect("events");
+    assert_eq!(events.len(), 1_001);
+    assert_eq!(events.last().expect("an event")["kind"], "oom_kill");
+    assert_eq!(summary["event_counts"]["connection_failed"], 4_208);
+    assert_eq!(summary["event_counts"]["oom_kill"], 1);
+    let network = &summary["network"];
+    assert_eq!(sum(&network["failures"]), 4_208.0);
+    assert_eq!(network["total_peers"], 2);
+    let peer = &network["peers"][0];
+    assert_eq!(
+        (&peer["remote"], &peer["port"], &peer["failures"]),
+        (&json!("10.0.0.9"), &json!(5_432), &json!(4_208))
+    );
+    assert_eq!(peer["connections"], 4_208);
+    assert_eq!(summary["total_failed"], 1);
+    assert_eq!(summary["failed"][0]["name"], "client");
+    assert_eq!(summary["failed"][0]["exit"]["signal"], 9);
+}
+
+#[tokio::test]
 async fn the_list_searches_sorts_and_pages() {
     let server = Server::start().await;
     let now = clock::now();
@@ -167,6 +322,56 @@ async fn the_list_searches_sorts_and_pages() {
             .await;
         assert_eq!(list["total"], found, "{state}");
     }
+    for (query, found) in [
+        ("sort=cpu&order=asc&limit=1", &["container004"][..]),
+        ("sort=cpu_ns&order=desc&limit=1", &["container000"]),
+        ("sort=id&offset=3", &["container003", "container004"]),
+        ("filter=label:team=shop+image:nginx+003", &["container003"]),
+        ("filter=host:node*+id:*001", &["container001"]),
+        (
+            "filter=host:node",
+            &[
+                "container004",
+                "container003",
+                "container002",
+                "container001",
+                "container000",
+            ],
+        ),
+        ("filter=oom", &[]),
+        ("filter=ended:%3C12h", &[]),
+        ("filter=shop+absent", &[]),
+    ] {
+        let list = server.json(&format!("/api/v1/containers?{query}")).await;
+        assert_eq!(ids(&list), found, "{query}");
+    }
+    let cut = server.json("/api/v1/containers?filter=nginx&limit=2").await;
+    assert_eq!(
+        (&cut["total"], &cut["rest"]["rows"]),
+        (&json!(5), &json!(3))
+    );
+    assert_eq!(cut["rest"]["sums"]["cpu_ns"], 3_000 + 4_000 + 5_000);
+    assert_eq!(cut["next"], "2");
+    let groups = server
+        .json("/api/v1/containers?group=label:team&filter=!id:*000")
+        .await;
+    assert_eq!(groups["total"], 1);
+    let group = &groups["groups"][0];
+    assert_eq!(group["group"], json!({ "label:team": "shop" }));
+    assert_eq!(
+        (&group["rows"], &group["sums"]["running"]),
+        (&json!(4), &json!(4))
+    );
+    assert_eq!(group["sums"]["cpu_ns"], 1_000 + 2_000 + 3_000 + 4_000);
+    let cut = server
+        .json("/api/v1/containers?group=id&sort=cpu_ns&limit=1")
+        .await;
+    assert_eq!(cut["groups"][0]["group"]["id"], "container000");
+    assert_eq!(
+        (&cut["total"], &cut["rest"]["rows"]),
+        (&json!(5), &json!(4))
+    );
+    assert_eq!(cut["next"], "1");
     let hosts = server.json("/api/v1/hosts").await;
     assert_eq!(hosts["hosts"][0]["host"], "node7");
 }

@@ -1,4 +1,4 @@
-//! Recordings: kept whatever their age, rolled up like all others, gone when deleted.
+//! Recordings: they never expire, are rolled up like live data, and can be deleted.
 
 use bubble_common::batch::Batch;
 use bubble_common::segment::{Segment, SourceId};
@@ -14,7 +14,7 @@ const THEN: u64 = 1_506_124_800;
 const ID: &str = "aaaaaaaaaaaa";
 const BOTH: &str = "bbbbbbbbbbbb";
 
-/// Posts as a part of the recording whose id is `source` repeated.
+/// Posts a part of a recording; its id is `source`, repeated.
 async fn record(server: &Server, name: &str, source: u8, segments: Vec<Segment>) -> Response {
     let batch = Batch {
         source: SourceId([source; 16]),
@@ -65,7 +65,7 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
     let now = clock::now();
     server.roll_up(now).await;
     server.roll_up(now + 600).await;
-    // The rest of that minute comes after its hour was rolled up: it is counted all the same.
+    // The rest of the minute arrives after the hour was rolled up, and is counted, too.
     stored(record(&server, "an%20old%20one", source, vec![half(THEN + 90)]).await).await;
     for day in 0..3 {
         server.roll_up(now + 600 + day * 200 * 86_400).await;
@@ -73,7 +73,7 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
     for step in [2, 60, 3_600] {
         assert_eq!(cpu(&server, ID, step).await, 60_000, "{step}");
     }
-    // Again: what is there is known, however old it is.
+    // A repeated post is recognised, however old it is.
     let again = stored(record(&server, "an%20old%20one", source, vec![half(THEN + 60)]).await);
     assert_eq!(again.await["known"], 1);
     assert_eq!(cpu(&server, ID, 2).await, 60_000);
@@ -94,7 +94,7 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
             .await;
         assert_eq!(page["total"], total, "{search}");
     }
-    // Without a range the page gets the end of the recording, and not the last 15 minutes of today.
+    // The default range is the end of the recording, not the last 15 minutes of today.
     let summary = server
         .json(&format!("/api/v1/containers/{ID}/summary"))
         .await;
@@ -104,7 +104,7 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
         (&life["first"], &life["last"]),
         (&json!(THEN as f64 + 60.0), &json!(THEN as f64 + 120.0))
     );
-    // Whoever analyses a capture is no host's agent.
+    // A host that posts a recording is not listed: it may have no agent.
     assert_eq!(server.json("/api/v1/hosts").await["hosts"], json!([]));
 }
 
@@ -123,7 +123,7 @@ async fn the_same_seconds_live_expire() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_and_the_rest_stays() {
+async fn deleting_a_recording_leaves_all_other_data() {
     let server = Server::start().await;
     let now = clock::now();
     let live = seconds(BOTH, 1, now - 30, 10, 500);
@@ -133,7 +133,7 @@ async fn what_is_deleted_is_gone_and_the_rest_stays() {
         stored(record(&server, name, source, containers.to_vec()).await).await;
     }
     server.roll_up(now + 600).await;
-    // Not packed yet when it is deleted.
+    // A piece that is not packed yet at deletion.
     let late = seconds(ID, 9, THEN + 60, 7, 1_000);
     stored(record(&server, "first", 9, vec![late]).await).await;
 
@@ -182,13 +182,13 @@ async fn what_is_deleted_is_gone_and_the_rest_stays() {
     server.roll_up(now + 600).await;
     let answer = server.get(&format!("/api/v1/containers/{ID}")).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-    // What was live is still there, and its container.
+    // The live data and its container remain.
     let both = server.json(&format!("/api/v1/containers/{BOTH}")).await;
     assert_eq!(
         (&both["cpu_ns"], &both["recordings"]),
         (&json!(5_000), &json!([]))
     );
-    // Who posts on begins anew.
+    // Posts after the deletion make the recording anew.
     let segment = seconds(ID, 9, THEN, 60, 1_000);
     let receipt = stored(record(&server, "anew", 9, vec![segment]).await).await;
     assert_eq!(receipt["stored"], 1);
@@ -199,8 +199,8 @@ async fn what_is_deleted_is_gone_and_the_rest_stays() {
 #[tokio::test]
 async fn a_recording_has_one_source_and_a_name() {
     let server = Server::start().await;
-    let strange = seconds(ID, 8, THEN, 1, 7);
-    let receipt = stored(record(&server, "x", 9, vec![strange]).await).await;
+    let other_source = seconds(ID, 8, THEN, 1, 7);
+    let receipt = stored(record(&server, "x", 9, vec![other_source]).await).await;
     assert_eq!(receipt["stored"], 0);
     let reason = &receipt["refused"][0]["reason"];
     assert!(

@@ -1,9 +1,8 @@
-//! Roll-up: the same sums at every resolution, whatever came when.
+//! Roll-up: every resolution has the same sums, in whatever order segments arrive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bubble_common::segment::arbitrary::segment_of;
 use bubble_common::segment::cell::{Cell, Value};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{Coverage, Key, Resolution, Segment, SourceId};
@@ -12,11 +11,14 @@ use bubble_server::metrics::Metrics;
 use bubble_server::query::read::gather;
 use bubble_server::rollup::Rollup;
 use bubble_server::rollup::pack::{PackError, pack};
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
+use bubble_server::span::row::{Form, Row};
 use bubble_server::store::Store;
 use bubble_server::store::error::StoreError;
-use bubble_server::store::row::{DirtySpan, Form, Outcome, Packed, Repack, Row, digest};
+use bubble_server::store::packing::{DirtySpan, Packed, Repack, digest};
+use bubble_server::store::segments::Outcome;
 use bubble_server::store::sqlite::{Durability, Sqlite};
+use bubble_testing::arbitrary::segment_of;
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::sample::Index;
 
@@ -27,13 +29,14 @@ use crate::store::{post, recorded};
 const ID: &str = "aaaaaaaaaaaa";
 /// Start of a day.
 const DAY: u64 = 1_790_035_200;
-/// Far enough from it that all is due.
+/// So late that all spans are due.
 const LATER: u64 = DAY + 40 * 86_400;
 
 const FOR_EVER: Retention = Retention {
     seconds: u64::MAX,
     minutes: u64::MAX,
     hours: u64::MAX,
+    finished: 0,
 };
 
 async fn run(store: &Arc<dyn Store>, retention: Retention, now: u64) {
@@ -44,7 +47,7 @@ async fn run(store: &Arc<dyn Store>, retention: Retention, now: u64) {
     assert_eq!(done.expect("the store answers").failed, 0);
 }
 
-/// Every column's sum over all cells; of metrics those that add up.
+/// The sum of every column over all cells, with only those metrics that add up.
 type Sums = BTreeMap<(&'static str, usize), u128>;
 
 fn sums(segments: &[Segment]) -> Sums {
@@ -67,7 +70,7 @@ fn sums(segments: &[Segment]) -> Sums {
             .filter(|cell| Metric(cell.row.0).adds());
         let adding: Vec<_> = adding.copied().collect();
         add(&mut sums, "total", &adding);
-        // What is measured takes the maximum: of all there is one that is the highest.
+        // Measurements take the maximum.
         for cell in &segment.memory {
             let rss = sums.entry(("rss", 0)).or_default();
             *rss = (*rss).max(u128::from(cell.value.rss));
@@ -112,7 +115,7 @@ fn pieces() -> impl Strategy<Value = Vec<Segment>> {
             start: DAY + at,
             source: SourceId([source + 1; 16]),
         };
-        // An agent's live segments do not reach over the edge of a minute: ingest cuts them.
+        // Ingest cuts live segments at the edges of minutes.
         let slots = slots.min((60 - at % 60) as usize);
         segment_of(key, slots)
     });
@@ -121,19 +124,19 @@ fn pieces() -> impl Strategy<Value = Vec<Segment>> {
         segment
     });
     proptest::collection::vec(whole, 1..12).prop_map(|pieces| {
-        // A source tells each second once: later pieces that overlap are dropped.
+        // A source reports each second once, so later overlapping pieces are dropped.
         let mut taken = std::collections::HashSet::new();
-        let mut kept = Vec::new();
+        let mut disjoint = Vec::new();
         for piece in pieces {
             let span: Vec<_> = (piece.key.start..piece.end())
                 .map(|at| (piece.key.source, at))
                 .collect();
             if span.iter().all(|second| !taken.contains(second)) {
                 taken.extend(span);
-                kept.push(piece);
+                disjoint.push(piece);
             }
         }
-        kept
+        disjoint
     })
 }
 
@@ -148,7 +151,7 @@ async fn sums_are_equal_at_every_resolution(
     pieces: &[Segment],
     order: &Order,
 ) {
-    // In any order and again and again, with roll-up in between; at the end all that are missing.
+    // In any order and repeatedly, with roll-up in between; in the end the missing ones.
     for (index, roll) in order {
         let piece = &pieces[index.index(pieces.len())];
         store.put(vec![post(piece)]).await.expect("stored");
@@ -178,7 +181,7 @@ async fn sums_are_equal_at_every_resolution(
     let dirty = store.dirty(Resolution::Second, u64::MAX, None, 10).await;
     assert_eq!(dirty.expect("answers"), []);
 
-    // Doing all of it again changes not a byte.
+    // Packing everything again changes no byte.
     let first = rows(&*store).await;
     for resolution in Resolution::ALL {
         let spans: std::collections::BTreeSet<u64> = first
@@ -215,7 +218,7 @@ proptest! {
 }
 
 proptest! {
-    // Few: each has a keyspace of its own.
+    // Few cases, because each has a keyspace of its own.
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -238,9 +241,9 @@ fn cpu(segments: &[Segment]) -> u64 {
         .sum()
 }
 
-async fn what_comes_after_the_finer_have_expired_is_added_once(store: Arc<dyn Store>) {
+async fn late_segments_count_once_after_finer_rows_have_expired(store: Arc<dyn Store>) {
     let retention = Retention::default();
-    // Half a minute comes in time, is rolled up, and its seconds and minutes expire.
+    // Half a minute is rolled up, and its seconds and minutes expire.
     let early = seconds(ID, 1, DAY + 600, 30, 1_000);
     store.put(vec![post(&early)]).await.expect("stored");
     run(&store, retention, DAY + 86_400 * 3).await;
@@ -254,7 +257,7 @@ async fn what_comes_after_the_finer_have_expired_is_added_once(store: Arc<dyn St
     assert_eq!(left.expect("rows"), []);
     assert_eq!(cpu(&read(&*store, Resolution::Hour).await), 30_000);
 
-    // Then other minutes of that hour come, one of them twice, from a spool.
+    // Then other minutes of that hour come from a spool, twice.
     for _ in 0..2 {
         for minute in [660, 720] {
             let late = seconds(ID, 1, DAY + minute, 60, 1_000);
@@ -267,21 +270,21 @@ async fn what_comes_after_the_finer_have_expired_is_added_once(store: Arc<dyn St
 }
 
 #[tokio::test]
-async fn sums_of_a_life_count_once_what_comes_again_after_it_has_expired() {
+async fn an_expired_segment_that_is_posted_again_is_not_added_to_the_sums() {
     let server = Server::start().await;
     let now = clock::now();
     let start = (now - 3_000) / 60 * 60;
     let early = || seconds(ID, 1, start, 30, 1_000);
     assert_eq!(server.post(vec![early()]).await, (1, 0));
     let cpu = async || server.json(&format!("/api/v1/containers/{ID}")).await["cpu_ns"].clone();
-    // Its seconds have expired, then its minutes, then its hours.
+    // After its seconds, then its minutes, then its hours have expired.
     for days in [1, 3, 130] {
         server.roll_up(now + days * 86_400).await;
         assert_eq!(server.post(vec![early()]).await, (0, 1), "{days}");
         let late = if days == 1 { 0 } else { 4 };
         assert_eq!(cpu().await, 30_000 + late, "{days}");
         if days == 1 {
-            // Of that minute, by another source, or later in the hour: new.
+            // New are: another second of the minute, another source, a later minute.
             let other = [
                 seconds(ID, 1, start + 30, 1, 1),
                 seconds(ID, 2, start, 1, 1),
@@ -306,10 +309,10 @@ async fn nothing_expires_before_it_is_rolled_up(store: Arc<dyn Store>) {
         .put(vec![post(&seconds(ID, 1, DAY, 60, 1_000))])
         .await
         .expect("stored");
-    // Expiry alone, as if roll-up had been down for days.
+    // Only expiry, as if roll-up had been down for days.
     for resolution in [Resolution::Second, Resolution::Minute, Resolution::Hour] {
         store
-            .expire(resolution, DAY + 30 * 86_400)
+            .expire(resolution, DAY + 30 * 86_400, None)
             .await
             .expect("expired");
     }
@@ -318,7 +321,7 @@ async fn nothing_expires_before_it_is_rolled_up(store: Arc<dyn Store>) {
     assert_eq!(cpu(&read(&*store, Resolution::Day).await), 60_000);
 }
 
-/// Packs everything that is dirty, by two servers at the same time, until nothing is.
+/// Packs all dirty spans, by two servers at the same time.
 async fn pack_all(one: &dyn Store, other: &dyn Store) {
     for resolution in Resolution::ALL {
         loop {
@@ -338,8 +341,8 @@ async fn pack_all(one: &dyn Store, other: &dyn Store) {
     }
 }
 
-async fn what_comes_again_counts_once_however_far_it_is_rolled_up(store: Arc<dyn Store>) {
-    // Around an edge of an hour, of two sources, in pieces of ten seconds.
+async fn a_repeated_segment_counts_once_however_far_it_is_rolled_up(store: Arc<dyn Store>) {
+    // Two sources around an edge of an hour, in pieces of ten seconds.
     let pieces: Vec<Segment> = (0..24_u64)
         .map(|n| seconds(ID, 1 + (n % 2) as u8, DAY + 3_540 + n / 2 * 10, 10, 1_000))
         .collect();
@@ -371,21 +374,21 @@ async fn what_comes_again_counts_once_however_far_it_is_rolled_up(store: Arc<dyn
 }
 
 on_every_store!(
-    what_comes_after_the_finer_have_expired_is_added_once,
+    late_segments_count_once_after_finer_rows_have_expired,
     nothing_expires_before_it_is_rolled_up,
-    what_comes_again_counts_once_however_far_it_is_rolled_up,
+    a_repeated_segment_counts_once_however_far_it_is_rolled_up,
 );
 
-/// Two servers on one store: what one read before the other packed is refused.
+/// Of two servers on one store, the one that read before the other packed is refused.
 #[tokio::test]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
+async fn a_server_on_cassandra_does_not_undo_the_work_of_another() {
     let (one, address) = backend::cassandra("two_servers").await;
     let other = backend::reopen(&address).await;
     let first = seconds(ID, 1, DAY, 30, 1_000);
     one.put(vec![post(&first)]).await.expect("stored");
     pack_all(&*one, &*other).await;
-    // What is read now is old when the other server has packed what came later.
+    // These rows are stale as soon as the other server has packed the late segment.
     let late = seconds(ID, 1, DAY + 30, 10, 1_000);
     other.put(vec![post(&late)]).await.expect("stored");
     let span = one.dirty(Resolution::Second, u64::MAX, None, 10).await;
@@ -401,7 +404,7 @@ async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
         }],
         pieces: vec![(late.key.clone(), Form::Posted)],
         rolled: Vec::new(),
-        worth: Vec::new(),
+        contributions: Vec::new(),
         span,
     };
     let refused = one.repack(stale).await;
@@ -416,11 +419,11 @@ async fn of_two_servers_on_cassandra_none_undoes_the_work_of_the_other() {
     }
 }
 
-/// What is stored of a minute that goes on is remembered by the server that stored it, which does not
-/// know what the other did since.
+/// A server caches what it stored of the current minute, and does not know what another server stored
+/// since.
 #[tokio::test]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn of_a_minute_that_goes_on_in_two_servers_on_cassandra_all_counts_once() {
+async fn a_minute_posted_to_two_servers_on_cassandra_counts_once() {
     let (one, address) = backend::cassandra("goes_on").await;
     let other = backend::reopen(&address).await;
     let next = Resolution::Second.packed_start(clock::now()) + 60;
@@ -444,7 +447,7 @@ async fn of_a_minute_that_goes_on_in_two_servers_on_cassandra_all_counts_once() 
         assert_eq!(put(&one, &[first]).await, [Outcome::Stored]);
         seen += 1;
         check(seen, "of one").await;
-        // Twice to the same server, and to one that does not know of it.
+        // Again to the same server, and to one that has not cached it.
         assert_eq!(put(&one, &[first]).await, [Outcome::Known]);
         put(&other, &[first, first + 1]).await;
         seen += 1;
@@ -462,11 +465,11 @@ async fn of_a_minute_that_goes_on_in_two_servers_on_cassandra_all_counts_once() 
     check(seen, "packed at last").await;
 }
 
-/// What comes late of the living makes rows of the recording anew, whose seconds, minutes and hours
-/// have become part of a day by then.
+/// A late live segment makes the rows of a recording beside it anew. By then a day contains the
+/// recording's seconds, minutes and hours.
 #[tokio::test]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn a_recording_stays_in_cassandra_when_what_is_late_is_packed_beside_it() {
+async fn a_recording_in_cassandra_does_not_expire_when_late_segments_are_packed_beside_it() {
     let (store, address) = backend::cassandra("recorded_beside").await;
     let capture = seconds(ID, 9, DAY, 60, 7);
     let posts = vec![recorded(&capture), post(&seconds(ID, 1, DAY, 60, 5))];
@@ -484,19 +487,19 @@ async fn a_recording_stays_in_cassandra_when_what_is_late_is_packed_beside_it() 
         ] {
             let rows = backend::times_to_live(&address, table).await;
             let mut own = rows.iter().filter(|(of, _)| *of == capture.key.source);
-            let (_, lives) = own.next().expect("the recording's row");
-            assert_eq!(*lives, None, "{table}, after source {source}");
-            // Others have one, but for days, which are for ever.
+            let (_, ttl) = own.next().expect("the recording's row");
+            assert_eq!(*ttl, None, "{table}, after source {source}");
+            // Live rows have one, except days, which never expire.
             let other = rows.iter().find(|(of, _)| *of == SourceId([1; 16]));
-            let (_, lives) = other.expect("the other's row");
-            assert_eq!(lives.is_some(), table != "packed_day", "{table}");
+            let (_, ttl) = other.expect("the other's row");
+            assert_eq!(ttl.is_some(), table != "packed_day", "{table}");
         }
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a node: cargo xtask test --only cassandra"]
-async fn what_is_wrong_in_one_span_of_cassandra_keeps_no_other_from_being_packed() {
+async fn a_corrupt_span_in_cassandra_does_not_stop_others_from_being_packed() {
     let (store, address) = backend::cassandra("wrong_source").await;
     let segments = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|name| seconds(name, 1, DAY, 60, 7));
     store
@@ -514,9 +517,9 @@ async fn what_is_wrong_in_one_span_of_cassandra_keeps_no_other_from_being_packed
     assert_eq!((done.packed, done.failed), (1, 1));
 }
 
-/// The store answers, but takes the result of one span each time with an error.
+/// The store answers, but fails each time to store one span.
 #[tokio::test]
-async fn a_span_that_the_store_does_not_take_keeps_no_other_from_being_packed() {
+async fn a_span_that_the_store_refuses_does_not_stop_others_from_being_packed() {
     let data = tempfile::TempDir::new().expect("a temporary folder");
     let store = Sqlite::serve(data.path(), Durability::Process).expect("a store");
     let store: Arc<dyn Store> = Arc::new(store);
@@ -533,7 +536,7 @@ async fn a_span_that_the_store_does_not_take_keeps_no_other_from_being_packed() 
     let mut rollup = Rollup::new(Arc::clone(&store), Retention::default(), metrics);
     let done = rollup.run(DAY + 90).await.expect("the store answers");
     assert_eq!((done.packed, done.failed), (1, 1));
-    // Not at once again, but soon.
+    // It is tried again after a delay.
     let done = rollup.run(DAY + 91).await.expect("the store answers");
     assert_eq!((done.packed, done.failed), (0, 0));
     let refuse = "DROP TRIGGER refuse";

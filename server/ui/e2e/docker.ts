@@ -1,12 +1,12 @@
-// The whole system as the README says to use it, in a real Docker daemon: the images of the
-// server and the agent, and beside them containers whose program knows what it does.
+// The whole system as the README describes it, in a real Docker daemon: the images of the
+// server and the agent, and containers whose program reports what it does.
 
 import { execFile, execFileSync } from "node:child_process";
 import { createServer, type AddressInfo } from "node:net";
 
 const HERE = `bubble-e2e-${process.pid}`;
 
-/** What the workload says it did: see xtask/workload/src/truth.rs. */
+/** The workload's report, see xtask/workload/src/truth.rs. */
 export interface Truth {
   files: { path: string; read: Flow; written: Flow; opens: number }[];
   connections: { local: string; peer: string; received: Flow; sent: Flow }[];
@@ -18,11 +18,11 @@ export interface Flow {
   operations: number;
 }
 
-export function docker(...words: string[]): string {
+export function docker(...args: string[]): string {
   try {
-    return execFileSync("docker", words, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+    return execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
   } catch (error) {
-    throw new Error(`docker ${words.join(" ")}: ${(error as { stderr?: string }).stderr ?? error}`);
+    throw new Error(`docker ${args.join(" ")}: ${(error as { stderr?: string }).stderr ?? error}`);
   }
 }
 
@@ -34,7 +34,7 @@ export class Container {
     return new Container(docker("create", "bubble-workload", ...work));
   }
 
-  /** By which the server knows it. */
+  /** The server's id of the container. */
   get id(): string {
     return this.full.slice(0, 12);
   }
@@ -43,22 +43,22 @@ export class Container {
     return docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", this.full);
   }
 
-  /** Starts it, and gives what it printed when it ended. */
+  /** Starts it, waits for its end, and returns what it printed. */
   run(): Promise<{ truth: Truth; code: number }> {
     return new Promise((resolve, reject) => {
       execFile("docker", ["start", "--attach", this.full], { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : error.code;
-        if (typeof code !== "number" || stdout === "") reject(new Error(`the workload ended with ${code}: ${stderr}`));
+        if (typeof code !== "number" || stdout === "") reject(new Error(`the workload exited with ${code}: ${stderr}`));
         else resolve({ truth: JSON.parse(stdout) as Truth, code });
       });
     });
   }
 
-  /** Waits until it says that it listens. */
+  /** Waits until it listens. */
   async listening(): Promise<void> {
-    for (let tries = 0; tries < 200; tries++) {
-      const said = execFileSync("sh", ["-c", `docker logs ${this.full} 2>&1`], { encoding: "utf8" });
-      if (said.includes("listening on")) return;
+    for (let attempt = 0; attempt < 200; attempt++) {
+      const logs = execFileSync("sh", ["-c", `docker logs ${this.full} 2>&1`], { encoding: "utf8" });
+      if (logs.includes("listening on")) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     throw new Error("the workload does not listen");
@@ -79,14 +79,14 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Server and agent, each in a container: with SQLite, or on the store that BUBBLE_STORE names. */
+/** Server and agent, each in a container. The store is SQLite or BUBBLE_STORE. */
 export class System {
   private readonly server = `${HERE}-server`;
   private readonly agent = `${HERE}-agent`;
   url = "";
 
   async start(): Promise<void> {
-    // Cassandra's nodes are on the host's own loopback addresses: server and agent then, too.
+    // Cassandra's nodes listen on the host's loopback addresses, so server and agent use the host's network.
     const store = process.env.BUBBLE_STORE ?? "";
     const network = store === "" ? [] : ["--network", "host"];
     if (store === "") {
@@ -99,43 +99,43 @@ export class System {
       docker("run", "--detach", "--name", this.server, ...settings, "bubble-server");
       this.url = `http://${listen}`;
     }
-    const key = this.tell("key", "create", "--owner", "me");
+    const key = this.exec("key", "create", "--owner", "me");
     const address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", this.server);
     const server = store === "" ? `http://${address}:8080` : this.url;
     const run = (...privileges: string[]): string =>
       docker("run", "--detach", "--name", this.agent, ...network, ...privileges, "--pid", "host",
         "--volume", "/var/run/docker.sock:/var/run/docker.sock",
-        "bubble-agent", "--server", server, "--api", key);
+        "bubble-agent", "--server", server, "--api", key, "--beside-others");
     try {
       run("--privileged");
     } catch (error) {
-      // Docker cannot give what it does not have: there are hosts where root is without this one.
+      // dockerd cannot grant a capability that it lacks itself, as on some hosts.
       const why = /docker: Error .*operation not permitted.*/.exec(String(error));
       if (why === null) throw error;
-      console.log(`this host refuses --privileged (${why[0]}): all but SYS_RESOURCE instead`);
+      console.log(`this host refuses --privileged (${why[0]}): using all capabilities but SYS_RESOURCE`);
       docker("rm", "--force", this.agent);
       run("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined");
     }
-    await this.heard();
+    await this.waitForAgent();
   }
 
-  /** Waits until the agent has reported: what ran before is not its to count. */
-  private async heard(): Promise<void> {
+  /** Waits for the agent's first report. It does not count what ran before. */
+  private async waitForAgent(): Promise<void> {
     const headers = { authorization: `Bearer ${this.token("--admin")}` };
-    for (let tries = 0; tries < 300; tries++) {
+    for (let attempt = 0; attempt < 300; attempt++) {
       const answer = await fetch(`${this.url}/api/v1/hosts`, { headers }).catch(() => null);
       if (answer?.ok && ((await answer.json()) as { hosts: unknown[] }).hosts.length > 0) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    throw new Error(`the server has not heard of the agent; they said:\n${this.said()}`);
+    throw new Error(`the agent has not reported to the server; their logs:\n${this.logs()}`);
   }
 
   token(...of: string[]): string {
-    return this.tell("token", ...of);
+    return this.exec("token", ...of);
   }
 
-  /** What both logged, for when it goes wrong. */
-  said(): string {
+  /** The latest logs of both, for error messages. */
+  logs(): string {
     return [this.server, this.agent].map((name) => execFileSync("sh", ["-c", `docker logs --tail 20 ${name} 2>&1`], { encoding: "utf8" })).join("\n");
   }
 
@@ -144,12 +144,12 @@ export class System {
       try {
         docker("rm", "--force", "--volumes", name);
       } catch {
-        // It was not started.
+        // It had not been started.
       }
     }
   }
 
-  private tell(...words: string[]): string {
-    return docker("exec", this.server, "/bubble-server", ...words);
+  private exec(...args: string[]): string {
+    return docker("exec", this.server, "/bubble-server", ...args);
   }
 }

@@ -1,32 +1,32 @@
-// What a person sees, from a real server with real data. The figures are those
-// that common/examples/page_batch.rs writes down for each second.
+// The page in Chromium, in front of a real server with data. The expected figures
+// follow from common/examples/page_batch.rs, which makes each second.
 
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { browser, CONTAINER, DESK, keep, picture, Server, tab } from "./system";
+import { browser, CONTAINER, DESKTOP, savePng, screenshot, Server, tab } from "./system";
 
 const server = new Server();
 let chrome: Browser;
 let admin: string;
 const now = (): number => Math.floor(Date.now() / 1000);
-/** The container began ten minutes ago, at a full minute. */
+/** The container started ten minutes ago, at a full minute. */
 const started = now() - 600 - (now() % 60);
 let posted = started;
 
-/** Posts all seconds that are over. */
+/** Posts all complete seconds. */
 async function catchUp(burst = 0): Promise<void> {
   const until = now();
   if (until <= posted) return;
-  await server.post(started, posted, until - posted, burst);
+  await server.postBatch(started, posted, until - posted, burst);
   posted = until;
 }
 
-/** Goes on posting, second by second, while `work` runs. */
-async function fed<T>(work: () => Promise<T>): Promise<T> {
-  let going = true;
-  const feeding = (async () => {
-    while (going) {
+/** Posts second by second while `work` runs. */
+async function whilePosting<T>(work: () => Promise<T>): Promise<T> {
+  let active = true;
+  const posting = (async () => {
+    while (active) {
       await catchUp();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -34,8 +34,8 @@ async function fed<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } finally {
-    going = false;
-    await feeding;
+    active = false;
+    await posting;
   }
 }
 
@@ -55,24 +55,26 @@ const link = (path: string, token = admin): string => `${server.url}${path}#toke
 const past = (from: number, to: number, more = ""): string =>
   `/c/${CONTAINER}?from=${started + from}&to=${started + to}${more}`;
 
-/** Opens a page and waits until its figures are there. */
+/** Opens a page and waits for its figures. */
 async function show(page: Page, path: string): Promise<void> {
   await page.goto(link(path));
   try {
     await page.getByTestId("tile-cpu").waitFor();
   } catch (error) {
-    const seen = await page.locator("body").innerText();
-    throw new Error(`the page shows no figures, but: ${seen.slice(0, 500)}`, { cause: error });
+    const text = await page.locator("body").innerText();
+    throw new Error(`the page shows no figures: ${text.slice(0, 500)}`, { cause: error });
   }
 }
 const row = (page: Page, table: string, text: string) =>
   page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text }).first();
-/** Shows all rows of a table, and not only those with which it begins. */
+/** Shows the connections of a peer below its row. */
+const openPeer = (page: Page, peer: string) => row(page, "network peers", peer).click();
+/** Shows all rows of a table, not only the first ones. */
 const unfold = (page: Page, table: string) =>
   page.locator(".panel", { has: page.getByRole("table", { name: table, exact: true }) }).getByRole("button", { name: /^show all/ }).click();
 
-describe("who may see what", () => {
-  test("without a token the page says what to do", async () => {
+describe("access", () => {
+  test("without a token the page explains what to do", async () => {
     const { context, page } = await tab(chrome);
     await page.goto(server.url);
     await page.getByText("This page needs a link with a token").waitFor();
@@ -80,7 +82,7 @@ describe("who may see what", () => {
     await context.close();
   });
 
-  test("the token leaves the address, and the tab keeps it", async () => {
+  test("the token is removed from the address and kept in the tab", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 400));
     expect(page.url()).not.toContain("token");
@@ -90,7 +92,7 @@ describe("who may see what", () => {
     await context.close();
   });
 
-  test("a token for one container shows that one, and no other", async () => {
+  test("a token for one container shows only that one", async () => {
     const { context, page } = await tab(chrome);
     const token = server.token("--container", CONTAINER);
     await page.goto(link("/", token));
@@ -103,28 +105,48 @@ describe("who may see what", () => {
 });
 
 describe("the list", () => {
-  test("shows the container, finds it, and says why it is empty", async () => {
+  test("shows and finds the container, and explains why it is empty", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.goto(link("/"));
     await page.getByRole("link", { name: "shop-web-1" }).waitFor();
-    await picture(page, "list-light-1280");
+    await screenshot(page, "list-light-1280");
     await page.keyboard.press("/");
     await page.keyboard.type("no such thing");
     await page.getByText("No container matches").waitFor();
-    await page.getByRole("searchbox").fill("checkout");
+    await page.getByRole("combobox", { name: "search" }).fill("checkout");
     await page.getByRole("link", { name: "shop-web-1" }).click();
     await page.getByTestId("tile-cpu").waitFor();
     expect(wrong).toEqual([]);
     await context.close();
   });
 
-  test("hosts show their agents, and what they miss", async () => {
+  test("is grouped, and completes what is typed", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(link("/"));
+    await page.getByRole("link", { name: "shop-web-1" }).waitFor();
+    await page.getByRole("combobox", { name: "group by" }).selectOption("host");
+    const groups = page.getByRole("table", { name: "groups" }).locator("tbody tr");
+    await groups.first().waitFor();
+    expect(await groups.first().innerText()).toContain("shop-web-1");
+    await groups.first().getByRole("button").click();
+    await page.getByRole("link", { name: "shop-web-1" }).waitFor();
+    expect(await page.getByRole("combobox", { name: "search" }).inputValue()).toMatch(/^host:=/);
+    await page.getByRole("combobox", { name: "search" }).fill("image:");
+    await page.waitForFunction(() => document.querySelectorAll("#completions option").length > 0);
+    const value = await page.locator("#completions option").first().getAttribute("value");
+    await page.getByRole("combobox", { name: "search" }).fill(value ?? "");
+    await page.getByRole("link", { name: "shop-web-1" }).waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("hosts show their agents and what they cannot count", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.goto(link("/hosts"));
     await page.getByText("6.12.0-example").waitFor();
-    await page.getByText("1 thing this host does not let it count").click();
+    await page.getByText("1 limitation on this host").click();
     await page.getByText("trampolines are refused").waitFor();
-    await picture(page, "hosts-light-1280");
+    await screenshot(page, "hosts-light-1280");
     expect(wrong).toEqual([]);
     await context.close();
   });
@@ -141,11 +163,14 @@ describe("the past", () => {
     expect(await html.locator("td").nth(1).innerText()).toBe("4.69 MiB");
     const library = row(page, "files", "/usr/lib/libssl.so.3");
     expect(await library.locator("td").nth(1).getAttribute("title")).toBe("49,920 bytes in 60 reads");
-    const peer = row(page, "network peers", "10.1.0.2:40000");
-    expect(await peer.locator("td").nth(3).getAttribute("title")).toBe("491,520 bytes in 400 calls");
+    await openPeer(page, "10.1.0.2");
+    const peer = row(page, "connections", "10.1.0.2:40000");
+    expect(await peer.locator("td").nth(2).getAttribute("title")).toBe("491,520 bytes in 400 calls");
     const refused = row(page, "network peers", "10.9.9.9:5432");
-    expect(await refused.locator("td").last().innerText()).toBe("2");
-    // 0.12 s of CPU a second.
+    expect(await refused.locator("td").nth(5).innerText()).toBe("2");
+    const first = page.getByRole("table", { name: "network peers", exact: true }).locator("tbody tr").first();
+    expect(await first.innerText()).toContain("10.9.9.9:5432");
+    // 0.12 s of CPU per second.
     const database = row(page, "processes", "postgres");
     expect(await database.getByTitle("ns of CPU time").getAttribute("title")).toBe("7,200,000,000 ns of CPU time");
     expect(await page.getByText("+0.00 %").count()).toBe(1);
@@ -153,12 +178,12 @@ describe("the past", () => {
     await context.close();
   });
 
-  test("an instant shows that second alone; arrows and the address move it", async () => {
+  test("an instant shows only that second; arrow keys move it", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 360, `&t=${started + 310}`));
     const html = row(page, "files", "/var/www/shop/index.html").locator("td").nth(1);
     expect(await html.getAttribute("title")).toBe("81,920 bytes in 20 reads");
-    // In the tenth second compilers ran; in the next they did not.
+    // Compilers ran in the tenth second, but not in the next one.
     await row(page, "processes", "cc1").waitFor();
     await page.keyboard.press("ArrowRight");
     await page.waitForURL(new RegExp(`t=${started + 311}`));
@@ -173,29 +198,35 @@ describe("the past", () => {
     await context.close();
   });
 
-  test("what was not counted is a gap, never a zero", async () => {
+  test("missing data is a gap, never a zero", async () => {
     const { context, page } = await tab(chrome);
     await show(page, past(100, 160));
-    expect(await page.getByTestId("verdict").innerText()).toContain("20 s not counted");
+    expect(await page.getByTestId("verdict").innerText()).toContain("no data for 20 s");
     await show(page, past(125, 135));
-    expect(await page.getByTestId("verdict").innerText()).toContain("nothing was counted in this range");
+    expect(await page.getByTestId("verdict").innerText()).toContain("no data in this range");
     expect(await page.getByTestId("tile-cpu").innerText()).toContain("–");
     await context.close();
   });
 
-  test("the verdict names a pinned core, the limit, and an out-of-memory kill", async () => {
-    const { context, page } = await tab(chrome);
+  test("the account names a full core, the limit and a kill; each phrase leads to its evidence", async () => {
+    const { context, page, wrong } = await tab(chrome);
     await show(page, past(60, 90));
     const verdict = page.getByTestId("verdict");
-    expect(await verdict.innerText()).toContain("core 3 pinned at 100 %");
-    expect(await verdict.innerText()).toContain("held back by its CPU limit 25 % of the time");
+    expect(await verdict.innerText()).toContain("core 3 full all the time");
+    expect(await verdict.innerText()).toContain("held back 25 % of the time by its CPU limit of 3");
     await show(page, past(190, 220));
-    expect(await verdict.innerText()).toContain("1 out-of-memory kill");
     expect(await page.getByText("a path could not be resolved").innerText()).toContain("3 times, 4 KiB");
+    const kill = verdict.getByRole("link", { name: "the kernel killed" });
+    const said = await verdict.innerText();
+    await kill.click();
+    await page.waitForURL(/[?&]t=/);
+    // The tables show that second, the account the same range as before.
+    await expect.poll(() => verdict.innerText()).toBe(said);
+    expect(wrong).toEqual([]);
     await context.close();
   });
 
-  test("a process scopes every panel; Backspace ends it", async () => {
+  test("a selected process limits every panel; Backspace ends it", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 360));
     await row(page, "processes", "postgres").click();
@@ -203,7 +234,7 @@ describe("the past", () => {
     await row(page, "files", "/var/www/shop/index.html").waitFor({ state: "detached" });
     await row(page, "files", "/var/lib/db/base/16384/2619").waitFor();
     await expect.poll(() => page.getByTestId("tile-memory").innerText()).toContain("240 MiB");
-    await picture(page, "scoped-light-1280");
+    await screenshot(page, "scoped-light-1280");
     await page.keyboard.press("Backspace");
     await row(page, "files", "/var/www/shop/index.html").waitFor();
     await page.goBack();
@@ -213,12 +244,12 @@ describe("the past", () => {
     await context.close();
   });
 
-  test("dragging over a chart zooms, a click picks an instant, on the bar too", async () => {
+  test("dragging over a chart zooms, a click picks an instant, also on the time bar", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 400));
     const chart = page.locator(".u-over").first();
     const box = await chart.boundingBox();
-    if (box === null) throw new Error("there is no chart");
+    if (box === null) throw new Error("no chart");
     const y = box.y + 40;
     await page.mouse.move(box.x + box.width * 0.25, y);
     await page.mouse.down();
@@ -232,14 +263,61 @@ describe("the past", () => {
     await page.mouse.click(box.x + box.width * 0.5, y);
     await page.waitForURL(/[?&]t=/);
     const bar = await page.getByRole("slider").boundingBox();
-    if (bar === null) throw new Error("there is no time bar");
+    if (bar === null) throw new Error("no time bar");
     await page.mouse.click(bar.x + bar.width * 0.1, bar.y + 20);
     await page.waitForURL((url) => Number(url.searchParams.get("t")) < started + 100);
     expect(wrong).toEqual([]);
     await context.close();
   });
 
-  test("a table is taken along as CSV and JSON", async () => {
+  test("a time is typed, and keys zoom and move", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 400));
+    const clock = (second: number): string => new Date((started + second) * 1000).toISOString().slice(11, 19);
+    const range = async (): Promise<number[]> => {
+      const search = new URL(page.url()).searchParams;
+      return [Number(search.get("from")) - started, Number(search.get("to")) - started];
+    };
+    await page.keyboard.press("t");
+    await page.keyboard.type(`${clock(310)}-${clock(330)}`);
+    await page.keyboard.press("Enter");
+    await expect.poll(range).toEqual([310, 330]);
+    await page.keyboard.press("s");
+    await expect.poll(range).toEqual([305, 335]);
+    await page.goBack();
+    await expect.poll(range).toEqual([310, 330]);
+    await page.keyboard.press("a");
+    await expect.poll(range).toEqual([305, 325]);
+    await page.keyboard.press("t");
+    await page.keyboard.type("soon");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").filter({ hasText: "type 12:03-12:05" }).waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("the brush of a drag leaves no chart shaded, and Escape closes a menu", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, past(300, 400));
+    await page.waitForFunction(() => document.querySelectorAll(".u-over").length >= 5);
+    const box = await page.locator(".u-over").first().boundingBox();
+    if (box === null) throw new Error("no chart");
+    await page.mouse.move(box.x + box.width * 0.25, box.y + 40);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 40, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForURL((url) => Number(url.searchParams.get("to")) - Number(url.searchParams.get("from")) < 30);
+    const shaded = () => page.locator(".u-select").evaluateAll((all) => all.filter((each) => each.getBoundingClientRect().width > 0).length);
+    await expect.poll(shaded).toBe(0);
+    await page.getByText("Export", { exact: true }).click();
+    await page.getByRole("button", { name: "files as CSV" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "files as CSV" }).waitFor({ state: "hidden" });
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a table is exported as CSV and JSON", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 360));
     for (const format of ["CSV", "JSON"]) {
@@ -256,16 +334,16 @@ describe("the past", () => {
     await context.close();
   });
 
-  test("the charts are taken along as one PNG, in the page's own colours", async () => {
+  test("the charts are exported as one PNG in the page's colours", async () => {
     for (const scheme of ["light", "dark"] as const) {
-      const { context, page, wrong } = await tab(chrome, { ...DESK, scheme });
+      const { context, page, wrong } = await tab(chrome, { ...DESKTOP, scheme });
       await show(page, past(300, 360));
       await page.waitForFunction(() => document.querySelectorAll(".u-over").length >= 5);
       await page.getByText("Export", { exact: true }).click();
       const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "charts as PNG" }).click()]);
       expect(download.suggestedFilename()).toBe(`${CONTAINER}-${started + 300}-${started + 360}.png`);
       const data = readFileSync(await download.path());
-      keep(data, `export-${scheme}`);
+      savePng(data, `export-${scheme}`);
       const seen = await page.evaluate(async (base64) => {
         const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
         const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
@@ -285,7 +363,7 @@ describe("the past", () => {
       expect(seen.corner).toBe(scheme === "light" ? "255,255,255" : "24,31,38");
       expect(seen.width).toBeGreaterThan(seen.widest);
       expect(seen.height).toBeGreaterThan(seen.tall);
-      // What is received is a line and an entry of the legend of this colour.
+      // Bytes received have a line and a legend entry of this colour.
       const received = seen.colours.find(([colour]) => colour === "0,114,178,255")?.[1] ?? 0;
       expect(received).toBeGreaterThan(200);
       expect(wrong).toEqual([]);
@@ -293,7 +371,7 @@ describe("the past", () => {
     }
   });
 
-  test("where no picture can be made, the menu says so", async () => {
+  test("a failed picture is reported in the menu", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.addInitScript(() => {
       HTMLCanvasElement.prototype.toBlob = (done) => done(null);
@@ -302,13 +380,13 @@ describe("the past", () => {
     await page.locator(".u-over").first().waitFor();
     await page.getByText("Export", { exact: true }).click();
     await page.getByRole("button", { name: "charts as PNG" }).click();
-    await page.getByRole("status").filter({ hasText: "could not make a picture" }).waitFor();
+    await page.getByRole("status").filter({ hasText: "could not create a picture" }).waitFor();
     expect(wrong).toEqual([]);
     await context.close();
   });
 });
 
-test("what strangers named is text, and nothing of it is run", async () => {
+test("untrusted names are text, and none of it is run", async () => {
   const { context, page, wrong } = await tab(chrome);
   await show(page, past(300, 360));
   await row(page, "processes", "<i>evil</i>").waitFor();
@@ -322,14 +400,14 @@ test("what strangers named is text, and nothing of it is run", async () => {
 });
 
 describe("live", () => {
-  test("follows; L goes to the past and back", async () => {
+  test("follows the newest data; L switches to the past and back", async () => {
     const { context, page, wrong } = await tab(chrome);
-    await fed(async () => {
+    await whilePosting(async () => {
       await show(page, `/c/${CONTAINER}?span=60`);
       await page.locator(".dot.on").waitFor();
       const first = await page.locator(".scope").first().innerText();
       await page.waitForFunction((text) => document.querySelector(".scope")?.textContent?.trim() !== text, first);
-      await picture(page, "live-light-1280");
+      await screenshot(page, "live-light-1280");
       await page.keyboard.press("l");
       await page.getByTestId("when").waitFor();
       await page.waitForURL(/[?&]t=/);
@@ -341,13 +419,13 @@ describe("live", () => {
     await context.close();
   });
 
-  test("of an hour, whose slots are longer than a second, the whole is asked for as seldom as of a minute", async () => {
+  test("an hour, with slots longer than a second, is fetched as rarely as a minute", async () => {
     const { context, page, wrong } = await tab(chrome);
     const whole: string[] = [];
     page.on("request", (request) => {
       if (request.url().includes(`/containers/${CONTAINER}/summary`)) whole.push(request.url());
     });
-    await fed(async () => {
+    await whilePosting(async () => {
       await show(page, `/c/${CONTAINER}?span=3600`);
       await page.locator(".dot.on").waitFor();
       for (let slot = 0; slot < 3; slot++) {
@@ -360,40 +438,40 @@ describe("live", () => {
     await context.close();
   });
 
-  test("a change is on the page soon after it was posted", async () => {
+  test("a change is on the page soon after the post", async () => {
     const { context, page } = await tab(chrome);
     await show(page, `/c/${CONTAINER}?span=60`);
     const took: number[] = [];
     const tile = (): Promise<number> =>
       page.getByTestId("tile-cpu").locator(".value").innerText().then((text) => Number(text.replace(/[^\d.]/g, "")));
-    await fed(async () => void (await page.locator(".dot.on").waitFor()));
+    await whilePosting(async () => void (await page.locator(".dot.on").waitFor()));
     for (let round = 0; round < 5; round++) {
-      await fed(async () => void (await expect.poll(tile, { timeout: 20_000, interval: 20 }).toBeLessThan(300)));
+      await whilePosting(async () => void (await expect.poll(tile, { timeout: 20_000, interval: 20 }).toBeLessThan(300)));
       while (now() <= posted) await new Promise((resolve) => setTimeout(resolve, 10));
-      const begun = performance.now();
+      const start = performance.now();
       await catchUp(1000);
       await expect.poll(tile, { timeout: 20_000, interval: 20 }).toBeGreaterThan(900);
-      took.push(performance.now() - begun);
+      took.push(performance.now() - start);
     }
     took.sort((a, b) => a - b);
     console.log(`from the post to the page: median ${took[2]?.toFixed(0)} ms, longest ${took[4]?.toFixed(0)} ms`);
     await context.close();
   });
 
-  test("a server that was killed is followed again when it is back, and nothing is missing", async () => {
+  test("the page reconnects to a restarted server, and nothing is missing", async () => {
     const { context, page } = await tab(chrome);
     await show(page, `/c/${CONTAINER}?span=60`);
-    await fed(async () => void (await page.locator(".dot.on").waitFor()));
+    await whilePosting(async () => void (await page.locator(".dot.on").waitFor()));
     await server.kill();
     await page.locator(".dot.on").waitFor({ state: "detached" });
     await new Promise((resolve) => setTimeout(resolve, 2500));
     await server.start();
-    await fed(async () => {
+    await whilePosting(async () => {
       await page.locator(".dot.on").waitFor();
       await page.getByRole("alert").waitFor({ state: "detached" });
       await expect.poll(() => page.getByTestId("verdict").innerText(), { timeout: 20_000 }).toMatch(/of 3 cores/);
     });
-    expect(await page.getByTestId("verdict").innerText()).not.toContain("not counted");
+    expect(await page.getByTestId("verdict").innerText()).not.toContain("no data");
     await context.close();
   });
 });
@@ -402,14 +480,14 @@ describe("looks", () => {
   for (const scheme of ["light", "dark"] as const) {
     for (const width of [1280, 380]) {
       test(`${scheme}, ${width} px wide: nothing is cut off`, async () => {
-        const { context, page, wrong } = await tab(chrome, { ...DESK, width, height: width === 380 ? 800 : 900, scheme });
+        const { context, page, wrong } = await tab(chrome, { ...DESKTOP, width, height: width === 380 ? 800 : 900, scheme });
         await show(page, past(0, 360));
         await page.waitForFunction(() => document.querySelectorAll(".u-over").length >= 5);
-        await picture(page, `container-${scheme}-${width}`);
+        await screenshot(page, `container-${scheme}-${width}`);
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
         await page.goto(`${server.url}/`);
         await page.getByRole("link", { name: "shop-web-1" }).waitFor();
-        await picture(page, `list-${scheme}-${width}`);
+        await screenshot(page, `list-${scheme}-${width}`);
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
         expect(wrong).toEqual([]);
         await context.close();
@@ -418,16 +496,16 @@ describe("looks", () => {
   }
 });
 
-describe("what was played back from a capture", () => {
+describe("a recording posted by the chisel", () => {
   const id = "59fd49aa4072";
   const then = 1_506_127_481;
 
   beforeAll(async () => {
-    await server.tell("cpu", then, [["0", "haproxy", "13969", "9", "15492", id, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", 50_000_000]]);
-    await server.tell("fd", then, [["13969", "9", id, "192.168.0.3:55014->192.168.0.2:80", "out", 131]]);
+    await server.postEvent("cpu", then, [["0", "haproxy", "13969", "9", "15492", id, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", 50_000_000]]);
+    await server.postEvent("fd", then, [["13969", "9", id, "192.168.0.3:55014->192.168.0.2:80", "out", 131]]);
   });
 
-  test("an old link shows it, as it was in 2017", async () => {
+  test("an old link shows it with its dates of 2017", async () => {
     const { context, page, wrong } = await tab(chrome);
     const token = server.token("--container", id);
     await page.goto(`${server.url}/static/index.html?container=${id}&token=${token}`);
@@ -437,12 +515,14 @@ describe("what was played back from a capture", () => {
     await page.getByText("● sysdig (e2e)").waitFor();
     expect(await page.locator("body").innerText()).toContain("2017-09-23");
     expect(await row(page, "processes", "haproxy").innerText()).toContain("50 ms");
-    expect(await row(page, "network peers", "192.168.0.3:55014 → 192.168.0.2:80").innerText()).toContain("131 B");
+    await openPeer(page, "192.168.0.2");
+    await row(page, "connections", "192.168.0.3:55014").waitFor();
+    expect(await row(page, "connections", "192.168.0.3:55014 → 192.168.0.2:80").innerText()).toContain("131 B");
     expect(wrong).toEqual([]);
     await context.close();
   });
 
-  test("the list marks it, and finds it by the recording", async () => {
+  test("the list marks it, and finds it by the name of the recording", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.goto(link("/?search=sysdig%20(e2e)"));
     const found = page.locator("tbody tr").filter({ hasText: id });
@@ -455,22 +535,79 @@ describe("what was played back from a capture", () => {
   });
 });
 
+describe("more rows than an answer holds", () => {
+  const crowded = "f11e50000600";
+  const then = 1_506_150_000;
+  const FILES = 620;
+  const MINUTES = 5;
+
+  beforeAll(async () => {
+    const rows = Array.from({ length: FILES }, (_, i) => ["77", "7", crowded, `/data/${i % 2 === 0 ? "even" : "odd"}/file-${i}`, i % 2 === 0 ? "in" : "out", 1000 + i]);
+    // The rows of one minute are bounded, those of a range are not.
+    for (let minute = 0; minute < MINUTES; minute++) {
+      const at = then + 60 * minute;
+      await server.postEvent("cpu", at, [["0", "sorter", "77", "7", "2048", crowded, "/usr/bin/sorter", "", "1", 10_000_000]]);
+      await server.postEvent("fd", at, rows.filter((_, i) => i % MINUTES === minute));
+    }
+  });
+
+  test("the server sorts and filters all of them, and the last line sums up the rest", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, `/c/${crowded}?from=${then}&to=${then + 60 * MINUTES}`);
+    const files = page.getByRole("table", { name: "files", exact: true });
+    const lines = files.locator("tbody tr");
+    // The order of the server, not of the 500 rows that a summary holds: the least was read from file-0.
+    await files.getByRole("button", { name: "path" }).click();
+    await expect.poll(() => lines.first().textContent()).toContain("/data/even/file-0");
+    await lines.last().getByText(`${FILES - 12} more`).waitFor();
+    const sum = (from: (i: number) => boolean): number => Array.from({ length: FILES }, (_, i) => (from(i) ? 1000 + i : 0)).reduce((a, b) => a + b, 0);
+    // Twelve of the files that were read are on the page.
+    const shown = await lines.locator("td:nth-child(2)").evaluateAll((cells) => cells.slice(0, 12).map((cell) => Number((cell.getAttribute("title") ?? "").replace(/ bytes.*/, "").replaceAll(",", ""))));
+    const rest = sum((i) => i % 2 === 0) - shown.reduce((a, b) => a + b, 0);
+    expect(await lines.last().locator("td").nth(1).innerText()).toBe(`${Math.round(rest / 1024)} KiB`);
+    await page.getByRole("searchbox", { name: "filter files" }).fill("path:*-61? bytes_out:>1.6k");
+    await page.getByText("No row matches all words").waitFor();
+    await page.getByRole("searchbox", { name: "filter files" }).fill("odd bytes_out:>1617");
+    await expect.poll(() => lines.count()).toBe(1);
+    expect(await lines.first().textContent()).toContain("/data/odd/file-619");
+    await lines.first().click();
+    const user = row(page, "processes that used /data/odd/file-619", "sorter");
+    expect(await user.locator("td").nth(2).innerText()).toBe("1.58 KiB");
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  test("a tree of directories has the sums of all files below", async () => {
+    const { context, page, wrong } = await tab(chrome);
+    await show(page, `/c/${crowded}?from=${then}&to=${then + 60 * MINUTES}`);
+    await page.locator(".panel", { has: page.getByRole("heading", { name: "Files" }) }).getByText("tree").click();
+    const even = Array.from({ length: FILES / 2 }, (_, i) => 1000 + 2 * i).reduce((a, b) => a + b, 0);
+    await row(page, "directories", "/data").click();
+    const line = row(page, "directories", "even");
+    expect(await line.locator("td").nth(1).getAttribute("title")).toContain(`${even.toLocaleString("en")} bytes`);
+    await line.click();
+    await row(page, "files in /data/even", "/data/even/file-618").waitFor();
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+});
+
 describe("two containers, aligned at start", () => {
   const other = "0ddba11c0de5";
-  /** It began years ago, ran for three seconds of which one was not counted, and used 20, 30, – and 50 % of a core. */
+  /** It started years ago and used 20, 30 and 50 % of a core, with a gap before the last. */
   const then = 1_506_130_000;
 
   beforeAll(async () => {
     for (const [second, percent] of [[0, 20], [1, 30], [3, 50]] as const) {
-      await server.tell("cpu", then + second, [["0", "miner", "77", "7", "2048", other, "/usr/bin/miner", "", "1", percent * 10_000_000]]);
-      await server.tell("fd", then + second, [["77", "7", other, "/tmp/found", "out", 1024 * (second + 1)]]);
+      await server.postEvent("cpu", then + second, [["0", "miner", "77", "7", "2048", other, "/usr/bin/miner", "", "1", percent * 10_000_000]]);
+      await server.postEvent("fd", then + second, [["77", "7", other, "/tmp/found", "out", 1024 * (second + 1)]]);
     }
   });
 
-  /** The tile's line about the other. */
+  /** The tile's value of the other container. */
   const vs = (page: Page, tile: string): Promise<string> => page.getByTestId(`tile-${tile}`).locator(".other").innerText();
-  /** Notes what is asked of the other. */
-  function asked(page: Page): string[] {
+  /** Records the requests about the other container. */
+  function requests(page: Page): string[] {
     const urls: string[] = [];
     page.on("request", (request) => {
       if (request.url().includes(`/containers/${other}/summary`)) urls.push(request.url());
@@ -478,18 +615,18 @@ describe("two containers, aligned at start", () => {
     return urls;
   }
 
-  test("its values stand beside the same second of the other's life, with one request", async () => {
+  test("its values are beside those of the same second of the other's life, with one request", async () => {
     const { context, page, wrong } = await tab(chrome);
-    const urls = asked(page);
+    const urls = requests(page);
     await show(page, past(0, 60, `&t=${started + 1}&vs=${other}`));
     const line = page.locator(".compared");
     await line.getByRole("link", { name: other }).waitFor();
-    expect(await line.innerText()).toMatch(/aligned at start: shifted by \d+ d.*earlier/);
+    expect(await line.innerText()).toMatch(/aligned at start; it started \d+ d.*earlier/);
     expect(await vs(page, "cpu")).toBe("vs 30 %");
     expect(await vs(page, "files")).toBe("vs 0 B/s, 2 KiB/s");
     await page.getByRole("img", { name: new RegExp(`CPU by process: .*${other}: CPU 30 %`) }).waitFor();
-    await picture(page, "compare-light-1280");
-    // The next second was not counted, and the fifth it did not live to see: neither is a zero.
+    await screenshot(page, "compare-light-1280");
+    // The third second is a gap, and the fifth is after its end. Neither is a zero.
     for (const [key, cpu] of [["ArrowLeft", "20 %"], ["ArrowRight", "30 %"], ["ArrowRight", "–"], ["ArrowRight", "50 %"], ["ArrowRight", "–"]] as const) {
       await page.keyboard.press(key);
       await expect.poll(() => vs(page, "cpu")).toBe(`vs ${cpu}`);
@@ -497,9 +634,9 @@ describe("two containers, aligned at start", () => {
     expect(urls).toHaveLength(1);
     const query = new URL(urls[0] ?? "").searchParams;
     expect([query.get("from"), query.get("to"), query.get("step")]).toEqual([String(then), String(then + 60), "1"]);
-    // Of one process there is no counterpart.
+    // A single process has no counterpart.
     await row(page, "processes", "postgres").click();
-    await line.getByText("left out while one process is shown").waitFor();
+    await line.getByText("hidden while one process is selected").waitFor();
     await page.keyboard.press("Backspace");
     await line.getByRole("button", { name: "End comparison" }).click();
     await line.waitFor({ state: "detached" });
@@ -511,7 +648,7 @@ describe("two containers, aligned at start", () => {
     await context.close();
   });
 
-  test("it is chosen from the list by name or id, by keyboard alone", async () => {
+  test("it is chosen from the list by name or id, with the keyboard", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.goto(link(`/c/${other}?from=${then}&to=${then + 4}`));
     await page.getByTestId("tile-cpu").waitFor();
@@ -532,13 +669,13 @@ describe("two containers, aligned at start", () => {
     await context.close();
   });
 
-  test("a live page asks the other, whose seconds are all past, once", async () => {
+  test("a live page fetches an ended container once", async () => {
     const { context, page, wrong } = await tab(chrome);
-    const urls = asked(page);
-    await fed(async () => {
+    const urls = requests(page);
+    await whilePosting(async () => {
       await show(page, `/c/${CONTAINER}?span=60&vs=${other}`);
       await page.locator(".dot.on").waitFor();
-      await page.locator(".compared").getByText("nothing is known of it in this part of its life").waitFor();
+      await page.locator(".compared").getByText("it has no data for this part of its life").waitFor();
       const first = await page.locator(".scope").first().innerText();
       for (let second = 0; second < 4; second++) {
         const seen = await page.locator(".scope").first().innerText();
@@ -551,20 +688,20 @@ describe("two containers, aligned at start", () => {
     await context.close();
   });
 
-  test("what may not be seen, is not there or is the same is said, and the page goes on", async () => {
+  test("an unknown, forbidden or identical container is reported, and the page continues", async () => {
     const { context, page, wrong } = await tab(chrome);
     const alert = page.locator(".compared").getByRole("alert");
     await show(page, past(300, 360, "&vs=0000000000aa"));
     await alert.getByText("no container 0000000000aa is known").waitFor();
     await show(page, past(300, 360, `&vs=${CONTAINER}`));
-    await alert.getByText("a container is not compared with itself").waitFor();
+    await alert.getByText("cannot compare a container with itself").waitFor();
     await page.goto(link(past(300, 360), server.token("--container", CONTAINER)));
     await page.getByTestId("tile-cpu").waitFor();
     await page.getByText("Compare", { exact: true }).first().click();
     await page.getByText("this token is for one container").waitFor();
     await page.getByRole("searchbox", { name: "compare with" }).fill(other);
     await page.keyboard.press("Enter");
-    await alert.getByText("this token is for another container, and good for that one alone").waitFor();
+    await alert.getByText("comparing two containers takes a token for all").waitFor();
     await row(page, "files", "/var/www/shop/index.html").waitFor();
     expect(wrong).toEqual([]);
     await context.close();
@@ -577,18 +714,18 @@ describe("peers as a graph", () => {
 
   beforeAll(async () => {
     const peers = Array.from({ length: 31 }, (_, i) => ["77", "7", crowded, `10.2.0.1:40000->10.2.0.${i + 2}:80`, "out", 1000]);
-    await server.tell("fd", then, peers);
+    await server.postEvent("fd", then, peers);
   });
 
-  test("few are drawn: who connected to whom, how much went each way, what failed", async () => {
+  test("up to 30 are drawn, with directions, bytes and failures", async () => {
     const { context, page, wrong } = await tab(chrome);
     await show(page, past(300, 360));
     const graph = page.getByRole("img", { name: "shop-web-1 and its 5 peers" });
     await graph.waitFor();
-    const said = await graph.getAttribute("aria-label");
-    // Of three peers each has 20 seconds, in which two workers send 12,288 bytes.
-    expect(said).toContain("10.1.0.2:40000 connected to it: 78.1 KiB received, 480 KiB sent;");
-    expect(said).toMatch(/it connected to 10\.9\.9\.9:5432: 0 B received, 0 B sent, 2 failed$/);
+    const label = await graph.getAttribute("aria-label");
+    // Each of three peers has 20 seconds, in each of which two workers send 12,288 bytes.
+    expect(label).toContain("10.1.0.2:40000 connected to it: 78.1 KiB received, 480 KiB sent;");
+    expect(label).toMatch(/it connected to 10\.9\.9\.9:5432: 0 B received, 0 B sent, 2 failed$/);
     expect(await graph.locator("polygon").count()).toBe(5);
     expect((await graph.locator("text").allTextContents()).map((text) => text.trim())).toContain("✖ 2 10.9.9.9:5432");
     await page.getByRole("button", { name: "as a graph" }).press("Enter");
@@ -597,7 +734,7 @@ describe("peers as a graph", () => {
     await context.close();
   });
 
-  test("more than thirty are a table alone", async () => {
+  test("more than 30 are only a table", async () => {
     const { context, page, wrong } = await tab(chrome);
     await page.goto(link(`/c/${crowded}`));
     await page.getByText("31 peers").waitFor();

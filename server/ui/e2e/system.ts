@@ -1,4 +1,4 @@
-// A real server with real data in it, and a real browser in front of it.
+// A real server with data, and a real browser.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 
-const TARGET = fileURLToPath(new URL("../../../target/debug/", import.meta.url));
+const TARGET = fileURLToPath(new URL(`../../../target/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu/debug/`, import.meta.url));
 export const CONTAINER = "c0ffee123456";
 
 function program(variable: string, path: string, build: string): string {
@@ -28,7 +28,7 @@ export class Server {
   private key = "";
   url = "";
 
-  /** Starts the server, with SQLite or on what BUBBLE_STORE names; on the port that it had when it ran before. */
+  /** Starts the server on SQLite or on BUBBLE_STORE. A restart keeps the port. */
   async start(): Promise<void> {
     if (this.url === "" && process.env.BUBBLE_STORE !== undefined) this.run("db", "init", "--replication", "1");
     const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
@@ -37,16 +37,16 @@ export class Server {
     });
     this.child = child;
     this.url = await new Promise<string>((resolve, reject) => {
-      let said = "";
+      let output = "";
       const read = (text: Buffer): void => {
-        // Colours, where there are any, would stand between the words.
-        said += String(text).replace(/\x1b\[[0-9;]*m/g, "");
-        const address = /address=(127\.0\.0\.1:\d+)/.exec(said)?.[1];
+        // Strip colours, which would be between the words.
+        output += String(text).replace(/\x1b\[[0-9;]*m/g, "");
+        const address = /address=(127\.0\.0\.1:\d+)/.exec(output)?.[1];
         if (address !== undefined) resolve(`http://${address}`);
       };
       child.stdout?.on("data", read);
       child.stderr?.on("data", read);
-      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${said}`)));
+      child.once("exit", (code) => reject(new Error(`the server exited with ${code}: ${output}`)));
     });
     if (this.key === "") this.key = this.run("key", "create", "--owner", "e2e");
   }
@@ -68,26 +68,26 @@ export class Server {
     return this.run("token", ...of);
   }
 
-  /** Posts what the example makes: see common/examples/page_batch.rs. */
-  async post(started: number, from: number, seconds: number, burst = 0): Promise<void> {
+  /** Posts a batch made by common/examples/page_batch.rs. */
+  async postBatch(started: number, from: number, seconds: number, burst = 0): Promise<void> {
     const body = execFileSync(this.batch, [started, from, seconds, burst].map(String), { maxBuffer: 1 << 26 });
-    await this.take("/api/v1/batch", new Uint8Array(body), "application/vnd.bubble.batch");
+    await this.post("/api/v1/batch", new Uint8Array(body), "application/vnd.bubble.batch");
   }
 
-  /** Posts rows of the second `at` as sysdig's chisel does: see docs/legacy.md. */
-  async tell(kind: "cpu" | "fd", at: number, rows: (string | number)[][]): Promise<void> {
+  /** Posts rows of the second `at` in the format of the chisel (docs/legacy.md). */
+  async postEvent(kind: "cpu" | "fd", at: number, rows: (string | number)[][]): Promise<void> {
     const body = JSON.stringify({ ts: `${at}000000000`, data: rows, evt_type: kind, jinfo: [] });
-    await this.take(`/event/api/${this.key}`, body, "application/json");
+    await this.post(`/event/api/${this.key}`, body, "application/json");
   }
 
-  private async take(path: string, body: BodyInit, type: string): Promise<void> {
+  private async post(path: string, body: BodyInit, type: string): Promise<void> {
     const headers = { authorization: `Bearer ${this.key}`, "content-type": type };
     const response = await fetch(`${this.url}${path}`, { method: "POST", headers, body });
     if (!response.ok) throw new Error(`the server answered ${response.status}: ${await response.text()}`);
   }
 
-  private run(...words: string[]): string {
-    return execFileSync(this.bin, [...words, "--data", this.data], { stdio: ["ignore", "pipe", "ignore"] })
+  private run(...args: string[]): string {
+    return execFileSync(this.bin, [...args, "--data", this.data], { stdio: ["ignore", "pipe", "ignore"] })
       .toString()
       .trim();
   }
@@ -109,18 +109,18 @@ export async function browser(): Promise<Browser> {
   });
 }
 
-export interface Look {
+export interface Viewport {
   width: number;
   height: number;
   scheme: "light" | "dark";
 }
-export const DESK: Look = { width: 1280, height: 900, scheme: "light" };
+export const DESKTOP: Viewport = { width: 1280, height: 900, scheme: "light" };
 
-/** A tab that notes what must not happen: errors, dialogs, what the policy blocks, other hosts. */
-export async function tab(from: Browser, look: Look = DESK): Promise<{ context: BrowserContext; page: Page; wrong: string[] }> {
-  const context = await from.newContext({
-    viewport: { width: look.width, height: look.height },
-    colorScheme: look.scheme,
+/** A tab that records in `wrong` what must not happen: errors, dialogs, policy violations, requests to other hosts. */
+export async function tab(chrome: Browser, viewport: Viewport = DESKTOP): Promise<{ context: BrowserContext; page: Page; wrong: string[] }> {
+  const context = await chrome.newContext({
+    viewport: { width: viewport.width, height: viewport.height },
+    colorScheme: viewport.scheme,
     timezoneId: "UTC",
     acceptDownloads: true,
   });
@@ -128,7 +128,7 @@ export async function tab(from: Browser, look: Look = DESK): Promise<{ context: 
   const wrong: string[] = [];
   page.on("pageerror", (error) => wrong.push(error.message));
   page.on("console", (message) => {
-    // A refused or broken request is noted by the browser itself; the tests look at what the page makes of it.
+    // The browser logs failed requests itself. The tests check how the page shows them.
     const text = message.text();
     if (message.type() === "error" && !text.startsWith("Failed to load resource")) wrong.push(text);
   });
@@ -142,13 +142,13 @@ export async function tab(from: Browser, look: Look = DESK): Promise<{ context: 
   return { context, page, wrong };
 }
 
-/** Keeps a picture of the page, when BUBBLE_SCREENSHOTS names a folder. */
-export async function picture(page: Page, name: string): Promise<void> {
-  if (process.env.BUBBLE_SCREENSHOTS) keep(await page.screenshot({ fullPage: true }), name);
+/** Saves a screenshot of the page if BUBBLE_SCREENSHOTS names a folder. */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  if (process.env.BUBBLE_SCREENSHOTS) savePng(await page.screenshot({ fullPage: true }), name);
 }
 
-/** Keeps a PNG there, too. */
-export function keep(png: Uint8Array, name: string): void {
+/** Saves a PNG in the folder BUBBLE_SCREENSHOTS, if set. */
+export function savePng(png: Uint8Array, name: string): void {
   const folder = process.env.BUBBLE_SCREENSHOTS;
   if (folder === undefined || folder === "") return;
   mkdirSync(folder, { recursive: true });

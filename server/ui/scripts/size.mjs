@@ -1,4 +1,4 @@
-// Fails when what a browser has to load exceeds the budget of 150 KB, gzipped.
+// Fails if the page exceeds its budget of 150 KB, gzipped.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
@@ -11,7 +11,7 @@ for (const entry of readdirSync("dist", { recursive: true, withFileTypes: true }
   total += size;
   console.log(`${String(size).padStart(8)}  ${path}`);
 }
-console.log(`${String(total).padStart(8)}  in all, gzipped; the budget is ${BUDGET}`);
+console.log(`${String(total).padStart(8)}  in total, gzipped; the budget is ${BUDGET}`);
 if (total === 0 || total > BUDGET) {
   console.error(total === 0 ? "dist is empty: run npm run build" : "the page exceeds its budget");
   process.exit(1);

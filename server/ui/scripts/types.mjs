@@ -1,5 +1,5 @@
-// Makes src/lib/api/types.ts from ../openapi.json, the description of the API
-// that is made from the server's code. `npm test` fails when it is not current.
+// Generates src/lib/api/types.ts from ../openapi.json, which is generated from the
+// server's code. `npm test` fails if types.ts is out of date.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -42,7 +42,7 @@ function fields(schema, indent) {
   return `{\n${lines.join("")}${indent}}`;
 }
 
-/** The text of types.ts. */
+/** The contents of types.ts. */
 export function types() {
   const { schemas } = JSON.parse(readFileSync(API, "utf8")).components;
   const parts = Object.entries(schemas).map(([name, schema]) => {

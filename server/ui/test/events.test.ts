@@ -8,11 +8,11 @@ const EVENTS = [
   { event: "message", data: "no space" },
 ];
 
-test("events are cut out of a stream; comments and events without data are not events", () => {
+test("a stream is split into events; comments and events without data are skipped", () => {
   expect(new EventParser().push(STREAM)).toEqual(EVENTS);
 });
 
-test("wherever the stream is cut, the events are the same", () => {
+test("the events do not depend on where the stream is cut", () => {
   for (let cut = 0; cut <= STREAM.length; cut++) {
     const parser = new EventParser();
     expect([...parser.push(STREAM.slice(0, cut)), ...parser.push(STREAM.slice(cut))]).toEqual(EVENTS);

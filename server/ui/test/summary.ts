@@ -1,4 +1,4 @@
-// A summary for tests of what the page does with one: every series of the same length.
+// Summaries for tests. All series have the same length.
 
 import type { ProcessInfo, Summary } from "../src/lib/api/types";
 
@@ -17,6 +17,7 @@ export function processRow(part: Partial<ProcessInfo> = {}): ProcessInfo {
     end: null,
     exit: null,
     count: 1,
+    count_at_least: false,
     cpu_ns: 0,
     rss_max: 0,
     vm_max: 0,
@@ -29,7 +30,7 @@ export function processRow(part: Partial<ProcessInfo> = {}): ProcessInfo {
   };
 }
 
-/** A summary of `values.length` seconds from `from` on, with `values` as its CPU; null is a gap. */
+/** A summary of `values.length` seconds from `from` on, with `values` as its CPU. Null is a gap. */
 export function summary(from: number, values: (number | null)[], part: Partial<Summary> = {}): Summary {
   const known = values.map((value) => (value === null ? null : 0));
   return {
@@ -57,26 +58,31 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
     },
     range: { from, to: from + values.length, step: 1, resolution: "second", slots: values.length },
     covered: values.map((value) => (value === null ? 0 : 1)),
+    partial: values.map(() => 0),
     cpu: {
       total: values,
       user: values,
       system: known,
       throttled: known,
       limit: known.map(() => null),
-      processes: [{ process: "1-0-0", name: "sh", values }],
+      processes: [{ process: "1-0-0", name: "sh", count: 1, values }],
       cores: [{ core: 0, values }],
     },
-    memory: { current: known, file: known, anon: known, swap: known, limit: known.map(() => null), processes: [] },
+    memory: { current: known, file: known, anon: known, swap: known, limit: known.map(() => null), measure: "resident", processes: [], at_one_time: known },
     files: { in: known, out: known, opens: known, rows: [], total_rows: 0 },
-    network: { in: known, out: known, rows: [], total_rows: 0 },
+    network: { in: known, out: known, connects: known, failures: known, peers: [], total_peers: 0, rows: [], total_rows: 0 },
     processes: [processRow()],
     total_processes: 1,
+    distinct_processes: 1,
+    failed: [],
+    total_failed: 0,
     block: { in: known, out: known },
     tasks: known,
     pressure: { cpu: known, memory: known, io: known },
     totals: {},
     events: [],
     total_events: 0,
+    event_counts: {},
     losses: [],
     accounting: { process_cpu_ns: 0, cgroup_cpu_ns: null, difference_percent: null, hooks: "syscall", lost: 0 },
     ...part,

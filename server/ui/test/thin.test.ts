@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { thin } from "../src/lib/thin";
 
-test("few points stay as they are", () => {
+test("few points are unchanged", () => {
   expect(thin([1, null, 3], 10)).toEqual([{ index: 0, value: 1 }, { index: 1, value: null }, { index: 2, value: 3 }]);
 });
 
-test("no spike and no dip is lost, in order, and there are few enough", () => {
+test("no spike or dip is lost, the order stays, and the number is bounded", () => {
   const values = Array.from({ length: 2000 }, (_, i) => 50 + Math.sin(i));
   values[777] = 1000;
   values[1234] = -1000;
@@ -16,7 +16,7 @@ test("no spike and no dip is lost, in order, and there are few enough", () => {
   expect(points.map((point) => point.index)).toEqual([...points.map((point) => point.index)].sort((a, b) => a - b));
 });
 
-test("a gap is not drawn over", () => {
+test("a gap stays a gap", () => {
   const values: (number | null)[] = Array.from({ length: 1000 }, (_, i) => (i >= 400 && i < 600 ? null : 1));
   const points = thin(values, 100);
   expect(points.some((point) => point.value === null && point.index >= 400 && point.index < 600)).toBe(true);

@@ -1,25 +1,25 @@
 import { expect, test } from "vitest";
-import { grip, instant, lifeShape, place } from "../src/parts/timebar";
+import { grip, toTime, lifeShape, toPixel } from "../src/parts/timebar";
 
-test("a press takes hold of the handle before an edge, and of an edge before the body", () => {
-  const places = { handle: 100, from: 50, to: 150 };
-  expect(grip(103, places)).toBe("handle");
-  expect(grip(52, places)).toBe("from");
-  expect(grip(148, places)).toBe("to");
-  expect(grip(75, places)).toBe("brush");
-  expect(grip(10, places)).toBe("new");
-  expect(grip(150, { ...places, handle: 150 })).toBe("handle");
+test("the pointer grips the handle before an edge, and an edge before the body", () => {
+  const positions = { handle: 100, from: 50, to: 150 };
+  expect(grip(103, positions)).toBe("handle");
+  expect(grip(52, positions)).toBe("from");
+  expect(grip(148, positions)).toBe("to");
+  expect(grip(75, positions)).toBe("brush");
+  expect(grip(10, positions)).toBe("new");
+  expect(grip(150, { ...positions, handle: 150 })).toBe("handle");
 });
 
-test("places and instants are each other's inverse, within the bar", () => {
-  expect(place(150, 100, 200, 1000)).toBe(500);
-  expect(instant(500, 100, 200, 1000)).toBe(150);
-  expect(place(0, 100, 200, 1000)).toBe(0);
-  expect(instant(5000, 100, 200, 1000)).toBe(200);
-  expect(place(100, 100, 100, 1000)).toBe(0);
+test("pixels and times convert both ways within the bar", () => {
+  expect(toPixel(150, 100, 200, 1000)).toBe(500);
+  expect(toTime(500, 100, 200, 1000)).toBe(150);
+  expect(toPixel(0, 100, 200, 1000)).toBe(0);
+  expect(toTime(5000, 100, 200, 1000)).toBe(200);
+  expect(toPixel(100, 100, 100, 1000)).toBe(0);
 });
 
-test("the bar has a gap where nothing is known, and no area there", () => {
+test("the bar has a gap and no area where there is no data", () => {
   const life = { first: 0, last: 4, step: 1, cpu: [10, null, null, 5], covered: [1, 0, 0, 1], marks: [] };
   const { area, gaps } = lifeShape(life, 0, 4, 400, 40);
   expect(gaps).toEqual([[100, 300]]);

@@ -15,7 +15,7 @@ describe("bytes", () => {
     [-2048, "-2 KiB"],
   ])("%d is %s", (value, text) => expect(bytes(value)).toBe(text));
 
-  test("what is not known is never a zero", () => {
+  test("an unknown number is never a zero", () => {
     for (const value of [null, undefined, Number.NaN, Infinity]) {
       expect(bytes(value)).toBe(UNKNOWN);
       expect(rate(value)).toBe(UNKNOWN);
@@ -29,7 +29,7 @@ describe("bytes", () => {
   });
 });
 
-test("percent keeps a digit where little is not nothing", () => {
+test("small percentages keep a digit", () => {
   expect(percent(0)).toBe("0 %");
   expect(percent(0.01)).toBe("< 0.1 %");
   expect(percent(3.14)).toBe("3.1 %");
@@ -64,14 +64,14 @@ test("moments in UTC", () => {
   expect(ago(6 * 3600 + 5)).toBe("6 h ago");
 });
 
-test("labels of a time axis tell the ticks apart, and no more", () => {
+test("labels of a time axis are as short as possible", () => {
   const noon = Date.UTC(2026, 10, 24, 12) / 1000;
   expect(axisTimes([noon, noon + 10], true)).toEqual(["12:00:00", "12:00:10"]);
   expect(axisTimes([noon, noon + 600], true)).toEqual(["12:00", "12:10"]);
   expect(axisTimes([noon, noon + 6 * 3600, noon + 12 * 3600], true)).toEqual(["12:00", "18:00", "11-25"]);
 });
 
-test("a picture says in which zone its times are, as that was then", () => {
+test("the zone is the one in effect at that time", () => {
   const own = process.env.TZ;
   try {
     for (const [name, text] of [["Europe/Berlin", "UTC+01:00"], ["America/St_Johns", "UTC-03:30"], ["UTC", "UTC"]] as const) {

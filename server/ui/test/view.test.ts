@@ -18,28 +18,28 @@ describe("the address holds the view", () => {
   });
 });
 
-test("an instant without a range gets one around it", () => {
+test("an instant without a range gets a range around it", () => {
   const view = parseView("?t=1000");
   expect(view).toEqual({ ...LIVE, from: 850, to: 1150, at: 1000 });
   expect(isLive(view)).toBe(false);
 });
 
 test.each(["?from=200&to=100", "?from=x&to=100", "?from=&to=", "?span=-1", "?from=NaN&to=Infinity", "?t=abc"])(
-  "%s makes no sense, and shows what is now",
+  "%s is invalid and shows the live view",
   (text) => expect(parseView(text)).toEqual(LIVE),
 );
 
-test("a process name from a stranger survives the way through the address", () => {
+test("a hostile process name survives the round trip through the address", () => {
   const view = { ...LIVE, process: `<img src=x>&sel=1#"` };
   expect(parseView(formatView(view))).toEqual(view);
 });
 
 test.each(["", "../../me", "a b", "a?b=c", "%00", "name\n", "<b>ü</b>", "x".repeat(256)])(
-  "what cannot be a container's id (%j) is compared with nothing",
+  "an invalid container id (%j) is not compared with",
   (id) => expect(parseView(`?${new URLSearchParams({ vs: id })}`)).toEqual(LIVE),
 );
 
-test("the range follows the handle, its width kept", () => {
+test("the range follows the handle with its width unchanged", () => {
   expect(follow(100, 200, 150)).toEqual([100, 200]);
   expect(follow(100, 200, 95)).toEqual([85, 185]);
   expect(follow(100, 200, 200)).toEqual([110, 210]);

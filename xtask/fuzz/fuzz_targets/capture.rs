@@ -1,4 +1,4 @@
-//! Captures of any bytes, compressed or not.
+//! Any bytes as a capture, compressed or not.
 
 #![no_main]
 

@@ -1,6 +1,5 @@
-//! Captures whose frames are whole and whose contents are anything: what is behind the checks
-//! of lengths is reached at once. The input is a list of blocks, each with one byte that says
-//! which kind it is and two for its length.
+//! Captures of valid blocks with any content, to reach the code behind the checks of lengths. The
+//! input is a list of blocks, each with one byte for its kind and two for its length.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Bodies of the legacy wire, of any bytes: what is read of one is segments as any others.
+//! Any bytes as a body of the legacy wire: its segments can be encoded and decoded.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as what `sysdig -pc` prints, read as Json.
+//! Any bytes as output of `sysdig -pc`, read as JSON.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as what `sysdig -pc` prints, read as Text.
+//! Any bytes as output of `sysdig -pc`, read as text.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! What all targets do with a recording: read it to its end, whatever that is, into the sink
-//! that the agent has, and close what is open.
+//! The common part of the targets: read a recording to its end, into the agent's window, and close
+//! all seconds.
 
 use std::io::Cursor;
 
@@ -10,8 +10,8 @@ use bubble_agent::window::Window;
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 
-/// Reads a recording. What it promises is checked: that it ends, that it stays ended, and that
-/// its position goes only forwards.
+/// Reads a recording, and checks its promises: it ends, it stays ended, and its position only
+/// grows.
 pub fn read(mut recording: impl Recording) {
     let mut window = Window::new(SourceId([1; 16]), 0);
     let mut before = recording.position();
@@ -24,13 +24,13 @@ pub fn read(mut recording: impl Recording) {
     assert!(matches!(recording.step(&mut window), Ok(Step::End)));
     window.close_all();
     for segment in window.take_closed() {
-        // What was made of it can be told, and is understood.
+        // Each segment can be encoded and decoded.
         let bytes = segment.encode(Effort::Fast);
         assert_eq!(Segment::decode(&bytes).as_ref(), Ok(&segment));
     }
 }
 
-/// Reads any bytes as what `sysdig -pc` prints; half of them with the host's own processes.
+/// Reads any bytes as output of `sysdig -pc`; half of them with the host's own processes.
 pub fn read_sysdig(data: &[u8], syntax: Syntax) {
     let input = Input::new(Cursor::new(data.to_vec()), None).expect("a thread can be started");
     let host = ContainerId::new("host")

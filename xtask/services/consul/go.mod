@@ -1,4 +1,4 @@
-// Which Consul `cargo xtask services` runs: Go builds it from its module. Made by
+// The version of Consul for `cargo xtask services`. Made by
 // `go get github.com/hashicorp/consul@VERSION`, and `go mod tidy` beside a file that imports it.
 module consul
 

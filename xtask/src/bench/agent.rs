@@ -1,46 +1,42 @@
-//! What the agent itself costs on a busy host: its CPU and its memory while it watches a hundred
-//! containers with two thousand processes, each of which writes and reads a file every second, and
-//! posts them to a real server.
+//! CPU and memory of the agent on a busy host.
+//!
+//! The agent watches 100 containers with 2,000 processes and posts to a real server. Each process
+//! writes and reads a file every second.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Map;
 
-use super::{NoFlags, Report, row::Row};
-use crate::{
-    build::{self, Profile, program},
-    cgroup::Cgroup,
-    command::say,
-    install,
-    process::Process,
-    project,
-    service::{Server, Service, free_port},
-};
+use super::example::{NoFlags, Report};
+use super::row::Row;
+use crate::build::{self, Profile, program};
+use crate::cgroup::Cgroup;
+use crate::command::say;
+use crate::process::Process;
+use crate::service::{Server, Service, free_port};
+use crate::{install, project};
 
 const CONTAINERS: usize = 100;
-const PROCESSES: usize = 20;
-/// Until all is started, and every process was seen.
-const SETTLE: Duration = Duration::from_secs(20);
-const MEASURE: Duration = Duration::from_secs(60);
-/// Ticks of /proc/PID/stat in a second: the kernel's `USER_HZ` on x86.
-const TICKS: f64 = 100.0;
+const PROCESSES_PER_CONTAINER: usize = 20;
+/// Time to start everything, and for the agent to see every process.
+const WARM_UP_TIME: Duration = Duration::from_secs(20);
+const MEASURED_TIME: Duration = Duration::from_secs(60);
+/// Ticks of /proc/PID/stat per second: the kernel's `USER_HZ` on x86.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
-    let NoFlags {} = super::flags("agent", arguments);
+    let NoFlags {} = super::example::flags("agent", arguments);
     if !install::is_root()? {
-        bail!("the agent counts in the kernel, which takes root: run this as root");
+        bail!("the agent needs root to count in the kernel: run this as root");
     }
     let programs = build::programs(Profile::Release)?;
     let folder = project::target().join("bench-agent");
     if folder.exists() {
-        // An agent with a full spool, or a server with a full store, is another measurement.
+        // An old spool or store would change the result.
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -64,19 +60,20 @@ pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
             "--spool",
         ])
         .arg(folder.join("spool"))
+        .env("BUBBLE_BESIDE_OTHERS", "true")
         .env("BUBBLE_API", store.create_key("bench")?);
     let mut agent = Service::start("bubble-agent", command, &folder)?;
-    thread::sleep(SETTLE);
+    thread::sleep(WARM_UP_TIME);
 
-    let (before, start) = (cpu(agent.id())?, Instant::now());
+    let (before, start) = (cpu_seconds(agent.id())?, Instant::now());
     let mut resident: f64 = 0.0;
-    while start.elapsed() < MEASURE {
+    while start.elapsed() < MEASURED_TIME {
         thread::sleep(Duration::from_secs(1));
         agent.check()?;
         server.check()?;
-        resident = resident.max(memory(agent.id())?);
+        resident = resident.max(resident_mib(agent.id())?);
     }
-    let percent = (cpu(agent.id())? - before) / start.elapsed().as_secs_f64() * 100.0;
+    let percent = (cpu_seconds(agent.id())? - before) / start.elapsed().as_secs_f64() * 100.0;
     for (service, _) in &mut crowd {
         service.check()?;
     }
@@ -86,26 +83,26 @@ pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
             case: case.to_owned(),
             variant: format!(
                 "{CONTAINERS} containers, {} processes",
-                CONTAINERS * PROCESSES
+                CONTAINERS * PROCESSES_PER_CONTAINER
             ),
             value,
             unit: unit.to_owned(),
-            more: Map::new(),
+            extra: Map::new(),
         })?;
     }
     Ok(())
 }
 
-/// The containers: each a cgroup and a program that starts its processes. In this order, as a
-/// cgroup can go only when it is empty.
+/// Starts the containers: each is a cgroup, and a program that starts its processes. The service is
+/// dropped before its cgroup, because only an empty cgroup can be removed.
 fn crowd(workload: &Path, folder: &Path) -> Result<Vec<(Service, Cgroup)>> {
     say(format!(
-        "starting {CONTAINERS} cgroups of {PROCESSES} processes"
+        "starting {CONTAINERS} cgroups of {PROCESSES_PER_CONTAINER} processes"
     ));
-    let life = SETTLE + MEASURE + Duration::from_secs(60);
+    let lifetime = WARM_UP_TIME + MEASURED_TIME + Duration::from_secs(60);
     (1..=CONTAINERS)
         .map(|number| {
-            let cgroup = Cgroup::create(&format!("/bubble-bench-{number}"))?;
+            let cgroup = Cgroup::create(&format!("bubble-bench-{number}"))?;
             let folder = folder.join(format!("crowd-{number}"));
             let mut command = Process::command(Path::new("/bin/sh"));
             command
@@ -115,30 +112,31 @@ fn crowd(workload: &Path, folder: &Path) -> Result<Vec<(Service, Cgroup)>> {
                 .arg(workload)
                 .arg("--directory")
                 .arg(&folder)
-                .args(["crowd", "--processes", &PROCESSES.to_string()])
-                .args(["--seconds", &life.as_secs().to_string()]);
+                .args(["crowd", "--processes", &PROCESSES_PER_CONTAINER.to_string()])
+                .args(["--seconds", &lifetime.as_secs().to_string()]);
             Ok((Service::start("crowd", command, &folder)?, cgroup))
         })
         .collect()
 }
 
-/// Seconds of CPU that a process has used.
-fn cpu(pid: u32) -> Result<f64> {
+/// CPU time of a process so far, in seconds.
+fn cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    cpu_of(&text).with_context(|| format!("{path} is not as expected: {text}"))
+    parse_cpu_time(&text).with_context(|| format!("cannot parse {path}: {text}"))
 }
 
-/// From a line of /proc/PID/stat: fields 14 and 15, counted after the name, which may hold anything.
-fn cpu_of(stat: &str) -> Option<f64> {
+/// Sums `utime` and `stime`, fields 14 and 15 of /proc/PID/stat. Fields are counted after the name,
+/// which may contain spaces and parentheses.
+fn parse_cpu_time(stat: &str) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace().skip(11);
     let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some((user + system) / TICKS)
+    Some((user + system) / TICKS_PER_SECOND)
 }
 
-/// MiB of a process that are resident.
-fn memory(pid: u32) -> Result<f64> {
+/// Resident memory of a process, in MiB.
+fn resident_mib(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let kib = text.lines().find_map(|line| {
@@ -153,12 +151,12 @@ fn memory(pid: u32) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::cpu_of;
+    use super::parse_cpu_time;
 
     #[test]
     fn cpu_is_user_and_system_time() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 98 0 0 0 150 50 0 0 20 0 1 0 4 0 0";
-        assert_eq!(cpu_of(stat), Some(2.0));
-        assert_eq!(cpu_of("7 (a"), None);
+        assert_eq!(parse_cpu_time(stat), Some(2.0));
+        assert_eq!(parse_cpu_time("7 (a"), None);
     }
 }

@@ -1,17 +1,16 @@
-//! How fast captures are read, beside sysdig, which is installed for it.
+//! Events of captures read per second, by the agent and by sysdig. Installs sysdig.
 
 use anyhow::Result;
 
-use super::{Example, NoFlags, Report};
+use super::example::{Example, NoFlags, Report};
 use crate::install;
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
-    let NoFlags {} = super::flags("capture", arguments);
+    let NoFlags {} = super::example::flags("capture", arguments);
     install::sysdig()?;
     let example = Example {
         package: "bubble-agent",
         example: "bench_capture",
-        features: "",
     };
     example.run(&[], &[], report)
 }

@@ -1,29 +1,27 @@
-//! One measured value, as it is printed: a JSON object on a line, or a row of a table.
+//! One measured value, and its two forms: a line of JSON, or a row of a table.
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A measured value. What a benchmark adds of its own is kept and printed after it.
+/// A measured value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
     /// The benchmark.
     pub(super) bench: String,
-    /// What was measured.
+    /// The operation that was measured.
     pub(super) case: String,
-    /// Under which condition.
+    /// The condition it was measured under.
     pub(super) variant: String,
-    /// How much.
     pub(super) value: f64,
-    /// Of what.
     pub(super) unit: String,
-    /// Anything more.
+    /// More fields of a benchmark, printed after the others.
     #[serde(flatten)]
-    pub(super) more: Map<String, Value>,
+    pub(super) extra: Map<String, Value>,
 }
 
 impl Row {
-    /// The row on a line; `None` for a line that is no JSON object.
+    /// Parses a line of output. `None`: the line is not a JSON object.
     pub(super) fn parse(line: &str) -> Result<Option<Self>> {
         if !line.starts_with('{') {
             return Ok(None);
@@ -38,10 +36,10 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 6] {
-        let more: Vec<String> = self
-            .more
+        let extra: Vec<String> = self
+            .extra
             .iter()
-            .map(|(name, value)| format!("{name}={}", plain(value)))
+            .map(|(name, value)| format!("{name}={}", unquoted(value)))
             .collect();
         [
             self.bench.clone(),
@@ -49,12 +47,12 @@ impl Row {
             self.variant.clone(),
             number(self.value),
             self.unit.clone(),
-            more.join(" "),
+            extra.join(" "),
         ]
     }
 }
 
-/// All rows, aligned, under a head.
+/// Formats the rows as a table with aligned columns.
 pub(super) fn table(rows: &[Row]) -> String {
     let head = ["bench", "case", "variant", "value", "unit", ""].map(str::to_owned);
     let lines: Vec<[String; 6]> = std::iter::once(head)
@@ -67,7 +65,7 @@ pub(super) fn table(rows: &[Row]) -> String {
             .iter()
             .zip(&widths)
             .enumerate()
-            // Numbers to the right, words to the left.
+            // Numbers are aligned to the right, words to the left.
             .map(|(column, (cell, width))| match column {
                 3 => format!("{cell:>width$}"),
                 _ => format!("{cell:<width$}"),
@@ -78,7 +76,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     lines.iter().map(show).collect()
 }
 
-/// With as many decimals as say something.
+/// Formats a value; small values get more decimals.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1000.0 => format!("{value:.0}"),
@@ -87,7 +85,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn plain(value: &Value) -> String {
+fn unquoted(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
@@ -109,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_no_rows() {
+    fn a_line_without_json_is_not_a_row() {
         assert_eq!(Row::parse("Compiling x").unwrap(), None);
         assert!(Row::parse(r#"{"bench":"b"}"#).is_err());
     }

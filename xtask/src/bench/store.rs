@@ -1,21 +1,24 @@
-//! Both stores side by side, and roll-up by several workers: with a node of Cassandra, which is started
-//! for it. The node is small, and shares the machine with what asks it: its figures are lower bounds.
+//! Both stores side by side, and roll-up by several workers.
+//!
+//! Starts a small node of Cassandra on this machine. It shares the machine with its clients, so its
+//! rates are lower bounds.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{Example, NoFlags, Report};
-use crate::{project, services::cassandra};
+use super::example::{Example, NoFlags, Report};
+use crate::project;
+use crate::services::cassandra;
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
-    let NoFlags {} = super::flags("store", arguments);
+    let NoFlags {} = super::example::flags("store", arguments);
     let folder = project::target().join("bench-store");
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let cluster = cassandra::up(1)?;
     let measured = measure(report, &cluster, &folder.display().to_string());
     cluster.release()?;
@@ -26,18 +29,17 @@ fn measure(report: &mut Report<'_>, cluster: &cassandra::Cluster, folder: &str) 
     let example = Example {
         package: "bubble-server",
         example: "bench_store",
-        features: "",
     };
     let env = variables(cluster)?;
     example.run(&["fill", folder], &env, report)?;
-    // What it would have done by itself in time.
-    cluster.tool(&["flush"])?;
-    cluster.tool(&["compact", "bench_store"])?;
+    // Cassandra does both by itself later.
+    cluster.nodetool(&["flush"])?;
+    cluster.nodetool(&["compact", "bench_store"])?;
     let node = cluster.data();
     example.run(&["ask", folder, &node.display().to_string()], &env, report)
 }
 
-/// What the examples need to know of the nodes.
+/// Tells the examples where the node is.
 fn variables(cluster: &cassandra::Cluster) -> Result<[(&'static str, String); 2]> {
     Ok([
         ("BUBBLE_CASSANDRA", cluster.hosts()),
@@ -45,12 +47,11 @@ fn variables(cluster: &cassandra::Cluster) -> Result<[(&'static str, String); 2]
     ])
 }
 
-/// Roll-up by 1, 2 and 4 workers, on Cassandra.
+/// Measures roll-up on Cassandra by 1, 2 and 4 workers.
 pub(super) fn rollup(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     let example = Example {
         package: "bubble-server",
         example: "bench_rollup",
-        features: "",
     };
     let cluster = cassandra::up(1)?;
     let env = variables(&cluster)?;

@@ -1,32 +1,32 @@
-//! The toolchain of the kernel side: a compiler that has the sources of `core`, and a bpf-linker
-//! that links the same LLVM as that compiler. Rustup's is taken when it has the component
-//! `rust-src`; Debian packages one that can do it too, and that is what gets installed.
+//! The toolchain of the kernel side: a compiler with the sources of `core`, and a bpf-linker that
+//! links the same LLVM as the compiler.
+//!
+//! Rustup's compiler is used if it has the component `rust-src`. Otherwise Debian's is installed.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::debian;
-use crate::{
-    command::{cargo, find, output, run, say},
-    project,
-};
+use crate::command::{cargo, find, output, run, say};
+use crate::project;
 
-/// The LLVM that bpf-linker is built with; another one cannot read the compiler's bitcode.
-const LLVM: u32 = 22;
+/// The version of LLVM in the compiler and in bpf-linker. They must be equal for bpf-linker to read
+/// the compiler's bitcode.
+const LLVM_VERSION: u32 = 22;
 const LINKER_VERSION: &str = "0.13.0";
 
-/// What compiles the kernel side.
+/// The programs that compile the kernel side.
 pub(crate) struct Toolchain {
     pub(crate) cargo: PathBuf,
     pub(crate) rustc: PathBuf,
     pub(crate) linker: PathBuf,
+    /// The folder of LLVM's own tools, of the linker's version.
+    pub(crate) llvm: PathBuf,
 }
 
-/// Finds the toolchain, and installs what is missing of it.
+/// Finds the toolchain and installs its missing parts.
 pub(crate) fn toolchain() -> Result<Toolchain> {
     let (cargo, rustc) = match compiler() {
         Some(found) => found,
@@ -36,7 +36,7 @@ pub(crate) fn toolchain() -> Result<Toolchain> {
                 &["rustc-web", "cargo-web", "rust-web-src"],
             )?;
             compiler().context(
-                "no compiler with the sources of core: try `rustup component add rust-src`",
+                "no compiler has the sources of core: run `rustup component add rust-src`",
             )?
         }
     };
@@ -44,10 +44,11 @@ pub(crate) fn toolchain() -> Result<Toolchain> {
         cargo,
         rustc,
         linker: linker()?,
+        llvm: llvm()?,
     })
 }
 
-/// A cargo and its rustc, with sources and the right LLVM.
+/// A cargo and its rustc, with the sources of `core` and the right LLVM.
 fn compiler() -> Option<(PathBuf, PathBuf)> {
     let rustup = Path::new(env!("CARGO")).parent().map(Path::to_path_buf);
     [rustup, Some(PathBuf::from("/usr/bin"))]
@@ -55,15 +56,15 @@ fn compiler() -> Option<(PathBuf, PathBuf)> {
         .flatten()
         .find_map(|folder| {
             let (cargo, rustc) = (folder.join("cargo"), folder.join("rustc"));
-            (cargo.exists() && suits(&rustc)).then_some((cargo, rustc))
+            (cargo.exists() && is_suitable(&rustc)).then_some((cargo, rustc))
         })
 }
 
-fn suits(rustc: &Path) -> bool {
-    let ask = |what: &[&str]| output(Command::new(rustc).args(what)).ok();
+fn is_suitable(rustc: &Path) -> bool {
+    let query = |arguments: &[&str]| output(Command::new(rustc).args(arguments)).ok();
     let Some(sysroot) = rustc
         .exists()
-        .then(|| ask(&["--print", "sysroot"]))
+        .then(|| query(&["--print", "sysroot"]))
         .flatten()
     else {
         return false;
@@ -71,11 +72,11 @@ fn suits(rustc: &Path) -> bool {
     Path::new(&sysroot)
         .join("lib/rustlib/src/rust/library/core/Cargo.toml")
         .exists()
-        && ask(&["-vV"]).and_then(|text| llvm_of(&text)) == Some(LLVM)
+        && query(&["-vV"]).and_then(|text| parse_llvm_version(&text)) == Some(LLVM_VERSION)
 }
 
-/// The major version in rustc's line `LLVM version: 22.1.2`.
-fn llvm_of(verbose_version: &str) -> Option<u32> {
+/// Parses the major version in rustc's line `LLVM version: 22.1.2`.
+fn parse_llvm_version(verbose_version: &str) -> Option<u32> {
     let line = verbose_version
         .lines()
         .find_map(|line| line.strip_prefix("LLVM version: "))?;
@@ -83,10 +84,14 @@ fn llvm_of(verbose_version: &str) -> Option<u32> {
 }
 
 fn linker() -> Result<PathBuf> {
-    let own = project::cache().join("tools");
-    let installed = own.join("bin/bpf-linker");
+    let tools = project::cache().join("tools");
+    let installed = tools.join("bin/bpf-linker");
     let candidates = [Some(installed.clone()), find("bpf-linker")];
-    if let Some(found) = candidates.into_iter().flatten().find(|path| links(path)) {
+    if let Some(found) = candidates
+        .into_iter()
+        .flatten()
+        .find(|path| is_right_version(path))
+    {
         return Ok(found);
     }
     debian(
@@ -100,7 +105,7 @@ fn linker() -> Result<PathBuf> {
         ],
     )?;
     say("building bpf-linker, once (one to three minutes)");
-    let llvm = format!("/usr/lib/llvm-{LLVM}");
+    let llvm = format!("/usr/lib/llvm-{LLVM_VERSION}");
     run(cargo("install")
         .args([
             "--quiet",
@@ -110,21 +115,32 @@ fn linker() -> Result<PathBuf> {
             LINKER_VERSION,
         ])
         .args(["--no-default-features", "--features", "llvm-22", "--root"])
-        .arg(&own)
+        .arg(&tools)
         .env("LLVM_PREFIX", &llvm)
         .env("LLVM_SYS_221_PREFIX", &llvm)
-        // LLVM does the work, and is compiled already.
+        // Optimising the linker gains nothing: LLVM does the work, and Debian compiled it.
         .env("CARGO_PROFILE_RELEASE_DEBUG", "none")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        // Its build must not be mixed with ours.
+        // Keeps its build apart from the workspace.
         .env_remove("CARGO_TARGET_DIR"))?;
-    if !links(&installed) {
-        bail!("{} was built but does not run", installed.display());
+    if !is_right_version(&installed) {
+        bail!(
+            "{} was built but does not report version {LINKER_VERSION}",
+            installed.display()
+        );
     }
     Ok(installed)
 }
 
-fn links(linker: &Path) -> bool {
+fn llvm() -> Result<PathBuf> {
+    let folder = PathBuf::from(format!("/usr/lib/llvm-{LLVM_VERSION}/bin"));
+    if !folder.join("llvm-objcopy").exists() {
+        debian("the tools of LLVM", &["llvm-22"])?;
+    }
+    Ok(folder)
+}
+
+fn is_right_version(linker: &Path) -> bool {
     linker.exists()
         && output(Command::new(linker).arg("--version"))
             .is_ok_and(|text| text.split_whitespace().nth(1) == Some(LINKER_VERSION))
@@ -132,12 +148,12 @@ fn links(linker: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::llvm_of;
+    use super::parse_llvm_version;
 
     #[test]
-    fn llvm_major_is_read_from_rustc() {
+    fn the_major_version_of_llvm_is_parsed() {
         let text = "rustc 1.96.0 (x)\nrelease: 1.96.0\nLLVM version: 22.1.8\n";
-        assert_eq!(llvm_of(text), Some(22));
-        assert_eq!(llvm_of("rustc 1.96.0"), None);
+        assert_eq!(parse_llvm_version(text), Some(22));
+        assert_eq!(parse_llvm_version("rustc 1.96.0"), None);
     }
 }

@@ -1,38 +1,34 @@
-//! One or three nodes of Cassandra on 127.0.0.1 to 127.0.0.3, small enough for a developer's machine.
+//! One or three nodes of Cassandra on 127.0.0.1 to 127.0.0.3, small enough for a developer's
+//! machine.
 //!
-//! The jars come by Maven from pom.xml beside cassandra.yaml. A node is killed and not asked to end,
-//! which takes it ten seconds; its commit log has what was written.
+//! Maven fetches the jars that xtask/services/cassandra/pom.xml names. A node is killed, because
+//! stopping it takes ten seconds. Its commit log has all writes.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::daemon::{Daemon, connect, write};
-use crate::{
-    command::{find, output, run, say},
-    install, project,
-};
+use crate::command::{find, output, run, say};
+use crate::{install, project};
 
-/// The port of CQL, on each node's own address.
+/// The port of CQL on the address of each node.
 const PORT: u16 = 19_042;
-/// The first node's port for nodetool, on 127.0.0.1; the next nodes have the next ones.
-const JMX: usize = 17_199;
-/// How long it may take until all nodes know each other.
-const START: Duration = Duration::from_secs(120);
+/// The first node's port for nodetool on 127.0.0.1. Later nodes use the following ports.
+const FIRST_JMX_PORT: usize = 17_199;
+/// Time that the nodes may take to answer and to find each other.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 const POM: &str = include_str!("../../services/cassandra/pom.xml");
 const CONFIGURATION: &str = include_str!("../../services/cassandra/cassandra.yaml");
-const LOG: &str = include_str!("../../services/cassandra/logback.xml");
+const LOGBACK: &str = include_str!("../../services/cassandra/logback.xml");
 
-/// Packages that Cassandra uses and Java 17 does not show by itself.
+/// Packages that Cassandra uses and that Java 17 does not export by default.
 const EXPORTS: [&str; 7] = [
     "java.base/sun.nio.ch",
     "java.base/jdk.internal.ref",
@@ -42,6 +38,7 @@ const EXPORTS: [&str; 7] = [
     "java.rmi/sun.rmi.transport.tcp",
     "java.management.rmi/com.sun.jmx.remote.internal.rmi",
 ];
+/// Packages that Cassandra uses by reflection.
 const OPENS: [&str; 9] = [
     "java.base/java.nio",
     "java.base/sun.nio.ch",
@@ -54,7 +51,7 @@ const OPENS: [&str; 9] = [
     "jdk.management/com.sun.management.internal",
 ];
 
-/// Nodes that run.
+/// The running nodes.
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     /// Whether this command started any of them.
@@ -69,32 +66,32 @@ struct Node {
 }
 
 impl Cluster {
-    /// The nodes as a client is told them: `HOST:PORT,…`.
+    /// The addresses for a client: `HOST:PORT,…`.
     pub(crate) fn hosts(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|n| n.address().to_string()).collect();
         hosts.join(",")
     }
 
-    /// Runs Cassandra's tool on each node.
-    pub(crate) fn tool(&self, words: &[&str]) -> Result<()> {
+    /// Runs nodetool on each node.
+    pub(crate) fn nodetool(&self, arguments: &[&str]) -> Result<()> {
         for node in &self.nodes {
-            node.tool(words)?;
+            node.nodetool(arguments)?;
         }
         Ok(())
     }
 
-    /// The process of the first node.
+    /// The pid of the first node.
     pub(crate) fn pid(&self) -> Result<u32> {
         let pid = self.nodes[0].daemon.running();
         pid.context("the first node ended")
     }
 
-    /// Where the first node has its data.
+    /// The data folder of the first node.
     pub(crate) fn data(&self) -> PathBuf {
         self.nodes[0].folder.join("data")
     }
 
-    /// Ends the nodes, if this command started them.
+    /// Kills the nodes if this command started them.
     pub(crate) fn release(self) -> Result<()> {
         if self.started {
             down()?;
@@ -103,20 +100,20 @@ impl Cluster {
     }
 }
 
-/// Starts so many nodes (1 or 3), if they do not run, and waits until all answer.
+/// Starts 1 or 3 nodes if they do not run, and waits until all answer.
 pub(crate) fn up(count: usize) -> Result<Cluster> {
     let nodes: Vec<Node> = (1..=count).map(|n| Node::new(count, n)).collect();
-    let runs = |node: &Node| node.daemon.running().is_some();
+    let is_running = |node: &Node| node.daemon.running().is_some();
     for other in [1, 3].into_iter().filter(|other| *other != count) {
-        if (1..=other).any(|n| runs(&Node::new(other, n))) {
-            bail!("a cluster of {other} runs: end it first, by `cargo xtask services down`");
+        if (1..=other).any(|n| is_running(&Node::new(other, n))) {
+            bail!("a cluster of {other} nodes is running: run `cargo xtask services down` first");
         }
     }
-    let missing: Vec<&Node> = nodes.iter().filter(|n| !runs(n)).collect();
+    let missing: Vec<&Node> = nodes.iter().filter(|n| !is_running(n)).collect();
     let started = !missing.is_empty();
     let up = start(&missing, count).and_then(|()| wait(&nodes));
     if up.is_err() {
-        // Some of them may have begun.
+        // Some of them may have started.
         for node in missing {
             node.daemon.kill()?;
         }
@@ -134,7 +131,7 @@ fn start(missing: &[&Node], count: usize) -> Result<()> {
     for node in missing {
         if node.answers() {
             bail!(
-                "something that is not ours answers at {}: end it first",
+                "another program answers at {}: stop it first",
                 node.address()
             );
         }
@@ -143,37 +140,37 @@ fn start(missing: &[&Node], count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Ends the nodes that `up` started; their data stays. Returns how many there were.
+/// Kills the nodes that `up` started. Their data stays. Returns the number of killed nodes.
 pub(crate) fn down() -> Result<usize> {
-    let mut ended = 0;
+    let mut killed = 0;
     for count in [1, 3] {
         for number in 1..=count {
-            ended += usize::from(Node::new(count, number).daemon.kill()?);
+            killed += usize::from(Node::new(count, number).daemon.kill()?);
         }
     }
-    Ok(ended)
+    Ok(killed)
 }
 
 /// Kills one node of three.
 pub(crate) fn kill(number: usize) -> Result<()> {
     if !Node::new(3, number).daemon.kill()? {
-        bail!("node {number} of 3 does not run");
+        bail!("node {number} of 3 is not running: run `cargo xtask services up --cassandra 3`");
     }
     say(format!("killed node {number} of 3"));
     Ok(())
 }
 
 fn wait(nodes: &[Node]) -> Result<()> {
-    let deadline = Instant::now() + START;
+    let deadline = Instant::now() + START_TIMEOUT;
     for node in nodes {
         while !node.answers() {
-            node.expect(deadline, "does not answer")?;
+            node.keep_waiting(deadline, "does not answer")?;
         }
     }
     if nodes.len() > 1 {
-        // The schema may be changed only when all know each other.
-        while nodes.iter().any(|node| node.sees() < nodes.len()) {
-            nodes[0].expect(deadline, "does not see all others")?;
+        // The schema can be changed only when all nodes see each other.
+        while nodes.iter().any(|node| node.count_up_nodes() < nodes.len()) {
+            nodes[0].keep_waiting(deadline, "does not see all others")?;
         }
     }
     Ok(())
@@ -185,7 +182,7 @@ impl Node {
         let folder = project::cache().join("services").join(name);
         Self {
             number,
-            daemon: Daemon::of(&folder),
+            daemon: Daemon::new(&folder),
             folder,
         }
     }
@@ -201,14 +198,14 @@ impl Node {
             self.folder.display()
         ));
         let seeds: Vec<String> = (1..=count).map(|n| format!("127.0.0.{n}")).collect();
-        // The ring in equal parts.
+        // Divides the ring into equal parts.
         let token = i128::from(i64::MIN) + ((self.number as i128 - 1) << 64) / count as i128;
         let text = CONFIGURATION
             .replace("@ADDRESS@", &self.address().ip().to_string())
             .replace("@TOKEN@", &token.to_string())
             .replace("@SEEDS@", &seeds.join(","));
         write(&self.folder.join("cassandra.yaml"), &text)?;
-        write(&self.folder.join("logback.xml"), LOG)?;
+        write(&self.folder.join("logback.xml"), LOGBACK)?;
         let mut command = Command::new(java);
         command.args(["-Xms192m", "-Xmx1g", "-XX:+UseSerialGC"]);
         command.args(["-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=128m"]);
@@ -218,20 +215,20 @@ impl Node {
         ]);
         command.args(EXPORTS.map(|name| format!("--add-exports={name}=ALL-UNNAMED")));
         command.args(OPENS.map(|name| format!("--add-opens={name}=ALL-UNNAMED")));
-        command.args(self.settings());
+        command.args(self.path_options());
         command.args([
             "-Dcassandra-foreground=yes",
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-Dcassandra.ring_delay_ms=1000",
         ]);
-        command.arg(format!("-Dcassandra.jmx.local.port={}", self.jmx()));
+        command.arg(format!("-Dcassandra.jmx.local.port={}", self.jmx_port()));
         command.arg("-cp").arg(jars.join("*"));
         command.arg("org.apache.cassandra.service.CassandraDaemon");
         self.daemon.start(&mut command)
     }
 
-    /// Where its configuration, log and data are: for the node and for its tool.
-    fn settings(&self) -> [String; 3] {
+    /// The paths of its configuration, log and data, for the node and for nodetool.
+    fn path_options(&self) -> [String; 3] {
         let folder = self.folder.display();
         [
             format!("-Dcassandra.config=file://{folder}/cassandra.yaml"),
@@ -240,24 +237,25 @@ impl Node {
         ]
     }
 
-    fn jmx(&self) -> usize {
-        JMX + self.number - 1
+    fn jmx_port(&self) -> usize {
+        FIRST_JMX_PORT + self.number - 1
     }
 
-    /// Whether it speaks CQL: it answers OPTIONS (version 4 of the protocol, section 4.1.3) by SUPPORTED.
+    /// Whether it speaks CQL: it answers OPTIONS with SUPPORTED (protocol version 4, section
+    /// 4.1.3).
     fn answers(&self) -> bool {
-        let ask = || -> std::io::Result<bool> {
+        let request = || -> std::io::Result<bool> {
             let mut stream = connect(self.address())?;
             stream.write_all(&[4, 0, 0, 0, 5, 0, 0, 0, 0])?;
             let mut head = [0; 9];
             stream.read_exact(&mut head)?;
             Ok(head[4] == 6)
         };
-        ask().unwrap_or(false)
+        request().unwrap_or(false)
     }
 
-    /// Runs its tool, and gives what that says.
-    fn tool(&self, words: &[&str]) -> Result<String> {
+    /// Runs nodetool and returns its output.
+    fn nodetool(&self, arguments: &[&str]) -> Result<String> {
         let mut tool = Command::new(install::java()?);
         tool.arg("-Xmx64m");
         tool.args(
@@ -266,37 +264,41 @@ impl Node {
         );
         tool.arg("--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED");
         tool.arg(format!("-Duser.home={}", self.folder.display()));
-        tool.args(self.settings());
+        tool.args(self.path_options());
         tool.arg("-cp").arg(jars()?.join("*"));
         tool.arg("org.apache.cassandra.tools.NodeTool");
-        tool.args(["-h", "127.0.0.1", "-p", &self.jmx().to_string()]);
-        tool.args(words);
+        tool.args(["-h", "127.0.0.1", "-p", &self.jmx_port().to_string()]);
+        tool.args(arguments);
         output(&mut tool)
     }
 
-    /// How many nodes it holds for up and in the ring.
-    fn sees(&self) -> usize {
-        let lines = self.tool(&["status"]).unwrap_or_default();
+    /// The number of nodes that it lists as up and normal.
+    fn count_up_nodes(&self) -> usize {
+        let lines = self.nodetool(&["status"]).unwrap_or_default();
         lines.lines().filter(|line| line.starts_with("UN ")).count()
     }
 
-    /// Waits a moment more, unless it ended or there was time enough.
-    fn expect(&self, deadline: Instant, what: &str) -> Result<()> {
+    /// Waits a moment. An error if the node has ended, or after the deadline.
+    fn keep_waiting(&self, deadline: Instant, problem: &str) -> Result<()> {
         if self.daemon.running().is_none() {
             bail!("node {} ended; {}", self.number, self.daemon.log().end());
         }
         if Instant::now() >= deadline {
-            bail!("node {} {what}; {}", self.number, self.daemon.log().end());
+            bail!(
+                "node {} {problem}; {}",
+                self.number,
+                self.daemon.log().end()
+            );
         }
         thread::sleep(Duration::from_millis(100));
         Ok(())
     }
 }
 
-/// The folder of Cassandra's jars, fetched if they are not there.
+/// Fetches Cassandra's jars if they are missing, and returns their folder.
 fn jars() -> Result<PathBuf> {
     let folder = project::cache().join("services/cassandra/jars");
-    // Written last: a fetch that was cut short is done again, and so is one of another version.
+    // Written last, so an interrupted fetch and one of another version are repeated.
     let complete = folder.join("pom.xml");
     if fs::read_to_string(&complete).is_ok_and(|text| text == POM) {
         return Ok(folder);

@@ -1,41 +1,33 @@
-//! One agent of Consul on 127.0.0.1, as a server of its own that remembers nothing.
+//! One Consul server on 127.0.0.1, in development mode: it stores nothing on disk.
 //!
-//! Its program is built from its Go module, once, into the cache: of the last line under an open
-//! licence. Which versions of which modules, with their checksums, is in xtask/services/consul.
+//! It is built once from its Go module, into the cache. The version is the last one under an open
+//! licence. go.mod and go.sum in xtask/services/consul pin all modules.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    Started,
-    daemon::{Daemon, connect, wait, write},
-};
-use crate::{
-    command::{find, run, say},
-    install, project,
-};
+use super::daemon::{Daemon, Started, connect, wait, write};
+use crate::command::{find, run, say};
+use crate::{install, project};
 
 pub(crate) const PORT: u16 = 18_500;
 
-/// How often it is tried to build it: hundreds of modules are asked for, and one answer fails now and then.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(10);
+/// Attempts to build it. It downloads hundreds of modules, and now and then one download fails.
+const MAX_ATTEMPTS: u32 = 3;
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-const MODULE: &str = include_str!("../../services/consul/go.mod");
-const SUMS: &str = include_str!("../../services/consul/go.sum");
+const GO_MOD: &str = include_str!("../../services/consul/go.mod");
+const GO_SUM: &str = include_str!("../../services/consul/go.sum");
 
-/// Starts it, if it does not run, and waits until it has elected itself.
+/// Starts it if it does not run, and waits until it has elected itself leader.
 pub(crate) fn up() -> Result<Started> {
-    let daemon = Daemon::of(&folder());
+    let daemon = Daemon::new(&folder());
     let started = daemon.running().is_none();
     if started {
         let program = program()?;
@@ -57,15 +49,15 @@ pub(crate) fn up() -> Result<Started> {
     }
     wait(&daemon, "Consul", answers)?;
     Ok(Started {
-        what: "Consul",
-        at: format!("http://{}", address()),
+        name: "Consul",
+        address: format!("http://{}", address()),
         started,
     })
 }
 
-/// Kills it, if it runs; what was registered is forgotten.
+/// Kills it if it runs. Its registrations are lost.
 pub(crate) fn down() -> Result<usize> {
-    Ok(usize::from(Daemon::of(&folder()).kill()?))
+    Ok(usize::from(Daemon::new(&folder()).kill()?))
 }
 
 fn folder() -> PathBuf {
@@ -76,35 +68,35 @@ fn address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, PORT).into()
 }
 
-/// Whether it has a leader, before which nothing can be registered.
+/// Whether it has a leader. Registrations need one.
 fn answers() -> bool {
-    let ask = || -> std::io::Result<bool> {
+    let request = || -> std::io::Result<bool> {
         let mut stream = connect(address())?;
         let head = "GET /v1/status/leader HTTP/1.1\r\nHost: consul\r\nConnection: close\r\n\r\n";
         stream.write_all(head.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        // A JSON string: empty while there is none.
+        // The body is a JSON string, which is empty without a leader.
         Ok(answer.starts_with("HTTP/1.1 200") && answer.contains("\"127.0.0.1:"))
     };
-    ask().unwrap_or(false)
+    request().unwrap_or(false)
 }
 
-/// The program, built if it is not there.
+/// Builds the program if it is missing, and returns its path.
 fn program() -> Result<PathBuf> {
     let program = folder().join("program/consul");
-    // Written last: a build that was cut short is done again, and so is one of another version.
+    // Written last, so an interrupted build and one of another version are repeated.
     let complete = folder().join("program/go.sum");
-    if fs::read_to_string(&complete).is_ok_and(|text| text == SUMS) {
+    if fs::read_to_string(&complete).is_ok_and(|text| text == GO_SUM) {
         return Ok(program);
     }
     install::go()?;
     say("building Consul, once (four minutes)");
     let source = folder().join("source");
-    write(&source.join("go.mod"), MODULE)?;
-    write(&source.join("go.sum"), SUMS)?;
+    write(&source.join("go.mod"), GO_MOD)?;
+    write(&source.join("go.sum"), GO_SUM)?;
     let go = find("go").context("go is not installed")?;
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         let built = run(Command::new(&go)
             .current_dir(&source)
@@ -113,12 +105,12 @@ fn program() -> Result<PathBuf> {
             .arg("github.com/hashicorp/consul"));
         match built {
             Ok(()) => break,
-            Err(error) if tries < TRIES => say(format!("{error:#}: trying again")),
+            Err(error) if attempts < MAX_ATTEMPTS => say(format!("{error:#}: trying again")),
             Err(error) => return Err(error),
         }
-        thread::sleep(PAUSE);
-        tries += 1;
+        thread::sleep(RETRY_DELAY);
+        attempts += 1;
     }
-    write(&complete, SUMS)?;
+    write(&complete, GO_SUM)?;
     Ok(program)
 }

@@ -1,42 +1,35 @@
-//! RabbitMQ on 127.0.0.1: Debian's package, with folders, ports and a name registry (epmd) of its own.
+//! RabbitMQ on 127.0.0.1: Debian's package, with its own folders, ports and name registry (epmd).
 //!
-//! It is killed and not asked to end: its queues are on disk, and a test of a broker that died is
-//! then the same as a stop.
+//! It is killed instead of stopped. Its queues are on disk, so a stop tests the same as a crash.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    Started,
-    daemon::{Daemon, connect, wait, write},
-};
-use crate::{
-    command::{find, say},
-    install, project,
-};
+use super::daemon::{Daemon, Started, connect, wait, write};
+use crate::command::{find, say};
+use crate::{install, project};
 
 pub(crate) const PORT: u16 = 15_673;
-/// Known to everyone on this machine, and good for nothing else.
+/// Public: they protect nothing, as the broker listens on this machine only.
 pub(crate) const USER: &str = "bubble";
 pub(crate) const PASSWORD: &str = "bubble-on-this-machine";
 
-/// The port of the registry of Erlang's nodes, and that by which they would speak to each other.
-const REGISTRY: &str = "14369";
-const NODES: &str = "25673";
+/// The port of epmd, the registry of Erlang's nodes.
+const REGISTRY_PORT: &str = "14369";
+/// The port for the traffic between nodes.
+const NODE_PORT: &str = "25673";
 
-/// The program itself: what is in the search path changes the user, and uses the system's folders.
+/// The broker's own script. The one in PATH changes the user and uses the system's folders.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONFIGURATION: &str = include_str!("../../services/rabbitmq/rabbitmq.conf");
 
-/// Starts it, if it does not run, and waits until it answers.
+/// Starts it if it does not run, and waits until it answers.
 pub(crate) fn up() -> Result<Started> {
-    let daemon = Daemon::of(&folder());
+    let daemon = Daemon::new(&folder());
     let started = daemon.running().is_none();
     if started {
         install::rabbitmq()?;
@@ -44,16 +37,16 @@ pub(crate) fn up() -> Result<Started> {
     }
     wait(&daemon, "RabbitMQ", answers)?;
     Ok(Started {
-        what: "RabbitMQ",
-        at: format!("{} (user {USER}, password {PASSWORD})", address()),
+        name: "RabbitMQ",
+        address: format!("{} (user {USER}, password {PASSWORD})", address()),
         started,
     })
 }
 
-/// Kills it, if it runs; its queues stay.
+/// Kills it if it runs. Its queues stay.
 pub(crate) fn down() -> Result<usize> {
-    let ended = Daemon::of(&folder()).kill()?;
-    Daemon::of(&registry()).kill()?;
+    let ended = Daemon::new(&folder()).kill()?;
+    Daemon::new(&registry_folder()).kill()?;
     Ok(usize::from(ended))
 }
 
@@ -61,7 +54,7 @@ fn folder() -> PathBuf {
     project::cache().join("services/rabbitmq")
 }
 
-fn registry() -> PathBuf {
+fn registry_folder() -> PathBuf {
     folder().join("epmd")
 }
 
@@ -78,42 +71,47 @@ fn start(daemon: &Daemon) -> Result<()> {
         .replace("@PASSWORD@", PASSWORD);
     write(&folder.join("rabbitmq.conf"), &configuration)?;
     write(&folder.join("rabbitmq-env.conf"), "")?;
-    // Without these it looks for the system's.
+    // Without these files it would use the system's.
     write(&folder.join("advanced.config"), "[].\n")?;
     write(&folder.join("enabled_plugins"), "[].\n")?;
     write(&folder.join("generated/about"), "made by RabbitMQ\n")?;
-    let other = Daemon::of(&registry());
-    if other.running().is_none() {
-        let epmd = find("epmd").context("epmd is not installed, which comes with Erlang")?;
+    let registry = Daemon::new(&registry_folder());
+    if registry.running().is_none() {
+        let epmd = find("epmd").context("epmd is not installed; it is part of Erlang")?;
         write(
-            &registry().join("about"),
+            &registry_folder().join("about"),
             "the registry of Erlang's nodes\n",
         )?;
-        other.start(Command::new(epmd).args(["-address", "127.0.0.1", "-port", REGISTRY]))?;
+        registry.start(Command::new(epmd).args([
+            "-address",
+            "127.0.0.1",
+            "-port",
+            REGISTRY_PORT,
+        ]))?;
     }
-    daemon.start(Command::new(PROGRAM).envs(settings(&folder)))
+    daemon.start(Command::new(PROGRAM).envs(environment(&folder)))
 }
 
-/// Where everything is: all of it in the folder.
-fn settings(folder: &Path) -> Vec<(&'static str, String)> {
+/// The broker's environment: all of its files are in the folder.
+fn environment(folder: &Path) -> Vec<(&'static str, String)> {
     let inside = |name: &str| folder.join(name).display().to_string();
     let fixed = [
-        // The shell script then becomes the broker, instead of waiting for it.
+        // The script then execs the broker instead of waiting for it.
         ("RUNNING_UNDER_SYSTEMD", "1"),
         ("ERL_EPMD_ADDRESS", "127.0.0.1"),
-        ("ERL_EPMD_PORT", REGISTRY),
+        ("ERL_EPMD_PORT", REGISTRY_PORT),
         ("RABBITMQ_NODENAME", "bubble@localhost"),
         ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1"),
-        ("RABBITMQ_DIST_PORT", NODES),
+        ("RABBITMQ_DIST_PORT", NODE_PORT),
         ("RABBITMQ_LOGS", "-"),
         (
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
             "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
         ),
     ];
-    let mut settings: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
-    settings.push(("RABBITMQ_NODE_PORT", PORT.to_string()));
-    settings.extend(
+    let mut variables: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
+    variables.push(("RABBITMQ_NODE_PORT", PORT.to_string()));
+    variables.extend(
         [
             ("HOME", ""),
             ("RABBITMQ_HOME_DIR", ""),
@@ -129,17 +127,17 @@ fn settings(folder: &Path) -> Vec<(&'static str, String)> {
         ]
         .map(|(name, file)| (name, inside(file))),
     );
-    settings
+    variables
 }
 
-/// Whether it speaks AMQP 0-9-1: it answers the header of the protocol by a method's frame.
+/// Whether it speaks AMQP 0-9-1: it answers the protocol header with a method frame.
 fn answers() -> bool {
-    let ask = || -> std::io::Result<bool> {
+    let request = || -> std::io::Result<bool> {
         let mut stream = connect(address())?;
         stream.write_all(b"AMQP\x00\x00\x09\x01")?;
         let mut kind = [0];
         stream.read_exact(&mut kind)?;
         Ok(kind == [1])
     };
-    ask().unwrap_or(false)
+    request().unwrap_or(false)
 }

@@ -1,39 +1,40 @@
-//! The files by which others start it, read by those who will: Compose and systemd. Neither starts
-//! anything, so that they are seen to be valid where there is no daemon and no systemd that runs.
+//! Checks docker-compose.yml with Compose, and the units with systemd-analyze.
+//!
+//! Neither starts anything, so they need no running Docker daemon and no running systemd.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{
-    command::{find, run, say, shown, succeeds},
-    install, project,
-};
+use crate::command::{find, run, say, shown, succeeds};
+use crate::{install, project};
 
-/// What is brought up without a profile, and with each.
+/// The combinations of profiles to check.
 const PROFILES: [&[&str]; 3] = [
     &[],
     &["--profile", "workers"],
     &["--profile", "workers", "--profile", "retain"],
 ];
 
-/// Each starts the program whose name it has.
+/// The units. Each starts the program of the same name.
 const UNITS: [&str; 2] = [
     "agent/deploy/bubble-agent.service",
     "server/deploy/bubble-server.service",
 ];
 
-/// Where the units say that the programs are.
-const PROGRAMS: &str = "/usr/local/bin/";
+/// The folder of the programs in the units.
+const PROGRAM_FOLDER: &str = "/usr/local/bin/";
 
 pub(super) fn valid() -> Result<()> {
-    compose()?;
-    systemd()
+    check_compose()?;
+    check_units()
 }
 
-fn compose() -> Result<()> {
+fn check_compose() -> Result<()> {
     for profiles in PROFILES {
-        run(program()?
+        run(compose_command()?
             .current_dir(project::root())
             .args(["--file", "docker-compose.yml"])
             .args(profiles)
@@ -42,8 +43,8 @@ fn compose() -> Result<()> {
     Ok(())
 }
 
-/// The plugin of Docker's client, or else the program that Debian has.
-fn program() -> Result<Command> {
+/// The plugin of Docker's client, or else Debian's program docker-compose.
+fn compose_command() -> Result<Command> {
     if succeeds(Command::new("docker").args(["compose", "version"])) {
         let mut plugin = Command::new("docker");
         plugin.arg("compose");
@@ -53,45 +54,42 @@ fn program() -> Result<Command> {
     Ok(Command::new("docker-compose"))
 }
 
-/// It complains of a program that is not there, and we install none: it is shown units that start
-/// one of ours where it is installed. What it says of a directive that it does not know is no error
-/// to it, and is one to us.
-fn systemd() -> Result<()> {
+/// systemd-analyze rejects units of missing programs, and none are installed here. So it checks
+/// copies that start a stand-in. It only warns about unknown directives; here any output is an
+/// error.
+fn check_units() -> Result<()> {
     install::systemd_analyze()?;
     let folder = project::target().join("deploy");
     let programs = folder.join("bin");
-    fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
+    fs::create_dir_all(&programs)
+        .with_context(|| format!("cannot create {}", programs.display()))?;
     for unit in UNITS {
         let unit = Path::new(unit);
         let text = fs::read_to_string(project::root().join(unit))
             .with_context(|| format!("cannot read {}", unit.display()))?;
         let name = unit.file_stem().context("a unit has a name")?;
-        let program = format!("{PROGRAMS}{}", name.to_string_lossy());
+        let program = format!("{PROGRAM_FOLDER}{}", name.to_string_lossy());
         ensure!(
             text.contains(&program),
             "{} does not start {program}",
             unit.display()
         );
-        let stands_in = programs.join(name);
-        let any = find("true").context("there is no program `true`")?;
-        fs::copy(any, &stands_in)
-            .with_context(|| format!("cannot write {}", stands_in.display()))?;
-        let shown_to_it = folder.join(unit.file_name().context("a unit has a name")?);
-        fs::write(
-            &shown_to_it,
-            text.replace(&program, &stands_in.to_string_lossy()),
-        )
-        .with_context(|| format!("cannot write {}", shown_to_it.display()))?;
+        let stand_in = programs.join(name);
+        let any = find("true").context("the program `true` is not installed")?;
+        fs::copy(any, &stand_in).with_context(|| format!("cannot write {}", stand_in.display()))?;
+        let copy = folder.join(unit.file_name().context("a unit has a name")?);
+        fs::write(&copy, text.replace(&program, &stand_in.to_string_lossy()))
+            .with_context(|| format!("cannot write {}", copy.display()))?;
         let mut verify = Command::new("systemd-analyze");
-        verify.arg("verify").arg(&shown_to_it);
+        verify.arg("verify").arg(&copy);
         say(shown(&verify));
         let output = verify.output().context("cannot start systemd-analyze")?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let complaints = String::from_utf8_lossy(&output.stderr);
         ensure!(
-            output.status.success() && said.trim().is_empty(),
-            "systemd says of {}: {}",
+            output.status.success() && complaints.trim().is_empty(),
+            "systemd-analyze rejects {}: {}",
             unit.display(),
-            said.trim()
+            complaints.trim()
         );
     }
     Ok(())

@@ -1,152 +1,171 @@
-//! The groups of tests: what each is called, what it shows, and how it is run.
+//! The table of test groups, and the functions that run the simple ones.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::Result;
 
-use super::{deploy, need_root, services, suite};
-use crate::{
-    build::{self, Profile, workspace_cargo},
-    build_ebpf,
-    command::{cargo, run},
-    docker::Daemon,
-    fuzz, image, install, project, ui,
-    vm::Kernel,
-};
+use super::context::{Run, need_root};
+use super::{deploy, services, suite};
+use crate::build::{self, Profile, workspace_cargo};
+use crate::command::{cargo, run};
+use crate::docker::Daemon;
+use crate::flags::Kernel;
+use crate::{build_ebpf, fuzz, image, install, project, ui};
 
-/// One row of the list.
+/// One row of the table.
 pub(super) struct Group {
     pub(super) name: &'static str,
+    /// What it runs.
     pub(super) about: &'static str,
-    /// What it means for compiling ahead.
-    pub(super) load: Load,
-    /// Runs it; what was given after `--` is for the suite.
-    pub(super) run: fn(&[String]) -> Result<()>,
+    /// What only this group finds. A group without an answer should not exist.
+    pub(super) finds: &'static str,
+    /// Whether it runs with `--all` alone.
+    pub(super) all_only: bool,
+    pub(super) run: fn(&mut Run) -> Result<()>,
 }
 
-/// What a group does with the processors.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Load {
-    /// It wants all there is.
-    Busy,
-    /// It mostly waits: what later groups run is compiled meanwhile.
-    Waits,
-    /// It runs the static programs, and has the machine to itself.
-    Programs,
-}
-
-/// For how many seconds each target is fuzzed.
+/// Seconds to fuzz each target.
 const FUZZ_SECONDS: u32 = 20;
+/// Pattern of the names of the page's tests that depend on the store.
+const STORE_TESTS: &str = "sums of a range|missing data|a change is on the page|restarted server";
 
-/// In the order in which they run. The page comes before all that embeds it.
+/// In the order in which they run. The page comes before everything that embeds it.
 pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "fmt",
         about: "the Rust code is formatted",
-        load: Load::Busy,
+        finds: "code that cargo fmt would change",
+        all_only: false,
         run: |_| fmt(),
     },
     Group {
         name: "ui",
         about: "the page: its types, its tests, its build",
-        load: Load::Busy,
+        finds: "mistakes in the page's code, without a browser",
+        all_only: false,
         run: |_| page(),
     },
     Group {
         name: "clippy",
-        about: "clippy has nothing to say",
-        load: Load::Busy,
+        about: "clippy reports no warnings",
+        finds: "code that compiles and looks wrong, in all crates with their tests",
+        all_only: false,
         run: |_| clippy(),
-    },
-    Group {
-        name: "deny",
-        about: "licences, sources and bans of the dependencies",
-        load: Load::Busy,
-        run: |_| deny(),
-    },
-    Group {
-        name: "deploy",
-        about: "Compose and systemd take the files that are for them",
-        load: Load::Busy,
-        run: |_| deploy::valid(),
     },
     Group {
         name: "unit",
         about: "the tests of each crate",
-        load: Load::Busy,
+        finds: "wrong results of one crate: readers, segments, SQLite, queries, the API",
+        all_only: false,
         run: |_| unit(),
-    },
-    Group {
-        name: "cassandra",
-        about: "the tests of the store, on a real Cassandra",
-        load: Load::Waits,
-        run: |arguments| services::one_node(arguments),
-    },
-    Group {
-        name: "cassandra-3",
-        about: "a node of three dies while a server takes in and rolls up; afterwards all is there, once",
-        load: Load::Waits,
-        run: |arguments| services::three_nodes(arguments),
-    },
-    Group {
-        name: "distributed",
-        about: "servers and workers on a real Cassandra, RabbitMQ and Consul that are killed",
-        load: Load::Waits,
-        run: |arguments| services::distributed(arguments),
-    },
-    Group {
-        name: "fuzz",
-        about: "the readers of captures take anything, for a short time",
-        load: Load::Busy,
-        run: |_| fuzz::all(FUZZ_SECONDS),
     },
     Group {
         name: "e2e",
         about: "the page in Chromium, on a real server",
-        load: Load::Waits,
+        finds: "what only a browser shows: charts, keys, live streams, layout",
+        all_only: false,
         run: |_| end_to_end(None),
-    },
-    Group {
-        name: "e2e-cassandra",
-        about: "the same, with the server on Cassandra",
-        load: Load::Waits,
-        run: |_| services::with_cassandra("e2e", |store| end_to_end(Some(store))),
-    },
-    Group {
-        name: "chisel",
-        about: "what the chisels post, run by a real sysdig over real captures",
-        load: Load::Programs,
-        run: suite::with_sysdig,
-    },
-    Group {
-        name: "e2e-docker",
-        about: "both images in Docker, and the pages of real containers in Chromium, to the byte",
-        load: Load::Programs,
-        run: |_| containers_in_the_browser(None),
-    },
-    Group {
-        name: "e2e-docker-cassandra",
-        about: "the same, with the server on Cassandra",
-        load: Load::Programs,
-        run: |_| services::with_cassandra("docker", |store| containers_in_the_browser(Some(store))),
     },
     Group {
         name: "suite",
         about: "known workloads in Docker's containers on this host, to the byte",
-        load: Load::Programs,
-        run: suite::on_this_host,
+        finds: "wrong numbers of the agent on this kernel",
+        all_only: false,
+        run: |run| suite::on_this_host(run),
+    },
+    Group {
+        name: "unused",
+        about: "no crate declares a dependency that it does not use",
+        finds: "a dependency that makes building slower for nothing",
+        all_only: true,
+        run: |_| unused(),
+    },
+    Group {
+        name: "deny",
+        about: "licences, sources and bans of the dependencies",
+        finds: "a dependency that must not be shipped",
+        all_only: true,
+        run: |_| deny(),
+    },
+    Group {
+        name: "kernel-side",
+        about: "compiling the kernel side again gives the bytes that are checked in",
+        finds: "an object that is not made from its sources",
+        all_only: true,
+        run: |_| build_ebpf::verify(),
+    },
+    Group {
+        name: "deploy",
+        about: "Compose and systemd accept docker-compose.yml and the units",
+        finds: "a mistake in docker-compose.yml or in a unit",
+        all_only: true,
+        run: |_| deploy::valid(),
+    },
+    Group {
+        name: "fuzz",
+        about: "the parsers of untrusted input, for a short time",
+        finds: "input that makes a parser panic, hang or take too much memory",
+        all_only: true,
+        run: |_| fuzz::all(FUZZ_SECONDS),
+    },
+    Group {
+        name: "chisel",
+        about: "what the chisels post, run by a real sysdig over real captures",
+        finds: "a mistake in the Lua, or a change of the legacy wire",
+        all_only: true,
+        run: |run| suite::with_sysdig(run),
+    },
+    Group {
+        name: "e2e-docker",
+        about: "both images in Docker, and the pages of real containers in Chromium, to the byte",
+        finds: "what an image lacks; how soon a write is on the page",
+        all_only: true,
+        run: |_| containers_in_the_browser(),
+    },
+    Group {
+        name: "cassandra-3",
+        about: "a node of three dies while a server ingests and rolls up; no data is lost or doubled",
+        finds: "what is lost or doubled when a node dies",
+        all_only: true,
+        run: |run| services::three_nodes(&mut run.services, &run.arguments),
+    },
+    Group {
+        name: "cassandra",
+        about: "the tests of the store, on a real Cassandra",
+        finds: "what SQLite accepts and Cassandra does not",
+        all_only: true,
+        run: |run| services::one_node(&mut run.services, &run.arguments),
+    },
+    Group {
+        name: "distributed",
+        about: "servers and workers on a real Cassandra, RabbitMQ and Consul that are killed",
+        finds: "what is lost or doubled when one of several servers or the queue dies",
+        all_only: true,
+        run: |run| services::distributed(&mut run.services, &run.arguments),
+    },
+    Group {
+        name: "e2e-store",
+        about: "a live page and a restarted server in Chromium, with the server on Cassandra",
+        finds: "a page that works with SQLite alone",
+        all_only: true,
+        run: |run| {
+            let store = run.services.new_keyspace("e2e")?;
+            end_to_end(Some(&store))
+        },
     },
     Group {
         name: "vm-6.12",
-        about: "the same in cgroups on Debian's 6.12, with either family of hooks",
-        load: Load::Programs,
-        run: |arguments| suite::in_guests(Kernel::V6_12, arguments),
+        about: "the suite in cgroups on Debian's 6.12, with either family of hooks",
+        finds: "wrong numbers of hooks that need trampolines; pure cgroup v2",
+        all_only: true,
+        run: |run| suite::in_guests(Kernel::V6_12, &[], run),
     },
     Group {
         name: "vm-6.1",
-        about: "the same in cgroups on Debian's 6.1, with either family of hooks",
-        load: Load::Programs,
-        run: |arguments| suite::in_guests(Kernel::V6_1, arguments),
+        about: "the suite's tests of counting on Debian's 6.1, with either family of hooks",
+        finds: "wrong numbers on the oldest kernel that is supported here",
+        all_only: true,
+        run: |run| suite::in_guests(Kernel::V6_1, &suite::KERNEL_TESTS, run),
     },
 ];
 
@@ -158,8 +177,7 @@ fn fmt() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    // The agent is checked as it is shipped, with the kernel side in it.
-    build_ebpf::build()?;
+    install::cxx()?;
     run(workspace_cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))
 }
 
@@ -174,10 +192,23 @@ fn deny() -> Result<()> {
     Ok(())
 }
 
+fn unused() -> Result<()> {
+    let machete = install::cargo_machete()?;
+    for folder in [project::root(), project::root().join("agent-ebpf")] {
+        run(Command::new(&machete).arg(folder))?;
+    }
+    Ok(())
+}
+
 fn unit() -> Result<()> {
-    build_ebpf::build()?;
     // The suite and fuzzing are groups of their own.
-    run(workspace_cargo("test").args(["--exclude", "bubble-suite", "--exclude", "bubble-fuzz"]))
+    run(workspace_cargo("test").args([
+        "--exclude",
+        "bubble-suite",
+        "--exclude",
+        "bubble-fuzz",
+        "--no-fail-fast",
+    ]))
 }
 
 fn page() -> Result<()> {
@@ -189,35 +220,34 @@ fn page() -> Result<()> {
     Ok(())
 }
 
-/// With SQLite, or on another store.
+/// With SQLite: all tests. On another store: those that read what was just stored.
 fn end_to_end(store: Option<&str>) -> Result<()> {
     install::chromium()?;
     install::node()?;
     ui::packages()?;
-    ui::build()?;
-    run(workspace_cargo("build").args(["--bin", "bubble-server", "--example", "page_batch"]))?;
-    run(ui::npm_run("e2e")
-        .env("BUBBLE_SERVER_BIN", built_program("bubble-server"))
+    build::programs(Profile::Dev)?;
+    let page_batch = build::example("page_batch", Profile::Dev)?;
+    let mut command = ui::npm_run("e2e");
+    if let Some(store) = store {
+        command
+            .env("BUBBLE_STORE", store)
+            .args(["--", "--testNamePattern", STORE_TESTS]);
+    }
+    run(command
         .env(
-            "BUBBLE_PAGE_BATCH_BIN",
-            built_program("examples/page_batch"),
+            "BUBBLE_SERVER_BIN",
+            build::folder(Profile::Dev).join("bubble-server"),
         )
-        .envs(store.map(|store| ("BUBBLE_STORE", store))))
+        .env("BUBBLE_PAGE_BATCH_BIN", page_batch))
 }
 
-/// With SQLite, or on another store.
-fn containers_in_the_browser(store: Option<&str>) -> Result<()> {
+fn containers_in_the_browser() -> Result<()> {
     need_root()?;
     install::chromium()?;
     install::node()?;
     ui::packages()?;
-    let programs = build::programs(Profile::Release)?;
+    let programs = build::programs(Profile::Dev)?;
     let _daemon = Daemon::ensure()?;
     image::build_with_workload(&programs)?;
-    run(ui::npm_run("e2e:docker").envs(store.map(|store| ("BUBBLE_STORE", store))))
-}
-
-/// Where `cargo build` put a program.
-fn built_program(name: &str) -> PathBuf {
-    project::target().join("debug").join(name)
+    run(&mut ui::npm_run("e2e:docker"))
 }

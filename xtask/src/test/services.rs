@@ -1,84 +1,116 @@
-//! The groups that need the parts of a large installation: those that do not run are started for
-//! them, and killed again.
+//! The groups that need Cassandra, RabbitMQ or Consul.
+//!
+//! A service that does not run is started once for all groups, and killed at the end of the run.
 
-use std::{env, process::Command};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    build::workspace_cargo,
-    command::run,
-    flags::Part,
-    services::{self, Started, cassandra, rabbitmq},
-};
+use crate::build::workspace_cargo;
+use crate::command::run;
+use crate::flags::Part;
+use crate::project;
+use crate::services::{self as parts, Started, cassandra, rabbitmq};
 
-/// One node serves all tests, each in a keyspace of its own.
-pub(super) fn one_node(arguments: &[String]) -> Result<()> {
-    with(&[Part::Cassandra], |started| {
-        run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", &started[0].at))
-    })
+/// The services that groups have used.
+#[derive(Default)]
+pub(super) struct Services(Vec<(Part, Started)>);
+
+impl Services {
+    /// Starts the service if no earlier group did, and returns its address.
+    fn start(&mut self, part: Part) -> Result<String> {
+        if let Some((_, started)) = self.0.iter().find(|(other, _)| *other == part) {
+            return Ok(started.address.clone());
+        }
+        let started = parts::up(part, 1)?;
+        let address = started.address.clone();
+        self.0.push((part, started));
+        Ok(address)
+    }
+
+    /// Kills the services that this run started. Others keep running.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        for (part, started) in self.0.drain(..) {
+            if started.started {
+                parts::down(part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The URL of a store with a new keyspace, which does not exist yet.
+    pub(super) fn new_keyspace(&mut self, name: &str) -> Result<String> {
+        let hosts = self.start(Part::Cassandra)?;
+        Ok(format!(
+            "cassandra:{hosts}/test_{name}_{}",
+            std::process::id()
+        ))
+    }
 }
 
-/// Tests of a server on a keyspace of their own, which is not there yet.
-pub(super) fn with_cassandra(name: &str, tests: impl FnOnce(&str) -> Result<()>) -> Result<()> {
-    with(&[Part::Cassandra], |started| {
-        let keyspace = format!("test_{name}_{}", std::process::id());
-        tests(&format!("cassandra:{}/{keyspace}", started[0].at))
-    })
+/// Runs the tests of the store. All use one node, each with a keyspace of its own.
+pub(super) fn one_node(services: &mut Services, arguments: &[String]) -> Result<()> {
+    let cassandra = services.start(Part::Cassandra)?;
+    run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", cassandra))
 }
 
-/// Three nodes, one of which at a time is killed.
-pub(super) fn three_nodes(arguments: &[String]) -> Result<()> {
-    let ourselves = env::current_exe().context("cannot tell where this program is")?;
+/// Runs the tests that kill one of three nodes. Addresses are fixed, so the single node of other
+/// groups is killed first.
+pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Result<()> {
+    services.stop()?;
+    let xtask = copy_of_xtask()?;
     let cluster = cassandra::up(3)?;
     let tested = run(tests("faults", arguments)
         .arg("--show-output")
         .env("BUBBLE_CASSANDRA", cluster.hosts())
-        .env("BUBBLE_XTASK", &ourselves));
+        .env("BUBBLE_XTASK", &xtask));
     cluster.release()?;
     tested
 }
 
-/// Tests with servers and workers as processes, which kill the parts, too.
-pub(super) fn distributed(arguments: &[String]) -> Result<()> {
-    let ourselves = env::current_exe().context("cannot tell where this program is")?;
-    let parts = [Part::Cassandra, Part::Rabbitmq, Part::Consul];
-    with(&parts, |started| {
-        run(tests("distributed", arguments)
-            // What was killed, how often, and what was counted.
-            .arg("--show-output")
-            .env("BUBBLE_CASSANDRA", &started[0].at)
-            .env("RABBITMQ_HOST", "127.0.0.1")
-            .env("RABBITMQ_PORT", rabbitmq::PORT.to_string())
-            .env("RABBITMQ_USER", rabbitmq::USER)
-            .env("RABBITMQ_PASSWORD", rabbitmq::PASSWORD)
-            .env("BUBBLE_CONSUL", &started[2].at)
-            .env("BUBBLE_XTASK", &ourselves))
-    })
+/// Runs the tests with several servers and workers, which also kill services.
+pub(super) fn distributed(services: &mut Services, arguments: &[String]) -> Result<()> {
+    let xtask = copy_of_xtask()?;
+    let cassandra = services.start(Part::Cassandra)?;
+    services.start(Part::Rabbitmq)?;
+    let consul = services.start(Part::Consul)?;
+    run(tests("distributed", arguments)
+        // Shows what was killed, how often, and what was counted.
+        .arg("--show-output")
+        .env("BUBBLE_CASSANDRA", cassandra)
+        .env("RABBITMQ_HOST", "127.0.0.1")
+        .env("RABBITMQ_PORT", rabbitmq::PORT.to_string())
+        .env("RABBITMQ_USER", rabbitmq::USER)
+        .env("RABBITMQ_PASSWORD", rabbitmq::PASSWORD)
+        .env("BUBBLE_CONSUL", consul)
+        .env("BUBBLE_XTASK", &xtask))
 }
 
-/// One at a time: each makes tables, and a node does that one after the other.
-fn tests(which: &str, arguments: &[String]) -> Command {
+/// Copies this program to a path that no build touches.
+///
+/// Tests start and kill services with it. A group that compiles the workspace replaces
+/// `target/…/xtask`, and then `current_exe` names a file that is gone.
+fn copy_of_xtask() -> Result<PathBuf> {
+    let copy = project::target().join("test/xtask");
+    fs::create_dir_all(project::target().join("test"))?;
+    // A former copy may still be running, and a running program cannot be written.
+    if copy.exists() {
+        fs::remove_file(&copy)?;
+    }
+    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
+    Ok(copy)
+}
+
+/// Runs the tests of one module of the server's test program.
+///
+/// One at a time: each creates tables, and a node does that one after the other.
+fn tests(module: &str, arguments: &[String]) -> Command {
     let mut command = workspace_cargo("test");
     command
-        .args(["--test", "it", which])
+        .args(["--test", "it", module])
         .args(["--", "--include-ignored", "--test-threads=1"])
         .args(arguments);
     command
-}
-
-/// Runs tests while services run; those that ran before go on afterwards.
-fn with(parts: &[Part], tests: impl FnOnce(&[Started]) -> Result<()>) -> Result<()> {
-    let mut started = Vec::new();
-    let up = parts.iter().try_for_each(|part| {
-        started.push(services::up(*part, 1)?);
-        Ok(())
-    });
-    let tested = up.and_then(|()| tests(&started));
-    for (part, started) in parts.iter().zip(started) {
-        if started.started {
-            services::down(*part)?;
-        }
-    }
-    tested
 }

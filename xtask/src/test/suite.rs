@@ -1,58 +1,91 @@
-//! The privileged suite, on this host and in virtual machines: one static program, which is told
-//! by variables where the other programs are (the list is in the head of the crate bubble-suite).
+//! The privileged suite, on this host and in guests.
+//!
+//! The suite is a static program. Variables say where the other programs are; the crate
+//! bubble-suite lists them.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::need_root;
-use crate::{
-    build::{self, Profile},
-    command::{output, run},
-    docker::Daemon,
-    install, project,
-    vm::{Guest, Kernel},
-};
+use super::context::{Run, need_root};
+use crate::build::{self, Profile, workspace_cargo};
+use crate::command::{output, run};
+use crate::docker::Daemon;
+use crate::flags::Kernel;
+use crate::vm::Guest;
+use crate::{install, project};
 
-/// The programs of tests.
-pub(super) const SUITE: &str = "suite";
-pub(super) const CHISEL: &str = "chisel";
+/// The test programs.
+const SUITE: &str = "suite";
+const CHISEL: &str = "chisel";
 
-/// What is other in an emulated guest: it is slower than a host by so much when the suite waits, and
-/// what is to hold at random times is tried a few times, as the host does that often.
-const IN_GUEST: [(&str, &str); 3] = [
-    ("BUBBLE_PATIENCE", "5"),
+/// Fewer repetitions of some tests: in guests, and on this host without `--all`.
+const FEW_REPEATS: [(&str, &str); 4] = [
     ("BUBBLE_KILLS", "3"),
     ("BUBBLE_AWAY_SECONDS", "20"),
+    ("BUBBLE_FOLDERS", "600"),
+    ("BUBBLE_RESTARTS", "5"),
 ];
-/// The hooks that the agent has.
-const FAMILIES: [&str; 2] = ["vfs", "syscall"];
-/// A guest that has not ended by then never will.
-const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The factor for timeouts in an emulated guest.
+const GUEST_SLOWNESS: (&str, &str) = ("BUBBLE_PATIENCE", "5");
+/// The tests that depend on the kernel, which run on each one. The others (an agent is killed, a
+/// server is away) run on this host and on one kernel.
+pub(super) const KERNEL_TESTS: [&str; 7] = [
+    "cpu::",
+    "file::",
+    "lives::",
+    "memory::",
+    "mixed::",
+    "network::",
+    "process::",
+];
+/// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
+/// once: 100 restarts, 10,000 files.
+const MORE_REPEATS: [(&str, &str); 3] = [
+    ("BUBBLE_MIXED_SECONDS", "300"),
+    ("BUBBLE_FOLDERS", "3000"),
+    ("BUBBLE_RESTARTS", "40"),
+];
+/// A guest lacks the programs of these tests. Others of their kinds run there.
+const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::xfs", "mounts::btrfs"];
+/// The families of hooks, and the tests that run in the guest of the other one alone: they do not
+/// depend on the family, and take long.
+const FAMILIES: [(&str, &[&str]); 2] = [
+    ("vfs", &["away::", "fresh::", "log::", "refused::"]),
+    ("syscall", &["container::", "doctor::", "kill::"]),
+];
+/// Time after which a guest is taken for hanging.
+const GUEST_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// In containers of a real Docker daemon.
-pub(super) fn on_this_host(arguments: &[String]) -> Result<()> {
+/// Runs the suite in containers of a real Docker daemon.
+pub(super) fn on_this_host(test: &Run) -> Result<()> {
     need_root()?;
-    let programs = build::programs(Profile::Release)?;
+    install::suite()?;
+    let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
     let _daemon = Daemon::ensure()?;
-    run(command(&suite, &programs, arguments)?.env("BUBBLE_RUNNER", "docker"))
+    let mut command = command(&suite, &programs, &test.arguments)?;
+    command.env("BUBBLE_RUNNER", "docker");
+    command.envs(if test.all {
+        MORE_REPEATS.to_vec()
+    } else {
+        FEW_REPEATS.to_vec()
+    });
+    run(&mut command)
 }
 
-/// With what a real sysdig's chisels post.
-pub(super) fn with_sysdig(arguments: &[String]) -> Result<()> {
+/// Runs the tests of the chisels with a real sysdig.
+pub(super) fn with_sysdig(test: &Run) -> Result<()> {
     install::sysdig()?;
-    let programs = build::programs(Profile::Release)?;
-    run(&mut command(&compile(CHISEL)?, &programs, arguments)?)
+    let programs = build::programs(Profile::Dev)?;
+    run(&mut command(&compile(CHISEL)?, &programs, &test.arguments)?)
 }
 
-/// A program of tests on this host, told where the programs are.
+/// A test program on this host, with the paths of the programs in variables.
 fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<Command> {
     let mut command = Command::new(tests);
     command.current_dir(project::root()).args(arguments);
@@ -62,14 +95,22 @@ fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<C
     Ok(command)
 }
 
-/// In cgroups of two guests that run side by side, one with each family of hooks: either mostly
-/// waits, and is emulated by one thread.
-pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
-    let programs = build::programs(Profile::Release)?;
+/// Runs the suite in two guests side by side, one for each family of hooks. Each is emulated by one
+/// thread, and mostly waits. Arguments of the run replace `tests`, the filters of the group.
+pub(super) fn in_guests(kernel: Kernel, tests: &[&str], test: &Run) -> Result<()> {
+    let arguments: Vec<String> = match test.arguments.as_slice() {
+        [] => tests.iter().copied().map(str::to_owned).collect(),
+        given => given.to_vec(),
+    };
+    let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
     kernel.ensure()?;
-    let run = |hooks: &str| {
-        let guest = guest(kernel, hooks, &programs, &suite, arguments)?;
+    let run = |(hooks, elsewhere): (&str, &[&str])| {
+        let mut guest = guest(kernel, hooks, &programs, &suite, &arguments)?;
+        if test.arguments.is_empty() {
+            let skipped = elsewhere.iter().flat_map(|tests| ["--skip", tests]);
+            guest.command.extend(skipped.map(str::to_owned));
+        }
         let code = guest.run(&mut |line| println!("{hooks:8}{line}"))?;
         anyhow::ensure!(
             code == 0,
@@ -81,13 +122,13 @@ pub(super) fn in_guests(kernel: Kernel, arguments: &[String]) -> Result<()> {
     thread::scope(|scope| {
         let run = &run;
         let threads = FAMILIES.map(|hooks| scope.spawn(move || run(hooks)));
-        // All are waited for, and what went wrong is told of each.
+        // Waits for all, and reports each error.
         let mut failed = Vec::new();
         for thread in threads {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failed.push(format!("{error:#}")),
-                Err(_) => failed.push("a thread that runs a guest has panicked".to_owned()),
+                Err(_) => failed.push("the thread of a guest panicked".to_owned()),
             }
         }
         anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n"));
@@ -106,15 +147,22 @@ fn guest(
         kernel,
         memory: 3072,
         instruction_clock: false,
-        time_limit: TIME_LIMIT,
+        time_limit: GUEST_TIMEOUT,
         files: vec![("/bin/suite".to_owned(), suite.to_path_buf())],
         variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", hooks)]
             .into_iter()
-            .chain(IN_GUEST)
+            .chain(FEW_REPEATS)
+            .chain([GUEST_SLOWNESS])
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         command: std::iter::once("suite".to_owned())
             .chain(arguments.iter().cloned())
+            .chain(
+                NOT_IN_GUESTS
+                    .iter()
+                    .flat_map(|test| ["--skip", test])
+                    .map(str::to_owned),
+            )
             .collect(),
     };
     for program in programs {
@@ -138,16 +186,17 @@ fn variable(program: &Path) -> Result<String> {
     ))
 }
 
-/// Compiles one of the suite's programs of tests and gives its path.
+/// Compiles one of the suite's test programs and returns its path.
 fn compile(tests: &str) -> Result<PathBuf> {
-    let mut command = build::static_tests(tests);
+    let mut command = workspace_cargo("test");
+    command.args(["--test", tests, "--no-run"]);
     run(command.arg("--quiet"))?;
-    // Again, for its path, now that there is nothing to compile and no message to be shown.
+    // Runs Cargo again for the path. Nothing is left to compile, so no message is hidden.
     let messages = output(command.arg("--message-format=json"))?;
     executable(&messages).with_context(|| format!("cargo did not say where it put {tests}"))
 }
 
-/// The path in the last of Cargo's messages that has one.
+/// The path in the last of Cargo's messages with an executable.
 fn executable(messages: &str) -> Option<PathBuf> {
     let path = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;
@@ -163,7 +212,7 @@ mod tests {
     use super::{executable, variable};
 
     #[test]
-    fn the_path_is_read_from_cargos_messages() {
+    fn the_path_is_parsed_from_the_messages_of_cargo() {
         let messages = r#"{"reason":"compiler-artifact","executable":null}
 {"reason":"compiler-artifact","executable":"/t/suite-1"}
 {"reason":"build-finished","success":true}"#;
@@ -172,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_those_of_the_suite() {
+    fn the_variable_of_a_program_has_its_name() {
         assert_eq!(
             variable(Path::new("/t/bubble-agent")).unwrap(),
             "BUBBLE_AGENT_BIN"

@@ -1,51 +1,50 @@
-//! Something to look at where no container runs: a small workload in a cgroup of its own.
+//! The demonstration where no container runs: a small web shop, in a cgroup of its own if one can
+//! be created.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    cgroup::Cgroup,
-    process::Process,
-    service::{Service, free_port},
-};
+use crate::cgroup::Cgroup;
+use crate::command::say;
+use crate::process::Process;
+use crate::service::{Service, free_port};
 
 const SCRIPT: &str = include_str!("demo.sh");
 
-/// The workload's cgroup, from the root of each hierarchy.
-pub(super) const CGROUP: &str = "/bubble-demo";
+/// Memory limit of the shop. Resizing a picture takes more, so the kernel kills it.
+const MEMORY_LIMIT: u64 = 96 << 20;
+const RESIZE_MIB: u32 = 160;
 
-/// The running workload. Its cgroup goes after it: fields are dropped in order.
-pub(super) struct Demo {
-    service: Service,
-    _cgroup: Cgroup,
-}
+/// The running shop.
+pub(super) struct Demo(Service);
 
 impl Demo {
-    pub(super) fn start(workload: &Path, data: &Path) -> Result<Self> {
-        let cgroup = Cgroup::create(CGROUP)?;
-        let files = data.join("demo");
-        fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
-        // The shell moves itself, and so all that it starts.
+    pub(super) fn start(workload: &Path, data: &Path, cgroup: Option<&Cgroup>) -> Result<Self> {
+        let folder = data.join("demo");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        // The shell moves itself into the cgroup, so its children start there.
         let script = data.join("demo.sh");
-        fs::write(
-            &script,
-            format!("{}exec >/dev/null\n{SCRIPT}", cgroup.script()),
-        )
-        .with_context(|| format!("cannot write {}", script.display()))?;
+        let enter = cgroup.map(Cgroup::script).unwrap_or_default();
+        fs::write(&script, format!("{enter}exec >/dev/null\n{SCRIPT}"))
+            .with_context(|| format!("cannot write {}", script.display()))?;
+        let limited = cgroup.is_some_and(|cgroup| cgroup.limit_memory(MEMORY_LIMIT));
+        if !limited {
+            say("no memory limit can be set here: the shop runs without the part that exceeds it");
+        }
+        let resize = if limited { RESIZE_MIB } else { 0 };
         let mut command = Process::command(Path::new("/bin/sh"));
         command
             .arg(&script)
-            .arg(workload)
-            .arg(&files)
-            .arg(free_port()?.to_string());
-        Ok(Self {
-            service: Service::start("bubble-demo", command, data)?,
-            _cgroup: cgroup,
-        })
+            .arg(fs::canonicalize(workload).context("the workload is gone")?)
+            .arg(&folder)
+            .args([free_port()?.to_string(), resize.to_string()]);
+        Ok(Self(Service::start("bubble-demo", command, data)?))
     }
 
     pub(super) fn check(&mut self) -> Result<()> {
-        self.service.check()
+        self.0.check()
     }
 }

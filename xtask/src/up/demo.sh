@@ -1,13 +1,24 @@
-# A little of everything that the page shows, over and over. $1: bubble-workload; $2: a folder.
+# A small web shop that runs until it is stopped. $1: bubble-workload; $2: a folder; $3: a free port on
+# 127.0.0.1; $4: MiB that resizing a picture takes, or 0 to resize none.
+cd "$2" || exit
+trap 'trap - TERM; kill -s TERM 0' TERM
+for name in shop-server shop-client image-resize; do
+    ln -sf "$1" "$name"
+done
+./shop-server shop server --listen 127.0.0.1:"$3" --database shop.db &
+sleep 0.5
+./shop-client shop client --connect 127.0.0.1:"$3" &
+round=0
 while true; do
-    "$1" --directory "$2" file --by read-write --bytes 4096000
-    "$1" burn --seconds 0.6
-    "$1" --directory "$2" unix --kind stream
-    "$1" processes --count 20 --us 1000
-    "$1" tcp-server --listen 127.0.0.1:"$3" &
-    sleep 0.2
-    "$1" --directory "$2" tcp-client --connect 127.0.0.1:"$3"
+    # A batch of short processes.
+    for number in 1 2 3 4 5 6 7 8; do
+        head -c 400000 shop.db | gzip -c >"report-$number.gz"
+        sha256sum "report-$number.gz"
+    done
+    if [ "$4" -gt 0 ] && [ $((round % 6)) = 1 ]; then
+        ./image-resize shop resize --mib "$4" --mib-per-second 12 || true
+    fi
+    round=$((round + 1))
+    sleep 5 &
     wait $!
-    "$1" memory --mib 48 --seconds 1
-    sleep 1
 done

@@ -1,13 +1,17 @@
-//! A cpio archive in the format `newc`, which is what the kernel unpacks into its first file
-//! system (Documentation/driver-api/early-userspace/buffer-format.rst): per entry a header of
-//! hexadecimal fields, the name, the bytes, each padded to four.
+//! Writes a cpio archive in the format `newc`, which the kernel unpacks into its first file system.
+//!
+//! An entry is a header of hexadecimal fields, the name and the content, each padded to four bytes.
+//! See Documentation/driver-api/early-userspace/buffer-format.rst.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-const FOLDER: u32 = 0o040_755;
-const FILE: u32 = 0o100_000;
+/// Modes of entries; that of a file lacks the permissions.
+const FOLDER_MODE: u32 = 0o040_755;
+const FILE_MODE: u32 = 0o100_000;
 
 /// The archive, in memory.
 pub(super) struct Archive {
@@ -25,23 +29,23 @@ impl Archive {
         }
     }
 
-    /// Adds a folder and those above it. The path starts with a slash.
+    /// Adds a folder and its parents. The path must start with a slash.
     pub(super) fn folder(&mut self, path: &str) {
         if path.is_empty() || path == "/" || self.folders.contains(path) {
             return;
         }
         self.folder(parent(path));
         self.folders.insert(path.to_owned());
-        self.entry(path, FOLDER, &[]);
+        self.entry(path, FOLDER_MODE, &[]);
     }
 
-    /// Adds a file and the folders above it. The path starts with a slash.
+    /// Adds a file and its parent folders. The path must start with a slash.
     pub(super) fn file(&mut self, path: &str, mode: u32, bytes: impl AsRef<[u8]>) {
         self.folder(parent(path));
-        self.entry(path, FILE | mode, bytes.as_ref());
+        self.entry(path, FILE_MODE | mode, bytes.as_ref());
     }
 
-    /// Adds a program of the host.
+    /// Adds a program from a file of the host.
     pub(super) fn program(&mut self, path: &str, source: &Path) -> Result<()> {
         let bytes =
             fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
@@ -49,7 +53,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Ends the archive and writes it.
+    /// Ends the archive and writes it to a file.
     pub(super) fn save(mut self, path: &Path) -> Result<()> {
         self.entry("/TRAILER!!!", 0, &[]);
         fs::write(path, self.bytes).with_context(|| format!("cannot write {}", path.display()))
@@ -57,8 +61,8 @@ impl Archive {
 
     fn entry(&mut self, path: &str, mode: u32, content: &[u8]) {
         let name = path.trim_start_matches('/');
-        // inode, mode, uid, gid, links, mtime, size, device (2), device of a node (2), name's
-        // length with its zero, checksum (none in this format).
+        // inode, mode, uid, gid, links, mtime, size, device (2), device of a node (2), length of
+        // the name with its zero byte, checksum (always 0 in this format).
         let fields = [
             self.next_inode,
             mode,
@@ -104,7 +108,8 @@ mod tests {
     fn an_entry_is_a_header_a_name_and_padded_bytes() {
         let mut archive = Archive::new();
         archive.file("/a/b", 0o755, b"hello");
-        // 110 bytes of header, "a" and its zero; then header, "a/b" and its zero, 5 bytes.
+        // A header of 110 bytes, "a" and its zero byte; then a header, "a/b" and its zero byte, 5
+        // bytes.
         assert_eq!(
             archive.bytes.len(),
             112 + (110 + 4_usize).next_multiple_of(4) + 8

@@ -1,13 +1,15 @@
-//! What makes the guest a system: its process 1, busybox, and the command to run as a script.
+//! Adds the guest's system to the archive: process 1, busybox, and the command as a script.
 
 use anyhow::{Context as _, Result};
 
-use super::{Guest, archive::Archive, module, qemu};
+use super::archive::Archive;
+use super::guest::Guest;
+use super::{module, qemu};
 use crate::command::{find, quoted};
 
 const SCRIPT: &str = include_str!("init.sh");
 
-/// Folders that the script mounts on, or that programs expect.
+/// Mount points of the script, and folders that programs expect.
 const FOLDERS: &[&str] = &[
     "/bin", "/sbin", "/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/log", "/mnt",
 ];
@@ -17,7 +19,7 @@ pub(super) fn write(archive: &mut Archive, guest: &Guest) -> Result<()> {
         archive.folder(folder);
     }
     let script = SCRIPT
-        .replace("ORDER_FILE", module::ORDER)
+        .replace("ORDER_FILE", module::ORDER_FILE)
         .replace("EXIT_MARKER", qemu::EXIT_MARKER);
     archive.file("/init", 0o755, script);
     archive.file("/command", 0o644, command(guest));
@@ -32,7 +34,7 @@ pub(super) fn write(archive: &mut Archive, guest: &Guest) -> Result<()> {
     archive.program("/bin/busybox", &busybox)
 }
 
-/// The command as a script: variables, then the words, each quoted.
+/// The command as a script: its variables, then its quoted words.
 fn command(guest: &Guest) -> String {
     let mut script = String::new();
     for (name, value) in &guest.variables {

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# Process 1 of the guest: mounts what a host has, runs /command and tells its exit code on the
-# console, where xtask reads it.
+# Process 1 of the guest: mounts the usual file systems, runs /command and prints its exit code to the
+# console for xtask.
 export PATH=/bin:/sbin HOME=/root
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -25,6 +25,6 @@ ip link set lo up
 stty -onlcr 2>/dev/null
 /bin/busybox sh /command
 code=$?
-# On a line of its own, whatever the command printed last.
+# The marker must be at the start of a line.
 printf '\nEXIT_MARKER%s\n' "$code"
 poweroff -f

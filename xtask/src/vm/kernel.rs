@@ -1,44 +1,31 @@
-//! The kernels: Debian's packages, fetched once into `.cache/vm/` and unpacked, never installed.
+//! Debian's kernels: the packages are downloaded once, unpacked into `.cache/vm/`, and never
+//! installed.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    command::{output, run, say},
-    install::{self, update_package_list},
-    project,
-};
+use crate::command::{output, run, say};
+use crate::flags::Kernel;
+use crate::install::{self, update_package_list};
+use crate::project;
 
-/// A kernel that tests run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kernel {
-    /// Debian 12's own: no tracepoints on the length of socket calls
-    #[value(name = "6.1")]
-    V6_1,
-    /// Debian 12's newer one: everything that the agent knows to use
-    #[value(name = "6.12")]
-    V6_12,
-}
-
-/// A kernel on this machine's disk.
-pub(crate) struct Fetched {
-    /// What `uname -r` says in the guest.
+/// An unpacked kernel.
+pub(crate) struct Unpacked {
+    /// The output of `uname -r` in the guest.
     pub(crate) release: String,
-    /// Where all of it is.
+    /// The folder of the unpacked package.
     pub(crate) folder: PathBuf,
     /// The image to boot.
     pub(crate) image: PathBuf,
-    /// The root of its modules.
+    /// The root folder of its modules.
     pub(crate) modules: PathBuf,
 }
 
 impl Kernel {
-    /// The name by which commands and tests call it.
+    /// Its name in commands and tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::V6_1 => "6.1",
@@ -46,7 +33,7 @@ impl Kernel {
         }
     }
 
-    /// The package that depends on the current kernel of the line.
+    /// The package that depends on the latest kernel of this series.
     fn meta_package(self) -> &'static str {
         match self {
             Self::V6_1 => "linux-image-cloud-amd64",
@@ -54,13 +41,13 @@ impl Kernel {
         }
     }
 
-    /// Gets the kernel, if it is not in the cache, and what boots it, if it is not installed.
-    pub(crate) fn ensure(self) -> Result<Fetched> {
+    /// Downloads the kernel if it is not in the cache, and installs QEMU if it is missing.
+    pub(crate) fn ensure(self) -> Result<Unpacked> {
         install::vm()?;
         self.fetch()
     }
 
-    fn fetch(self) -> Result<Fetched> {
+    fn fetch(self) -> Result<Unpacked> {
         let folder = project::cache().join("vm").join(self.name());
         if let Some(fetched) = find(&folder) {
             return Ok(fetched);
@@ -73,7 +60,7 @@ impl Kernel {
             }
         };
         say(format!("fetching {package} into {}", folder.display()));
-        // Unpacked beside its place and then moved there: what is found is always whole.
+        // Unpacks into another folder and then renames it, so the folder is always complete.
         let unpacked =
             folder.with_file_name(format!("{}-{}.part", self.name(), std::process::id()));
         if unpacked.exists() {
@@ -81,9 +68,9 @@ impl Kernel {
                 .with_context(|| format!("cannot remove {}", unpacked.display()))?;
         }
         fs::create_dir_all(&unpacked)
-            .with_context(|| format!("cannot make {}", unpacked.display()))?;
+            .with_context(|| format!("cannot create {}", unpacked.display()))?;
         run(Command::new("apt-get")
-            // Without it, apt run by root wants a folder that its own user can write.
+            // As root, apt otherwise downloads as its own user, which cannot write to this folder.
             .args(["-qq", "-o", "APT::Sandbox::User=root", "download", &package])
             .current_dir(&unpacked))?;
         let archive = entry(&unpacked, |name| name.ends_with(".deb"))
@@ -100,7 +87,7 @@ impl Kernel {
         }
         fs::rename(&unpacked, &folder)
             .with_context(|| format!("cannot move {} into place", unpacked.display()))?;
-        find(&folder).with_context(|| format!("{package} holds no kernel that we understand"))
+        find(&folder).with_context(|| format!("{package} has no kernel image with modules"))
     }
 
     fn package(self) -> Result<String> {
@@ -114,7 +101,7 @@ impl Kernel {
     }
 }
 
-fn find(folder: &Path) -> Option<Fetched> {
+fn find(folder: &Path) -> Option<Unpacked> {
     let image = entry(&folder.join("boot"), |name| name.starts_with("vmlinuz-"))?;
     let release = image
         .file_name()?
@@ -122,7 +109,7 @@ fn find(folder: &Path) -> Option<Fetched> {
         .strip_prefix("vmlinuz-")?
         .to_owned();
     let modules = folder.join("lib/modules").join(&release).join("kernel");
-    modules.is_dir().then(|| Fetched {
+    modules.is_dir().then(|| Unpacked {
         release,
         folder: folder.to_path_buf(),
         image,

@@ -1,29 +1,29 @@
-//! The kernel modules that the guest loads at start, in an order in which each finds what it
-//! depends on. That is read from the modules themselves: Debian's packages hold no modules.dep
-//! (depmod makes it when a kernel is installed, and these are not).
+//! Adds kernel modules to the archive, and a list of them in the order of their dependencies.
+//!
+//! The dependencies are read from the modules. Debian's packages have no modules.dep: depmod makes
+//! it when a kernel is installed.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{archive::Archive, kernel::Fetched};
+use super::archive::Archive;
+use super::kernel::Unpacked;
 
-/// What containers and their networks are made of; ext4 and cgroups are built in.
-const WANTED: &[&str] = &["overlay", "veth", "bridge", "dummy", "loop", "brd"];
+/// The modules for containers, their networks and block devices. ext4 and cgroups are built in.
+const MODULES: &[&str] = &["overlay", "veth", "bridge", "dummy", "loop", "brd"];
 
-/// The guest's file that lists the modules to load, one a line.
-pub(super) const ORDER: &str = "/lib/modules/order";
+/// The file in the guest that lists the modules to load, one per line.
+pub(super) const ORDER_FILE: &str = "/lib/modules/order";
 
-pub(super) fn write(archive: &mut Archive, kernel: &Fetched) -> Result<()> {
+pub(super) fn write(archive: &mut Archive, kernel: &Unpacked) -> Result<()> {
     let mut available = HashMap::new();
     index(&kernel.modules, &mut available)?;
     let mut ordered = Vec::new();
-    for name in WANTED {
+    for name in MODULES {
         visit(name, &available, &mut ordered)?;
     }
     let mut order = String::new();
@@ -33,11 +33,11 @@ pub(super) fn write(archive: &mut Archive, kernel: &Fetched) -> Result<()> {
         order.push('\n');
         archive.file(&path, 0o644, bytes);
     }
-    archive.file(ORDER, 0o644, order.into_bytes());
+    archive.file(ORDER_FILE, 0o644, order.into_bytes());
     Ok(())
 }
 
-/// All modules of the kernel, by name.
+/// Finds all modules of the kernel, by name.
 fn index(folder: &Path, found: &mut HashMap<String, PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -56,21 +56,21 @@ fn index(folder: &Path, found: &mut HashMap<String, PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Appends the module after all that it depends on.
+/// Appends the module after its dependencies.
 fn visit(
     name: &str,
     available: &HashMap<String, PathBuf>,
     ordered: &mut Vec<(String, Vec<u8>)>,
 ) -> Result<()> {
-    if ordered.iter().any(|(done, _)| done == name) {
+    if ordered.iter().any(|(other, _)| other == name) {
         return Ok(());
     }
     let path = available
         .get(name)
         .with_context(|| format!("the kernel has no module {name}"))?;
     let bytes = read(path)?;
-    for needed in depends(&bytes) {
-        visit(&needed, available, ordered)?;
+    for dependency in depends(&bytes) {
+        visit(&dependency, available, ordered)?;
     }
     ordered.push((name.to_owned(), bytes));
     Ok(())
@@ -91,7 +91,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(unpacked.stdout)
 }
 
-/// The names in the module's `depends=` entry, which ends with a zero byte.
+/// Parses the module's entry `depends=`, which ends with a zero byte.
 fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let Some(start) = module.windows(KEY.len()).position(|window| window == KEY) else {
@@ -113,7 +113,7 @@ mod tests {
     use super::depends;
 
     #[test]
-    fn dependencies_are_read_from_the_module() {
+    fn dependencies_are_parsed_from_the_module() {
         assert_eq!(
             depends(b"x\0license=GPL\0depends=stp,llc\0name=bridge\0"),
             ["stp", "llc"]

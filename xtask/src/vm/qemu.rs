@@ -1,26 +1,26 @@
-//! QEMU: started without anything that the guest does not need, its console read line by line
-//! until the marker with the command's exit code, ended when the time is over.
+//! Runs QEMU with the few devices that the guest needs.
+//!
+//! Its console is read until the line with the command's exit code. QEMU is killed after a time
+//! limit.
 
-use std::{
-    collections::VecDeque,
-    io::{BufRead as _, BufReader, Read},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// What the guest's process 1 prints before the exit code of the command.
+/// The guest's process 1 prints this before the exit code of the command.
 pub(super) const EXIT_MARKER: &str = "the command in the guest ended with code ";
 
-/// How many lines of console are shown when the guest ends without a word.
-const LAST_LINES: usize = 40;
+/// Number of console lines in the error when the guest ends early.
+const MAX_LAST_LINES: usize = 40;
 
-/// What powering off may take.
-const POWER_OFF: Duration = Duration::from_secs(5);
+/// Time that powering off may take.
+const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Machine<'a> {
     pub(super) kernel: &'a Path,
@@ -40,11 +40,11 @@ impl Machine<'_> {
             Some(console) => self.follow(lines_of(console), on_line),
             None => Err(anyhow!("QEMU has no console")),
         };
-        // A guest that told its code is about to power off.
+        // A guest that printed the exit code is about to power off.
         end(
             &mut child,
             if result.is_ok() {
-                POWER_OFF
+                POWER_OFF_TIMEOUT
             } else {
                 Duration::ZERO
             },
@@ -55,14 +55,14 @@ impl Machine<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
         if self.instruction_clock {
-            // One processor: the clock is what it executed.
+            // The clock counts the instructions of one processor.
             command.args(["-icount", "shift=0,sleep=off", "-smp", "1"]);
         } else {
             command.args(["-smp", "2"]);
         }
         command
-            // Its processors take turns: when each has a thread of its own, an interrupt from one
-            // to the other can get lost, and 6.1 then waits for its answer for ever.
+            // One thread emulates both processors in turns. With a thread each, an interrupt from
+            // one to the other can get lost, and 6.1 then waits forever.
             .args(["-accel", "tcg,thread=single"])
             .args(["-cpu", "max", "-m", &self.memory.to_string()])
             .args([
@@ -77,8 +77,8 @@ impl Machine<'_> {
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            // A panic reboots at once, which -no-reboot turns into an end; a processor that hangs
-            // for two minutes is one.
+            // A panic reboots at once, and -no-reboot makes QEMU exit instead. A processor that
+            // hangs for two minutes causes a panic.
             .args([
                 "-append",
                 "console=ttyS0 quiet loglevel=3 panic=-1 softlockup_panic=1 watchdog_thresh=60 \
@@ -99,10 +99,10 @@ impl Machine<'_> {
                     if let Some(code) = line.strip_prefix(EXIT_MARKER) {
                         return code
                             .parse()
-                            .with_context(|| format!("odd exit code {code:?}"));
+                            .with_context(|| format!("cannot parse the exit code {code:?}"));
                     }
                     on_line(&line);
-                    if last.len() == LAST_LINES {
+                    if last.len() == MAX_LAST_LINES {
                         last.pop_front();
                     }
                     last.push_back(line);
@@ -124,7 +124,7 @@ impl Machine<'_> {
     }
 }
 
-/// Reads in a thread of its own, so that a silent guest cannot outlast its time.
+/// Reads lines in a thread, so that the time limit also ends a silent guest.
 fn lines_of(console: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -146,12 +146,12 @@ fn lines_of(console: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Gives QEMU some time to end by itself, then ends it.
-fn end(child: &mut Child, patience: Duration) -> Result<()> {
-    let deadline = Instant::now() + patience;
+/// Waits for QEMU to exit, and kills it after the timeout.
+fn end(child: &mut Child, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
     while child.try_wait().context("cannot wait for QEMU")?.is_none() {
         if Instant::now() >= deadline {
-            child.kill().context("cannot end QEMU")?;
+            child.kill().context("cannot kill QEMU")?;
             child.wait().context("cannot wait for QEMU")?;
             break;
         }

@@ -1,4 +1,4 @@
-//! A real agent, with a spool of its own.
+//! A real agent with its own spool.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::server::{Server, tail};
 use crate::{keeper, settings};
 
-/// An agent, which is killed when this is dropped.
+/// An agent. Killed on drop.
 #[derive(Debug)]
 pub struct Agent {
     program: PathBuf,
@@ -21,11 +21,11 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts one that posts to `server`, and waits until the server has heard of it.
+    /// Starts an agent that posts to `server`, and waits for its first report.
     ///
     /// # Errors
-    /// When it does not come up.
-    pub fn start(folder: &Path, server: &Server, more: &[String]) -> Result<Self> {
+    /// If it does not start.
+    pub fn start(folder: &Path, server: &Server, extra_args: &[String]) -> Result<Self> {
         let folder = folder.join("agent");
         std::fs::create_dir_all(folder.join("spool"))?;
         let spool = folder.join("spool").to_string_lossy().into_owned();
@@ -40,11 +40,13 @@ impl Agent {
             &spool,
             "--hooks",
             &hooks,
+            // Tests have servers and agents of their own.
+            "--beside-others",
         ];
         let args = args
             .into_iter()
             .map(str::to_owned)
-            .chain(more.iter().cloned())
+            .chain(extra_args.iter().cloned())
             .collect();
         let program = settings::program("bubble-agent")?;
         let mut agent = Self {
@@ -54,18 +56,18 @@ impl Agent {
             child: None,
         };
         agent.resume()?;
-        agent.heard(server)?;
+        agent.wait_for_report(server)?;
         Ok(agent)
     }
 
     /// Starts the same agent again, with the same spool.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn resume(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log())?;
-        let nowhere: [&Path; 0] = [];
-        let mut command = keeper::command(&self.program, &nowhere, &self.args)?;
+        let cgroups: [&Path; 0] = [];
+        let mut command = keeper::command(&self.program, &cgroups, &self.args)?;
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -74,15 +76,15 @@ impl Agent {
         Ok(())
     }
 
-    /// Waits until the server has heard of it, since now.
+    /// Waits until the server has received another report of the agent.
     ///
     /// # Errors
-    /// When that takes too long, or the agent has ended.
-    pub fn heard(&mut self, server: &Server) -> Result<()> {
+    /// If that takes too long, or the agent has ended.
+    pub fn wait_for_report(&mut self, server: &Server) -> Result<()> {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)?
             .as_secs_f64();
-        let deadline = Instant::now() + settings::patience(Duration::from_secs(30));
+        let deadline = Instant::now() + settings::timeout(Duration::from_secs(30));
         while !server
             .api()
             .hosts()?
@@ -97,14 +99,14 @@ impl Agent {
                 .flatten()
             {
                 bail!(
-                    "the agent ended by itself, {status}; it said:\n{}",
-                    self.said()
+                    "the agent ended unexpectedly ({status}); end of its log:\n{}",
+                    self.log_tail()
                 );
             }
             if Instant::now() > deadline {
                 bail!(
-                    "the server has not heard of the agent, which said:\n{}",
-                    self.said()
+                    "the server received no report of the agent; end of the agent's log:\n{}",
+                    self.log_tail()
                 );
             }
             sleep(Duration::from_millis(50));
@@ -115,13 +117,13 @@ impl Agent {
     /// Kills it with signal 9.
     ///
     /// # Errors
-    /// When it was not running, or had ended by itself before.
+    /// If it is not running or has ended unexpectedly.
     pub fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("the agent is not running")?;
         if let Some(status) = child.try_wait()? {
             bail!(
-                "the agent ended by itself, {status}; it said:\n{}",
-                self.said()
+                "the agent ended unexpectedly ({status}); end of its log:\n{}",
+                self.log_tail()
             );
         }
         child.kill()?;
@@ -138,25 +140,25 @@ impl Agent {
         self.folder.join("log")
     }
 
-    /// The end of what it logged.
-    pub fn said(&self) -> String {
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
         tail(&self.log())
     }
 }
 
-/// What the agent says of this host without running: `doctor --json`.
+/// The output of `bubble-agent doctor --json` on this host.
 ///
 /// # Errors
-/// When it fails or prints something else.
+/// If it fails or prints something else.
 pub fn doctor() -> Result<serde_json::Value> {
     let output = std::process::Command::new(settings::program("bubble-agent")?)
         .args(["doctor", "--json", "--hooks", &settings::hooks()])
         .output()
         .context("cannot run the agent")?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         !output.stdout.is_empty(),
-        "bubble-agent doctor said nothing but: {said}"
+        "bubble-agent doctor printed nothing; stderr: {stderr}"
     );
     Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -1,5 +1,5 @@
-//! The server's HTTP API, as a reader sees it. Only what the tests look at is named here; what
-//! else an answer holds is not their business.
+//! A client of the server's HTTP API. Its types have only those fields of the answers that the tests
+//! use.
 
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A reader of the API, with the administrator's token.
+/// A client of the API, with an administrator's token.
 #[derive(Clone, Debug)]
 pub struct Api {
     agent: ureq::Agent,
@@ -17,7 +17,7 @@ pub struct Api {
     token: String,
 }
 
-/// One container, as the list has it.
+/// A container, as in the list.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Container {
     /// Its id.
@@ -27,13 +27,13 @@ pub struct Container {
     pub name: String,
     /// `running` or `ended`.
     pub state: String,
-    /// Seconds since 1970.
+    /// Seconds since the Unix epoch.
     pub first_seen: f64,
-    /// Seconds since 1970.
+    /// Seconds since the Unix epoch.
     pub last_seen: f64,
     /// Exit code of its first process.
     pub exit_code: Option<i64>,
-    /// Whether the kernel killed in it for want of memory.
+    /// Whether the OOM killer ended a process in it.
     #[serde(default)]
     pub oom_killed: bool,
 }
@@ -43,12 +43,12 @@ struct Containers {
     containers: Vec<Container>,
 }
 
-/// A host, as the agent on it says.
+/// A host, as its agent reports it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Host {
     /// Its name.
     pub host: String,
-    /// Seconds since 1970.
+    /// Seconds since the Unix epoch.
     pub last_seen: f64,
 }
 
@@ -60,9 +60,9 @@ struct Hosts {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Exit {
-    /// It returned this.
+    /// Exit code.
     pub code: Option<i32>,
-    /// This signal ended it.
+    /// Signal that killed it.
     pub signal: Option<i32>,
 }
 
@@ -72,22 +72,29 @@ pub struct Process {
     /// `PID-START-EXEC`, on the host.
     #[serde(alias = "process")]
     pub key: String,
-    /// Process id as seen inside.
+    /// Process id in the container.
     pub container_pid: u32,
+    /// Effective user id on the host.
+    pub uid: u32,
     /// Its name.
     pub name: String,
+    /// Path of the file that it runs.
+    pub exe: String,
     /// Its arguments, word by word.
     pub args: Vec<String>,
-    /// How the process ended; only with its last program.
+    /// How the process ended. Only on the row of its last program.
     pub exit: Option<Exit>,
-    /// How many processes are folded into this row.
+    /// Number of processes folded into this row.
     #[serde(default = "one")]
     pub count: u64,
-    /// CPU, ns.
+    /// CPU time, ns.
     pub cpu_ns: u64,
-    /// Largest resident set, bytes.
+    /// The row stands for more processes than `count`.
     #[serde(default)]
-    pub rss_max: u64,
+    pub count_at_least: bool,
+    /// Largest resident set, bytes. `None`: never measured.
+    #[serde(default)]
+    pub rss_max: Option<u64>,
 }
 
 fn one() -> u64 {
@@ -95,14 +102,14 @@ fn one() -> u64 {
 }
 
 impl Process {
-    /// What tells the process from others whatever it runs: `PID-START`.
+    /// Identity of the process over all its programs: `PID-START`.
     pub fn life(&self) -> &str {
         self.key
             .rsplit_once('-')
             .map_or(self.key.as_str(), |(life, _)| life)
     }
 
-    /// The rest of its key: how often it had become another row.
+    /// The rest of its key: the number of the row within the process.
     pub fn exec(&self) -> Option<u32> {
         self.key.rsplit_once('-')?.1.parse().ok()
     }
@@ -113,7 +120,7 @@ impl Process {
 pub struct File {
     /// Key of the process.
     pub process: String,
-    /// Path, as seen inside.
+    /// Path in the container.
     pub path: String,
     /// `file`, `pipe`, …
     pub kind: String,
@@ -151,6 +158,12 @@ pub struct Connection {
     /// Failures to connect.
     #[serde(default)]
     pub failures: u64,
+    /// Connections made or accepted.
+    #[serde(default)]
+    pub connects: u64,
+    /// `client`, `server` or `unknown`.
+    #[serde(default)]
+    pub role: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,7 +171,7 @@ struct Table<T> {
     rows: Vec<T>,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Event {
     /// `oom_kill`, `connection_failed`, …
@@ -166,21 +179,21 @@ pub struct Event {
     /// Key of the process.
     #[serde(default)]
     pub process: Option<String>,
-    /// More about it.
+    /// Details.
     #[serde(default)]
     pub detail: String,
 }
 
-/// What was lost.
+/// A loss.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Loss {
-    /// Why.
+    /// Reason.
     pub reason: String,
-    /// How many times.
+    /// Number of losses.
     pub count: u64,
 }
 
-/// The check sum of the CPU.
+/// The cross-check of the CPU time.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Accounting {
     /// Sum of the processes, ns.
@@ -189,65 +202,80 @@ pub struct Accounting {
     pub cgroup_cpu_ns: Option<u64>,
 }
 
-/// What the page is made of, as far as the tests look.
+/// The data of the page.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Summary {
     /// The container.
     pub container: Container,
-    /// What part of each slot is known, 0 to 1.
+    /// Covered share of each slot, 0 to 1.
     pub covered: Vec<f64>,
-    /// In the order in which they happened.
+    /// Share of each slot that was observed in part, 0 to 1.
+    pub partial: Vec<f64>,
+    /// Events in order of time.
     #[serde(default)]
     pub events: Vec<Event>,
-    /// What was lost.
+    /// Losses.
     #[serde(default)]
     pub losses: Vec<Loss>,
-    /// The check sum of the CPU.
+    /// The cross-check of the CPU time.
     pub accounting: Accounting,
     /// Files.
     pub files: FilePanel,
+    /// Memory.
+    pub memory: MemoryPanel,
+    /// The container's own figures over the range, by name.
+    pub totals: std::collections::BTreeMap<String, u64>,
 }
 
-/// The files' part of a [`Summary`].
+/// The memory in a [`Summary`], in bytes by slot.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MemoryPanel {
+    /// In use, by the cgroup.
+    pub current: Vec<Option<u64>>,
+    /// Highest sum of all processes at one time.
+    pub at_one_time: Vec<Option<u64>>,
+}
+
+/// The files in a [`Summary`].
 #[derive(Clone, Debug, Deserialize)]
 pub struct FilePanel {
     /// Files, busiest first.
     pub rows: Vec<FileTotal>,
 }
 
-/// A file over all processes.
+/// Sums of a file over all processes.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileTotal {
-    /// Path, as seen inside.
+    /// Path in the container.
     pub path: String,
     /// Bytes written.
     pub bytes_out: u64,
 }
 
-/// All that is stored of one container.
-#[derive(Clone, Debug)]
+/// All stored data of a container.
+#[derive(Clone, Debug, Deserialize)]
 pub struct Ledger {
-    /// The container, events, losses, check sum.
+    /// The container, events, losses, cross-check.
     pub summary: Summary,
-    /// Every program of every process.
+    /// A row for each program of each process.
     pub processes: Vec<Process>,
-    /// Every process and file.
+    /// A row for each process and file.
     pub files: Vec<File>,
-    /// Every process and connection.
+    /// A row for each process and connection.
     pub connections: Vec<Connection>,
 }
 
-/// From when to when, seconds since 1970.
+/// A time span, seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// First second.
+    /// Start.
     pub from: f64,
-    /// After the last.
+    /// End, exclusive.
     pub to: f64,
 }
 
 impl Api {
-    /// A reader of the server at `url`.
+    /// A client of the server at `url`.
     pub fn new(url: &str, token: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -261,7 +289,7 @@ impl Api {
         }
     }
 
-    /// Whether the server answers at all.
+    /// Whether the server answers.
     pub fn answers(&self) -> bool {
         self.agent
             .get(format!("{}/ping", self.url))
@@ -276,7 +304,7 @@ impl Api {
         request.call().with_context(|| format!("GET {url}"))
     }
 
-    /// The answer's object; none if the server says that there is no such thing.
+    /// The object in the answer. `None` for status 404.
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let mut answer = self.request(path)?;
         let status = answer.status().as_u16();
@@ -294,13 +322,13 @@ impl Api {
         let shown = || body.chars().take(400).collect::<String>();
         object
             .map(Some)
-            .with_context(|| format!("GET {path}: not as expected: {}", shown()))
+            .with_context(|| format!("GET {path}: unexpected answer: {}", shown()))
     }
 
-    /// What is at a path, for those of which the tests know no type.
+    /// The JSON at a path that has no type here.
     ///
     /// # Errors
-    /// When there is nothing, or not JSON.
+    /// If the server does not answer with JSON.
     pub fn json(&self, path: &str) -> Result<Value> {
         self.get(path)?.with_context(|| format!("no {path}"))
     }
@@ -308,34 +336,34 @@ impl Api {
     /// The container with this id.
     ///
     /// # Errors
-    /// When the server does not answer properly.
+    /// If the answer is not valid.
     pub fn container(&self, id: &str) -> Result<Option<Container>> {
         self.get(&format!("/api/v1/containers/{id}"))
     }
 
-    /// Containers in which `text` is found.
+    /// Searches containers for `text`.
     ///
     /// # Errors
-    /// When the server does not answer properly.
+    /// If the answer is not valid.
     pub fn search(&self, text: &str) -> Result<Vec<Container>> {
         let path = format!("/api/v1/containers?state=all&limit=100&search={text}");
         let found: Option<Containers> = self.get(&path)?;
         Ok(found.map(|found| found.containers).unwrap_or_default())
     }
 
-    /// The hosts from which agents have reported.
+    /// The hosts with an agent that has reported.
     ///
     /// # Errors
-    /// When the server does not answer properly.
+    /// If the answer is not valid.
     pub fn hosts(&self) -> Result<Vec<Host>> {
         let found: Option<Hosts> = self.get("/api/v1/hosts")?;
         Ok(found.map(|found| found.hosts).unwrap_or_default())
     }
 
-    /// What the page shows of a container.
+    /// The data of the page of a container.
     ///
     /// # Errors
-    /// When the server does not answer properly, or knows no such container.
+    /// If the answer is not valid, or the container unknown.
     pub fn summary(&self, id: &str, span: Span) -> Result<Summary> {
         let Span { from, to } = span;
         let path = format!("/api/v1/containers/{id}/summary?from={from}&to={to}&step=1");
@@ -354,10 +382,10 @@ impl Api {
         Ok(table.rows)
     }
 
-    /// All that is stored of a container.
+    /// All stored data of a container.
     ///
     /// # Errors
-    /// When the server does not answer properly, or knows no such container.
+    /// If the answer is not valid, or the container unknown.
     pub fn ledger(&self, id: &str, span: Span) -> Result<Ledger> {
         Ok(Ledger {
             summary: self.summary(id, span)?,
@@ -367,11 +395,11 @@ impl Api {
         })
     }
 
-    /// Follows a container live: hands the data of each `slots` event to `each`, until that says
-    /// that it has seen enough, the stream ends, or the deadline has passed.
+    /// Follows a container live: passes the data of each `slots` event to `each`, until `each` returns
+    /// false, the stream ends, or the deadline passes.
     ///
     /// # Errors
-    /// When the server does not stream.
+    /// If the server does not stream.
     pub fn live(
         &self,
         id: &str,
@@ -393,7 +421,7 @@ impl Api {
                 && event == "slots"
             {
                 let summary = serde_json::from_str(data)
-                    .with_context(|| format!("GET {path}: not as expected: {data}"))?;
+                    .with_context(|| format!("GET {path}: unexpected data: {data}"))?;
                 if !each(summary) {
                     break;
                 }

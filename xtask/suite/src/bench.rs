@@ -1,4 +1,4 @@
-//! The bench that workloads are put on: one server, one agent, and containers beside them.
+//! The test bench: one server, one agent, and containers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::agent::Agent;
-use crate::api::{Container, Ledger, Span};
+use crate::api::{Api, Container, Ledger, Span};
 use crate::compare::differences;
 use crate::container::{Finished, Runner, Running, Spec, runner};
 use crate::server::Server;
@@ -25,7 +25,7 @@ pub struct Bench {
     folder: PathBuf,
 }
 
-/// A folder of this run's, on disk (`/var/tmp` is not a tmpfs; a guest may have `/tmp` only).
+/// The folder of this run. Prefers `/var/tmp`, which is on disk; a guest may only have `/tmp`.
 fn folder() -> Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf>> = OnceLock::new();
     let made = FOLDER.get_or_init(|| {
@@ -36,7 +36,7 @@ fn folder() -> Result<&'static Path> {
             Path::new("/tmp")
         }
         .join("bubble-suite");
-        // What earlier runs left, whose processes are no more.
+        // Remove the folders of earlier runs, which have no process any more.
         for old in fs::read_dir(&parent).into_iter().flatten().flatten() {
             if !Path::new("/proc").join(old.file_name()).exists() {
                 let _ = fs::remove_dir_all(old.path());
@@ -47,28 +47,28 @@ fn folder() -> Result<&'static Path> {
         Ok(folder)
     });
     made.as_deref()
-        .map_err(|error| anyhow::anyhow!("cannot make a folder: {error:#}"))
+        .map_err(|error| anyhow::anyhow!("cannot create a folder: {error:#}"))
 }
 
-/// The runner, one for all tests.
+/// The runner for all tests.
 ///
 /// # Errors
-/// When there is none that works here.
+/// If no runner works here.
 pub fn containers() -> Result<&'static dyn Runner> {
     static RUNNER: OnceLock<Result<Box<dyn Runner>>> = OnceLock::new();
     let made = RUNNER.get_or_init(|| runner(folder()?));
     made.as_deref()
-        .map_err(|error| anyhow::anyhow!("no containers can be run: {error:#}"))
+        .map_err(|error| anyhow::anyhow!("cannot run containers: {error:#}"))
 }
 
-/// Seconds since 1970.
+/// Seconds since the Unix epoch.
 pub fn now() -> f64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0.0, |t| t.as_secs_f64())
 }
 
-/// The time in which `finished` lived, and some around it: a container is older than its work.
+/// The lifetime of `finished`, and a minute before, as a container is older than its work.
 pub fn span(finished: &Finished) -> Span {
     Span {
         from: (finished.truth.start_ns as f64 / 1e9 - 60.0).floor(),
@@ -77,15 +77,23 @@ pub fn span(finished: &Finished) -> Span {
 }
 
 impl Bench {
-    /// A bench of the test's own, called `name`.
+    /// Starts a bench for one test, called `name`.
     ///
     /// # Errors
-    /// When server or agent do not come up.
+    /// If server or agent do not start.
     pub fn new(name: &str) -> Result<Self> {
+        Self::with_agent_args(name, &containers()?.agent_args())
+    }
+
+    /// The same with other arguments of the agent, which say which containers it sees.
+    ///
+    /// # Errors
+    /// If server or agent do not start.
+    pub fn with_agent_args(name: &str, args: &[String]) -> Result<Self> {
         let folder = folder()?.join(name);
         fs::create_dir_all(&folder)?;
         let server = Server::start(&folder)?;
-        let agent = Agent::start(&folder, &server, &containers()?.agent_args())?;
+        let agent = Agent::start(&folder, &server, args)?;
         Ok(Self {
             server,
             agent,
@@ -93,44 +101,59 @@ impl Bench {
         })
     }
 
-    /// The bench that all tests share which leave it alone.
+    /// The bench for all tests that do not stop its server or agent.
     ///
     /// # Panics
-    /// When it does not come up: then no test can do its work.
+    /// If it does not start.
     pub fn shared() -> &'static Mutex<Self> {
         static BENCH: OnceLock<Mutex<Bench>> = OnceLock::new();
         BENCH.get_or_init(|| match Self::new("shared") {
             Ok(bench) => Mutex::new(bench),
-            Err(error) => panic!("the bench does not come up: {error:#}"),
+            Err(error) => panic!("cannot start the bench: {error:#}"),
         })
     }
 
-    /// Where this bench keeps its things.
+    /// The folder of this bench.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 }
 
-/// The container called `name`, once the server knows it as `state`.
+/// Waits until the server knows the container called `name`, in `state` if given.
 ///
 /// # Errors
-/// When that takes too long.
-pub fn find(api: &crate::api::Api, name: &str, state: Option<&str>) -> Result<Container> {
-    let deadline = Instant::now() + settings::patience(Duration::from_secs(20));
-    let id = containers()?.id(name);
+/// If that takes too long.
+pub fn find(api: &Api, name: &str, state: Option<&str>) -> Result<Container> {
+    match containers()?.id(name) {
+        Some(id) => wait_for(name, state, || api.container(&id)),
+        None => find_cgroup(api, name, state),
+    }
+}
+
+/// The same for a container that is a plain cgroup.
+///
+/// # Errors
+/// If that takes too long.
+pub fn find_cgroup(api: &Api, name: &str, state: Option<&str>) -> Result<Container> {
+    wait_for(name, state, || {
+        let found = api.search(name)?;
+        Ok(found.into_iter().find(|found| found.name == name))
+    })
+}
+
+fn wait_for(
+    name: &str,
+    state: Option<&str>,
+    get: impl Fn() -> Result<Option<Container>>,
+) -> Result<Container> {
+    let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
     loop {
-        let found = match &id {
-            Some(id) => api.container(id)?,
-            None => api
-                .search(name)?
-                .into_iter()
-                .find(|found| found.name == name),
-        };
+        let found = get()?;
         match found {
             Some(found) if state.is_none_or(|state| found.state == state) => return Ok(found),
             seen if Instant::now() > deadline => bail!(
-                "the server should know {name} as {}, but knows {seen:?}",
-                state.unwrap_or("anything"),
+                "the server does not know {name} in state {}, but {seen:?}",
+                state.unwrap_or("any"),
             ),
             _ => sleep(Duration::from_millis(100)),
         }
@@ -140,32 +163,48 @@ pub fn find(api: &crate::api::Api, name: &str, state: Option<&str>) -> Result<Co
 /// Runs one workload to its end.
 ///
 /// # Errors
-/// When it does not do its work.
+/// If it fails.
 pub fn run(spec: &Spec) -> Result<Finished> {
     containers()?.start(spec)?.wait()
 }
 
-/// Runs a server and a client, each in a container, `client` once `server` listens.
+/// Runs a server and a client, each in a container. The client starts when the server listens.
 ///
 /// # Errors
-/// When either does not do its work.
+/// If either fails.
 pub fn run_pair(server: &Spec, client: &Spec) -> Result<[Finished; 2]> {
     let mut server: Box<dyn Running> = containers()?.start(server)?;
-    server.listening()?;
+    server.wait_until_listening()?;
     let client = run(client).context("the client")?;
     Ok([server.wait().context("the server")?, client])
 }
 
-/// Waits until what is stored of each container is what its workload says, and then looks once
-/// more, as what comes late or twice would.
+/// The stored data of a container that has ended, after all of it arrived.
 ///
 /// # Errors
-/// With everything that differs in the end.
+/// If the server does not know it.
+pub fn ledger(finished: &Finished) -> Result<Ledger> {
+    let api = {
+        let bench = Bench::shared().lock();
+        let bench =
+            bench.map_err(|_| anyhow::anyhow!("another test panicked with the bench locked"));
+        bench?.server.api().clone()
+    };
+    let id = find(&api, &finished.name, Some("ended"))?.id;
+    sleep(settings::timeout(Duration::from_secs(4)));
+    api.ledger(&id, span(finished))
+}
+
+/// Waits until the stored data of each container is as its workload says. Checks again after 2 s, to
+/// find what arrives late or twice.
+///
+/// # Errors
+/// Lists all differences.
 pub fn check(all: &[Finished]) -> Result<()> {
     let api = {
         let bench = Bench::shared().lock();
         bench
-            .map_err(|_| anyhow::anyhow!("another test broke the bench"))?
+            .map_err(|_| anyhow::anyhow!("another test panicked with the bench locked"))?
             .server
             .api()
             .clone()
@@ -173,15 +212,15 @@ pub fn check(all: &[Finished]) -> Result<()> {
     let mut report = Vec::new();
     for finished in all {
         let id = find(&api, &finished.name, Some("ended"))?.id;
-        let deadline = Instant::now() + settings::patience(Duration::from_secs(10));
-        while !different(&api, &id, finished)?.1.is_empty() && Instant::now() < deadline {
+        let deadline = Instant::now() + settings::timeout(Duration::from_secs(10));
+        while !compare(&api, &id, finished)?.1.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(500));
         }
     }
-    sleep(settings::patience(Duration::from_secs(2)));
+    sleep(settings::timeout(Duration::from_secs(2)));
     for finished in all {
         let id = find(&api, &finished.name, Some("ended"))?.id;
-        let (_, found) = different(&api, &id, finished)?;
+        let (_, found) = compare(&api, &id, finished)?;
         if !found.is_empty() {
             let case = &finished.truth.case;
             report.push(format!(
@@ -193,17 +232,13 @@ pub fn check(all: &[Finished]) -> Result<()> {
     }
     ensure!(
         report.is_empty(),
-        "stored is not what was done\n{}",
+        "the stored data differs from the work done\n{}",
         report.join("\n")
     );
     Ok(())
 }
 
-fn different(
-    api: &crate::api::Api,
-    id: &str,
-    finished: &Finished,
-) -> Result<(Ledger, Vec<String>)> {
+fn compare(api: &Api, id: &str, finished: &Finished) -> Result<(Ledger, Vec<String>)> {
     let ledger = api.ledger(id, span(finished))?;
     let found = differences(finished, &ledger);
     Ok((ledger, found))

@@ -1,33 +1,33 @@
-//! What is stored of a container, against the truth that its workload told.
+//! Compares the stored data of a container with the truth of its workload.
 //!
-//! Bytes, operations, opens, arguments and endings must be equal; CPU must be within
-//! [`CPU_PERCENT`] of what the kernel told the parent, and all processes together within
-//! [`SUM_PERCENT`] of what the cgroup counted. Everything that differs is listed, not just the
-//! first thing, as the pattern of differences is what tells what is wrong.
+//! Bytes, operations, opens, arguments and exits must be equal. CPU time must be within
+//! [`CPU_PERCENT`] of that in the parent's `wait4`, and the sum of all processes within
+//! [`SUM_PERCENT`] of the cgroup's count. The result lists every difference, as their pattern shows
+//! what is wrong.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 
 use bubble_workload::truth::{ConnectionTruth, EventTruth, FileTruth, Flow, ProcessTruth};
 
-use crate::api::{Connection, Exit, File, Ledger, Process};
+use crate::api::{Connection, Exit, File, Ledger, Loss, Process};
 use crate::container::Finished;
 
-/// How far a process's CPU may be off, percent of what `wait4` said.
+/// Maximum deviation of a process's CPU time, percent of that from `wait4`.
 pub const CPU_PERCENT: f64 = 2.0;
-/// How far the sum of the processes may be off, percent of what the cgroup counted.
+/// Maximum deviation of the sum of the processes, percent of the cgroup's count.
 pub const SUM_PERCENT: f64 = 1.0;
-/// CPU below this is too little for a percentage, ns.
-const ENOUGH_CPU_NS: u64 = 100_000_000;
-/// The same of one process: one that lives 1 ms is compared together with its siblings. It still runs
-/// when its parent is told what it used, for some 10 ms where the machine is emulated.
-const ENOUGH_ALONE_NS: u64 = 1_000_000_000;
-/// The loss that says that the cgroup's own count, as stored, is short.
+/// Minimum sum of CPU time to compare by percentage, ns.
+const MIN_SUM_NS: u64 = 100_000_000;
+/// Minimum CPU time of a process to compare by percentage, ns. Shorter processes are compared only as
+/// a sum: a process still runs when `wait4` reports its CPU time, some 10 ms on an emulated machine.
+const MIN_PROCESS_NS: u64 = 1_000_000_000;
+/// The loss with which the stored count of the cgroup is too small.
 const CGROUP_GONE: &str = "cgroup_gone";
-/// A resident set from this on, held for seconds, must have been seen, bytes.
+/// Minimum resident set that must be stored, bytes. It is held for seconds.
 const LARGE_RSS: u64 = 32 << 20;
 
-/// Everything that differs, a sentence each.
+/// All differences, one sentence each.
 pub fn differences(finished: &Finished, ledger: &Ledger) -> Vec<String> {
     let truth = &finished.truth;
     let mut compare = Compare {
@@ -55,10 +55,21 @@ pub fn differences(finished: &Finished, ledger: &Ledger) -> Vec<String> {
     }
     compare.cpu(&truth.processes, finished.cpu_ns);
     compare.end(finished);
-    // What comes late is counted all the same, only with the second after it; a cgroup that is gone
-    // is about its own count only.
+    // Late events are counted too, but in the next second. A vanished cgroup affects only the cgroup's
+    // own count.
     let losses = ledger.summary.losses.iter();
-    for loss in losses.filter(|loss| loss.reason != "late" && loss.reason != CGROUP_GONE) {
+    let expected = |loss: &&Loss| {
+        let of_reason = truth.losses.iter().find(|one| one.reason == loss.reason);
+        of_reason.is_some_and(|one| one.count == loss.count)
+    };
+    for lacking in &truth.losses {
+        if !losses.clone().any(|loss| loss.reason == lacking.reason) {
+            let (count, reason) = (lacking.count, &lacking.reason);
+            compare.found.push(format!("no loss {count} × {reason}"));
+        }
+    }
+    let excused = ["late", "partial", CGROUP_GONE];
+    for loss in losses.filter(|loss| !excused.contains(&loss.reason.as_str()) && !expected(loss)) {
         compare
             .found
             .push(format!("lost: {} × {}", loss.count, loss.reason));
@@ -68,12 +79,12 @@ pub fn differences(finished: &Finished, ledger: &Ledger) -> Vec<String> {
 
 struct Compare<'a> {
     ledger: &'a Ledger,
-    /// Whether operations must be equal too.
+    /// Whether the numbers of operations must be equal too.
     exact: bool,
     found: Vec<String>,
 }
 
-/// How far `seen` is from `expected`, percent.
+/// Deviation of `seen` from `expected`, percent.
 fn percent_off(seen: u64, expected: u64) -> f64 {
     (seen as f64 - expected as f64).abs() * 100.0 / (expected as f64).max(1.0)
 }
@@ -82,18 +93,18 @@ impl<'a> Compare<'a> {
     fn equal<T: PartialEq + Debug>(&mut self, what: impl FnOnce() -> String, seen: T, true_: T) {
         if seen != true_ {
             self.found
-                .push(format!("{}: {seen:?} is stored, {true_:?} is true", what()));
+                .push(format!("{}: stored {seen:?}, expected {true_:?}", what()));
         }
     }
 
-    /// The rows of this very program of this very process.
+    /// The rows of a process with the arguments of its last program.
     fn rows(&self, of: &ProcessTruth) -> impl Iterator<Item = &'a Process> + use<'a> {
         let (pid, args) = (of.pid, of.args.clone());
         let rows = self.ledger.processes.iter();
         rows.filter(move |row| row.container_pid == pid && row.args == args)
     }
 
-    /// All rows of the process: what it was before its last `exec`, too.
+    /// All rows of a process, including those of earlier programs.
     fn life(&self, of: &ProcessTruth) -> Vec<&'a Process> {
         let lives: HashSet<&str> = self.rows(of).map(Process::life).collect();
         let rows = self.ledger.processes.iter();
@@ -103,7 +114,11 @@ impl<'a> Compare<'a> {
     fn process(&mut self, truth: &ProcessTruth) {
         let what = || format!("process {} {:?}", truth.pid, truth.args);
         let lives: HashSet<&str> = self.rows(truth).map(Process::life).collect();
-        self.equal(|| format!("{}, how many", what()), lives.len(), 1);
+        self.equal(
+            || format!("{}, number of processes", what()),
+            lives.len(),
+            1,
+        );
         if lives.is_empty() {
             return;
         }
@@ -114,25 +129,31 @@ impl<'a> Compare<'a> {
             let true_names: Vec<&str> = truth.names.iter().map(String::as_str).collect();
             self.equal(|| format!("{}, names", what()), names, true_names);
         }
+        let row = self.rows(truth).max_by_key(|row| row.exec());
+        if let (Some(uid), Some(row)) = (truth.uid, row) {
+            self.equal(|| format!("{}, user", what()), row.uid, uid);
+        }
+        if let (Some(exe), Some(row)) = (&truth.exe, row) {
+            self.equal(|| format!("{}, program", what()), &row.exe, exe);
+        }
         let exit = self.rows(truth).find_map(|row| row.exit);
         let true_exit = Exit {
             code: truth.exit_code,
             signal: truth.signal,
         };
-        self.equal(|| format!("{}, end", what()), exit, Some(true_exit));
+        self.equal(|| format!("{}, exit", what()), exit, Some(true_exit));
         if let Some(true_rss) = truth.max_rss_bytes.filter(|bytes| *bytes >= LARGE_RSS)
             && truth.signal.is_none()
         {
             let rss = self
                 .rows(truth)
-                .map(|row| row.rss_max)
+                .filter_map(|row| row.rss_max)
                 .max()
                 .unwrap_or_default();
             if percent_off(rss, true_rss) > 10.0 {
                 let what = what();
-                self.found.push(format!(
-                    "{what}, memory: {rss} is stored, {true_rss} is true"
-                ));
+                self.found
+                    .push(format!("{what}, memory: stored {rss}, expected {true_rss}"));
             }
         }
     }
@@ -170,10 +191,10 @@ impl<'a> Compare<'a> {
             };
             self.flow(|| format!("{} read", file.path), read, file.read, exact);
             if pipe {
-                // What the workload prints goes into another pipe, which has no name of its own.
+                // At least: the output of the workload goes into another pipe, and pipes share one row.
                 let short = written.bytes < file.written.bytes;
                 self.equal(
-                    || format!("{} is written too little", file.path),
+                    || format!("{} has too few written bytes", file.path),
                     short,
                     false,
                 );
@@ -191,7 +212,7 @@ impl<'a> Compare<'a> {
                 );
             }
         }
-        // Nothing beside it: a byte counted under another name as well is counted twice.
+        // No other file: a byte that is also counted under another name would be counted twice.
         let regular: Vec<&&File> = rows.iter().filter(|row| row.kind == "file").collect();
         let named: Vec<_> = truth
             .iter()
@@ -233,8 +254,8 @@ impl<'a> Compare<'a> {
         let keys: HashSet<&str> = self.rows(process).map(|row| row.key.as_str()).collect();
         let mine = |row: &&Connection| {
             keys.contains(row.process.as_str())
-                && (&row.protocol, &row.local, &row.peer)
-                    == (&truth.protocol, &truth.local, &truth.peer)
+                && (&row.protocol, &row.local) == (&truth.protocol, &truth.local)
+                && (truth.peer == "?" || row.peer == truth.peer)
         };
         let rows: Vec<&Connection> = self.ledger.connections.iter().filter(mine).collect();
         let sum = |number: fn(&Connection) -> u64| rows.iter().map(|row| number(row)).sum::<u64>();
@@ -263,12 +284,20 @@ impl<'a> Compare<'a> {
             exact,
         );
         self.flow(|| format!("{}, sent", what()), sent, truth.sent, exact);
+        if let Some(role) = &truth.role {
+            let seen: Vec<_> = rows.iter().map(|row| (&*row.role, row.connects)).collect();
+            self.equal(
+                || format!("{}, role and connects of its one row", what()),
+                seen,
+                vec![(&**role, 1)],
+            );
+        }
         if rows.is_empty() {
             let all = self.ledger.connections.iter();
             let all = all.filter(|row| keys.contains(row.process.as_str()));
             let all = all.map(|r| format!("{} {:?} to {:?}", r.protocol, r.local, r.peer));
             let all: Vec<String> = all.collect();
-            self.found.push(format!("{}: not among {all:?}", what()));
+            self.found.push(format!("{}: not found in {all:?}", what()));
         }
     }
 
@@ -297,7 +326,7 @@ impl<'a> Compare<'a> {
         };
         if !seen {
             self.found
-                .push(format!("{truth:?} is not among {events:?}"));
+                .push(format!("{truth:?}: not found in {events:?}"));
         }
     }
 
@@ -309,7 +338,7 @@ impl<'a> Compare<'a> {
             };
             let ns: u64 = self.life(process).iter().map(|row| row.cpu_ns).sum();
             sums = [sums[0] + ns, sums[1] + true_ns];
-            if true_ns >= ENOUGH_ALONE_NS {
+            if true_ns >= MIN_PROCESS_NS {
                 self.near(
                     format!("CPU of process {}", process.pid),
                     ns,
@@ -318,7 +347,7 @@ impl<'a> Compare<'a> {
                 );
             }
         }
-        if sums[1] >= ENOUGH_CPU_NS {
+        if sums[1] >= MIN_SUM_NS {
             self.near(
                 "CPU of all children".to_owned(),
                 sums[0],
@@ -330,13 +359,15 @@ impl<'a> Compare<'a> {
         let mut stored = self.ledger.summary.accounting.cgroup_cpu_ns;
         let mut losses = self.ledger.summary.losses.iter();
         if losses.any(|loss| loss.reason == CGROUP_GONE) {
-            println!("a cgroup was gone before the agent read it: not compared with its count");
+            println!(
+                "a cgroup vanished before the agent read it: its stored count is not compared"
+            );
             stored = None;
         }
-        for (whose, cgroup) in [("really", cgroup), ("as stored", stored)] {
-            // A cgroup that lived too short to be read has no count, and none is asked for.
-            if let Some(cgroup) = cgroup.filter(|ns| *ns >= 5 * ENOUGH_CPU_NS) {
-                let what = format!("sum of processes and the cgroup's own count, {whose}");
+        for (source, cgroup) in [("read by the suite", cgroup), ("as stored", stored)] {
+            // A cgroup with a short life may have no count.
+            if let Some(cgroup) = cgroup.filter(|ns| *ns >= 5 * MIN_SUM_NS) {
+                let what = format!("sum of processes and the cgroup's own count ({source})");
                 self.near(what, all, cgroup, SUM_PERCENT);
             }
         }
@@ -346,7 +377,7 @@ impl<'a> Compare<'a> {
         let off = percent_off(seen, truth);
         if off > percent {
             self.found.push(format!(
-                "{what}: {seen} is stored, {truth} is true, {off:.2} % off"
+                "{what}: stored {seen}, expected {truth} ({off:.2} % off)"
             ));
         }
     }
@@ -362,10 +393,10 @@ impl<'a> Compare<'a> {
         self.equal(
             || "exit code of the container".to_owned(),
             container.exit_code,
-            finished.end_is_told.then_some(code),
+            finished.runtime_reports_exit.then_some(code),
         );
         let killed = |event: &EventTruth| matches!(event, EventTruth::OutOfMemory { .. });
-        let oom = finished.end_is_told && finished.truth.events.iter().any(killed);
+        let oom = finished.runtime_reports_exit && finished.truth.events.iter().any(killed);
         self.equal(|| "out of memory".to_owned(), container.oom_killed, oom);
     }
 }

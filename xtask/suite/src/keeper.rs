@@ -1,7 +1,7 @@
 //! Starts the programs under test so that none outlives the suite, however it ends.
 //!
-//! The kernel kills such a child when the thread that started it is gone, and the threads of tests
-//! come and go; so one thread, which never ends, starts them all.
+//! The kernel kills such a child when its parent thread ends. The threads of tests end early, so one
+//! thread that never ends starts all programs.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,31 +14,31 @@ use anyhow::{Context, Result};
 
 use crate::settings;
 
-type Order = (Command, Sender<std::io::Result<Child>>);
+type Request = (Command, Sender<std::io::Result<Child>>);
 
-fn keeper() -> &'static Sender<Order> {
-    static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
+fn keeper() -> &'static Sender<Request> {
+    static KEEPER: OnceLock<Sender<Request>> = OnceLock::new();
     KEEPER.get_or_init(|| {
-        let (orders, received) = channel::<Order>();
+        let (requests, received) = channel::<Request>();
         thread::spawn(move || {
             for (mut command, answer) in received {
-                // Whoever asked may have failed meanwhile; then the child is nobody's.
-                if let Err(unwanted) = answer.send(command.spawn())
-                    && let Ok(mut child) = unwanted.0
+                // The test may have failed meanwhile. Then nothing else would end the child.
+                if let Err(unsent) = answer.send(command.spawn())
+                    && let Ok(mut child) = unsent.0
                 {
                     let _ = child.kill();
                     let _ = child.wait();
                 }
             }
         });
-        orders
+        requests
     })
 }
 
-/// A command that will be `program`, bound to the life of the suite and within `cgroups`.
+/// A command that runs `program` within `cgroups`, and never longer than the suite.
 ///
 /// # Errors
-/// When there is no workload program, which does the binding.
+/// If the workload program, which starts `program`, does not exist.
 pub fn command(
     program: &Path,
     cgroups: &[impl AsRef<Path>],
@@ -56,7 +56,7 @@ pub fn command(
 /// Starts a command that [`command`] made.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub fn spawn(command: Command) -> Result<Child> {
     let (answer, received) = channel();
     let what = format!("{command:?}");

@@ -1,4 +1,4 @@
-//! What has become of pulses: of small writes, each to a file of its own, each at a known time.
+//! Compares pulses with the store. A pulse is a small write to its own file at a known time.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::api::{Api, File, Span};
 use crate::bench;
 use crate::container::Finished;
 
-/// A time, seconds since 1970.
+/// A time, seconds since the Unix epoch.
 pub type Seconds = f64;
 
-/// When a pulse was, seconds since 1970.
+/// The time of a pulse, seconds since the Unix epoch.
 pub fn time(pulse: &Pulse) -> Seconds {
     pulse.at_ns as f64 / 1e9
 }
@@ -20,7 +20,7 @@ pub fn time(pulse: &Pulse) -> Seconds {
 /// The pulses of `finished` that are not stored.
 ///
 /// # Errors
-/// When one is stored in part, or more than once: no failure may do that.
+/// If a pulse is stored partly or more than once, which no failure excuses.
 pub fn missing(api: &Api, id: &str, finished: &Finished) -> Result<Vec<Pulse>> {
     let first = finished.truth.pulses.first().map_or(0.0, time);
     let span = Span {
@@ -36,7 +36,7 @@ pub fn missing(api: &Api, id: &str, finished: &Finished) -> Result<Vec<Pulse>> {
     let mut missing = Vec::new();
     for pulse in &finished.truth.pulses {
         match stored.get(pulse.path.as_str()) {
-            // Opened in one second and written in the next: the second may be missing alone.
+            // The open and the write can be in different seconds, and only the second of the write be missing.
             None | Some((0, 0)) => missing.push(pulse.clone()),
             Some(sums) => ensure!(
                 *sums == (pulse.bytes, 1),

@@ -1,4 +1,4 @@
-//! A real server on a port and in a folder of its own.
+//! A real server with its own port and folder.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::api::Api;
 use crate::{keeper, settings};
 
-/// A server, which is killed when this is dropped.
+/// A server. Killed on drop.
 #[derive(Debug)]
 pub struct Server {
     program: PathBuf,
@@ -23,8 +23,8 @@ pub struct Server {
     api: Api,
 }
 
-/// Runs the server's program with a command that prints one word, and gives the word.
-fn word(program: &Path, folder: &Path, args: &[&str]) -> Result<String> {
+/// Runs a command of the server's program, and returns the last word of its output.
+fn last_word(program: &Path, folder: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
         .arg("--data")
@@ -47,23 +47,23 @@ fn word(program: &Path, folder: &Path, args: &[&str]) -> Result<String> {
 /// A port that is free now.
 ///
 /// # Errors
-/// When there is none.
+/// If there is none.
 pub fn free_port(address: &str) -> Result<u16> {
     let listener = TcpListener::bind((address, 0)).context("cannot find a free port")?;
     Ok(listener.local_addr()?.port())
 }
 
 impl Server {
-    /// Starts one with an empty store in `folder`, and waits until it answers.
+    /// Starts a server with an empty store in `folder`, and waits until it answers.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start(folder: &Path) -> Result<Self> {
         let program = settings::program("bubble-server")?;
         let folder = folder.join("server");
         std::fs::create_dir_all(&folder)?;
-        let key = word(&program, &folder, &["key", "create", "--owner", "suite"])?;
-        let token = word(&program, &folder, &["token", "--admin"])?;
+        let key = last_word(&program, &folder, &["key", "create", "--owner", "suite"])?;
+        let token = last_word(&program, &folder, &["token", "--admin"])?;
         let address = format!("127.0.0.1:{}", free_port("127.0.0.1")?);
         let api = Api::new(&format!("http://{address}"), &token);
         let mut server = Self {
@@ -78,24 +78,24 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts the same server again, on the same port and store, and waits until it answers.
+    /// Starts the same server again, with the same port and store, and waits until it answers.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub fn resume(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log())?;
-        let nowhere: [&Path; 0] = [];
+        let cgroups: [&Path; 0] = [];
         let args = ["serve".as_ref(), "--listen".as_ref(), self.address.as_ref()];
         let args = args
             .into_iter()
             .chain(["--data".as_ref(), self.folder.as_os_str()]);
-        let mut command = keeper::command(&self.program, &nowhere, args)?;
+        let mut command = keeper::command(&self.program, &cgroups, args)?;
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
         self.child = Some(keeper::spawn(command)?);
-        let deadline = Instant::now() + settings::patience(Duration::from_secs(20));
+        let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
         while !self.api.answers() {
             if let Some(status) = self
                 .child
@@ -105,14 +105,14 @@ impl Server {
                 .flatten()
             {
                 bail!(
-                    "the server ended by itself, {status}; it said:\n{}",
-                    self.said()
+                    "the server ended unexpectedly ({status}); end of its log:\n{}",
+                    self.log_tail()
                 );
             }
             ensure!(
                 Instant::now() < deadline,
-                "no answer from the server; it said:\n{}",
-                self.said()
+                "no answer from the server; end of its log:\n{}",
+                self.log_tail()
             );
             sleep(Duration::from_millis(20));
         }
@@ -122,7 +122,7 @@ impl Server {
     /// Kills it with signal 9.
     ///
     /// # Errors
-    /// When it was not running.
+    /// If it is not running.
     pub fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("the server is not running")?;
         child.kill()?;
@@ -135,12 +135,12 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// A key with which an agent may post.
+    /// The key for agents.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Its API, read by an administrator.
+    /// A client of its API, with an administrator's token.
     pub fn api(&self) -> &Api {
         &self.api
     }
@@ -149,8 +149,8 @@ impl Server {
         self.folder.join("log")
     }
 
-    /// The end of what it logged.
-    pub fn said(&self) -> String {
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
         tail(&self.log())
     }
 }

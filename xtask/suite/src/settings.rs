@@ -1,4 +1,4 @@
-//! What the environment says; see the list at the head of this crate.
+//! Settings from environment variables. The head of this crate lists them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 /// A number from the environment.
 ///
 /// # Errors
-/// When the variable is set to something else than a number.
+/// If the variable is not a number.
 pub fn number(name: &str, default: u64) -> Result<u64> {
     match env::var(name) {
         Ok(text) => text
@@ -19,37 +19,37 @@ pub fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
-/// `time`, longer where the machine is slow.
+/// `base`, multiplied by `BUBBLE_PATIENCE` for slow machines.
 ///
 /// # Panics
-/// When `BUBBLE_PATIENCE` is not a number.
-pub fn patience(time: Duration) -> Duration {
+/// If `BUBBLE_PATIENCE` is not a number.
+pub fn timeout(base: Duration) -> Duration {
     let factor = number("BUBBLE_PATIENCE", 1).expect("BUBBLE_PATIENCE must be a number");
-    time * u32::try_from(factor).unwrap_or(u32::MAX)
+    base * u32::try_from(factor).unwrap_or(u32::MAX)
 }
 
-/// The agent's family of hooks, as asked for.
+/// The requested family of hooks of the agent.
 pub fn hooks() -> String {
     env::var("BUBBLE_HOOKS").unwrap_or_else(|_| "auto".to_owned())
 }
 
-/// One of the three programs.
+/// The path of one of the three programs.
 ///
 /// # Errors
-/// When there is none.
+/// If it does not exist.
 pub fn program(name: &str) -> Result<PathBuf> {
     let variable = format!("{}_BIN", name.replace('-', "_").to_uppercase());
     if let Ok(path) = env::var(&variable) {
         let path = PathBuf::from(path);
         if !path.is_file() {
-            bail!("{variable} names {}, which is not there", path.display());
+            bail!("{variable}={}: no such file", path.display());
         }
         return Ok(path);
     }
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
     let built = |profile: &str| -> Option<(SystemTime, PathBuf)> {
         let path = target
-            .join("x86_64-unknown-linux-gnu")
+            .join(format!("{}-unknown-linux-gnu", env::consts::ARCH))
             .join(profile)
             .join(name);
         Some((path.metadata().ok()?.modified().ok()?, path))

@@ -1,4 +1,4 @@
-//! What a dead agent has left in its spool.
+//! Reads the spool of a dead agent.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,13 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bubble_common::batch::Batch;
 
-/// What a file of the spool begins with; then come records: three numbers of 32 bits (the length
-/// of the payload is the first) and the payload, a batch.
+/// Magic bytes of a spool file. Records follow: three numbers of 32 bits (the first is the length of
+/// the payload) and the payload, a batch.
 const MAGIC: &[u8] = b"BCSPOOL1";
 /// Bytes of a record before its payload.
 const HEADER: usize = 12;
 
-/// The batches in a file of the spool. What the agent was writing when it died is none.
+/// The batches in a spool file, without an incomplete last record.
 fn batches(bytes: &[u8]) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut rest = bytes.strip_prefix(MAGIC).unwrap_or_default();
@@ -31,10 +31,10 @@ fn batches(bytes: &[u8]) -> Vec<Batch> {
     batches
 }
 
-/// Container and path of every file that the spooled segments say was written.
+/// Container and path of every written file in the spooled segments.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub fn written(folder: &Path) -> Result<HashSet<(String, String)>> {
     let mut written = HashSet::new();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));

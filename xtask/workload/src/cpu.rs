@@ -1,4 +1,4 @@
-//! Using CPU without asking the kernel for anything.
+//! Uses CPU time without system calls.
 
 use std::hint::black_box;
 use std::io;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::sys;
 
-/// Goes round `turns` times. No system call, no yield, no memory beyond a register.
+/// Loops `turns` times. Makes no system call, never yields, and uses only a register.
 fn spin(turns: u64) {
     let mut value: u64 = 1;
     for turn in 0..turns {
@@ -19,12 +19,11 @@ fn spin(turns: u64) {
     black_box(value);
 }
 
-/// Uses `ns` of CPU and hardly more, in one long stretch.
+/// Uses `ns` of CPU time and hardly more, in one long loop.
 ///
-/// How many turns that is, is found in the first hundredth of it; then there is nothing but
-/// turning, so that for the kernel the task is one that never yields. Where the machine got faster
-/// meanwhile (by emulation it does), shorter stretches follow. What was really used is for the
-/// parent to ask (`wait4`).
+/// The first hundredth of the time measures the speed. Then the loop runs without a system call, as
+/// a task that never yields. If the machine became faster meanwhile (emulated ones do), shorter loops
+/// follow. The parent reads the exact CPU time by `wait4`.
 pub(crate) fn burn(ns: u64) -> io::Result<()> {
     let before = sys::cpu_ns()?;
     let used = || Ok::<u64, io::Error>(sys::cpu_ns()?.saturating_sub(before));
@@ -37,7 +36,7 @@ pub(crate) fn burn(ns: u64) -> io::Result<()> {
     }
     loop {
         let so_far = used()?;
-        // The last thousandth is not worth a stretch of its own.
+        // A thousandth is precise enough.
         let left = ns.saturating_sub(so_far);
         if left <= ns / 1000 {
             return Ok(());
@@ -49,8 +48,8 @@ pub(crate) fn burn(ns: u64) -> io::Result<()> {
     }
 }
 
-/// Spins for about `us` microseconds on the clock, which the vDSO reads without a system call
-/// (where the kernel's clock source allows it).
+/// Spins for about `us` microseconds of time. The vDSO reads the clock without a system call, if the
+/// kernel's clock source allows it.
 pub(crate) fn spin_for(us: u64) {
     let start = Instant::now();
     while (start.elapsed().as_micros() as u64) < us {

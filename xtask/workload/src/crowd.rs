@@ -1,5 +1,5 @@
-//! `crowd`: many processes that each do a little every second, as most processes of a host do. What
-//! it costs to watch them is the question; what they did is not.
+//! `crowd`: many processes that each do a little every second, as most processes of a host. It is for
+//! measuring the cost of the agent, so it prints nothing.
 
 use std::fs::File;
 use std::io;
@@ -12,16 +12,16 @@ use clap::Args;
 
 use crate::sys;
 
-/// Of each file, written and read back every second.
+/// Bytes that each process writes and reads back every second.
 const BYTES: usize = 4096;
 
-/// How many, and for how long.
+/// Number and duration.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Processes
+    /// Number of processes
     #[arg(long, default_value_t = 20)]
     processes: u32,
-    /// Seconds of their life
+    /// Lifetime, seconds
     #[arg(long, default_value_t = 30)]
     seconds: u64,
 }
@@ -34,7 +34,7 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<()> {
         match sys::fork().context("cannot fork")? {
             Some(pid) => started.push(pid),
             None => {
-                // Nobody is left alone, should the one that waits be killed.
+                // If the parent is killed, its children end too.
                 let lived = sys::die_with_parent()
                     .and_then(|()| live(&directory.join(format!("member-{number}")), number, end));
                 sys::exit(i32::from(lived.is_err()));
@@ -48,7 +48,7 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One of them: each begins at another time of the second.
+/// The work of one process. Each starts at another time within the second.
 fn live(path: &Path, number: u32, end: Instant) -> io::Result<()> {
     let mut buffer = [0x5a; BYTES];
     sleep(Duration::from_millis(u64::from(number) * 37 % 1000));

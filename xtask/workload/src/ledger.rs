@@ -1,11 +1,11 @@
-//! The ledger into which the cases write what the kernel told them, call by call.
+//! The ledger: records what the kernel returned to each call of a case.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bubble_workload::truth::{EventTruth, FileTruth, Flow, ProcessTruth, Pulse, Truth};
+use bubble_workload::truth::{EventTruth, FileTruth, Flow, LossTruth, ProcessTruth, Pulse, Truth};
 
 use crate::sys;
 
@@ -16,7 +16,7 @@ pub(crate) fn now_ns() -> u64 {
         .map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// The truth of this process in the making.
+/// Collects the truth of this process.
 pub(crate) struct Ledger {
     truth: Truth,
     files: BTreeMap<String, FileTruth>,
@@ -24,7 +24,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Starts the clock of `case`.
+    /// Starts a ledger, and the clock of `case`.
     pub(crate) fn new(case: impl Into<String>) -> Self {
         let pid = sys::getpid();
         let this = ProcessTruth {
@@ -32,6 +32,8 @@ impl Ledger {
             parent: sys::getppid(),
             args: std::env::args().collect(),
             names: Vec::new(),
+            exe: None,
+            uid: None,
             exit_code: Some(0),
             signal: None,
             cpu_ns: None,
@@ -51,7 +53,7 @@ impl Ledger {
         }
     }
 
-    /// This process's id, as seen inside.
+    /// Id of this process in its pid namespace.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
@@ -69,44 +71,54 @@ impl Ledger {
             })
     }
 
-    /// One successful open of `path`.
+    /// Records a successful open of `path`.
     pub(crate) fn opened(&mut self, path: &Path) {
         self.file(&path.to_string_lossy()).opens += 1;
         self.truth.opens += 1;
     }
 
-    /// Successful opens whose files are too many to list.
+    /// Records successful opens of too many files to list.
     pub(crate) fn opened_unlisted(&mut self, opens: u64) {
         self.truth.opens += opens;
     }
 
-    /// One call that took `bytes` out of `path`. The end of the file moves nothing.
+    /// Records a call that read `bytes` from `path`. A call that only finds the end is not recorded.
     pub(crate) fn read(&mut self, path: &str, bytes: u64) {
         self.file(path).read.add(bytes);
     }
 
-    /// One call that put `bytes` into `path`.
+    /// Records a call that wrote `bytes` to `path`.
     pub(crate) fn written(&mut self, path: &str, bytes: u64) {
         self.file(path).written.add(bytes);
     }
 
-    /// One system call here is not one operation in the kernel.
+    /// Records operations that are a loss of this reason.
+    pub(crate) fn lost(&mut self, reason: &str, count: u64) {
+        self.truth.losses.push(LossTruth {
+            reason: reason.to_owned(),
+            count,
+        });
+    }
+
+    /// Records that one system call of this case may be several operations in the kernel.
     pub(crate) fn operations_differ(&mut self) {
         self.truth.operations_are_exact = false;
     }
 
-    /// Why the kernel refused the case.
+    /// Records why the kernel refused the case.
     pub(crate) fn unsupported(&mut self, call: &str, error: &io::Error) {
         self.truth.unsupported = Some(format!("{call}: {error}"));
     }
 
-    /// A child that has ended.
+    /// Records a finished child.
     pub(crate) fn ended(&mut self, pid: u32, args: Vec<String>, ended: sys::Ended) {
         self.truth.processes.push(ProcessTruth {
             pid,
             parent: self.pid,
             args,
             names: Vec::new(),
+            exe: None,
+            uid: None,
             exit_code: ended.exit_code,
             signal: ended.signal,
             cpu_ns: Some(ended.cpu_ns),
@@ -114,41 +126,48 @@ impl Ledger {
         });
     }
 
-    /// The names that the last child of [`Self::ended`] had.
+    /// Records the names of the last child that was recorded by [`Self::ended`].
     pub(crate) fn named(&mut self, names: &[&str]) {
         if let Some(child) = self.truth.processes.last_mut() {
             child.names = names.iter().map(|name| (*name).to_owned()).collect();
         }
     }
 
-    /// What a child counted itself and handed over.
+    /// Records the last user and program of the last child that was recorded by [`Self::ended`].
+    pub(crate) fn identified(&mut self, uid: u32, exe: String) {
+        if let Some(child) = self.truth.processes.last_mut() {
+            (child.uid, child.exe) = (Some(uid), Some(exe));
+        }
+    }
+
+    /// Adds the counts of a child.
     pub(crate) fn unite(&mut self, child: Truth) {
         self.truth.connections.extend(child.connections);
         self.truth.files.extend(child.files);
         self.truth.opens += child.opens;
     }
 
-    /// A connection that is over.
+    /// Records a connection at its end.
     pub(crate) fn connection(&mut self, connection: bubble_workload::truth::ConnectionTruth) {
         self.truth.connections.push(connection);
     }
 
-    /// Something rare.
+    /// Records an event.
     pub(crate) fn event(&mut self, event: EventTruth) {
         self.truth.events.push(event);
     }
 
-    /// One pulse.
+    /// Records a pulse.
     pub(crate) fn pulse(&mut self, pulse: Pulse) {
         self.truth.pulses.push(pulse);
     }
 
-    /// What this process is going to leave with.
-    pub(crate) fn leaves_with(&mut self, code: i32) {
+    /// Records the exit code with which this process will exit.
+    pub(crate) fn exit_code(&mut self, code: i32) {
         self.truth.processes[0].exit_code = Some(code);
     }
 
-    /// Stops the clock and hands the truth out.
+    /// Stops the clock and returns the truth.
     pub(crate) fn close(mut self) -> Truth {
         self.truth.end_ns = now_ns();
         self.truth.files.extend(self.files.into_values());

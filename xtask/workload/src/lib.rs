@@ -1,6 +1,7 @@
-//! What the workload says about itself: the types of the one JSON object it prints.
+//! The types of the JSON object that the workload prints about itself.
 //!
-//! They are a library so that the tests that compare read the very types that were printed; the
-//! cases themselves belong to the program alone.
+//! They are a library, so that the tests decode the same types that the program encodes. The cases
+//! themselves are in the program.
 
 pub mod truth;
+pub mod witnessed;

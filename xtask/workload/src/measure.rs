@@ -1,4 +1,4 @@
-//! `loop`: one operation over and over, for the price of one. What an observer adds is the
+//! `loop`: measures the cost of an operation by repeating it. The overhead of an observer is the
 //! difference between two runs, with and without it.
 
 use std::ffi::CString;
@@ -21,17 +21,17 @@ use crate::sys;
 pub(crate) enum Case {
     /// the cheapest system call
     Getpid,
-    /// 4 KiB from the page cache
+    /// read 4 KiB from the page cache
     Pread,
-    /// an existing file
+    /// open and close an existing file
     OpenClose,
-    /// 64 bytes there and back over the loopback device, to another process
+    /// send 64 bytes to another process over the loopback device, and receive them back
     TcpPingpong,
-    /// a child that executes this program and leaves at once
+    /// start a child that executes this program and exits at once
     ForkExecExit,
 }
 
-/// How often.
+/// Operation and repetitions.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The operation
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Operations in a round
     #[arg(long, default_value_t = 100_000)]
     count: u64,
-    /// Rounds that are counted; one more goes before them
+    /// Measured rounds; one more round runs before them
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Wait before the first round, ms
@@ -93,7 +93,7 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<LoopResult> {
     })
 }
 
-/// ns per operation of each round; the first of all, which warms the caches, is left out.
+/// Measures the ns per operation of each round. An additional first round warms the caches.
 fn rounds(options: &Options, mut operation: impl FnMut() -> io::Result<()>) -> Result<Vec<f64>> {
     let mut rounds = Vec::with_capacity(options.rounds as usize);
     for round in 0..=options.rounds {
@@ -108,13 +108,13 @@ fn rounds(options: &Options, mut operation: impl FnMut() -> io::Result<()>) -> R
     Ok(rounds)
 }
 
-/// All of `buffer`, which 64 bytes on the loopback device are in one call, but need not be.
+/// Receives until `buffer` is full. One call usually suffices on the loopback device, but need not.
 fn receive_all(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
-    let mut have = 0;
-    while have < buffer.len() {
-        match sys::recv(socket, &mut buffer[have..])? {
+    let mut received = 0;
+    while received < buffer.len() {
+        match sys::recv(socket, &mut buffer[received..])? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            more => have += more as usize,
+            more => received += more as usize,
         }
     }
     Ok(())
@@ -133,7 +133,7 @@ fn ping_pong(options: &Options) -> Result<Vec<f64>> {
                 sys::send(&socket, &buffer)?;
             }
         };
-        // It ends when the other side closes.
+        // It ends with an error when the other end closes.
         let _ = echo();
         sys::exit(0)
     };

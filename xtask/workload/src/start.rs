@@ -1,5 +1,5 @@
-//! `start`: what a container runtime does last. It enters the cgroups and becomes the program, so
-//! that not one instruction of the program runs outside of them.
+//! `start`: the last step of a container runtime. It enters the cgroups and executes the program, so
+//! that no instruction of the program runs outside of them.
 
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -10,13 +10,13 @@ use clap::Args;
 
 use crate::sys;
 
-/// What to enter, and what to become.
+/// Cgroups and program.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Folder of a cgroup to enter (several where there are several hierarchies)
+    /// Folder of a cgroup to enter; repeat it for several hierarchies
     #[arg(long)]
     cgroup: Vec<PathBuf>,
-    /// Be killed when the one who started this is gone
+    /// Die when the parent thread ends
     #[arg(long)]
     die_with_parent: bool,
     /// The program and its arguments
@@ -24,9 +24,12 @@ pub(crate) struct Options {
     command: Vec<OsString>,
 }
 
-/// Enters the cgroups. A child does the writing: this process's own write would end within the
-/// cgroup, and count as what the program wrote.
-fn enter(cgroups: &[PathBuf]) -> Result<()> {
+/// Enters the cgroups. A child writes to `cgroup.procs`: a write of this process would end within the
+/// cgroup, and count as a write of the program.
+pub(crate) fn enter(cgroups: &[PathBuf]) -> Result<()> {
+    if cgroups.is_empty() {
+        return Ok(());
+    }
     let own = sys::getpid().to_string();
     let Some(child) = sys::fork().context("cannot fork")? else {
         let failed = cgroups.iter().find_map(|cgroup| {
@@ -42,21 +45,19 @@ fn enter(cgroups: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Does so; returns only if it could not.
+/// Enters the cgroups and executes the program. Returns only on failure.
 pub(crate) fn run(options: &Options) -> Result<i32> {
     if options.die_with_parent {
-        sys::die_with_parent().context("cannot bind this process to its parent")?;
+        sys::die_with_parent().context("cannot set the parent-death signal")?;
     }
-    if !options.cgroup.is_empty() {
-        enter(&options.cgroup)?;
-    }
+    enter(&options.cgroup)?;
     let args: Vec<CString> = options
         .command
         .iter()
         .map(|arg| CString::new(arg.as_bytes()))
         .collect::<Result<_, _>>()?;
     let Some(program) = args.first() else {
-        bail!("name a program to become")
+        bail!("no program given")
     };
     let error = sys::exec(program, &args);
     Err(error).with_context(|| format!("cannot execute {program:?}"))

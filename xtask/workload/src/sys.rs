@@ -1,21 +1,25 @@
-//! System calls, one function each, so that the number made is the number counted.
+//! System calls, one function each, so that the program counts exactly the calls it makes.
 //!
-//! The standard library may repeat, split or add calls (`write_all`, `copy`, `Child::wait`);
-//! nothing here does. Opening files and setting up sockets is left to the standard library, as
-//! those calls move no bytes.
+//! The standard library may repeat, split or add calls (`write_all`, `copy`, `Child::wait`); these
+//! functions do not. The standard library opens files and sets up sockets, as those calls move no bytes.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-/// Turns the kernel's answer into a count or an error.
-fn count(answer: isize) -> io::Result<u64> {
-    u64::try_from(answer).map_err(|_| io::Error::last_os_error())
+/// Converts the result of a call to a count or an error.
+pub(crate) fn count(result: isize) -> io::Result<u64> {
+    u64::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Turns an answer that is nothing but success or failure.
-fn done(answer: i32) -> io::Result<()> {
-    count(answer as isize).map(drop)
+/// Converts the result of a call that only succeeds or fails.
+pub(crate) fn check(result: i32) -> io::Result<()> {
+    count(result as isize).map(drop)
 }
 
 /// `read(2)`
@@ -44,7 +48,7 @@ pub(crate) fn pwrite(to: &impl AsRawFd, buffer: &[u8], offset: u64) -> io::Resul
     count(unsafe { libc::pwrite(to.as_raw_fd(), pointer, length, offset as libc::off_t) })
 }
 
-/// `buffer` cut into `parts` vectors of equal length (the last takes the rest).
+/// Cuts `buffer` into `parts` vectors of equal length; the last one has the rest.
 fn vectors(buffer: *mut u8, length: usize, parts: usize) -> Vec<libc::iovec> {
     let each = length / parts;
     (0..parts)
@@ -77,28 +81,28 @@ pub(crate) fn writev(to: &impl AsRawFd, buffer: &[u8]) -> io::Result<u64> {
     count(unsafe { libc::writev(to.as_raw_fd(), parts.as_ptr(), parts.len() as i32) })
 }
 
-/// `sendfile(2)`, from the file's own position
+/// `sendfile(2)`, from the current position of the file
 pub(crate) fn sendfile(to: &impl AsRawFd, from: &impl AsRawFd, length: usize) -> io::Result<u64> {
     let (to, from) = (to.as_raw_fd(), from.as_raw_fd());
-    // SAFETY: a null offset means the file's own position; no memory of ours is touched.
+    // SAFETY: a null offset means the current position; the call accesses no memory of this process.
     count(unsafe { libc::sendfile(to, from, std::ptr::null_mut(), length) })
 }
 
-/// `splice(2)`, from and to the files' own positions
+/// `splice(2)`, from and to the current positions of the files
 pub(crate) fn splice(from: &impl AsRawFd, to: &impl AsRawFd, length: usize) -> io::Result<u64> {
     let (from, to, null) = (from.as_raw_fd(), to.as_raw_fd(), std::ptr::null_mut());
-    // SAFETY: null offsets mean the files' own positions; no memory of ours is touched.
+    // SAFETY: null offsets mean the current positions; the call accesses no memory of this process.
     count(unsafe { libc::splice(from, null, to, null, length, 0) })
 }
 
-/// `copy_file_range(2)`, from and to the files' own positions
+/// `copy_file_range(2)`, from and to the current positions of the files
 pub(crate) fn copy_file_range(
     from: &impl AsRawFd,
     to: &impl AsRawFd,
     length: usize,
 ) -> io::Result<u64> {
     let (from, to, null) = (from.as_raw_fd(), to.as_raw_fd(), std::ptr::null_mut());
-    // SAFETY: null offsets mean the files' own positions; no memory of ours is touched.
+    // SAFETY: null offsets mean the current positions; the call accesses no memory of this process.
     count(unsafe { libc::copy_file_range(from, null, to, null, length, 0) })
 }
 
@@ -116,28 +120,48 @@ pub(crate) fn recv(from: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<u64> {
     count(unsafe { libc::recv(from.as_raw_fd(), pointer, length, 0) })
 }
 
-/// `pipe2(2)`: the reading and the writing end
+/// `pipe2(2)`: the read end and the write end
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two descriptors into an array of two.
-    done(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    // SAFETY: both were made just now and belong to nobody else.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: both descriptors are new, and nothing else owns them.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// `fork(2)`: the child's id, or none in the child itself
+/// `linkat(2)` of an open file without a name
+pub(crate) fn link(file: &impl AsRawFd, path: &Path) -> io::Result<()> {
+    let from = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let to = CString::new(path.as_os_str().as_bytes())?;
+    let (here, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+    // SAFETY: both strings end in NUL and outlive the call.
+    check(unsafe { libc::linkat(here, from.as_ptr(), here, to.as_ptr(), flags) })
+}
+
+/// `dup2(2)`: `to` becomes a second descriptor of the same file
+pub(crate) fn dup2(from: &impl AsRawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: the case owns both descriptors; nothing else relies on the file behind `to`.
+    count(unsafe { libc::dup2(from.as_raw_fd(), to) } as isize).map(drop)
+}
+
+/// `close(2)` of a descriptor that nothing else owns
+pub(crate) fn close(number: RawFd) -> io::Result<()> {
+    // SAFETY: the caller owns the descriptor.
+    check(unsafe { libc::close(number) })
+}
+
+/// `fork(2)`: the id of the child, or `None` in the child
 ///
-/// The program has one thread when it calls this, so the child may do anything that its parent
-/// may.
+/// The case has one thread, so the child may call the same functions as its parent.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
-    // SAFETY: there is no other thread that could hold a lock over the fork.
+    // SAFETY: no other thread can hold a lock during the fork.
     let pid = unsafe { libc::fork() };
     count(pid as isize)?;
     Ok((pid != 0).then_some(pid as u32))
 }
 
-/// `execv(2)`; returns only if it failed
-pub(crate) fn exec(program: &CString, args: &[CString]) -> io::Error {
+/// `execv(2)`; returns only on failure
+pub(crate) fn exec(program: &CStr, args: &[CString]) -> io::Error {
     let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
     pointers.push(std::ptr::null());
     // SAFETY: the strings end in NUL, the array ends in a null pointer, and all outlive the call.
@@ -145,19 +169,107 @@ pub(crate) fn exec(program: &CString, args: &[CString]) -> io::Error {
     io::Error::last_os_error()
 }
 
-/// `exit_group(2)`, at once, without any work of the standard library's
+/// `fexecve(3)`: executes an open file; returns only on failure. The environment becomes empty.
+pub(crate) fn exec_file(file: &impl AsRawFd, args: &[CString]) -> io::Error {
+    let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    let empty = [std::ptr::null()];
+    // SAFETY: the strings end in NUL, both arrays end in a null pointer, and all outlive the call.
+    unsafe { libc::fexecve(file.as_raw_fd(), pointers.as_ptr(), empty.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// `memfd_create(2)`: a file in memory, closed by `exec`
+pub(crate) fn memfd(name: &CStr) -> io::Result<File> {
+    // SAFETY: the string ends in NUL and outlives the call.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    count(fd as isize)?;
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// `setresuid(2)`: becomes another user for good
+pub(crate) fn set_user(uid: u32) -> io::Result<()> {
+    // SAFETY: changes attributes of this process and touches no memory.
+    check(unsafe { libc::setresuid(uid, uid, uid) })
+}
+
+/// `exit(2)`: ends this thread alone
+pub(crate) fn end_thread() -> ! {
+    loop {
+        // SAFETY: ends the thread, whose stack nothing else uses.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+}
+
+/// Beginning and length of the arguments, which the kernel laid out side by side.
+static ARGUMENTS: (AtomicPtr<c_char>, AtomicUsize) =
+    (AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0));
+
+/// Notes where the arguments are.
+///
+/// # Safety
+/// `argv` is that of `main`, with `argc` strings.
+pub(crate) unsafe fn note_arguments(argc: c_int, argv: *const *const c_char) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let Some(last) = usize::try_from(argc)
+            .ok()
+            .and_then(|argc| argc.checked_sub(1))
+        else {
+            return;
+        };
+        let (first, last) = (*argv, *argv.add(last));
+        let end = last.addr() + CStr::from_ptr(last).to_bytes_with_nul().len();
+        ARGUMENTS.0.store(first.cast_mut(), Relaxed);
+        ARGUMENTS.1.store(end - first.addr(), Relaxed);
+    }
+}
+
+/// Overwrites the arguments, as `setproctitle` does. A longer title is cut.
+pub(crate) fn set_title(title: &str) {
+    let (first, length) = (ARGUMENTS.0.load(Relaxed), ARGUMENTS.1.load(Relaxed));
+    for at in 0..length {
+        let byte = title.as_bytes().get(at).copied().unwrap_or(0);
+        let byte = if at + 1 == length { 0 } else { byte };
+        // SAFETY: within the arguments, which the kernel made writable; nothing else refers to them.
+        unsafe { first.add(at).cast::<u8>().write_volatile(byte) };
+    }
+}
+
+/// `exit_group(2)`, without the exit handlers of the libraries
 pub(crate) fn exit(code: i32) -> ! {
-    // SAFETY: ends the process; nothing of it is used afterwards.
+    // SAFETY: ends the process, so nothing runs afterwards.
     unsafe { libc::_exit(code) }
 }
 
-/// `kill(2)`, to oneself
-pub(crate) fn kill_self(signal: i32) -> io::Result<()> {
-    // SAFETY: sends a signal to this process, which owns no state that others depend on.
-    done(unsafe { libc::kill(libc::getpid(), signal) })
+/// Anonymous memory that the children of this process share, filled with zeros. It stays until the end.
+pub(crate) fn shared_memory(length: usize) -> io::Result<*mut u8> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
+    match address {
+        libc::MAP_FAILED => Err(io::Error::last_os_error()),
+        address => Ok(address.cast()),
+    }
 }
 
-/// `getpid(2)` as a real system call, which it is also where a C library might remember it
+/// Writes to each page of a mapping, so that it is resident.
+pub(crate) fn touch(mapping: *mut u8, length: usize) {
+    for offset in (0..length).step_by(4096) {
+        // SAFETY: within the mapping, which only other touches of the same value write to.
+        unsafe { mapping.add(offset).write_volatile(1) };
+    }
+}
+
+/// `kill(2)` of this process
+pub(crate) fn kill_self(signal: i32) -> io::Result<()> {
+    // SAFETY: sends a signal to this process, on which no other process depends.
+    check(unsafe { libc::kill(libc::getpid(), signal) })
+}
+
+/// `getpid(2)`, always as a system call, as a C library may cache the result
 pub(crate) fn getpid() -> u32 {
     // SAFETY: takes no argument and cannot fail.
     unsafe { libc::syscall(libc::SYS_getpid) as u32 }
@@ -169,11 +281,11 @@ pub(crate) fn getppid() -> u32 {
     unsafe { libc::getppid() as u32 }
 }
 
-/// How a child ended, and what it had used.
+/// How a child ended, and its resource usage.
 pub(crate) struct Ended {
-    /// The code, if it left by itself.
+    /// The code, if it exited by itself.
     pub(crate) exit_code: Option<i32>,
-    /// The signal, if one ended it.
+    /// The signal, if one killed it.
     pub(crate) signal: Option<i32>,
     /// User and system time, ns.
     pub(crate) cpu_ns: u64,
@@ -184,10 +296,10 @@ pub(crate) struct Ended {
 /// `wait4(2)`
 pub(crate) fn wait(pid: u32) -> io::Result<Ended> {
     let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which zero is a value.
+    // SAFETY: rusage consists of numbers, for which zero is valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live locals of the type that the kernel writes.
-    done(unsafe { libc::wait4(pid as i32, &mut status, 0, &mut usage) })?;
+    check(unsafe { libc::wait4(pid as i32, &mut status, 0, &mut usage) })?;
     let nanoseconds = |t: libc::timeval| t.tv_sec as u64 * 1_000_000_000 + t.tv_usec as u64 * 1000;
     Ok(Ended {
         exit_code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
@@ -197,23 +309,41 @@ pub(crate) fn wait(pid: u32) -> io::Result<Ended> {
     })
 }
 
-/// CPU time of this process so far, in ns. A real system call: the vDSO does not offer it.
+/// CPU time of this process so far, in ns. It is a system call, as the vDSO does not support this clock.
 pub(crate) fn cpu_ns() -> io::Result<u64> {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the pointer is to a live local of the type that the kernel writes.
-    done(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) })?;
+    check(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) })?;
     Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Inode of an open file, which names a pipe.
-pub(crate) fn inode(of: &impl AsRawFd) -> io::Result<u64> {
-    // SAFETY: stat is plain numbers, for which zero is a value.
+/// When the kernel's boot clock was zero, ns since the Unix epoch.
+pub(crate) fn boot_ns() -> io::Result<u64> {
+    let mut nanoseconds = [0; 2];
+    for (clock, value) in [libc::CLOCK_REALTIME, libc::CLOCK_BOOTTIME]
+        .into_iter()
+        .zip(&mut nanoseconds)
+    {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the pointer is to a live local of the type that the kernel writes.
+        check(unsafe { libc::clock_gettime(clock, &mut time) })?;
+        *value = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+    }
+    Ok(nanoseconds[0] - nanoseconds[1])
+}
+
+/// Inode of an open file. It is part of the name of a pipe.
+pub(crate) fn inode(file: &impl AsRawFd) -> io::Result<u64> {
+    // SAFETY: stat consists of numbers, for which zero is valid.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a live local of the type that the kernel writes.
-    done(unsafe { libc::fstat(of.as_raw_fd(), &mut stat) })?;
+    check(unsafe { libc::fstat(file.as_raw_fd(), &mut stat) })?;
     Ok(stat.st_ino)
 }
 
@@ -222,29 +352,29 @@ pub(crate) fn open_close(path: &CString) -> io::Result<()> {
     // SAFETY: the string ends in NUL and outlives the call.
     let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) };
     count(fd as isize)?;
-    // SAFETY: the descriptor was made just now and belongs to nobody else.
-    done(unsafe { libc::close(fd) })
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    check(unsafe { libc::close(fd) })
 }
 
-/// `prctl(PR_SET_NAME)`: of this thread, and so of the process if it is its first
+/// `prctl(PR_SET_NAME)`: sets the name of this thread, and of the process if it is the first thread
 pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
     // SAFETY: the string ends in NUL and outlives the call, which copies it.
-    done(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })
+    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })
 }
 
 /// `prctl(PR_GET_NAME)`
 pub(crate) fn name() -> io::Result<CString> {
     let mut name = [0_u8; 16];
     // SAFETY: the kernel writes 16 bytes at most, the last of them NUL, into a live local of that size.
-    done(unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) })?;
+    check(unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) })?;
     CStr::from_bytes_until_nul(&name)
         .map(CStr::to_owned)
         .map_err(io::Error::other)
 }
 
-/// `prctl(PR_SET_PDEATHSIG)`: killed when the thread that started this process is no more; it
-/// holds over an `exec`
+/// `prctl(PR_SET_PDEATHSIG)`: kills this process when its parent thread ends. An `exec` keeps the
+/// setting.
 pub(crate) fn die_with_parent() -> io::Result<()> {
     // SAFETY: sets an attribute of this process and touches no memory.
-    done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
 }

@@ -1,8 +1,7 @@
-//! The truth: what one run of the workload did, counted by the workload itself.
+//! The truth: what a run of the workload did, counted by the workload itself.
 //!
-//! Every figure here comes from what the kernel returned to the calls that the program made, one
-//! call at a time, never from what it meant to do. A count of operations is a count of system
-//! calls that moved at least one byte (or one datagram), unless the comment says otherwise.
+//! Every figure is from the result of a system call, and never from an intention. An operation is a
+//! system call that moved at least one byte (or one datagram), unless the comment says otherwise.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +15,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Adds one call that moved `bytes`.
+    /// Adds a call that moved `bytes`.
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.operations += 1;
@@ -26,76 +25,86 @@ impl Flow {
 /// What one process did with one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileTruth {
-    /// Absolute path as the process sees it; a pipe is `pipe:[INODE]`.
+    /// Absolute path in the process's mount namespace; `pipe:[INODE]` for a pipe.
     pub path: String,
-    /// Process id, as seen inside.
+    /// Process id in the container.
     pub pid: u32,
-    /// From the file to the process (or to another file or socket, within the kernel).
+    /// Reads from the file, by the process or within the kernel (as `sendfile`).
     pub read: Flow,
-    /// Into the file.
+    /// Writes to the file.
     pub written: Flow,
     /// Successful calls of `open`.
     pub opens: u64,
 }
 
-/// What one process did with one connection, seen from its own end.
+/// What one process did with one connection, as its own end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionTruth {
     /// `tcp`, `udp`, `unix` (a stream) or `unix-datagram`.
     pub protocol: String,
-    /// `ADDRESS:PORT` (`[ADDRESS]:PORT`), or the path of a Unix socket; empty for a nameless one.
+    /// `ADDRESS:PORT` (`[ADDRESS]:PORT`), or the path of a Unix socket; empty if it has none.
     pub local: String,
-    /// The other end, written in the same way.
+    /// The other end, in the same format; `?` for all peers of the local end together.
     pub peer: String,
-    /// Whether the socket itself knew its peer (`connect` or `accept`); where it did not, the
-    /// peer was named call by call (`sendto`, `recvfrom`).
+    /// Whether the socket was connected (`connect` or `accept`). If not, each call named the peer
+    /// (`sendto`, `recvfrom`).
     pub connected: bool,
-    /// Process id, as seen inside.
+    /// Process id in the container.
     pub pid: u32,
-    /// From the peer.
+    /// Received from the peer.
     pub received: Flow,
-    /// To the peer.
+    /// Sent to the peer.
     pub sent: Flow,
+    /// `client` or `server`, if the case made one connection and the role must be known.
+    #[serde(default)]
+    pub role: Option<String>,
 }
 
 /// One process, from start to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessTruth {
-    /// Process id, as seen inside.
+    /// Process id in the container.
     pub pid: u32,
-    /// The parent's, as seen inside (0 when that is outside).
+    /// Process id of the parent in the container (0 if it is outside).
     pub parent: u32,
-    /// The arguments of its last `exec`, the program's name first.
+    /// The arguments of its last `exec`, the program's name first, or those that it set later.
     pub args: Vec<String>,
-    /// Its names one after the other: one at its beginning, and one for each `exec` and each time that it
-    /// gave itself another. Empty where the case does not tell.
+    /// Its last names: before the first `exec`, and after each `exec`. Empty
+    /// if the case does not record them.
     #[serde(default)]
     pub names: Vec<String>,
-    /// What it left with, if it left by itself. Of the process that prints: what it will return.
+    /// Path of the file that it ran last, as `/proc/PID/exe` shows it. `None` if the case does not
+    /// record it.
+    #[serde(default)]
+    pub exe: Option<String>,
+    /// Its last effective user id on the host. `None` if the case does not record it.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// Its exit code, if it exited by itself. For the printing process: the code with which it will exit.
     pub exit_code: Option<i32>,
-    /// The signal that ended it, if one did.
+    /// The signal that killed it, if any.
     pub signal: Option<i32>,
-    /// User and system time of its whole life, in ns, as `wait4` told its parent; none for the
-    /// process that prints, as it still runs.
+    /// User and system time of its whole life, in ns, from its parent's `wait4`. `None` for the
+    /// printing process, which still runs.
     pub cpu_ns: Option<u64>,
     /// Largest resident set, in bytes, from the same source.
     pub max_rss_bytes: Option<u64>,
 }
 
-/// Something rare that happened.
+/// A rare event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EventTruth {
     /// A connection was refused by `peer`.
     ConnectionRefused {
-        /// Process id, as seen inside.
+        /// Process id in the container.
         pid: u32,
-        /// Who refused, `ADDRESS:PORT`.
+        /// The peer that refused, `ADDRESS:PORT`.
         peer: String,
     },
-    /// The kernel killed a process for want of memory.
+    /// The OOM killer ended a process.
     OutOfMemory {
-        /// Process id, as seen inside.
+        /// Process id in the container.
         pid: u32,
     },
 }
@@ -103,53 +112,65 @@ pub enum EventTruth {
 /// One write of `pulse`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pulse {
-    /// When it was made, UTC, ns since 1970.
+    /// Time of the write, ns since the Unix epoch.
     pub at_ns: u64,
-    /// The file, written by this one call and by no other.
+    /// The file. No other call writes it.
     pub path: String,
     /// Bytes written.
     pub bytes: u64,
 }
 
-/// The object that every case prints, once, in one line on standard output.
+/// I/O that cannot be counted, so that it must be stored as a loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossTruth {
+    /// Name of the reason in the API.
+    pub reason: String,
+    /// Number of operations.
+    pub count: u64,
+}
+
+/// The object that every case prints once, as one line on standard output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
-    /// Name of the case: the subcommand, with the way it went if there are several.
+    /// Name of the case: the subcommand, and its variant if there are several.
     pub case: String,
-    /// Why the kernel would not do it; nothing else is to be expected then.
+    /// Why the kernel refused the case. All other fields are empty then.
     pub unsupported: Option<String>,
-    /// When the work started (after `--delay-ms` and `--go`), UTC, ns since 1970.
+    /// When the work started (after `--delay-ms` and `--go`), ns since the Unix epoch.
     pub start_ns: u64,
-    /// When it ended, UTC, ns since 1970.
+    /// When it ended, ns since the Unix epoch.
     pub end_ns: u64,
-    /// By process and path; only what the case did on purpose.
+    /// Files by process and path, without those that only the libraries use.
     pub files: Vec<FileTruth>,
-    /// Successful opens of all processes of the case together.
+    /// Successful opens by all processes of the case.
     pub opens: u64,
-    /// By process and connection.
+    /// Connections by process.
     pub connections: Vec<ConnectionTruth>,
-    /// All processes, the printing one first.
+    /// All processes. The printing one is the first.
     pub processes: Vec<ProcessTruth>,
-    /// In the order in which they happened.
+    /// Events in order of time.
     pub events: Vec<EventTruth>,
-    /// In the order in which they were made.
+    /// Pulses in order of time.
     pub pulses: Vec<Pulse>,
-    /// Whether a count of the kernel's own operations must equal `operations`. Not where one
-    /// system call is several reads and writes within the kernel (a large `sendfile`).
+    /// Losses that must be stored, as no hook counts what the case does.
+    #[serde(default)]
+    pub losses: Vec<LossTruth>,
+    /// Whether the number of operations in the kernel must equal `operations`. `false` if a system
+    /// call is several reads and writes within the kernel (a large `sendfile`).
     pub operations_are_exact: bool,
 }
 
-/// What `loop` prints: the price of one operation.
+/// The output of `loop`: the cost of an operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoopResult {
     /// Name of the operation.
     pub case: String,
     /// Operations per round.
     pub count: u64,
-    /// ns per operation, round by round.
+    /// ns per operation of each round.
     pub rounds_ns: Vec<f64>,
-    /// The quickest round, ns per operation.
+    /// The fastest round, ns per operation.
     pub min_ns: f64,
-    /// The middle one, ns per operation.
+    /// The median round, ns per operation.
     pub median_ns: f64,
 }

@@ -1,4 +1,4 @@
-//! The workload against the kernel's own accounts: what it says it did is what it did.
+//! Compares the workload's output with the expected work and with the kernel's own accounts.
 
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use bubble_workload::truth::{EventTruth, Flow, LoopResult, Truth};
 
-/// A folder of the test's own, with a path short enough for a Unix socket.
+/// A folder for one test, with a path short enough for a Unix socket.
 fn directory(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("bubble-workload-{}-{name}", std::process::id()))
 }
@@ -20,9 +20,9 @@ fn run(name: &str, args: &[&str]) -> Output {
         .args(args)
         .output()
         .expect("the workload runs");
-    // Only an empty folder can be removed so, and empty it must be: the workload tidies up.
+    // Fails unless the folder is empty, as the workload must remove its files.
     if directory.exists() {
-        std::fs::remove_dir(&directory).expect("the workload left nothing behind");
+        std::fs::remove_dir(&directory).expect("the workload removed its files");
     }
     output
 }
@@ -37,15 +37,40 @@ fn flow(bytes: u64, operations: u64) -> Flow {
     Flow { bytes, operations }
 }
 
-/// 100,000 bytes in blocks of 4,096 are 24 whole ones and a rest.
+/// 100,000 bytes are 24 blocks of 4,096 bytes and a shorter one.
 const BYTES: &str = "100000";
 
 #[test]
-fn files_there_and_back() {
+fn folders_and_names_change() {
+    let made = truth(&run(
+        "folders",
+        &["folders", "--count", "6", "--paths", "4"],
+    ));
+    let written: Vec<u64> = made.files.iter().map(|file| file.written.bytes).collect();
+    assert_eq!(written, [1000 + 1004, 1001 + 1005, 1002, 1003]);
+    assert_eq!(made.opens, 9);
+
+    let renamed = truth(&run("renamed", &["renamed"]));
+    let of = |end: &str| renamed.files.iter().find(|file| file.path.ends_with(end));
+    assert_eq!(of("/memfd:other").unwrap().written.operations, 20);
+    assert_eq!(of("c/within/out/file").unwrap().read.operations, 20);
+}
+
+#[test]
+fn a_replaced_descriptor_still_moves_the_bytes_of_the_former_file() {
+    let truth = truth(&run("replaced", &["replaced"]));
+    let of = |end: &str| truth.files.iter().find(|file| file.path.ends_with(end));
+    let decoy = of("/decoy").unwrap();
+    assert_eq!((decoy.read, decoy.opens), (flow(0, 0), 13));
+    assert_eq!(of("/target").unwrap().written, flow(3000, 3));
+}
+
+#[test]
+fn files_are_written_and_read_back() {
     for by in ["read-write", "pread-pwrite", "readv-writev", "io-uring"] {
         let truth = truth(&run(by, &["file", "--by", by, "--bytes", BYTES]));
         if let Some(why) = truth.unsupported {
-            // Only io_uring may be refused, and then by name.
+            // The kernel may refuse only io_uring.
             assert_eq!(by, "io-uring");
             assert!(why.starts_with("io_uring_setup: "), "{why}");
             continue;
@@ -64,7 +89,7 @@ fn files_there_and_back() {
 }
 
 #[test]
-fn files_from_one_to_another() {
+fn one_file_is_copied_to_another() {
     for by in ["sendfile", "splice", "copy-file-range"] {
         let truth = truth(&run(by, &["file", "--by", by, "--bytes", BYTES]));
         let ends = |name: &str| {
@@ -81,7 +106,7 @@ fn files_from_one_to_another() {
 }
 
 #[test]
-fn large_copies_do_not_promise_operations() {
+fn large_copies_have_inexact_operations() {
     let args = [
         "file", "--by", "sendfile", "--bytes", BYTES, "--block", "65536",
     ];
@@ -91,7 +116,7 @@ fn large_copies_do_not_promise_operations() {
 }
 
 #[test]
-fn both_ends_of_a_unix_socket() {
+fn both_ends_of_a_unix_socket_agree() {
     for kind in ["stream", "datagram"] {
         let truth = truth(&run(kind, &["unix", "--kind", kind, "--bytes", "5000"]));
         let [parent, child] = truth.connections.as_slice() else {
@@ -110,7 +135,7 @@ fn both_ends_of_a_unix_socket() {
 }
 
 #[test]
-fn children_end_as_told() {
+fn children_end_as_requested() {
     let truth = truth(&run(
         "processes",
         &["processes", "--count", "100", "--us", "10"],
@@ -130,24 +155,36 @@ fn children_end_as_told() {
 }
 
 #[test]
-fn a_child_changes_its_name_and_ends_as_another_program() {
+fn a_child_renames_itself_and_executes_another_program() {
     let truth = truth(&run("renames", &["renames"]));
     let child = &truth.processes[1];
-    // With another code when the kernel says that it has another name than it took.
+    // The child exits with another code if the kernel reports another name.
     assert_eq!(child.exit_code, Some(7), "{child:?}");
-    assert_eq!(child.names.len(), 4, "{child:?}");
+    assert_eq!(child.names.len(), 3, "{child:?}");
+}
+
+/// Each child executes what it says, or it would exit with another code. Those that become another user
+/// need root.
+#[test]
+fn children_change_who_they_are() {
+    for of in ["memfd", "proc-self", "deleted", "script", "thread"] {
+        let truth = truth(&run(&format!("identity-{of}"), &["identity", of]));
+        let child = &truth.processes[1];
+        assert_eq!(child.exit_code, Some(7), "{child:?}");
+        assert!(child.exe.is_some(), "{child:?}");
+    }
 }
 
 #[test]
-fn burns_what_it_was_told() {
+fn burns_the_requested_cpu_time() {
     let truth = truth(&run("burn", &["burn", "--seconds", "0.2"]));
     let used = truth.processes[1].cpu_ns.expect("a child's CPU is known");
-    // What it aims at is found by trying; what it reports is the kernel's word.
+    // The workload only approximates the request, but reports the count of the kernel.
     assert!((50_000_000..800_000_000).contains(&used), "{used}");
 }
 
 #[test]
-fn holds_the_memory() {
+fn holds_the_requested_memory() {
     let truth = truth(&run("memory", &["memory", "--mib", "20", "--seconds", "0"]));
     assert!(
         truth.processes[1].max_rss_bytes >= Some(20 << 20),
@@ -156,13 +193,13 @@ fn holds_the_memory() {
 }
 
 #[test]
-fn opens_and_removes() {
+fn opens_and_removes_files() {
     let truth = truth(&run("opens", &["opens", "--count", "1500"]));
     assert_eq!(truth.opens, 1500);
 }
 
 #[test]
-fn leaves_with_the_code() {
+fn exits_with_the_code() {
     let output = run("exit", &["exit", "--after-ms", "1", "--code", "3"]);
     assert_eq!(
         (output.status.code(), output.status.signal()),
@@ -172,8 +209,8 @@ fn leaves_with_the_code() {
 }
 
 #[test]
-fn is_refused() {
-    // A port that was free a moment ago.
+fn a_connection_is_refused() {
+    // Nothing listens here any more.
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
@@ -187,7 +224,7 @@ fn is_refused() {
 }
 
 #[test]
-fn loops() {
+fn measures_loops() {
     for case in [
         "getpid",
         "pread",

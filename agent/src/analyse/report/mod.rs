@@ -1,9 +1,10 @@
-//! What a person wants to know of a recording, made from its segments: so it is the same for
-//! every format, and says what the page would.
+//! The report of a recording, for a person. It is made from the segments: so it is the same for
+//! every format, and has the page's figures.
 //!
 //! `Report` is also the JSON of `--json`; `print` has the text.
 
 pub mod print;
+pub mod seconds;
 pub mod tally;
 
 use bubble_common::segment::file::FileIo;
@@ -14,60 +15,65 @@ use bubble_common::segment::{ContainerId, facts};
 use serde::Serialize;
 
 use self::tally::{Busiest, Peer, Program, Tally};
+use crate::clock::SECOND;
 use crate::source::recording::Position;
 
 /// Most entries of each list.
-const LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// A report of one recording.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What the recording is called.
+    /// Name of the recording.
     pub name: String,
     /// `scap`, `json` or `text`.
     pub format: &'static str,
-    /// When its first event was, and its last: ns since the Unix epoch.
+    /// Time of its first event: ns since the Unix epoch.
     pub first: Option<u64>,
-    /// See `first`.
+    /// Time of its latest event.
     pub last: Option<u64>,
     /// Events (or lines) that were taken in.
     pub events: u64,
-    /// Events (or lines) that could not be made sense of.
+    /// Events (or lines) that were skipped.
     pub skipped: u64,
-    /// Why it ended early; absent when it was whole.
+    /// Why it ended early; absent if it was whole.
     pub damage: Option<String>,
-    /// What its format does not tell: one sentence each.
+    /// Facts that its format lacks: one sentence each.
     pub missing: Vec<String>,
     /// Containers, those with the most CPU time first.
     pub containers: Vec<Container>,
 }
 
-/// What one container did.
+/// One container.
 #[derive(Debug, Serialize)]
 pub struct Container {
     /// Its id.
     pub id: String,
-    /// Its name, where that is known.
+    /// Its name, if it is known.
     pub name: Option<String>,
-    /// Its image, where that is known.
+    /// Its image, if it is known.
     pub image: Option<String>,
     /// When it was first observed: seconds since the Unix epoch.
     pub first: u64,
     /// When it was last observed (exclusive).
     pub last: u64,
-    /// Wall time: seconds in which it was observed.
-    pub wall_seconds: u64,
+    /// Wall time: from its first moment to its last one, as far as the recording has them, in
+    /// seconds.
+    pub wall_seconds: f64,
+    /// Seconds of it that nothing is known of.
+    pub gap_seconds: u64,
     /// CPU time, ns.
     pub cpu_ns: u64,
-    /// Cores used: CPU time by wall time.
+    /// Cores used: CPU time by the wall time without gaps.
     pub cores_average: f64,
-    /// Cores used in the busiest second.
+    /// Cores used in the busiest second; at least the average, as the recording may have a part of
+    /// a second only.
     pub cores_peak: f64,
     /// CPU time by core, ns.
     pub cores: Vec<(u32, u64)>,
-    /// The most resident memory of all its processes at one time, bytes; absent when not told.
+    /// Highest resident memory of all its processes at one time, bytes; absent if not known.
     pub memory_peak: Option<u64>,
-    /// Files, pipes and such.
+    /// Files and pipes.
     pub files_total: Files,
     /// Sockets.
     pub network_total: Network,
@@ -75,23 +81,27 @@ pub struct Container {
     pub processes_started: u64,
     /// Processes that ended.
     pub processes_ended: u64,
-    /// Processes, the busiest first: at most [`LISTED`] of `processes_count`.
+    /// Processes that did not end with code 0.
+    pub processes_failed: u64,
+    /// Processes, the busiest first: at most [`MAX_LISTED`] of `processes_count`.
     pub processes: Vec<Process>,
-    /// How many there were.
+    /// Number of all.
     pub processes_count: u64,
-    /// Files, the busiest first: at most [`LISTED`] of `files_count`.
+    /// Files, the busiest first: at most [`MAX_LISTED`] of `files_count`.
     pub files: Vec<FileEntry>,
-    /// How many there were.
+    /// Number of all.
     pub files_count: u64,
-    /// Peers, the busiest first: at most [`LISTED`] of `peers_count`.
+    /// Peers, the busiest first: at most [`MAX_LISTED`] of `peers_count`.
     pub peers: Vec<PeerEntry>,
-    /// How many there were.
+    /// Number of all.
     pub peers_count: u64,
-    /// Processes that did not end with code 0, in order of time: at most [`LISTED`].
+    /// Processes that did not end with code 0, in order of time: at most [`MAX_LISTED`].
     pub failures: Vec<Ended>,
-    /// What happened: at most [`LISTED`].
+    /// Events, in order of time: the first of `events_count`.
     pub events: Vec<Happened>,
-    /// What could not be counted.
+    /// Number of all.
+    pub events_count: u64,
+    /// Activity that could not be counted.
     pub losses: Vec<Lost>,
 }
 
@@ -132,7 +142,7 @@ pub struct Network {
 pub struct Process {
     /// Process id on the host.
     pub pid: u32,
-    /// Process id in the container; 0 when not known.
+    /// Process id in the container; 0 if not known.
     pub container_pid: u32,
     /// Its name.
     pub name: String,
@@ -140,7 +150,7 @@ pub struct Process {
     pub command: String,
     /// CPU time, ns.
     pub cpu_ns: u64,
-    /// Most resident memory, bytes.
+    /// Highest resident memory, bytes.
     pub memory_peak: u64,
     /// Files.
     pub files: Files,
@@ -155,9 +165,9 @@ pub struct Process {
 pub struct FileEntry {
     /// Its path.
     pub path: String,
-    /// What kind of thing it is.
+    /// Its kind.
     pub kind: &'static str,
-    /// What was done with it.
+    /// Its sums.
     #[serde(flatten)]
     pub sums: Files,
 }
@@ -167,11 +177,11 @@ pub struct FileEntry {
 pub struct PeerEntry {
     /// The protocol.
     pub protocol: &'static str,
-    /// What the container is: `client`, `server` or `unknown`.
+    /// The role of the container: `client`, `server` or `unknown`.
     pub role: &'static str,
-    /// The other end; without the port if that is the client.
+    /// Address of the peer, without the port of a client.
     pub address: String,
-    /// What went through.
+    /// Its sums.
     #[serde(flatten)]
     pub sums: Network,
 }
@@ -189,37 +199,37 @@ pub struct Ended {
     pub exit: String,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Serialize)]
 pub struct Happened {
     /// When: ns since the Unix epoch.
     pub at: u64,
-    /// What: `connection_failed`, `oom_kill`, …
+    /// `connection_failed`, `oom_kill`, …
     pub kind: &'static str,
-    /// To which process.
+    /// Name of the process.
     pub process: String,
-    /// More about it.
+    /// Details.
     pub detail: String,
 }
 
-/// Something that could not be counted.
+/// Activity that could not be counted.
 #[derive(Debug, Serialize)]
 pub struct Lost {
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
-    /// How many times.
+    /// Number of times.
     pub count: u64,
-    /// How many bytes, where that is known.
+    /// Number of bytes, if it is known.
     pub bytes: u64,
 }
 
 impl Report {
-    /// A report of what `tally` added up and how far reading came.
+    /// A report of the sums in `tally`, read up to `position`.
     pub fn new(name: &str, format: &'static str, position: Position, tally: &Tally) -> Self {
         let mut containers: Vec<Container> = tally
             .containers
             .iter()
-            .map(|(id, container)| Container::new(id, container))
+            .map(|(id, container)| Container::new(id, container, position))
             .collect();
         containers.sort_by(|a, b| (b.cpu_ns, &a.id).cmp(&(a.cpu_ns, &b.id)));
         Self {
@@ -237,27 +247,35 @@ impl Report {
 }
 
 impl Container {
-    fn new(id: &ContainerId, tally: &tally::Container) -> Self {
-        let (first, last) = tally.span.unwrap_or_default();
+    fn new(id: &ContainerId, tally: &tally::Container, position: Position) -> Self {
+        let (first, last) = tally.observed.span().unwrap_or_default();
+        let gap_seconds = last - first - tally.observed.count();
+        let wall = wall(tally, position);
         let cpu_ns = tally.cores.values().copied().fold(0, u64::saturating_add);
         let fact = |name: &str| tally.facts.get(name).cloned();
-        let average = cpu_ns as f64 / 1e9 / (tally.observed.max(1)) as f64;
+        let observed = wall.saturating_sub(gap_seconds * SECOND);
+        let average = match observed {
+            0 => 0.0,
+            observed => cpu_ns as f64 / observed as f64,
+        };
         Self {
             id: id.to_string(),
             name: fact(facts::NAME),
             image: fact(facts::IMAGE),
             first,
             last,
-            wall_seconds: tally.observed,
+            wall_seconds: wall as f64 / 1e9,
+            gap_seconds,
             cpu_ns,
             cores_average: average,
-            cores_peak: tally.cpu_peak as f64 / 1e9,
+            cores_peak: (tally.cpu_peak as f64 / 1e9).max(average),
             cores: tally.cores.iter().map(|(core, ns)| (*core, *ns)).collect(),
             memory_peak: Some(tally.memory_peak).filter(|peak| *peak > 0),
             files_total: tally.file_io.into(),
             network_total: tally.network_io.into(),
             processes_started: tally.started,
             processes_ended: tally.exits,
+            processes_failed: tally.failed,
             processes: listed(&tally.processes, |((id, _), program)| {
                 Some(Process::new(id.pid, program))
             }),
@@ -283,6 +301,7 @@ impl Container {
                     detail: detail.clone(),
                 })
                 .collect(),
+            events_count: tally.events_count,
             losses: tally
                 .losses
                 .iter()
@@ -296,13 +315,26 @@ impl Container {
     }
 }
 
+/// The time in ns from a container's first moment to its last one: its start and end, or those of
+/// the recording.
+fn wall(tally: &tally::Container, position: Position) -> u64 {
+    let (first, last) = tally.observed.span().unwrap_or_default();
+    let fact = |name: &str| tally.facts.get(name)?.parse::<u64>().ok();
+    let begin = fact(facts::STARTED).filter(|at| at / SECOND == first);
+    let begin = begin.or(position.first).unwrap_or_default();
+    let end = fact(facts::ENDED).filter(|at| at / SECOND + 1 == last);
+    let end = end.or(position.last).unwrap_or(u64::MAX);
+    let end = end.min(last.saturating_mul(SECOND));
+    end.saturating_sub(begin.max(first * SECOND))
+}
+
 fn listed<K, V, T>(all: &Busiest<K, V>, entry: impl Fn((&K, &V)) -> Option<T>) -> Vec<T>
 where
     K: Eq + std::hash::Hash + Clone + Ord,
     V: tally::Activity + Default + Clone,
 {
     let sorted = all.sorted().into_iter();
-    sorted.filter_map(entry).take(LISTED).collect()
+    sorted.filter_map(entry).take(MAX_LISTED).collect()
 }
 
 fn failures(tally: &tally::Container) -> Vec<Ended> {
@@ -315,16 +347,18 @@ fn failures(tally: &tally::Container) -> Vec<Ended> {
                 at: process.end,
                 pid: process.id.pid,
                 name: process.name.clone(),
-                exit: told(exit),
+                exit: describe(exit),
             })
         })
         .collect();
     failures.sort_by_key(|failure| (failure.at, failure.pid));
-    failures.truncate(LISTED);
+    // A process has a row for each name of its threads.
+    failures.dedup_by_key(|failure| (failure.at, failure.pid));
+    failures.truncate(MAX_LISTED);
     failures
 }
 
-fn told(exit: Exit) -> String {
+fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
@@ -346,7 +380,7 @@ impl Process {
             memory_peak: program.memory,
             files: program.file_io.into(),
             network: program.network_io.into(),
-            exit: process.and_then(|process| process.exit).map(told),
+            exit: process.and_then(|process| process.exit).map(describe),
         }
     }
 }

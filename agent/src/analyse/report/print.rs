@@ -7,17 +7,20 @@ use time::macros::format_description;
 
 use super::{Container, Files, Network, Report};
 
-/// Entries of each list that are shown; JSON has more.
-const SHOWN: usize = 10;
-/// Widest a name may be, in characters.
-const WIDE: usize = 60;
+/// Most entries of each list; JSON has more.
+const MAX_ROWS: usize = 10;
+/// Most characters of a name.
+const MAX_NAME: usize = 60;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", clean(&self.name), self.format)?;
         if let (Some(first), Some(last)) = (self.first, self.last) {
             let wall = seconds(last - first);
-            writeln!(f, "  {} to {} UTC, {wall}", day(first), moment(last))?;
+            let (first, last) = (day(first), (day(last), moment(last)));
+            let is_same_day = first.split(' ').next() == last.0.split(' ').next();
+            let last = if is_same_day { last.1 } else { last.0 };
+            writeln!(f, "  {first} to {last} UTC, {wall}")?;
         }
         write!(f, "  {} events", count(self.events))?;
         if self.skipped > 0 {
@@ -55,7 +58,12 @@ impl Display for Container {
         if let Some(image) = &self.image {
             line(f, "image", clean(image))?;
         }
-        line(f, "wall time", format!("{} s", count(self.wall_seconds)))?;
+        let wall = seconds((self.wall_seconds * 1e9) as u64);
+        let wall = match self.gap_seconds {
+            0 => wall,
+            gap => format!("{wall}, of which {} s are not known", count(gap)),
+        };
+        line(f, "wall time", wall)?;
         let cores = format!(
             "{}: {:.3} cores on average, {:.3} in the busiest second, on {} in all",
             seconds(self.cpu_ns),
@@ -99,7 +107,7 @@ impl Display for Container {
             "{} began, {} ended, {} of them not with code 0",
             count(self.processes_started),
             count(self.processes_ended),
-            self.failures.len()
+            count(self.processes_failed)
         );
         line(f, "processes", processes)?;
         self.lists(f)
@@ -108,6 +116,18 @@ impl Display for Container {
 
 impl Container {
     fn lists(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.process_list(f)?;
+        self.resource_lists(f)?;
+        self.event_lists(f)?;
+        for loss in &self.losses {
+            let reason = loss.reason.replace('_', " ");
+            let lost = format!("{} times, {}", count(loss.count), bytes(loss.bytes));
+            line(f, "LOST", format!("{reason}: {lost}"))?;
+        }
+        Ok(())
+    }
+
+    fn process_list(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let rows = self.processes.iter().map(|process| {
             let name = if process.command.is_empty() {
                 &process.name
@@ -128,7 +148,10 @@ impl Container {
         let head = [
             "CPU", "memory", "read", "written", "received", "sent", "pid", "process",
         ];
-        table(f, head, rows, self.processes_count)?;
+        table(f, head, rows, self.processes_count)
+    }
+
+    fn resource_lists(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let rows = self.files.iter().map(|file| {
             [
                 bytes(file.sums.read),
@@ -152,7 +175,10 @@ impl Container {
             ]
         });
         let head = ["received", "sent", "connects", "failed", "as", "peer"];
-        table(f, head, rows, self.peers_count)?;
+        table(f, head, rows, self.peers_count)
+    }
+
+    fn event_lists(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let rows = self.failures.iter().map(|ended| {
             [
                 moment(ended.at),
@@ -162,20 +188,14 @@ impl Container {
             ]
         });
         let head = ["ended", "with", "pid", "process"];
-        table(f, head, rows, self.failures.len() as u64)?;
+        table(f, head, rows, self.processes_failed)?;
         let rows = self.events.iter().map(|event| {
             let what = event.kind.replace('_', " ");
             let detail = clean(&event.detail);
             [moment(event.at), what, detail, clean(&event.process)]
         });
         let head = ["at", "event", "detail", "process"];
-        table(f, head, rows, self.events.len() as u64)?;
-        for loss in &self.losses {
-            let reason = loss.reason.replace('_', " ");
-            let lost = format!("{} times, {}", count(loss.count), bytes(loss.bytes));
-            line(f, "LOST", format!("{reason}: {lost}"))?;
-        }
-        Ok(())
+        table(f, head, rows, self.events_count)
     }
 }
 
@@ -183,14 +203,14 @@ fn line(f: &mut Formatter<'_>, name: &str, value: String) -> fmt::Result {
     writeln!(f, "  {name:<10} {value}")
 }
 
-/// A table whose columns are as wide as they must; the last one is a name, to the left.
+/// A table with columns as wide as their content. The last one is a name, aligned to the left.
 fn table<const N: usize>(
     f: &mut Formatter<'_>,
     head: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     all: u64,
 ) -> fmt::Result {
-    let rows: Vec<[String; N]> = rows.take(SHOWN).collect();
+    let rows: Vec<[String; N]> = rows.take(MAX_ROWS).collect();
     if rows.is_empty() {
         return Ok(());
     }
@@ -221,12 +241,12 @@ fn table<const N: usize>(
     }
 }
 
-/// What strangers wrote, fit for a terminal: no control characters, not too long.
+/// Untrusted text, made fit for a terminal: no control characters, not too long.
 fn clean(text: &str) -> String {
     let mut shown = text
         .chars()
         .map(|letter| if letter.is_control() { '·' } else { letter });
-    let mut clean: String = shown.by_ref().take(WIDE).collect();
+    let mut clean: String = shown.by_ref().take(MAX_NAME).collect();
     if shown.next().is_some() {
         clean.pop();
         clean.push('…');
@@ -327,8 +347,8 @@ mod tests {
             600_000_000_000,
             12_300_000_000_000,
         ];
-        let told = ["0", "1.5 µs", "2.5 ms", "12.35 s", "10.0 min", "3 h 25 min"];
-        assert_eq!(ns.map(seconds), told);
+        let texts = ["0", "1.5 µs", "2.5 ms", "12.35 s", "10.0 min", "3 h 25 min"];
+        assert_eq!(ns.map(seconds), texts);
     }
 
     #[test]
@@ -338,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_play_with_the_terminal() {
+    fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\n"), "a·[2Jb·");
         assert_eq!(clean(&"x".repeat(100)).chars().count(), 60);
     }

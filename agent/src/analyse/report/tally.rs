@@ -1,5 +1,5 @@
-//! Adds up segments for the report, one container at a time. Its size is bounded: of what is
-//! listed the busiest are kept, and what falls out stays in the sums.
+//! Adds up segments for the report, by container. Its size is bounded: lists keep the busiest
+//! entries, and the sums keep all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -9,36 +9,36 @@ use bubble_common::segment::event::EventKind;
 use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::loss::Loss;
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
-use bubble_common::segment::process::{Process, ProcessId};
+use bubble_common::segment::process::{Exit, Process, ProcessId};
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Facts, Segment};
 
-/// Entries of a list that are kept while adding up; twice as many are there before it is cut.
-const KEPT: usize = 10_000;
-/// Most failed connections and kills for want of memory that are kept, the first ones.
-const EVENTS: usize = 100;
+use super::seconds::Seconds;
 
-/// What all containers did.
+/// Entries that a list is cut to, when it has twice as many.
+const RETAINED_ENTRIES: usize = 10_000;
+/// Most events (failed connections, OOM kills) that are kept: the first ones.
+const MAX_EVENTS: usize = 100;
+
+/// The sums of all containers.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// By container.
     pub containers: BTreeMap<ContainerId, Container>,
 }
 
-/// What one container did.
+/// The sums of one container.
 #[derive(Debug, Default)]
 pub struct Container {
-    /// What is known of it.
+    /// Its facts.
     pub facts: Facts,
-    /// When it was first observed, and when last (exclusive): seconds since the Unix epoch.
-    pub span: Option<(u64, u64)>,
-    /// Seconds in which it was observed.
-    pub observed: u64,
+    /// Seconds since the Unix epoch in which it was observed.
+    pub observed: Seconds,
     /// CPU time by core, ns.
     pub cores: BTreeMap<u32, u64>,
-    /// The most CPU time in one second, ns.
+    /// Highest CPU time in one second, ns.
     pub cpu_peak: u64,
-    /// The most resident memory of all processes at one time, bytes.
+    /// Highest resident memory of all processes at one time, bytes.
     pub memory_peak: u64,
     /// Of all files.
     pub file_io: FileIo,
@@ -52,24 +52,29 @@ pub struct Container {
     pub peers: Busiest<Peer, NetworkIo>,
     /// Processes that began.
     pub started: u64,
-    /// Processes that ended, by how; those that went on as another program are not.
+    /// Processes that ended; exec is not an end.
     pub exits: u64,
-    /// What happened, with the name of the process: failed connections, kills for want of memory.
+    /// Processes that did not end with code 0.
+    pub failed: u64,
+    /// Failed connections and OOM kills: time, kind, name of the process, detail. The first of
+    /// `events_count`.
     pub events: Vec<(u64, EventKind, String, String)>,
-    /// What could not be counted.
+    /// Number of all.
+    pub events_count: u64,
+    /// Activity that could not be counted.
     pub losses: BTreeMap<u32, Loss>,
     /// Resident memory of the processes that run, as last seen.
     resident: HashMap<ProcessId, u64>,
 }
 
-/// What one program of a process did.
+/// The sums of one program of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
-    /// Who it was.
+    /// The process.
     pub process: Option<Process>,
     /// CPU time, ns.
     pub cpu: u64,
-    /// Most resident memory, bytes.
+    /// Highest resident memory, bytes.
     pub memory: u64,
     /// Files.
     pub file_io: FileIo,
@@ -77,7 +82,7 @@ pub struct Program {
     pub network_io: NetworkIo,
 }
 
-/// The other end of connections: a client's port says nothing, and is left out.
+/// The other end of connections, without the port of a client, which says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer {
     /// The protocol.
@@ -105,13 +110,27 @@ impl Container {
             }
             let length = segment.key.resolution.seconds();
             let begin = segment.key.start + slot * length;
-            let (first, last) = self.span.unwrap_or((begin, begin + length));
-            self.span = Some((first.min(begin), last.max(begin + length)));
-            self.observed += length;
+            for second in begin..begin + length {
+                self.observed.insert(second);
+            }
         }
-        for process in &segment.processes {
-            self.add_process(process);
+        self.add_processes(&segment.processes);
+        self.add_cpu(segment);
+        self.add_memory(segment);
+        self.add_io(segment);
+        for cell in &segment.totals {
+            if Metric(cell.row.0) == Metric::PROCESSES_STARTED {
+                self.started += cell.value.value;
+            }
         }
+        for cell in &segment.losses {
+            let known = self.losses.entry(cell.row.0).or_default();
+            known.absorb(cell.row, &cell.value);
+        }
+        self.add_events(segment);
+    }
+
+    fn add_cpu(&mut self, segment: &Segment) {
         let mut cpu = 0;
         for cell in &segment.cpu {
             plus(self.cores.entry(cell.row.1).or_default(), cell.value.ns);
@@ -119,15 +138,25 @@ impl Container {
             plus(&mut cpu, cell.value.ns);
         }
         self.cpu_peak = self.cpu_peak.max(cpu);
+    }
+
+    fn add_memory(&mut self, segment: &Segment) {
+        // A folded row stands for other processes in each segment.
+        let mut folded = 0;
         for cell in &segment.memory {
             let program = self.program(segment, cell);
             program.memory = program.memory.max(cell.value.rss);
-            let id = segment.processes[cell.row.0 as usize].id;
+            let process = &segment.processes[cell.row.0 as usize];
+            if process.is_folded() {
+                plus(&mut folded, cell.value.rss);
+                continue;
+            }
+            let id = process.id;
             self.resident
                 .insert(ProcessId { exec: 0, ..id }, cell.value.rss);
         }
-        // Of those that ended within the slot it is not known which were there at one time:
-        // the largest counts, as at least that one was.
+        // Processes that ended within the slot may have run one after the other: only the
+        // largest counts.
         let mut ended = 0;
         for process in &segment.processes {
             if process.exit.is_some() {
@@ -141,7 +170,10 @@ impl Container {
         let resident = self.resident.values().copied();
         self.memory_peak = self
             .memory_peak
-            .max(resident.fold(ended, u64::saturating_add));
+            .max(resident.fold(sum([ended, folded]), u64::saturating_add));
+    }
+
+    fn add_io(&mut self, segment: &Segment) {
         for cell in &segment.file_io {
             self.file_io.absorb(cell.row, &cell.value);
             self.program(segment, cell)
@@ -158,20 +190,15 @@ impl Container {
             let peer = Peer::of(&segment.connections[cell.row.1 as usize]);
             self.peers.entry(peer).absorb(cell.row, &cell.value);
         }
-        for cell in &segment.totals {
-            if Metric(cell.row.0) == Metric::PROCESSES_STARTED {
-                self.started += cell.value.value;
-            }
-        }
-        for cell in &segment.losses {
-            let known = self.losses.entry(cell.row.0).or_default();
-            known.absorb(cell.row, &cell.value);
-        }
+    }
+
+    fn add_events(&mut self, segment: &Segment) {
         for event in &segment.events {
             let name = event
                 .process
                 .map(|index| segment.processes[index as usize].name.clone());
-            if self.events.len() < EVENTS {
+            self.events_count += 1;
+            if self.events.len() < MAX_EVENTS {
                 let name = name.unwrap_or_default();
                 self.events
                     .push((event.at, event.kind, name, event.detail.clone()));
@@ -179,16 +206,25 @@ impl Container {
         }
     }
 
-    fn add_process(&mut self, process: &Process) {
-        let (id, name) = process.identity();
-        let program = self.processes.entry((id, name.to_owned()));
-        let ended = |known: &Option<Process>| known.as_ref().is_some_and(|of| of.exit.is_some());
-        let before = ended(&program.process);
-        match &mut program.process {
-            Some(known) => known.absorb(process),
-            unknown => *unknown = Some(process.clone()),
+    fn add_processes(&mut self, processes: &[Process]) {
+        // A process has a row for each name of its threads, and all end with it.
+        let mut ended = HashMap::new();
+        for process in processes {
+            let (id, name) = process.identity();
+            let program = self.processes.entry((id, name.to_owned()));
+            let exit = |known: &Option<Process>| known.as_ref().and_then(|of| of.exit);
+            let before = exit(&program.process);
+            match &mut program.process {
+                Some(known) => known.absorb(process),
+                unknown => *unknown = Some(process.clone()),
+            }
+            if let (None, Some(exit)) = (before, exit(&program.process)) {
+                ended.insert((id.pid, id.start), exit);
+            }
         }
-        self.exits += u64::from(!before && ended(&program.process));
+        self.exits += ended.len() as u64;
+        let failed = ended.values().filter(|exit| **exit != Exit::Code(0));
+        self.failed += failed.count() as u64;
     }
 
     fn program<V>(&mut self, segment: &Segment, cell: &Cell<V>) -> &mut Program {
@@ -215,7 +251,7 @@ impl Peer {
     }
 }
 
-/// How busy something was, to choose which are kept.
+/// How busy an entry was, to choose those that are kept.
 pub trait Activity {
     /// More is busier.
     fn activity(&self) -> u64;
@@ -258,7 +294,7 @@ fn sum<const N: usize>(numbers: [u64; N]) -> u64 {
 #[derive(Debug)]
 pub struct Busiest<K, V> {
     entries: HashMap<K, V>,
-    /// How many fell out.
+    /// Entries that were cut.
     pub dropped: u64,
 }
 
@@ -273,8 +309,8 @@ impl<K, V> Default for Busiest<K, V> {
 
 impl<K: Eq + Hash + Clone + Ord, V: Activity + Default + Clone> Busiest<K, V> {
     fn entry(&mut self, key: K) -> &mut V {
-        if self.entries.len() >= 2 * KEPT && !self.entries.contains_key(&key) {
-            let idle = self.sorted().into_iter().skip(KEPT);
+        if self.entries.len() >= 2 * RETAINED_ENTRIES && !self.entries.contains_key(&key) {
+            let idle = self.sorted().into_iter().skip(RETAINED_ENTRIES);
             let idle: Vec<K> = idle.map(|(key, _)| key.clone()).collect();
             self.dropped += idle.len() as u64;
             for key in idle {
@@ -284,14 +320,14 @@ impl<K: Eq + Hash + Clone + Ord, V: Activity + Default + Clone> Busiest<K, V> {
         self.entries.entry(key).or_default()
     }
 
-    /// All, the busiest first.
+    /// All entries, the busiest first.
     pub fn sorted(&self) -> Vec<(&K, &V)> {
         let mut sorted: Vec<(&K, &V)> = self.entries.iter().collect();
         sorted.sort_by(|a, b| (b.1.activity(), a.0).cmp(&(a.1.activity(), b.0)));
         sorted
     }
 
-    /// How many there were.
+    /// The number of all entries, with those that were cut.
     pub fn count(&self) -> u64 {
         self.entries.len() as u64 + self.dropped
     }

@@ -1,6 +1,5 @@
-//! Commands of bpf(2) that aya does not offer: many entries of a map at once, a
-//! program run on a chosen core, a wait for programs that still run, and what a
-//! program has cost.
+//! Commands of bpf(2) that aya does not offer: taking many entries of a map at once, running a
+//! program on a chosen core, waiting for running programs, statistics of a program.
 //!
 //! Layouts: Linux `include/uapi/linux/bpf.h` (`union bpf_attr`, `struct bpf_prog_info`).
 
@@ -9,11 +8,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use bubble_common::kernel::Plain;
 
-const MAP_CREATE: libc::c_int = 0;
-const MAP_UPDATE: libc::c_int = 2;
+/// Command: create a map.
+pub const MAP_CREATE: libc::c_int = 0;
+/// Command: set an entry of a map.
+pub const MAP_UPDATE: libc::c_int = 2;
 const MAP_DELETE: libc::c_int = 3;
 const PROGRAM_TEST_RUN: libc::c_int = 10;
-const OBJECT_INFO: libc::c_int = 15;
+/// Command: describe a map or a program.
+pub const OBJECT_INFO: libc::c_int = 15;
 const LOOKUP_AND_DELETE_BATCH: libc::c_int = 25;
 const ENABLE_STATS: libc::c_int = 32;
 
@@ -27,8 +29,8 @@ const TEST_RUN_ON_CPU: u32 = 1;
 /// When the kernel refuses.
 ///
 /// # Safety
-/// `attr` is laid out as the kernel has it for this command (zero where it is
-/// shorter), and the addresses in it are good for what the command does there.
+/// `attr` has the kernel's layout for this command (a shorter one counts as zero-padded), and the
+/// addresses in it are valid for what the command does there.
 pub unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
     // SAFETY: the caller's promise.
     let result = unsafe {
@@ -63,17 +65,17 @@ struct Batch {
     flags: u64,
 }
 
-/// Entries taken out of maps, in memory that is used again.
-pub struct Taken<K, V> {
+/// Entries taken out of a map. The memory is reused.
+pub struct Entries<K, V> {
     keys: Vec<K>,
     values: Vec<V>,
 }
 
-impl<K: Plain + Default, V: Plain + Default> Taken<K, V> {
-    /// Room to begin with.
-    const FIRST: usize = 1024;
+impl<K: Plain + Default, V: Plain + Default> Entries<K, V> {
+    /// Number of entries that the first call asks for.
+    const FIRST_BATCH: usize = 1024;
 
-    /// Nothing taken yet.
+    /// No entries.
     pub fn new() -> Self {
         Self {
             keys: Vec::new(),
@@ -81,42 +83,42 @@ impl<K: Plain + Default, V: Plain + Default> Taken<K, V> {
         }
     }
 
-    /// What was taken last.
+    /// The entries taken last.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.keys.iter().zip(&self.values)
     }
 
-    /// Takes every entry out of a hash map (not a per-CPU one), up to `limit`.
+    /// Takes up to `limit` entries out of a hash map (not a per-CPU one).
     ///
     /// # Errors
-    /// When the kernel refuses; what was taken before is there.
+    /// When the kernel refuses. Entries taken before are kept.
     pub fn take_all(&mut self, map: BorrowedFd<'_>, limit: usize) -> io::Result<()> {
         self.keys.clear();
         self.values.clear();
         let mut position = 0u32;
-        let mut begun = false;
-        let mut room = Self::FIRST;
+        let mut is_begun = false;
+        let mut batch = Self::FIRST_BATCH;
         while self.keys.len() < limit {
             let had = self.keys.len();
-            self.keys.resize(had + room, K::default());
-            self.values.resize(had + room, V::default());
+            self.keys.resize(had + batch, K::default());
+            self.values.resize(had + batch, V::default());
             let mut next = 0u32;
             let mut attr = Batch {
-                in_batch: if begun { address(&mut position) } else { 0 },
+                in_batch: if is_begun { address(&mut position) } else { 0 },
                 out_batch: address(&mut next),
                 keys: self.keys[had..].as_mut_ptr() as u64,
                 values: self.values[had..].as_mut_ptr() as u64,
-                count: room as u32,
+                count: batch as u32,
                 map: number(map),
                 ..Batch::default()
             };
-            // SAFETY: room for `count` keys and values of the map's sizes, which are those of the
-            // types (checked by `Sums::open`), and two words for the position.
+            // SAFETY: space for `count` keys and values of the types' sizes, which are the map's
+            // (`Sums::open` checks that), and two words for the position.
             let result = unsafe { bpf(LOOKUP_AND_DELETE_BATCH, &mut attr) };
             let error = result.err().and_then(|error| error.raw_os_error());
-            // On these two errors the count is of what was taken; on others it says nothing.
+            // The count is only valid on success and on ENOENT.
             let taken = match error {
-                None | Some(libc::ENOENT) => (attr.count as usize).min(room),
+                None | Some(libc::ENOENT) => (attr.count as usize).min(batch),
                 _ => 0,
             };
             self.keys.truncate(had + taken);
@@ -124,11 +126,11 @@ impl<K: Plain + Default, V: Plain + Default> Taken<K, V> {
             match error {
                 None => {
                     position = next;
-                    begun = true;
+                    is_begun = true;
                 }
                 Some(libc::ENOENT) => break,
-                // One bucket holds more than there was room for.
-                Some(libc::ENOSPC) if room < limit => room *= 4,
+                // One bucket holds more entries than the batch.
+                Some(libc::ENOSPC) if batch < limit => batch *= 4,
                 Some(libc::EINTR | libc::EAGAIN) => {}
                 Some(code) => return Err(io::Error::from_raw_os_error(code)),
             }
@@ -136,15 +138,15 @@ impl<K: Plain + Default, V: Plain + Default> Taken<K, V> {
         Ok(())
     }
 
-    /// Gives memory back after an unusual second.
+    /// Frees memory after an unusual second.
     pub fn shrink(&mut self) {
-        let keep = self.keys.len().max(Self::FIRST) * 2;
+        let keep = self.keys.len().max(Self::FIRST_BATCH) * 2;
         self.keys.shrink_to(keep);
         self.values.shrink_to(keep);
     }
 }
 
-impl<K: Plain + Default, V: Plain + Default> Default for Taken<K, V> {
+impl<K: Plain + Default, V: Plain + Default> Default for Entries<K, V> {
     fn default() -> Self {
         Self::new()
     }
@@ -173,9 +175,9 @@ struct TestRun {
     cpu: u32,
 }
 
-/// Runs a raw tracepoint's program with an argument, and gives its result.
+/// Runs the program of a raw tracepoint with an argument, and returns its result.
 ///
-/// With a core it runs there, as an interrupt of what runs there; without, here.
+/// With a core it runs there, in an interrupt; without, on the current core.
 ///
 /// # Errors
 /// `ENXIO` when the core is offline; otherwise when the kernel refuses.
@@ -189,7 +191,7 @@ pub fn run_on(program: BorrowedFd<'_>, core: Option<u32>, argument: u64) -> io::
         context_in: address(&mut argument),
         ..TestRun::default()
     };
-    // SAFETY: an address of as many bytes as it says.
+    // SAFETY: `context_in` is the address of `context_size_in` bytes.
     unsafe { bpf(PROGRAM_TEST_RUN, &mut attr) }?;
     Ok(attr.result)
 }
@@ -215,7 +217,7 @@ struct Update {
     flags: u64,
 }
 
-/// Takes an entry out of a map with keys of 64 bits; it not being there is fine.
+/// Removes an entry from a map with keys of 64 bits. A missing entry is no error.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -226,7 +228,7 @@ pub fn remove(map: BorrowedFd<'_>, key: &u64) -> io::Result<()> {
         key: address(&mut key),
         ..Update::default()
     };
-    // SAFETY: the key is of the map's size: our callers opened it as such.
+    // SAFETY: the key has the map's size: callers opened the map with this type.
     match unsafe { bpf(MAP_DELETE, &mut attr) } {
         Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
         _ => Ok(()),
@@ -234,24 +236,23 @@ pub fn remove(map: BorrowedFd<'_>, key: &u64) -> io::Result<()> {
 }
 
 fn create(mut attr: Create) -> io::Result<OwnedFd> {
-    // SAFETY: no addresses in it.
+    // SAFETY: `attr` has no addresses.
     let fd = unsafe { bpf(MAP_CREATE, &mut attr) }?;
-    // SAFETY: a descriptor that the kernel has just made for us.
+    // SAFETY: the kernel has just returned this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Waits for programs.
+/// Waits for running programs.
 ///
-/// Setting an entry of a map of maps makes the kernel wait until no program can
-/// use what was there before: a grace period of RCU, which is what we are after.
-/// (`membarrier` waits likewise, but not where some cores run without a tick.)
+/// An update of a map of maps makes the kernel wait for a grace period of RCU: until no program
+/// can use the old entry. (`membarrier` does not wait for cores that run without a tick.)
 pub struct Barrier {
     outer: OwnedFd,
     inner: OwnedFd,
 }
 
 impl Barrier {
-    /// Makes the maps that it takes.
+    /// Creates its maps.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -274,7 +275,7 @@ impl Barrier {
         Ok(Self { outer, inner })
     }
 
-    /// Returns when every program that ran has ended.
+    /// Returns when every program that was running has ended.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -287,27 +288,27 @@ impl Barrier {
             value: address(&mut value),
             ..Update::default()
         };
-        // SAFETY: a key and a value of the map's sizes.
+        // SAFETY: key and value have the map's sizes.
         unsafe { bpf(MAP_UPDATE, &mut attr) }.map(drop)
     }
 }
 
-/// What a program has cost, and how often it could not run.
+/// Statistics of a program.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cost {
-    /// Time that it ran while this was being measured, ns.
+pub struct ProgramStats {
+    /// Time that it ran while statistics were enabled, ns.
     pub run_ns: u64,
-    /// How often it ran while this was being measured.
+    /// How often it ran while statistics were enabled.
     pub runs: u64,
-    /// How often it was not run, as it was running already.
+    /// How often it was skipped, as it was running already.
     pub misses: u64,
 }
 
 #[repr(C)]
 struct Info {
     before: [u64; 24],
-    cost: Cost,
+    stats: ProgramStats,
 }
 
 #[repr(C)]
@@ -317,34 +318,34 @@ struct ObjectInfo {
     info: u64,
 }
 
-/// What a program has cost so far.
+/// The statistics of a program so far.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn cost(program: BorrowedFd<'_>) -> io::Result<Cost> {
+pub fn program_stats(program: BorrowedFd<'_>) -> io::Result<ProgramStats> {
     let mut info = Info {
         before: [0; 24],
-        cost: Cost::default(),
+        stats: ProgramStats::default(),
     };
     let mut attr = ObjectInfo {
         fd: number(program),
         length: size_of::<Info>() as u32,
         info: address(&mut info),
     };
-    // SAFETY: the kernel writes at most `length` bytes there, and takes zeros for "send nothing
-    // of variable length".
+    // SAFETY: the kernel writes at most `length` bytes there. Zeros in `before` ask for no data of
+    // variable length.
     unsafe { bpf(OBJECT_INFO, &mut attr) }?;
-    Ok(info.cost)
+    Ok(info.stats)
 }
 
-/// Makes the kernel measure what programs cost, until the descriptor is closed: which costs itself.
+/// Enables statistics of all programs until the descriptor is closed. Measuring costs time itself.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn measure() -> io::Result<OwnedFd> {
+pub fn enable_stats() -> io::Result<OwnedFd> {
     let mut run_time = 0u32;
-    // SAFETY: no addresses in it.
+    // SAFETY: `run_time` has no addresses.
     let fd = unsafe { bpf(ENABLE_STATS, &mut run_time) }?;
-    // SAFETY: a descriptor that the kernel has just made for us.
+    // SAFETY: the kernel has just returned this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

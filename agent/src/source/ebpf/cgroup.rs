@@ -1,18 +1,18 @@
-//! Cgroups that come and go, and those that are left out.
+//! Cgroups that are created and removed, and those that are not counted.
 
 use std::collections::HashSet;
 
 use aya::maps::{HashMap, Map, MapData};
-use bubble_common::kernel::cgroup::{CgroupRecord, IGNORED};
+use bubble_common::kernel::cgroup::{CgroupRecord, IGNORED, PATH_MAX};
 use bubble_common::kernel::record::Kind;
 
-use super::hooks::{Attach, Family, Hook};
+use super::hook::{Attach, Family, Hook};
 use super::load::{LoadError, Loaded};
 use super::record;
 use crate::sink::Sink;
 use crate::source::Host;
 
-/// What tells of them.
+/// Hooks that report them.
 pub const HOOKS: &[Hook] = &[
     Hook {
         program: "cgroup_made",
@@ -20,7 +20,7 @@ pub const HOOKS: &[Hook] = &[
         family: Family::Both,
         gives: "containers that live less than a second",
         needs: "the tracepoint cgroup_mkdir",
-        fallback: "containers are found by looking through the tree of cgroups",
+        fallback: "scans of the cgroup tree find containers",
         required: false,
         unless: None,
         instead: None,
@@ -31,25 +31,25 @@ pub const HOOKS: &[Hook] = &[
         family: Family::Both,
         gives: "the end of a container, to the millisecond",
         needs: "the tracepoint cgroup_rmdir",
-        fallback: "it is found by looking through the tree of cgroups",
+        fallback: "scans of the cgroup tree find it",
         required: false,
         unless: None,
         instead: None,
     },
 ];
 
-/// The cgroups that the programs leave out: the host's own, which would only cost.
+/// Cgroups that the programs ignore: the host's own. Counting them would only cost time.
 pub struct Ignored {
-    /// None in tests of what uses it.
+    /// `None` in tests.
     map: Option<HashMap<MapData, u64, u32>>,
     known: HashSet<u64>,
 }
 
 impl Ignored {
-    /// Takes the map.
+    /// Opens the map.
     ///
     /// # Errors
-    /// When the kernel side has none.
+    /// When the kernel side lacks it.
     pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
         let map: Option<Map> = loaded.ebpf.take_map("IGNORED");
         let map = map.and_then(|map| HashMap::try_from(map).ok());
@@ -59,24 +59,24 @@ impl Ignored {
         })
     }
 
-    /// Of no kernel.
+    /// Without a map.
     #[cfg(test)]
-    pub fn nowhere() -> Self {
+    pub fn without_map() -> Self {
         Self {
             map: None,
             known: HashSet::new(),
         }
     }
 
-    /// Whether this cgroup is left out.
+    /// Whether this cgroup is ignored.
     #[cfg(test)]
     pub fn contains(&self, cgroup: u64) -> bool {
         self.known.contains(&cgroup)
     }
 
-    /// From now on nothing in this cgroup is counted: within a second in the kernel, at once by us.
+    /// Ignores this cgroup: at once in the agent, within a second in the kernel.
     pub fn add(&mut self, cgroup: u64) {
-        // A map that is full costs a little time, no number: what comes is left out here.
+        // With a full map the kernel goes on counting, and the agent drops the sums.
         if self.known.insert(cgroup)
             && let Some(map) = &mut self.map
             && map.insert(cgroup, IGNORED, 0).is_err()
@@ -85,30 +85,29 @@ impl Ignored {
         }
     }
 
-    fn remove(&mut self, cgroup: u64) {
+    /// Forgets a cgroup that no longer exists.
+    pub fn remove(&mut self, cgroup: u64) {
         if self.known.remove(&cgroup)
             && let Some(map) = &mut self.map
         {
-            // It may have been taken out before: gone is gone.
+            // A missing entry is no error.
             let _ = map.remove(&cgroup);
         }
     }
+}
 
-    /// Takes in that a cgroup came or went.
-    pub fn record<S: Sink>(
-        &mut self,
-        cgroup: &CgroupRecord,
-        path: &[u8],
-        host: &mut Host<'_>,
-        sink: &mut S,
-    ) {
-        let at = host.clock.of_boot(cgroup.header.at);
-        let path = record::text(path);
-        if cgroup.header.kind == Kind::CGROUP_MADE {
-            host.containers.created(at, cgroup.cgroup, &path, sink);
-        } else {
-            host.containers.removed(at, cgroup.cgroup, &path, sink);
-            self.remove(cgroup.cgroup);
-        }
+/// Takes in that a cgroup was created or removed.
+pub fn record<S: Sink>(cgroup: &CgroupRecord, path: &[u8], host: &mut Host<'_>, sink: &mut S) {
+    let at = host.clock.of_boot(cgroup.header.at);
+    // A path without its end would name another cgroup.
+    let is_whole = !path.is_empty() && path.len() < PATH_MAX - 1;
+    let path = is_whole.then(|| record::text(path));
+    if cgroup.header.kind == Kind::CGROUP_MADE {
+        let containers = &mut host.containers;
+        containers.created(at, cgroup.cgroup, path.as_deref(), sink);
+    } else {
+        // The sums of its last processes follow, so it stays ignored for a while.
+        let containers = &mut host.containers;
+        containers.removed(at, cgroup.cgroup, path.as_deref(), sink);
     }
 }

@@ -4,16 +4,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bubble_common::kernel::cpu::CpuKey;
-use bubble_common::kernel::recent::Core;
+use bubble_common::kernel::cpu_state::CpuState;
 
 use super::bpf;
-use super::hooks::{Attach, Family, Hook};
+use super::context::Context;
+use super::hook::{Attach, Family, Hook};
 use super::load::{LoadError, Loaded};
 use super::sums::Sums;
-use super::turn::Turn;
 use crate::sink::Sink;
 
-/// What sums it.
+/// Hooks that count it.
 pub const HOOKS: &[Hook] = &[
     Hook {
         program: "sched_switch",
@@ -30,7 +30,7 @@ pub const HOOKS: &[Hook] = &[
         program: "cpu_flush",
         attach: Attach::EachCore,
         family: Family::Both,
-        gives: "CPU time of a task that never yields, and what it reads and writes, each second",
+        gives: "CPU time and I/O of a task that never yields, each second",
         needs: "BPF_PROG_TEST_RUN on a chosen core",
         fallback: "nothing can be counted in the kernel: use --source procfs",
         required: true,
@@ -39,25 +39,25 @@ pub const HOOKS: &[Hook] = &[
     },
 ];
 
-/// How often a core is interrupted again that was just adding to what is asked for.
-const TRIES: u32 = 8;
+/// Attempts to flush a core. One fails when it interrupts a program that holds the sums.
+const MAX_ATTEMPTS: u32 = 8;
 
-/// The sums, and what brings them up to date.
+/// The sums of CPU time, and the program that flushes them.
 pub struct Cpu {
     sums: Sums<CpuKey, u64>,
     flush: Option<OwnedFd>,
-    /// How many there may be, online or not.
+    /// Number of possible cores, online or not.
     cores: u32,
 }
 
 impl Cpu {
-    /// Takes the maps.
+    /// Opens the maps.
     ///
     /// # Errors
-    /// When the kernel side has none.
+    /// When the kernel side lacks one.
     pub fn open(loaded: &Loaded) -> Result<Self, LoadError> {
         let cores = aya::util::nr_cpus().map_err(|(_, error)| LoadError::System {
-            what: "read how many cores there may be",
+            what: "read the number of possible cores",
             error,
         })? as u32;
         Ok(Self {
@@ -70,7 +70,7 @@ impl Cpu {
         })
     }
 
-    /// Charges what runs on each core up to now, and has its lines of files moved to the maps.
+    /// Charges the running task of each core up to now, and moves its sums of files to the maps.
     pub fn flush(&self) {
         if let Some(flush) = &self.flush {
             for core in 0..self.cores {
@@ -80,9 +80,9 @@ impl Cpu {
     }
 
     fn flush_one(&self, flush: BorrowedFd<'_>, core: u32) {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let result = match bpf::run_on(flush, Some(core), core.into()) {
-                // Nothing runs there that had to be charged, or could be interrupted.
+                // The core is offline, so the program runs here on its behalf.
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
                     bpf::run_on(flush, None, core.into())
                 }
@@ -94,26 +94,26 @@ impl Cpu {
         }
     }
 
-    /// Passes the sums of a generation on.
+    /// Passes the sums of a generation to the sink.
     ///
     /// # Errors
-    /// When the kernel refuses to give them.
+    /// When the maps cannot be read.
     pub fn drain<S: Sink>(
         &mut self,
         generation: u64,
-        cores: &[Core],
-        turn: &mut Turn<'_, '_, S>,
+        cores: &[CpuState],
+        context: &mut Context<'_, '_, S>,
     ) -> io::Result<()> {
         for (core, number) in cores.iter().zip(0..) {
             for last in core.cpu.iter().filter(|last| last.generation == generation) {
-                if let Some(owner) = turn.owner(&last.process) {
-                    turn.sink.cpu(turn.at, owner.process, number, last.ns);
+                if let Some(owner) = context.owner(&last.process) {
+                    context.sink.cpu(context.at, owner.process, number, last.ns);
                 }
             }
         }
         for (key, ns) in self.sums.take(generation)? {
-            if let Some(owner) = turn.owner(&key.process) {
-                turn.sink.cpu(turn.at, owner.process, key.core, *ns);
+            if let Some(owner) = context.owner(&key.process) {
+                context.sink.cpu(context.at, owner.process, key.core, *ns);
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Loads the programs: offsets and settings first, then every hook of the family
-//! that the kernel takes, and says of each what became of it.
+//! Loads the programs: offsets and settings first, then each given hook. Keeps the finding for
+//! each: usable, not needed or refused.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,111 +11,115 @@ use aya::{Ebpf, EbpfLoader};
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::settings::Settings;
 
-use super::Options;
 use super::btf::{Argument, Btf, BtfError};
-use super::hooks::{self, Attach, Family, Finding, Hook, State};
-use super::places::Places;
+use super::hook::{self, Attach, Family, Finding, Hook, State};
+use super::log;
+use super::options::Options;
+use super::relocate::Relocations;
 use crate::container::hierarchy::{Hierarchy, Kind};
 
-/// Why counting in the kernel is not possible.
+/// Why the kernel cannot count.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// This agent has no programs in it.
-    #[error(
-        "this agent was built without its kernel side: run `cargo xtask build-ebpf` and build again"
-    )]
+    /// The kernel side is compiled for x86-64 alone.
+    #[error("there is no kernel side for this processor: use `--source procfs`")]
     NoObject,
-    /// The kernel does not describe its types, or lacks one that is needed.
+    /// The kernel does not describe its types, or lacks a required one.
     #[error(transparent)]
     Btf(#[from] BtfError),
-    /// The programs in this agent are damaged.
+    /// The embedded object is damaged.
     #[error("the kernel side is damaged: build it again with `cargo xtask build-ebpf`: {0}")]
     Damaged(object::Error),
-    /// The object could not be taken in.
+    /// The kernel refused the object.
     #[error(
         "cannot load the programs into the kernel (this takes root, or CAP_BPF and CAP_PERFMON): {0}"
     )]
     Object(#[from] Box<aya::EbpfError>),
-    /// The kernel's BTF cannot be read by the loader.
+    /// The loader cannot read the kernel's BTF.
     #[error("the loader cannot read the kernel's BTF: {0}")]
     LoaderBtf(#[from] aya::BtfError),
-    /// The kernel refuses what cannot be done without.
+    /// The kernel refuses a required program.
     #[error("the kernel refuses {program}, which gives {gives}: {why}")]
     Refused {
         /// The program.
         program: &'static str,
-        /// What it gives.
+        /// The figure that it counts.
         gives: &'static str,
         /// The kernel's answer, with the verifier's log.
         why: String,
     },
-    /// The object and the agent do not belong together.
+    /// The object does not match the agent.
     #[error("the kernel side has no {0}: build it again with `cargo xtask build-ebpf`")]
     Missing(String),
-    /// A system call of ours failed.
+    /// A system call failed.
     #[error("cannot {what}: {error}")]
     System {
-        /// What it was for.
+        /// Its purpose.
         what: &'static str,
         /// Why.
         error: std::io::Error,
     },
-    /// A v1 tree without a controller that the kernel knows by number.
+    /// A v1 hierarchy without a controller that the kernel knows by number.
     #[error(
-        "cgroups of the tree {0:?} cannot be told apart in the kernel: mount cgroup v2, or a v1 controller"
+        "the kernel cannot identify cgroups of the hierarchy {0:?}: mount cgroup v2, or a v1 controller"
     )]
     Controller(Vec<String>),
 }
 
 /// The programs in the kernel, not attached yet.
 pub struct Loaded {
-    /// The loader's own.
+    /// The loader's object.
     pub ebpf: Ebpf,
-    /// What became of each hook that was tried.
+    /// The state of each hook that was tried.
     pub findings: Vec<Finding>,
     /// The family in use.
     pub family: Family,
 }
 
-#[cfg(not(no_ebpf_object))]
+/// The compiled kernel side: `cargo xtask build-ebpf` makes it.
+#[cfg(target_arch = "x86_64")]
 fn object() -> Result<&'static [u8], LoadError> {
-    Ok(aya::include_bytes_aligned!(env!("BUBBLE_EBPF_OBJECT")))
+    Ok(aya::include_bytes_aligned!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/ebpf/x86_64.o"
+    )))
 }
 
-#[cfg(no_ebpf_object)]
+#[cfg(not(target_arch = "x86_64"))]
 fn object() -> Result<&'static [u8], LoadError> {
     Err(LoadError::NoObject)
 }
 
-/// Loads what the family takes.
+/// Loads those of `hooks` that the kernel accepts.
 ///
 /// # Errors
-/// When something cannot be done without.
+/// When the object, the BTF or the settings cannot be used. A refused hook is a finding.
 pub fn load(
+    hooks: impl Iterator<Item = &'static Hook>,
     options: &Options,
     family: Family,
     primary: &Hierarchy,
-    only: Option<Family>,
 ) -> Result<Loaded, LoadError> {
     let btf = Btf::of_kernel()?;
-    let places = Places::of(&btf)?;
-    let object = places.fill(object()?).map_err(LoadError::Damaged)?;
+    let relocations = Relocations::resolve(&btf)?;
+    let object = relocations.apply(object()?).map_err(LoadError::Damaged)?;
     let settings = settings(&btf, primary, family)?;
     let mut loader = EbpfLoader::new();
-    // We have no relocations against the kernel's types: the loader need not keep them.
+    // The object has no CO-RE relocations, so the loader need not keep the kernel's types.
     loader.btf(None);
     loader.override_global("SETTINGS", settings.bytes(), true);
+    let log_level = log::level();
+    loader.override_global(log::LEVEL_GLOBAL, &log_level, true);
+    loader.map_max_entries(log::MAP, log::ring_bytes());
     for (map, entries) in options.map_entries() {
         loader.map_max_entries(map, entries);
     }
     let mut ebpf = loader.load(&object).map_err(Box::new)?;
     let types = aya::Btf::from_sys_fs()?;
     let mut findings = Vec::new();
-    for hook in hooks::table() {
-        if only.is_none_or(|only| hook.family.suits(only)) {
-            let state = try_load(&mut ebpf, hook, &btf, &types)?;
-            findings.push(Finding { hook: *hook, state });
-        }
+    for hook in hooks {
+        let state = try_load(&mut ebpf, hook, &btf, &types)?;
+        findings.push(Finding { hook: *hook, state });
     }
     Ok(Loaded {
         ebpf,
@@ -124,13 +128,13 @@ pub fn load(
     })
 }
 
-/// Chooses the settings by what the kernel has.
+/// Chooses the settings by the facts of the kernel.
 fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, LoadError> {
     let victim_is_task = matches!(
         btf.tracepoint_argument("mark_victim", 0),
         Some(Argument::Struct(_))
     );
-    // The tracepoint was moved before the memory is dropped when it got this argument.
+    // The kernel moved the tracepoint before the release of the memory when it got this argument.
     let exit_has_memory = btf.tracepoint_argument("sched_process_exit", 1).is_some();
     let (controller, hierarchy) = match &primary.kind {
         Kind::Unified => (Settings::UNIFIED, 0),
@@ -152,6 +156,10 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
             family == Family::Syscall && !btf.has_tracepoint("sock_send_length"),
         ),
         opens_by_function: u32::from(family == Family::Vfs),
+        completion_is_struct: u32::from(matches!(
+            btf.tracepoint_argument("io_uring_complete", 2),
+            Some(Argument::Struct(_))
+        )),
     })
 }
 
@@ -161,7 +169,7 @@ fn controller(btf: &Btf, name: &str) -> Option<u32> {
     btf.enumerator("cgroup_subsys_id", &format!("{name}_cgrp_id"))
 }
 
-/// The number of the hierarchy that a v1 controller is in.
+/// Number of the hierarchy of a v1 controller.
 fn hierarchy_of(controller: &str) -> Option<u32> {
     let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     text.lines().find_map(|line| {
@@ -176,7 +184,7 @@ fn hierarchy_of(controller: &str) -> Option<u32> {
 
 fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result<State, LoadError> {
     if let Some(better) = hook.unless.filter(|name| btf.has_tracepoint(name)) {
-        return Ok(State::NotNeeded(format!("tracepoint {better} gives it")));
+        return Ok(State::NotNeeded(format!("tracepoint {better} counts it")));
     }
     let absent = match hook.attach {
         Attach::Tracepoint(name) if !btf.has_tracepoint(name) => {
@@ -218,7 +226,7 @@ fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result
         program = hook.program,
         verifier_steps = steps.unwrap_or_default(),
         elapsed = ?begun.elapsed(),
-        "loaded, or refused"
+        "the kernel decided on a program"
     );
     Ok(match result {
         Ok(()) => State::Usable,
@@ -226,7 +234,7 @@ fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result
     })
 }
 
-/// What the kernel answered, with the verifier's log where it has one.
+/// The kernel's error, with the verifier's log if there is one.
 fn reason(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError {
@@ -254,12 +262,12 @@ fn reason(error: &ProgramError) -> String {
 }
 
 impl Loaded {
-    /// An error when the family cannot do without something that was refused.
+    /// Checks that every required hook of the family is usable.
     ///
     /// # Errors
-    /// See above.
+    /// When one was refused.
     pub fn check(&self) -> Result<(), LoadError> {
-        match hooks::obstacle(&self.findings, self.family) {
+        match hook::obstacle(&self.findings, self.family) {
             Some((hook, why)) => Err(LoadError::Refused {
                 program: hook.program,
                 gives: hook.gives,
@@ -269,17 +277,17 @@ impl Loaded {
         }
     }
 
-    /// Whether the kernel took this program.
+    /// Whether this program is usable.
     pub fn has(&self, program: &str) -> bool {
         self.findings
             .iter()
             .any(|one| one.hook.program == program && one.state == State::Usable)
     }
 
-    /// Attaches every program that is attached and that the kernel took.
+    /// Attaches the usable programs of the family that `filter` accepts.
     ///
     /// # Errors
-    /// When the kernel refuses a hook that the family needs; others become findings.
+    /// When the kernel refuses a required hook. Other refusals become findings.
     pub fn attach(&mut self, filter: impl Fn(&Hook) -> bool) -> Result<(), LoadError> {
         for finding in &mut self.findings {
             let hook = finding.hook;
@@ -302,7 +310,7 @@ impl Loaded {
     /// A second descriptor of a program.
     ///
     /// # Errors
-    /// When it is not loaded.
+    /// When the program is not loaded.
     pub fn program(&self, name: &str) -> Result<OwnedFd, LoadError> {
         let program = self
             .ebpf
@@ -312,7 +320,7 @@ impl Loaded {
         duplicate(program.fd().map_err(missing)?.as_fd())
     }
 
-    /// Second descriptors of all programs that were loaded, with their names.
+    /// Second descriptors of all usable programs, by name.
     pub fn programs(&self) -> HashMap<&'static str, OwnedFd> {
         self.findings
             .iter()
@@ -321,10 +329,10 @@ impl Loaded {
             .collect()
     }
 
-    /// A second descriptor of a hash map whose keys and values have the sizes of these types.
+    /// A second descriptor of a hash map with keys and values of these types.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no map has this name and these sizes.
     pub fn hash<K: Plain, V: Plain>(&self, name: &str) -> Result<OwnedFd, LoadError> {
         let missing = || LoadError::Missing(format!("map {name} of these sizes"));
         let data: &MapData = match self.ebpf.map(name) {

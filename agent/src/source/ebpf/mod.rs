@@ -1,32 +1,40 @@
-//! The live source: programs in the kernel sum up, and are read once a second.
+//! The live source: programs in the kernel sum up; the sums are read once a second.
 //!
-//! One file a concern, named as on the kernel side (`cpu`, `process`, `cgroup`,
-//! `oom`); what they share is `load` (which hooks, which offsets), `sums` (pairs
-//! of maps), `record` (the ring buffer) and `turn` (whose a sum is).
+//! Each concern has a file, named as on the kernel side: `cpu`, `process`, `cgroup`, `oom`,
+//! `file` (with `paths`), `network`. They share `sums` (pairs of maps), `cpu_state` (per-CPU
+//! sums), `record` (the ring buffer) and `context` (owners of sums). Above them stand `hooks`
+//! (the table) and `load`.
 //!
-//! A drain goes in this order, each step for the sake of the next: charge what
-//! runs now; write the other map of each pair from now on; wait until no program
-//! writes the old one; take in the records that came until then, so that every
-//! process that has sums is known; pass on the sums.
+//! A drain has five steps; each needs the one before:
+//! 1. charge running tasks up to now;
+//! 2. let programs write the other map of each pair;
+//! 3. wait until no program writes the old one;
+//! 4. take in the records so far, so that every process with sums is known;
+//! 5. pass the sums on.
 
 pub mod bpf;
 pub mod btf;
 pub mod cgroup;
+pub mod context;
 pub mod cost;
 pub mod cpu;
+pub mod cpu_state;
 pub mod file;
+mod file_hooks;
+pub mod hook;
 pub mod hooks;
 pub mod load;
+pub mod log;
 pub mod loss;
 pub mod memory;
 pub mod network;
 pub mod oom;
-pub mod places;
+mod options;
+pub mod paths;
 pub mod process;
-pub mod recent;
 pub mod record;
+pub mod relocate;
 pub mod sums;
-pub mod turn;
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -34,67 +42,37 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::{Iter, Program};
-use bubble_common::kernel::recent::FIRST_GENERATION;
+use bubble_common::kernel::cpu_state::FIRST_GENERATION;
 use bubble_common::segment::loss::{Loss, Reason};
 
 use self::bpf::Barrier;
 use self::cgroup::Ignored;
+use self::context::Context;
 use self::cost::CostSampler;
 use self::cpu::Cpu;
+use self::cpu_state::CpuStates;
 use self::file::Files;
-use self::hooks::{Attach, Family, Finding};
+use self::hook::{Attach, Family, Finding, State};
 use self::load::{LoadError, Loaded};
+use self::log::Messages;
 use self::loss::Losses;
 use self::network::Network;
-use self::process::Processes;
-use self::recent::Cores;
+pub use self::options::Options;
+use self::process::table::Processes;
 use self::record::Record;
-use self::turn::Turn;
 use super::{Host, Source, SourceError};
 use crate::container::hierarchy::Hierarchy;
 use crate::sink::Sink;
 
-/// Drains between two looks whether what is known is still so.
-const LOOK_AFTER: u64 = 60;
+/// Drains between two checks of what changes rarely: lost processes, swap.
+const SLOW_INTERVAL: u64 = 60;
 
-/// What can be chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Family of hooks; by probing when not given.
-    pub family: Option<Family>,
-    /// Most (process, core) pairs that can run in a second.
-    pub cpu_sums: u32,
-    /// Size of the ring buffer in bytes: a power of two.
-    pub ring_bytes: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            family: None,
-            cpu_sums: 16_384,
-            ring_bytes: 4 * 1024 * 1024,
-        }
-    }
-}
-
-impl Options {
-    /// Sizes of maps that differ from what the kernel side says.
-    fn map_entries(&self) -> Vec<(&'static str, u32)> {
-        vec![
-            ("CPU_0", self.cpu_sums),
-            ("CPU_1", self.cpu_sums),
-            ("EVENTS", self.ring_bytes),
-        ]
-    }
-}
-
-/// What each hook would do on this kernel, with nothing attached.
+/// Loads every hook to see what this kernel accepts; attaches none.
 ///
 /// # Errors
-/// When the kernel lets nothing be loaded at all.
+/// When the kernel refuses to load anything.
 pub fn probe(options: &Options, primary: &Hierarchy) -> Result<Vec<Finding>, LoadError> {
-    load::load(options, Family::Syscall, primary, None).map(|loaded| loaded.findings)
+    load::load(hooks::table(), options, Family::Syscall, primary).map(|loaded| loaded.findings)
 }
 
 /// Counts on this host by programs in the kernel.
@@ -107,9 +85,9 @@ pub struct Ebpf {
     drains: u64,
     barrier: Barrier,
     generation: u64,
-    /// Where the programs read the generation.
+    /// The map in which the programs read the generation.
     selector: Array<MapData, u64>,
-    cores: Cores,
+    cpu_states: CpuStates,
     events: RingBuf<MapData>,
     cpu: Cpu,
     files: Files,
@@ -117,6 +95,7 @@ pub struct Ebpf {
     processes: Processes,
     ignored: Ignored,
     losses: Losses,
+    messages: Messages,
     memory: memory::Reader,
 }
 
@@ -124,7 +103,7 @@ impl Ebpf {
     /// Loads and attaches the programs; sums begin to grow at once.
     ///
     /// # Errors
-    /// When this kernel, or this user, cannot have the programs that nothing can do without.
+    /// When this kernel refuses a required program, or this user may not load programs.
     pub fn start(options: &Options, primary: &Hierarchy) -> Result<Self, LoadError> {
         let mut loaded = choose(options, primary)?;
         let selector = loaded
@@ -138,16 +117,17 @@ impl Ebpf {
             .and_then(|map| RingBuf::try_from(map).ok())
             .ok_or_else(|| LoadError::Missing("ring buffer EVENTS".into()))?;
         let barrier = Barrier::new().map_err(|error| LoadError::System {
-            what: "make the maps to wait with",
+            what: "create the maps of the barrier",
             error,
         })?;
-        let cores = Cores::open(&mut loaded)?;
+        let cpu_states = CpuStates::open(&mut loaded)?;
         let cpu = Cpu::open(&loaded)?;
         let files = Files::open(&mut loaded)?;
         let network = Network::open(&mut loaded)?;
         let ignored = Ignored::open(&mut loaded)?;
         let losses = Losses::open(&mut loaded)?;
-        // Who runs on each core must be known before anything else asks for it.
+        let messages = Messages::open(&mut loaded.ebpf);
+        // The other hooks read which task runs on their core, so this one is attached first.
         loaded.attach(|hook| hook.program == "sched_switch")?;
         cpu.flush();
         loaded.attach(|hook| hook.program != "sched_switch")?;
@@ -160,7 +140,7 @@ impl Ebpf {
             barrier,
             generation: FIRST_GENERATION,
             selector,
-            cores,
+            cpu_states,
             events,
             cpu,
             files,
@@ -168,11 +148,12 @@ impl Ebpf {
             processes: Processes::default(),
             ignored,
             losses,
+            messages,
             memory: memory::Reader::new(),
             loaded,
         };
-        source.find_alive();
-        source.missing = hooks::missing(&source.loaded.findings, source.loaded.family);
+        source.list_processes();
+        source.missing = hook::missing(&source.loaded.findings, source.loaded.family);
         Ok(source)
     }
 
@@ -181,63 +162,67 @@ impl Ebpf {
         &self.loaded.findings
     }
 
-    /// Has the kernel tell of every process there is.
-    fn find_alive(&mut self) {
+    /// Makes the kernel send a record of every running process.
+    fn list_processes(&mut self) {
         let Some(Program::Iter(program)) = self.loaded.ebpf.program_mut("process_alive") else {
             return;
         };
-        if let Err(error) = iterate(program) {
-            let why = format!("the iterator cannot be read: {error}");
+        let listed = iterate(program);
+        self.processes.set_can_list(listed.is_ok());
+        if let Err(error) = listed {
+            let why = format!("cannot read the iterator: {error}");
             for finding in &mut self.loaded.findings {
                 if matches!(finding.hook.attach, Attach::Iterator("task")) {
-                    finding.state = hooks::State::Refused(why.clone());
+                    finding.state = State::Refused(why.clone());
                 }
             }
         }
     }
 
-    /// Takes in the records that are there.
+    /// Takes in all records of the ring buffer.
     fn absorb<S: Sink>(&mut self, at: u64, host: &mut Host<'_>, sink: &mut S) {
-        let mut turn = Turn {
+        let mut context = Context {
             at,
             processes: &mut self.processes,
             ignored: &mut self.ignored,
             host,
             sink,
         };
+        context.forget();
         self.files.paths.absorb();
         while let Some(item) = self.events.next() {
             match record::decode(&item) {
-                Some(Record::Process(record)) => turn.process(&record),
-                Some(Record::Exec { exec, exe, args }) => turn.exec(&exec, exe, args),
-                Some(Record::Exit(exit)) => turn.exit(&exit),
-                Some(Record::Oom(header)) => turn.oom(&header),
+                Some(Record::Process(record)) => context.process(&record),
+                Some(Record::Exec { exec, exe, args }) => context.exec(&exec, exe, args),
+                Some(Record::Exit(exit)) => context.exit(&exit),
+                Some(Record::Oom(header)) => context.oom(&header),
                 Some(Record::Cgroup { cgroup, path }) => {
-                    turn.ignored.record(&cgroup, path, turn.host, turn.sink);
+                    cgroup::record(&cgroup, path, context.host, context.sink);
                 }
                 Some(Record::Failed(record)) => {
-                    turn.connection_failed(&record, &mut self.files.paths);
+                    context.connection_failed(&record, &mut self.files.paths);
                 }
                 Some(Record::Other(header, _)) => {
-                    tracing::debug!(kind = header.kind.0, "a record of no known kind");
+                    tracing::debug!(kind = header.kind.0, "a record of an unknown kind");
                 }
-                None => tracing::debug!("a record that is cut"),
+                None => tracing::debug!("a record is too short"),
             }
         }
-        for container in turn.processes.exits() {
-            turn.host
+        for cgroup in context.processes.take_exits() {
+            context
+                .host
                 .containers
-                .read_totals_of(at, container, turn.sink);
+                .read_totals_of(at, cgroup, context.sink);
         }
     }
 
-    /// Says how often a program could not run, as it was running already on that core.
-    fn tell_misses<S: Sink>(&mut self, at: u64, sink: &mut S) {
+    /// Reports how often a program could not run, as it was running already on that core.
+    fn report_misses<S: Sink>(&mut self, at: u64, sink: &mut S) {
         let now = self
             .programs
             .values()
-            .filter_map(|program| bpf::cost(program.as_fd()).ok())
-            .map(|cost| cost.misses)
+            .filter_map(|program| bpf::program_stats(program.as_fd()).ok())
+            .map(|stats| stats.misses)
             .sum::<u64>();
         let count = now.saturating_sub(self.misses);
         if count != 0 {
@@ -248,21 +233,18 @@ impl Ebpf {
     }
 }
 
-/// The family asked for, or the best that this kernel takes.
+/// Loads the chosen family, or the best one that this kernel accepts.
 fn choose(options: &Options, primary: &Hierarchy) -> Result<Loaded, LoadError> {
     let load = |family| {
-        let loaded = load::load(options, family, primary, Some(family))?;
+        let hooks = hooks::table().filter(|hook| hook.family.suits(family));
+        let loaded = load::load(hooks, options, family, primary)?;
         loaded.check().map(|()| loaded)
     };
     match options.family {
         Some(family) => load(family),
         None => match load(Family::Vfs) {
             Err(LoadError::Refused { program, why, .. }) => {
-                tracing::info!(
-                    program,
-                    why,
-                    "vfs hooks are refused here: using syscall hooks"
-                );
+                tracing::info!(program, why, "vfs hooks are refused: using syscall hooks");
                 load(Family::Syscall)
             }
             other => other,
@@ -274,7 +256,7 @@ fn iterate(program: &mut Iter) -> io::Result<()> {
     let link = program.attach().map_err(io::Error::other)?;
     let link = program.take_link(link).map_err(io::Error::other)?;
     let mut file = link.into_file().map_err(io::Error::other)?;
-    // The program writes to the ring buffer, and nothing here.
+    // The program writes to the ring buffer, and nothing to this file.
     let mut text = [0; 64];
     while file.read(&mut text)? != 0 {}
     Ok(())
@@ -294,7 +276,7 @@ impl Source for Ebpf {
     }
 
     fn wake(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: the descriptor is open as long as the ring buffer, which we own.
+        // SAFETY: the descriptor is open as long as the ring buffer, which `self` owns.
         Some(unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) })
     }
 
@@ -322,18 +304,18 @@ impl Source for Ebpf {
         self.barrier
             .wait()
             .map_err(failed("cannot wait for programs"))?;
-        let look = self.drains.is_multiple_of(LOOK_AFTER);
-        let gone = if look {
-            self.processes.gone()
+        let is_slow = self.drains.is_multiple_of(SLOW_INTERVAL);
+        let gone = if is_slow {
+            self.processes.find_gone()
         } else {
             Vec::new()
         };
         let cores = self
-            .cores
+            .cpu_states
             .read()
-            .map_err(failed("cannot read what each core did last"))?;
+            .map_err(failed("cannot read the states of the cores"))?;
         self.absorb(at, host, sink);
-        let mut turn = Turn {
+        let mut context = Context {
             at,
             processes: &mut self.processes,
             ignored: &mut self.ignored,
@@ -341,24 +323,30 @@ impl Source for Ebpf {
             sink,
         };
         self.cpu
-            .drain(old, &cores, &mut turn)
+            .drain(old, &cores, &mut context)
             .map_err(failed("cannot read the sums of CPU time"))?;
         self.files
-            .drain(old, &cores, &mut turn)
+            .drain(old, &cores, &mut context)
             .map_err(failed("cannot read the sums of files"))?;
         self.network
-            .drain(old, &cores, &mut self.files.paths, &mut turn)
+            .drain(old, &cores, &mut self.files.paths, &mut context)
             .map_err(failed("cannot read the sums of connections"))?;
-        self.processes.read_memory(at, &mut self.memory, sink);
-        if look {
+        self.losses
+            .drain(old, &mut context)
+            .map_err(failed("cannot read the losses"))?;
+        self.processes.check(at, &mut self.memory, sink);
+        if is_slow {
             self.processes.end_gone(&gone, at, sink);
-            self.memory.look();
+            self.memory.detect_swap();
         }
-        self.losses.drain(at, sink);
-        self.tell_misses(at, sink);
-        self.cost.turn(self.programs.values());
+        self.messages.forward();
+        self.report_misses(at, sink);
+        self.cost.end_drain(self.programs.values());
         self.drains += 1;
-        self.processes.turn(sink);
+        self.processes.end_drain(sink);
+        if self.processes.take_needs_list() {
+            self.list_processes();
+        }
         Ok(())
     }
 }

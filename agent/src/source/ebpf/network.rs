@@ -1,23 +1,23 @@
-//! Connections: what each process received and sent, and what failed.
+//! Connections: bytes received and sent by process, and failures.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use bubble_common::kernel::cpu_state::{self, CpuState};
+use bubble_common::kernel::key::ProcessKey;
 use bubble_common::kernel::network::{NetworkKey, NetworkRecord, NetworkSum, family};
-use bubble_common::kernel::process::ProcessKey;
-use bubble_common::kernel::recent::{self, Core};
 use bubble_common::segment::event::EventKind;
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 
-use super::file::Paths;
-use super::hooks::{Attach, Family, Hook};
+use super::context::Context;
+use super::hook::{Attach, Family, Hook};
 use super::load::{LoadError, Loaded};
+use super::paths::Paths;
 use super::sums::Sums;
-use super::turn::Turn;
 use crate::sink::{ConnectionHandle, ContainerHandle, Sink};
 
-/// A tracepoint of what sockets take or give.
+/// A tracepoint of the bytes that sockets send or receive.
 const fn length(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
     Hook {
         program,
@@ -28,11 +28,11 @@ const fn length(program: &'static str, name: &'static str, gives: &'static str) 
         fallback: "not counted",
         required: false,
         unless: None,
-        instead: Some("the functions of sockets, or the end of system calls, give it"),
+        instead: Some("socket functions or the exit of system calls count it"),
     }
 }
 
-/// A function that serves where the tracepoint above is missing.
+/// A function that replaces a missing tracepoint.
 const fn older(program: &'static str, gives: &'static str) -> Hook {
     Hook {
         program,
@@ -61,7 +61,7 @@ const fn function(program: &'static str, name: &'static str, gives: &'static str
     }
 }
 
-/// What sums it.
+/// Hooks that count it.
 pub const HOOKS: &[Hook] = &[
     Hook {
         program: "tcp_state",
@@ -107,6 +107,11 @@ pub const HOOKS: &[Hook] = &[
         "udpv6_recvmsg",
         "UDP received, by peer (IPv6)",
     ),
+    function(
+        "call_getsockopt",
+        "__x64_sys_getsockopt",
+        "bytes that TCP maps into memory (TCP_ZEROCOPY_RECEIVE) of 64-bit programs",
+    ),
     function("do_accept", "do_accept", "connections accepted"),
     function(
         "connect_file",
@@ -115,20 +120,20 @@ pub const HOOKS: &[Hook] = &[
     ),
 ];
 
-/// The sums.
+/// The sums of connections.
 pub struct Network {
     sums: Sums<NetworkKey, NetworkSum>,
     others: Sums<ProcessKey, NetworkSum>,
 }
 
-/// Connections that the sink was asked for in this turn, by their keys without the process.
+/// Handles of connections in this drain, by key without the process.
 type Handles = HashMap<(ContainerHandle, NetworkKey), ConnectionHandle>;
 
 impl Network {
-    /// Takes the maps.
+    /// Opens the maps.
     ///
     /// # Errors
-    /// When the kernel side has none.
+    /// When the kernel side lacks one.
     pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
         Ok(Self {
             sums: Sums::open(loaded, "NETWORK")?,
@@ -136,20 +141,21 @@ impl Network {
         })
     }
 
-    /// Passes the sums of a generation on.
+    /// Passes the sums of a generation to the sink.
     ///
     /// # Errors
-    /// When the kernel refuses to give them.
+    /// When the maps cannot be read.
     pub fn drain<S: Sink>(
         &mut self,
         generation: u64,
-        cores: &[Core],
+        cores: &[CpuState],
         paths: &mut Paths,
-        turn: &mut Turn<'_, '_, S>,
+        context: &mut Context<'_, '_, S>,
     ) -> io::Result<()> {
         let mut handles = Handles::new();
         for (core, direction) in cores.iter().flat_map(|core| [(core, 0), (core, 1)]) {
-            let entries = recent::entries(&core.connections, recent::side(generation, direction));
+            let entries =
+                cpu_state::entries(&core.connections, cpu_state::side(generation, direction));
             for last in entries.iter().filter(|last| last.generation == generation) {
                 let mut io = NetworkIo::default();
                 if direction == 0 {
@@ -157,17 +163,20 @@ impl Network {
                 } else {
                     (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
                 }
-                charge(turn, paths, &mut handles, &last.key, io);
+                charge(context, paths, &mut handles, &last.key, io);
             }
         }
         for (key, sum) in self.sums.take(generation)? {
-            charge(turn, paths, &mut handles, key, io_of(sum));
+            charge(context, paths, &mut handles, key, io_of(sum));
         }
         for (process, sum) in self.others.take(generation)? {
-            if let Some(owner) = turn.owner(process) {
-                let other = turn.sink.connection(owner.container, &Connection::other());
-                turn.sink
-                    .network_io(turn.at, owner.process, other, io_of(sum));
+            if let Some(owner) = context.owner(process) {
+                let other = context
+                    .sink
+                    .connection(owner.container, &Connection::other());
+                context
+                    .sink
+                    .network_io(context.at, owner.process, other, io_of(sum));
             }
         }
         Ok(())
@@ -175,24 +184,26 @@ impl Network {
 }
 
 fn charge<S: Sink>(
-    turn: &mut Turn<'_, '_, S>,
+    context: &mut Context<'_, '_, S>,
     paths: &mut Paths,
     handles: &mut Handles,
     key: &NetworkKey,
     io: NetworkIo,
 ) {
-    let Some(owner) = turn.owner(&key.process) else {
+    let Some(owner) = context.owner(&key.process) else {
         return;
     };
-    let place = NetworkKey {
+    let connection_key = NetworkKey {
         process: ProcessKey::default(),
         ..*key
     };
-    let sink = &mut *turn.sink;
+    let sink = &mut *context.sink;
     let handle = *handles
-        .entry((owner.container, place))
+        .entry((owner.container, connection_key))
         .or_insert_with(|| sink.connection(owner.container, &connection(key, paths)));
-    turn.sink.network_io(turn.at, owner.process, handle, io);
+    context
+        .sink
+        .network_io(context.at, owner.process, handle, io);
 }
 
 fn io_of(sum: &NetworkSum) -> NetworkIo {
@@ -206,8 +217,8 @@ fn io_of(sum: &NetworkSum) -> NetworkIo {
     }
 }
 
-impl<S: Sink> Turn<'_, '_, S> {
-    /// Takes in that a connection failed.
+impl<S: Sink> Context<'_, '_, S> {
+    /// Reports a failed connection.
     pub fn connection_failed(&mut self, record: &NetworkRecord, paths: &mut Paths) {
         if let Some(owner) = self.owner(&record.header.process) {
             let at = self.host.clock.of_boot(record.header.at);

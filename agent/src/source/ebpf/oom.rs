@@ -1,13 +1,13 @@
-//! Kills for want of memory.
+//! Out-of-memory kills.
 
 use bubble_common::kernel::record::Header;
 use bubble_common::segment::event::EventKind;
 
-use super::hooks::{Attach, Family, Hook};
-use super::turn::Turn;
+use super::context::Context;
+use super::hook::{Attach, Family, Hook};
 use crate::sink::Sink;
 
-/// What tells of them.
+/// Hooks that report them.
 pub const HOOKS: &[Hook] = &[Hook {
     program: "oom_kill",
     attach: Attach::Tracepoint("mark_victim"),
@@ -20,10 +20,10 @@ pub const HOOKS: &[Hook] = &[Hook {
     instead: None,
 }];
 
-impl<S: Sink> Turn<'_, '_, S> {
+impl<S: Sink> Context<'_, '_, S> {
     /// Takes in that the kernel is about to kill a process.
     pub fn oom(&mut self, header: &Header) {
-        // Before 6.8 the kernel tells a number only.
+        // Before 6.8 the kernel reports only a pid.
         let key = if header.process.cgroup != 0 {
             header.process
         } else {

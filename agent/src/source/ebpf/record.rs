@@ -1,5 +1,5 @@
-//! Takes records of the ring buffer apart. Nothing in them is believed: lengths
-//! are checked against the bytes that are there, and text need not be UTF-8.
+//! Decodes records of the ring buffer. Lengths are checked against the bytes, and text need not
+//! be UTF-8.
 
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::cgroup::CgroupRecord;
@@ -7,25 +7,25 @@ use bubble_common::kernel::network::NetworkRecord;
 use bubble_common::kernel::process::{Comm, ExecRecord, ExitRecord, ProcessRecord};
 use bubble_common::kernel::record::{Header, Kind};
 
-/// A record, with the texts that follow it.
+/// A record with its texts.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// Forked, renamed, moved into a cgroup, or found alive: which, the kind in its header says.
+    /// A process was forked, renamed, moved into a cgroup or found alive: see the kind in its header.
     Process(ProcessRecord),
-    /// A process began to run a program.
+    /// A process runs another program.
     Exec {
         /// The record.
         exec: ExecRecord,
-        /// Path of the program, as it was given to exec.
+        /// Path of the file that runs.
         exe: &'a [u8],
         /// Arguments, NUL after each.
         args: &'a [u8],
     },
     /// A process ended.
     Exit(ExitRecord),
-    /// A process is to be killed for want of memory.
+    /// A process is about to be killed, as memory ran out.
     Oom(Header),
-    /// A cgroup was made or removed: which, the kind in its header says.
+    /// A cgroup was created or removed: see the kind in its header.
     Cgroup {
         /// The record.
         cgroup: CgroupRecord,
@@ -34,11 +34,11 @@ pub enum Record<'a> {
     },
     /// A connection failed.
     Failed(NetworkRecord),
-    /// Of another concern, by its kind.
+    /// A record of an unknown kind.
     Other(Header, &'a [u8]),
 }
 
-/// Takes a record apart; nothing when it is shorter than it should be.
+/// Decodes a record. `None` when it is too short.
 pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
     let header = Header::read(bytes)?;
     Some(match header.kind {
@@ -77,20 +77,6 @@ pub fn name(comm: &Comm) -> String {
     text(comm)
 }
 
-/// Arguments as they are kept: one NUL between two, and an ellipsis where they were cut.
-pub fn arguments(args: &[u8], total: u32) -> String {
-    let cut = (args.len() as u64) < u64::from(total);
-    let mut args = args;
-    while let Some((0, rest)) = args.split_last() {
-        args = rest;
-    }
-    let mut text = String::from_utf8_lossy(args).into_owned();
-    if cut {
-        text.push('…');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use bubble_common::kernel::Plain;
@@ -98,7 +84,8 @@ mod tests {
     use bubble_common::kernel::record::Kind;
     use proptest::prelude::{any, proptest};
 
-    use super::{Record, arguments, decode};
+    use super::{Record, decode};
+    use crate::proc::arguments;
 
     fn exec(exe: &[u8], args: &[u8]) -> Vec<u8> {
         let mut record = ExecRecord {
@@ -112,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exec_is_taken_apart() {
+    fn an_exec_is_decoded() {
         let bytes = exec(b"/bin/sh", b"sh\0-c\0true\0");
         let Some(Record::Exec { exe, args, .. }) = decode(&bytes) else {
             panic!("not an exec");
@@ -122,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_record_is_none() {
+    fn a_short_record_is_refused() {
         let bytes = exec(b"/bin/sh", b"sh\0");
         for length in 0..bytes.len() {
             assert_eq!(decode(&bytes[..length]), None, "{length} bytes");
@@ -130,24 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn lengths_beyond_the_record_are_none() {
+    fn lengths_beyond_the_record_are_refused() {
         let mut bytes = exec(b"x", b"y\0");
         let at = size_of::<ExecRecord>() - 16;
         bytes[at..at + 4].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert_eq!(decode(&bytes), None);
-    }
-
-    #[test]
-    fn cut_arguments_end_in_an_ellipsis() {
-        assert_eq!(arguments(b"ls\0-l", 900), "ls\0-l…");
-        assert_eq!(arguments(b"", 0), "");
-        assert_eq!(arguments(b"\0\0", 2), "");
-        assert_eq!(
-            arguments(b"a\0\0b\0", 5),
-            "a\0\0b",
-            "an empty argument stays"
-        );
-        assert_eq!(arguments(b"\xff\0", 2), "\u{fffd}");
     }
 
     proptest! {
@@ -158,7 +132,7 @@ mod tests {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }
             if let Some(Record::Exec { args, exec, .. }) = decode(&bytes) {
-                arguments(args, exec.args_total);
+                arguments(args, exec.args_total.into());
             }
         }
     }

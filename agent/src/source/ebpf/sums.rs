@@ -1,22 +1,21 @@
-//! A pair of maps, of which one is being written while the other is read: see
-//! `generation` on the kernel side.
+//! A pair of maps: one is written while the other is read. See `generation` on the kernel side.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bubble_common::kernel::Plain;
 
-use super::bpf::Taken;
+use super::bpf::Entries;
 use super::load::{LoadError, Loaded};
 
 /// Sums of one kind, in two generations.
 pub struct Sums<K, V> {
     maps: [OwnedFd; 2],
-    taken: Taken<K, V>,
+    entries: Entries<K, V>,
 }
 
-/// Most entries taken in one second: a guard, as no map is that large.
-const LIMIT: usize = 1 << 22;
+/// Maximum number of entries taken in one second: a guard, as no map is that large.
+const MAX_ENTRIES: usize = 1 << 22;
 
 impl<K: Plain + Default, V: Plain + Default> Sums<K, V> {
     /// The pair of maps `NAME_0` and `NAME_1`.
@@ -29,18 +28,18 @@ impl<K: Plain + Default, V: Plain + Default> Sums<K, V> {
                 loaded.hash::<K, V>(&format!("{name}_0"))?,
                 loaded.hash::<K, V>(&format!("{name}_1"))?,
             ],
-            taken: Taken::new(),
+            entries: Entries::new(),
         })
     }
 
-    /// Takes everything out of a generation, which nobody writes any more.
+    /// Takes all entries of a generation that is no longer written.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn take(&mut self, generation: u64) -> io::Result<impl Iterator<Item = (&K, &V)>> {
-        self.taken.shrink();
-        self.taken
-            .take_all(self.maps[generation as usize & 1].as_fd(), LIMIT)?;
-        Ok(self.taken.iter())
+        self.entries.shrink();
+        self.entries
+            .take_all(self.maps[generation as usize & 1].as_fd(), MAX_ENTRIES)?;
+        Ok(self.entries.iter())
     }
 }

@@ -1,54 +1,85 @@
-//! The source for hosts without eBPF: /proc, looked through once a second.
+//! The source for hosts without eBPF: scans /proc once a second.
 //!
-//! It sees what is there when it looks. What a process did between the last look
-//! and its end is missing from its row (though not from the container's own
-//! figures), and files and peers cannot be told apart at all. It says all this,
-//! in `missing`, rather than show a zero for what it cannot know.
-
-pub mod stat;
+//! What a process did between the last scan and its end is missing from its row,
+//! though not from the container's own figures. Files and peers cannot be told
+//! apart at all. [`missing`] says so; the page shows no zero for what is unknown.
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bubble_common::segment::file::{File, FileIo, FileKind};
+use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::process::{Memory, Process, ProcessId};
+use rustix::param::{clock_ticks_per_second, page_size};
 
-use super::ebpf::memory::page_size;
 use super::{Host, Source, SourceError};
 use crate::clock::SECOND;
+use crate::proc::stat::{Io, Stat};
+use crate::proc::{ProcessFolder, unless_gone};
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
-use stat::{Io, Stat};
 
-/// Row of all that a process read and wrote.
-const ALL: &str = "(all reads and writes)";
-/// A young process may still be moved to another cgroup: until then it is asked each second.
-const YOUNG: u64 = 3;
-/// And after that each so many seconds.
-const AGAIN: u64 = 10;
+/// Name of the row with all reads and writes of a process.
+const ALL_IO: &str = "(all reads and writes)";
+/// Drains in which a new process may still be moved to another cgroup: it is checked in each.
+const YOUNG_DRAINS: u64 = 3;
+/// Drains between two checks of an older process's cgroup, and of what it may change of itself.
+const CHECK_INTERVAL: u64 = 10;
 
-/// Counts by looking through /proc.
+/// What cannot be counted from /proc, one sentence each.
+pub fn missing() -> Vec<String> {
+    [
+        "files: what was read and written is known by process, not by file, and sockets and pipes are in it",
+        "network: peers and their bytes are not known",
+        "processes that live for less than a second, and what others did in their last one, are only in the container's own figures",
+        "CPU by core is inexact: a process's time is charged to the core it was last on, to the hundredth of a second",
+        "exit codes and signals of processes are not known",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Counts by scanning /proc.
 #[derive(Debug)]
 pub struct Procfs {
     proc: PathBuf,
     missing: Vec<String>,
-    known: HashMap<(u32, u64), Known>,
-    /// Nanoseconds of a tick, in which /proc counts CPU time.
+    /// Processes by pid and start (in ticks).
+    tracked: HashMap<(u32, u64), Tracked>,
+    /// Nanoseconds in a tick, the unit of CPU time in /proc.
     tick: u64,
     drains: u64,
 }
 
-/// A process that was there when we last looked.
+/// A process that the last scan found.
 #[derive(Debug)]
-struct Known {
-    seen: u64,
-    first: u64,
+struct Tracked {
+    first_drain: u64,
+    last_drain: u64,
     name: String,
+    /// Address where the stack of its program began; 0 if that is not known.
+    stack: u64,
     execs: u32,
     container: Option<ContainerHandle>,
-    handle: Option<ProcessHandle>,
+    row: Option<Row>,
     cpu: u64,
     io: Option<Io>,
+}
+
+/// What the sink knows of a process.
+#[derive(Debug)]
+struct Row {
+    handle: ProcessHandle,
+    process: Process,
+}
+
+/// What a process did since the last scan.
+struct Delta {
+    cpu: u64,
+    io: FileIo,
+    /// It runs another program or is in another container: it becomes another row.
+    new_row: bool,
 }
 
 impl Procfs {
@@ -59,156 +90,256 @@ impl Procfs {
 
     /// A source over a folder that is laid out as /proc is.
     pub fn under(proc: &Path) -> Self {
-        // SAFETY: the call takes a number and gives one, and touches no memory.
-        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-        let ticks = u64::try_from(ticks)
-            .ok()
-            .filter(|ticks| *ticks > 0)
-            .unwrap_or(100);
-        let missing = [
-            "files: what was read and written is known by process, not by file, and sockets and pipes are in it",
-            "network: peers and their bytes are not known",
-            "processes that live for less than a second, and what others did in their last one, are only in the container's own figures",
-            "CPU by core is inexact: a process's time is charged to the core it was last on, to the hundredth of a second",
-            "exit codes and signals of processes are not known",
-        ];
         Self {
             proc: proc.to_owned(),
-            missing: missing.map(str::to_owned).to_vec(),
-            known: HashMap::new(),
-            tick: SECOND / ticks,
+            missing: missing(),
+            tracked: HashMap::new(),
+            tick: SECOND / clock_ticks_per_second(),
             drains: 0,
         }
     }
 
-    fn read(&self, pid: u32, file: &str) -> Option<Vec<u8>> {
-        // A process may end while it is read: what is left of it is nothing.
-        fs::read(self.proc.join(pid.to_string()).join(file)).ok()
+    /// Adds a sentence to the list of what cannot be counted.
+    pub fn add_missing(&mut self, sentence: &str) {
+        self.missing.push(sentence.to_owned());
     }
 
-    /// Takes in one process.
-    fn look<S: Sink>(&mut self, at: u64, pid: u32, host: &mut Host<'_>, sink: &mut S) {
-        let Some(stat) = self.read(pid, "stat").and_then(|text| Stat::parse(&text)) else {
-            return;
+    fn folder(&self, pid: u32) -> ProcessFolder {
+        ProcessFolder::new(&self.proc, pid)
+    }
+
+    /// Passes on what one process did since the last scan.
+    fn scan_process<S: Sink>(&mut self, at: u64, pid: u32, host: &mut Host<'_>, sink: &mut S) {
+        let folder = self.folder(pid);
+        let stat = match unless_gone(folder.stat()) {
+            Ok(stat) => stat.flatten(),
+            Err(error) => {
+                self.retain_unread(at, pid, &error, sink);
+                return;
+            }
         };
-        let drains = self.drains;
-        let start = host.clock.of_boot(stat.start.saturating_mul(self.tick));
-        let cpu = stat.cpu.saturating_mul(self.tick);
-        let key = (pid, stat.start);
-        let is_new = !self.known.contains_key(&key);
-        let age = self.known.get(&key).map_or(0, |known| drains - known.first);
-        let ask = is_new || age < YOUNG || drains.is_multiple_of(AGAIN);
-        let container = if ask {
-            let cgroup = self.read(pid, "cgroup").unwrap_or_default();
-            let cgroup = String::from_utf8_lossy(&cgroup);
-            let path = host.containers.hierarchies().primary().path_of(&cgroup);
-            path.and_then(|path| host.containers.of_path(at, &path, sink))
-        } else {
-            self.known.get(&key).and_then(|known| known.container)
-        };
+        let Some(stat) = stat else { return };
+        let container = self.container(at, pid, &stat, host, sink);
         let io = container
-            .and_then(|_| self.read(pid, "io"))
+            .and_then(|_| folder.read("io").ok())
             .and_then(|text| Io::parse(&text));
-        // What it did before we came is not news, unless it came after our last look.
-        let born = self.drains > 0 && is_new;
-        let known = self.known.entry(key).or_insert_with(|| Known {
-            seen: drains,
-            first: drains,
-            name: stat.name.clone(),
-            execs: 0,
-            container: None,
-            handle: None,
-            cpu: if born { 0 } else { cpu },
-            io: if born { Some(Io::default()) } else { io },
+        // Memory and stack are those of any thread that still runs.
+        let living = container.and_then(|container| {
+            folder.living(stat.clone()).unwrap_or_else(|error| {
+                report_unread(at, pid, Some(container), &error, sink);
+                None
+            })
         });
-        known.seen = drains;
-        let mut changed = known.container != container;
-        if known.name != stat.name {
-            known.name.clone_from(&stat.name);
-            known.execs += 1;
-            changed = true;
-        }
-        let used = cpu.saturating_sub(known.cpu);
-        known.cpu = cpu;
-        let before = known.io;
-        known.io = io.or(before);
-        known.container = container;
+        let (vm, rss_pages, stack) =
+            living.map_or((0, 0, 0), |(_, stat)| (stat.vm, stat.rss_pages, stat.stack));
+        let delta = self.track(pid, &stat, stack, container, io);
         let Some(container) = container else {
-            if let Some(handle) = known.handle.take() {
-                sink.release_process(handle);
+            let tracked = self.tracked.get_mut(&(pid, stat.start));
+            if let Some(row) = tracked.and_then(|tracked| tracked.row.take()) {
+                sink.release_process(row.handle);
             }
             return;
         };
-        let (execs, old) = (known.execs, known.handle);
-        let handle = match old {
-            Some(handle) if !changed => handle,
-            _ => {
-                if let Some(old) = old {
-                    sink.release_process(old);
-                }
-                let id = ProcessId {
-                    pid,
-                    start,
-                    exec: execs,
-                };
-                let process = self.describe(id, &stat);
-                let handle = sink.process(container, &process);
-                if let Some(known) = self.known.get_mut(&key) {
-                    known.handle = Some(handle);
-                }
-                handle
-            }
-        };
-        if used > 0 {
-            sink.cpu(at, handle, stat.core, used);
+        let start = host.clock.of_boot(stat.start.saturating_mul(self.tick));
+        let handle = self.handle(pid, start, &stat, container, delta.new_row, sink);
+        if delta.cpu > 0 {
+            sink.cpu(at, handle, stat.core, delta.cpu);
         }
         let memory = Memory {
-            vm: stat.vm,
-            rss: stat.rss_pages.saturating_mul(page_size()),
+            vm,
+            rss: rss_pages.saturating_mul(page_size() as u64),
             swap: 0,
         };
         if memory.vm > 0 {
             sink.memory(at, handle, memory);
         }
-        if let (Some(before), Some(now)) = (before, io) {
-            let news = FileIo {
-                bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
-                bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
-                ops_in: now.ops_in.saturating_sub(before.ops_in),
-                ops_out: now.ops_out.saturating_sub(before.ops_out),
-                opens: 0,
+        if delta.io != FileIo::default() {
+            let all = File {
+                path: ALL_IO.to_owned(),
+                kind: FileKind::Unknown,
             };
-            if news != FileIo::default() {
-                let all = File {
-                    path: ALL.to_owned(),
-                    kind: FileKind::Unknown,
-                };
-                let all = sink.file(container, &all);
-                sink.file_io(at, handle, all, news);
-            }
+            let all = sink.file(container, &all);
+            sink.file_io(at, handle, all, delta.io);
         }
     }
 
-    /// All that is known of a process but its numbers.
-    fn describe(&self, id: ProcessId, stat: &Stat) -> Process {
-        let status = self.read(id.pid, "status").unwrap_or_default();
-        let (uid, container_pid) = stat::identity(&status);
-        let exe = fs::read_link(self.proc.join(id.pid.to_string()).join("exe"));
-        let mut args = self.read(id.pid, "cmdline").unwrap_or_default();
-        args.truncate(4_096);
-        let args = String::from_utf8_lossy(&args);
-        Process {
-            container_pid,
-            parent: stat.parent,
-            uid,
-            exe: exe.map_or_else(
-                |_| String::new(),
-                |path| path.to_string_lossy().into_owned(),
-            ),
-            args: args.trim_end_matches('\0').to_owned(),
-            ..Process::new(id, stat.name.clone())
+    /// Keeps what is known about a process that may run, but cannot be read: with its sums forgotten,
+    /// all that it ever did would count again.
+    fn retain_unread<S: Sink>(&mut self, at: u64, pid: u32, error: &io::Error, sink: &mut S) {
+        let drains = self.drains;
+        let mut container = None;
+        for (_, tracked) in self
+            .tracked
+            .iter_mut()
+            .filter(|((known, _), _)| *known == pid)
+        {
+            tracked.last_drain = drains;
+            container = container.or(tracked.container);
+        }
+        // Processes of other users, as the mount option hidepid hides them, were never counted.
+        if container.is_some() || error.kind() != io::ErrorKind::PermissionDenied {
+            report_unread(at, pid, container, error, sink);
         }
     }
+
+    /// The container of a process: from its cgroup when that is due, else the last known one.
+    fn container<S: Sink>(
+        &self,
+        at: u64,
+        pid: u32,
+        stat: &Stat,
+        host: &mut Host<'_>,
+        sink: &mut S,
+    ) -> Option<ContainerHandle> {
+        let tracked = self.tracked.get(&(pid, stat.start));
+        if let Some(tracked) = tracked
+            && self.drains - tracked.first_drain >= YOUNG_DRAINS
+            && !self.drains.is_multiple_of(CHECK_INTERVAL)
+        {
+            return tracked.container;
+        }
+        let cgroup = match unless_gone(self.folder(pid).read("cgroup")) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(error) => {
+                let last = tracked.and_then(|tracked| tracked.container);
+                report_unread(at, pid, last, &error, sink);
+                return last;
+            }
+        };
+        let cgroup = String::from_utf8_lossy(&cgroup);
+        let path = host.containers.hierarchies().primary().path_of(&cgroup)?;
+        host.containers.of_path(at, &path, sink)
+    }
+
+    /// Notes the running totals of a process and returns what they grew by.
+    fn track(
+        &mut self,
+        pid: u32,
+        stat: &Stat,
+        stack: u64,
+        container: Option<ContainerHandle>,
+        io: Option<Io>,
+    ) -> Delta {
+        let drains = self.drains;
+        let cpu = stat.cpu.saturating_mul(self.tick);
+        let tracked = self.tracked.entry((pid, stat.start)).or_insert_with(|| {
+            // The totals of a process that was there before the first scan are not news.
+            let is_born = drains > 0;
+            Tracked {
+                first_drain: drains,
+                last_drain: drains,
+                name: stat.name.clone(),
+                stack,
+                execs: 0,
+                container: None,
+                row: None,
+                cpu: if is_born { 0 } else { cpu },
+                io: if is_born { Some(Io::default()) } else { io },
+            }
+        });
+        tracked.last_drain = drains;
+        let mut new_row = tracked.container != container;
+        tracked.container = container;
+        // Without the right to see the stack, a new name stands for a new program.
+        let has_execed = if stack != 0 && tracked.stack != 0 {
+            stack != tracked.stack
+        } else {
+            stack == tracked.stack && tracked.name != stat.name
+        };
+        if stack != 0 {
+            tracked.stack = stack;
+        }
+        tracked.name.clone_from(&stat.name);
+        if has_execed {
+            tracked.execs += 1;
+            new_row = true;
+        }
+        let used = cpu.saturating_sub(tracked.cpu);
+        tracked.cpu = cpu;
+        let before = tracked.io;
+        tracked.io = io.or(before);
+        Delta {
+            cpu: used,
+            io: before
+                .zip(io)
+                .map_or_else(FileIo::default, |(before, now)| now.since(before)),
+            new_row,
+        }
+    }
+
+    /// The sink's handle of a process: a new one when it becomes another row. Reports what the process
+    /// has changed of itself.
+    fn handle<S: Sink>(
+        &mut self,
+        pid: u32,
+        start: u64,
+        stat: &Stat,
+        container: ContainerHandle,
+        new_row: bool,
+        sink: &mut S,
+    ) -> ProcessHandle {
+        let folder = self.folder(pid);
+        let drains = self.drains;
+        let tracked = self.tracked.get_mut(&(pid, stat.start));
+        let (exec, stack) = tracked
+            .as_ref()
+            .map_or((0, 0), |tracked| (tracked.execs, tracked.stack));
+        let is_due = tracked.as_ref().is_none_or(|tracked| {
+            drains - tracked.first_drain < YOUNG_DRAINS || drains.is_multiple_of(CHECK_INTERVAL)
+        });
+        let facts = || folder.facts(stat.start, stack);
+        let row = tracked.map(|tracked| {
+            if new_row && let Some(old) = tracked.row.take() {
+                sink.release_process(old.handle);
+            }
+            &mut tracked.row
+        });
+        if let Some(Some(row)) = &row
+            && !is_due
+            && row.process.name == stat.name
+        {
+            return row.handle;
+        }
+        let describe = |process: &mut Process| {
+            process.name.clone_from(&stat.name);
+            process.parent = stat.parent;
+            if let Some(facts) = facts() {
+                facts.apply(process);
+            }
+        };
+        match row {
+            Some(Some(row)) => {
+                let before = row.process.clone();
+                describe(&mut row.process);
+                if row.process != before {
+                    sink.process(container, &row.process);
+                }
+                row.handle
+            }
+            row => {
+                let mut process = Process::new(ProcessId { pid, start, exec }, "");
+                describe(&mut process);
+                let handle = sink.process(container, &process);
+                if let Some(row) = row {
+                    *row = Some(Row { handle, process });
+                }
+                handle
+            }
+        }
+    }
+}
+
+/// Reports a process that could not be read as a loss of its container, or of the host.
+fn report_unread<S: Sink>(
+    at: u64,
+    pid: u32,
+    container: Option<ContainerHandle>,
+    error: &io::Error,
+    sink: &mut S,
+) {
+    tracing::debug!(pid, %error, "cannot read a process");
+    let loss = Loss { count: 1, bytes: 0 };
+    sink.loss(at, container, Reason::UNREADABLE, loss);
 }
 
 impl Default for Procfs {
@@ -227,9 +358,18 @@ impl Source for Procfs {
     }
 
     fn poll<S: Sink>(&mut self, host: &mut Host<'_>, sink: &mut S) {
-        // No event tells of containers: a short one is found only by looking often.
+        // No event reports containers: only frequent scans find short ones.
         let now = host.clock.now();
-        host.containers.look(now, sink);
+        host.containers.scan(now, sink);
+        for (container, _) in host.containers.take_forgotten().containers {
+            let tracked = self.tracked.values_mut();
+            for tracked in tracked.filter(|tracked| tracked.container == Some(container)) {
+                tracked.container = None;
+                if let Some(row) = tracked.row.take() {
+                    sink.release_process(row.handle);
+                }
+            }
+        }
     }
 
     fn drain<S: Sink>(
@@ -239,25 +379,29 @@ impl Source for Procfs {
         sink: &mut S,
     ) -> Result<(), SourceError> {
         let entries = fs::read_dir(&self.proc).map_err(|source| SourceError {
-            what: format!("cannot look through {}", self.proc.display()),
+            what: format!("cannot read {}", self.proc.display()),
             source,
         })?;
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = entry.map_err(|source| SourceError {
+                what: format!("cannot read {}", self.proc.display()),
+                source,
+            })?;
             let pid = entry
                 .file_name()
                 .to_str()
                 .and_then(|name| name.parse().ok());
             if let Some(pid) = pid {
-                self.look(at, pid, host, sink);
+                self.scan_process(at, pid, host, sink);
             }
         }
         let drains = self.drains;
-        self.known.retain(|_, known| {
-            let there = known.seen == drains;
-            if let (false, Some(handle)) = (there, known.handle) {
-                sink.release_process(handle);
+        self.tracked.retain(|_, tracked| {
+            let is_there = tracked.last_drain == drains;
+            if let (false, Some(row)) = (is_there, &tracked.row) {
+                sink.release_process(row.handle);
             }
-            there
+            is_there
         });
         self.drains += 1;
         Ok(())

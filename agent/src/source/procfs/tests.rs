@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::Path;
 
+use bubble_common::segment::loss::Reason;
 use bubble_common::segment::{Segment, SourceId};
 
 use super::Procfs;
@@ -14,6 +15,25 @@ use crate::window::Window;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const T: u64 = 1_800_000_000;
+
+#[test]
+fn a_process_that_renames_itself_is_one_row() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    let mut rename = |name: &str, stack: u64| {
+        process(&proc, 10, name, &cgroup, 500, 0);
+        let stat = fs::read_to_string(proc.join("10/stat")).unwrap();
+        let stat = stat.replace(" 2 0 0 0 0 ", &format!(" 2 0 0 0 {stack} "));
+        fs::write(proc.join("10/stat"), stat).unwrap();
+        let found = bench.drain()[0].processes[0].clone();
+        (found.name, found.id.exec)
+    };
+    for (name, stack, exec) in [("a", 7, 0), ("b", 7, 0), ("b", 8, 1), ("c", 8, 1)] {
+        assert_eq!(rename(name, stack), (name.to_owned(), exec));
+    }
+}
 
 /// Writes a process as /proc shows it.
 fn process(proc: &Path, pid: u32, name: &str, cgroup: &str, ticks: u64, bytes: u64) {
@@ -71,6 +91,29 @@ impl Bench {
 }
 
 #[test]
+fn a_process_that_cannot_be_read_for_a_second_is_not_a_new_one() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    process(&proc, 10, "web", &cgroup, 500, 1_000);
+    bench.drain();
+    // A read of a folder fails, as one does without a free descriptor.
+    fs::remove_file(proc.join("10/stat")).unwrap();
+    fs::create_dir(proc.join("10/stat")).unwrap();
+    let unread = bench.drain()[0].clone();
+    let losses: Vec<_> = unread.losses.iter().map(|cell| cell.row.0).collect();
+    assert_eq!(losses, [Reason::UNREADABLE.0]);
+
+    fs::remove_dir(proc.join("10/stat")).unwrap();
+    process(&proc, 10, "web", &cgroup, 503, 1_400);
+    let read = &bench.drain()[0];
+    let cpu: u64 = read.cpu.iter().map(|cell| cell.value.ns).sum();
+    assert_eq!(cpu, 3 * bench.source.tick);
+    assert!(read.losses.is_empty());
+}
+
+#[test]
 fn a_process_of_a_container() {
     let root = tempfile::tempdir().unwrap();
     let proc = root.path().join("proc");
@@ -81,7 +124,7 @@ fn a_process_of_a_container() {
     let first = bench.drain();
     assert!(
         first.iter().all(|segment| segment.cpu.is_empty()),
-        "what was before is not ours"
+        "what was counted before the first scan is not news"
     );
 
     process(&proc, 10, "web", &cgroup, 503, 1_400);
@@ -102,7 +145,13 @@ fn a_process_of_a_container() {
     );
     assert_eq!(second.processes[0].container_pid, 1);
 
-    // A program that becomes another is another row; one that is gone is none.
+    // It has changed its user and its title.
+    fs::write(proc.join("10/status"), "Uid:\t5\t6\nNSpid:\t10\t1\n").unwrap();
+    fs::write(proc.join("10/cmdline"), "web: idle\0\0\0").unwrap();
+    let web = bench.drain()[0].processes[0].clone();
+    assert_eq!((web.uid, &*web.args, web.id.exec), (6, "web: idle", 0));
+
+    // A process that runs another program is another row; one that ended has no row.
     process(&proc, 10, "other", &cgroup, 504, 1_400);
     fs::remove_dir_all(proc.join("12")).unwrap();
     let third = &bench.drain()[0];
@@ -112,7 +161,7 @@ fn a_process_of_a_container() {
         .map(|p| (p.name.as_str(), p.id.exec))
         .collect();
     assert_eq!(found, [("other", 1)]);
-    assert_eq!(bench.source.known.len(), 2);
+    assert_eq!(bench.source.tracked.len(), 2);
 }
 
 #[test]

@@ -1,89 +1,72 @@
-//! From what happens to threads to what is charged to processes in the sink.
-//!
-//! A row of the sink is a process, and a thread of another name is a row of its own, as
-//! sysdig shows it: a thread is called what it was called when it was made.
+//! The account of a capture: puts together the state of the machine, the rows of the sink, and
+//! the CPU time, and hands each event to its handler.
 
-use std::collections::VecDeque;
-
-use bubble_common::segment::process::{Exit, Process as SinkProcess, ProcessId};
-
-use super::container::{Containers, Options};
-use super::cpu::Core;
+use super::call::Call;
+use super::containers::{Containers, Options};
+use super::cpu::Cpu;
+use super::rows::Rows;
+use super::socket::{self, Connect};
 use super::state::State;
-use super::state::thread::{Owner, Process, Row};
+use super::thread::Owner;
+use super::view::View;
+use super::{bytes, facts, file, fork, io, memory, process};
 use crate::clock::SECOND;
 use crate::container::HostFacts;
-use crate::sink::{ProcessHandle, Sink};
-use crate::source::recording::{Position, SLACK, begin};
+use crate::sink::Sink;
+use crate::source::recording::io::charge_failed_connect;
+use crate::source::recording::{MAX_GAP, MAX_QUIET_SECONDS, Position, SLACK, begin};
 
-/// Most rows of one process; threads with yet other names are charged to the last.
-const ROWS: usize = 16;
-/// Most rows that are live at one time; what others do is not counted.
-const ALL_ROWS: usize = 65_536;
-/// How often it is looked after what is over, in ns of the capture; divides a second.
-const TICK: u64 = 100_000_000;
-/// An event so long after the latest is damaged: ns.
-const FAR: u64 = 30 * 86_400 * SECOND;
-/// For how long a row is kept after its end, in ns: the last of its sums may come later.
-const KEPT: u64 = 2 * SECOND;
+/// Time between two checks for expired threads, rows and containers, in ns of the capture;
+/// divides a second.
+const EXPIRY_INTERVAL: u64 = 100_000_000;
 
-/// The state of a capture, and what of it the sink knows.
+/// Longest time between an event and the latest one before it, in ns, that needs no confirmation
+/// by the next one.
+const MAX_STEP: u64 = 10 * SECOND;
+
+/// The account of a capture.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) state: State,
-    pub(super) containers: Containers,
-    pub(super) cores: Vec<Core>,
+    pub(super) rows: Rows,
     pub(super) position: Position,
-    /// The latest time that was seen: events are not quite in order.
-    pub(super) latest: u64,
-    /// When it is next to be looked after what is over; 0 before the first event of a section.
-    tick: u64,
-    /// Rows that are live in the sink.
-    rows: usize,
-    /// How much is held of processes of which it is yet to be told where they are.
-    pub(super) held: usize,
-    /// Rows that have ended, and when.
-    over: VecDeque<(u64, ProcessHandle)>,
-    /// Events that tell of the cores' switches were seen, so that samples are not needed.
-    pub(super) switches: bool,
-    /// An idle core was switched away from.
-    pub(super) unfiltered: bool,
+    cpu: Cpu,
+    /// The latest time of an event: events are not quite in order.
+    latest: u64,
+    /// When to check for expired threads, rows and containers; 0 before the first event of a
+    /// section.
+    next_expiry: u64,
 }
 
 impl Account {
     pub(super) fn new(options: Options) -> Self {
         Self {
             state: State::default(),
-            containers: Containers::new(options),
-            cores: Vec::new(),
+            rows: Rows::new(Containers::new(options)),
             position: Position::default(),
+            cpu: Cpu::default(),
             latest: 0,
-            tick: 0,
-            rows: 0,
-            held: 0,
-            over: VecDeque::new(),
-            switches: false,
-            unfiltered: false,
+            next_expiry: 0,
         }
     }
 
-    /// A capture begins (again): nothing of what was known holds.
+    /// A capture begins (again): nothing that was known holds.
     pub(super) fn restart<S: Sink>(&mut self, sink: &mut S) {
         let mut before = std::mem::take(&mut self.state);
         for process in before.processes.drain() {
-            self.release_later(process, 0);
+            self.rows.forget(process, 0);
         }
-        self.release(u64::MAX, sink);
-        self.cores.clear();
-        self.tick = 0;
+        self.rows.release(u64::MAX, sink);
+        self.cpu = Cpu::default();
+        self.next_expiry = 0;
         self.latest = 0;
-        self.host();
+        self.machine_changed();
     }
 
-    /// What is known of the machine has changed.
-    pub(super) fn host(&mut self) {
+    /// The facts of the machine have changed.
+    pub(super) fn machine_changed(&mut self) {
         let machine = &self.state.machine;
-        self.containers.restart(HostFacts {
+        self.rows.containers.restart(HostFacts {
             host: machine.host.to_string(),
             cores: machine.cores,
             memory: machine.memory,
@@ -91,201 +74,216 @@ impl Account {
         });
     }
 
-    /// Whether no event can be at `at`, so long after all others: it would end all seconds before.
+    /// Whether an event at `at` would be so late that it is damaged: it would end all seconds
+    /// before it.
     #[inline]
-    pub(super) fn is_far(&self, at: u64) -> bool {
-        self.latest != 0 && at > self.latest.saturating_add(FAR)
+    pub(super) fn is_too_late(&self, at: u64) -> bool {
+        self.latest != 0 && at > self.latest.saturating_add(MAX_GAP)
     }
 
-    /// Time has come to `at`: the first event of a section, or one after the last tick.
+    /// Whether an event at `at` is so much later than the latest one that the next one has to
+    /// confirm it.
     #[inline]
-    pub(super) fn time<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        if at >= self.tick {
-            self.advance(at, sink);
+    pub(super) fn is_jump(&self, at: u64) -> bool {
+        self.latest != 0 && at > self.latest.saturating_add(MAX_STEP)
+    }
+
+    /// The time of an event is damaged: it is skipped, and it may have been a switch.
+    #[cold]
+    pub(super) fn skip_damaged(&mut self) {
+        self.position.skipped += 1;
+        self.cpu.forget_running();
+    }
+
+    /// Whether an event at `at` is far behind the latest one: its time may be damaged.
+    #[inline]
+    pub(super) fn is_behind(&self, at: u64) -> bool {
+        at.saturating_add(SLACK) < self.latest
+    }
+
+    /// Time has come to `at`.
+    #[inline]
+    pub(super) fn advance<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        if at >= self.next_expiry {
+            self.expire(at, sink);
         }
         self.latest = self.latest.max(at);
     }
 
+    /// Ends seconds, and lets go of threads, rows and containers that ended long enough ago.
     #[cold]
-    fn advance<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        if self.tick == 0 {
-            self.begin(at, sink);
-            self.containers.alive(at, sink);
+    fn expire<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        let Self {
+            state, rows, cpu, ..
+        } = self;
+        if self.next_expiry == 0 {
+            sink.begin_section(at);
+            report_listed(state, rows, at, sink);
+            rows.containers.alive(at, sink);
         } else if self.latest / SECOND != at / SECOND {
-            self.charge_running(at / SECOND * SECOND, sink);
-            self.containers.alive(at, sink);
-            sink.advance(at.saturating_sub(SLACK));
-        }
-        self.containers.end_empty(at, sink);
-        self.tick = (at / TICK).saturating_add(1).saturating_mul(TICK);
-        while let Some(thread) = self.state.over(at) {
-            if let Some(process) = self.state.forget(thread) {
-                self.release_later(process, at);
-            }
-        }
-        self.release(at, sink);
-    }
-
-    /// Lets go of rows that ended long enough before `now`.
-    fn release<S: Sink>(&mut self, now: u64, sink: &mut S) {
-        let over = |(ended, _): &mut (u64, ProcessHandle)| ended.saturating_add(KEPT) <= now;
-        while let Some((_, handle)) = self.over.pop_front_if(over) {
-            sink.release_process(handle);
-            self.rows = self.rows.saturating_sub(1);
-        }
-    }
-
-    /// Tells the sink of all that was there before the first event.
-    fn begin<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        let before = begin(at, sink);
-        self.state.name_servers();
-        let threads: Vec<u32> = self.state.threads.handles().collect();
-        for place in threads {
-            if let Some((thread, process)) = self.state.both(place)
-                && thread.born == 0
-            {
-                process.start = before;
-                let told = process.memory;
-                let owner = self.owner(place, at, sink);
-                if let (Owner::Process { process, .. }, Some(memory)) = (owner, told) {
-                    sink.memory(at, process, memory);
+            let (before, second) = (self.latest / SECOND, at / SECOND);
+            if second - before <= MAX_QUIET_SECONDS {
+                for second in before + 1..=second {
+                    cpu.charge_running(state, rows, second * SECOND, sink);
+                    rows.containers.alive(second * SECOND, sink);
                 }
+            } else {
+                cpu.pause(state, rows, at, sink);
+                rows.containers.alive(at, sink);
+            }
+            let complete = cpu.complete_until(state, rows, at, sink);
+            sink.advance(complete);
+        }
+        rows.containers.end_empty(at, sink);
+        self.next_expiry = (at / EXPIRY_INTERVAL)
+            .saturating_add(1)
+            .saturating_mul(EXPIRY_INTERVAL);
+        while let Some(thread) = state.pop_expired(at) {
+            if let Some(process) = state.remove(thread) {
+                rows.forget(process, at);
             }
         }
+        rows.release(at, sink);
     }
 
-    /// Whose what a thread does is.
-    #[inline]
-    pub(super) fn owner<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) -> Owner {
-        match self.state.threads.get(place).map(|thread| thread.owner) {
-            Some(Some(owner)) => owner,
-            Some(None) => self.find_owner(place, at, sink),
-            None => Owner::Nobody,
-        }
-    }
-
-    #[cold]
-    fn find_owner<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) -> Owner {
-        let containers = &mut self.containers;
-        let Some((thread, process)) = self.state.both(place) else {
-            return Owner::Nobody;
-        };
-        let container = process.container.or_else(|| containers.of_host(sink));
-        let handle = container.and_then(|place| containers.handle(place));
-        let owner = match (container, handle, u32::try_from(process.pid)) {
-            (Some(container), Some(handle), Ok(pid)) if pid != 0 => {
-                if process.rows.is_empty() {
-                    let born = thread.born != 0;
-                    containers.enter(container, at, born, sink);
-                    process.lives_in = Some(container);
-                }
-                let known = process.rows.iter().find(|row| row.name == thread.comm);
-                let last = process.rows.last();
-                let full = process.rows.len() >= ROWS || self.rows >= ALL_ROWS;
-                match known.or_else(|| last.filter(|_| full)) {
-                    Some(row) => row.owner,
-                    None if self.rows >= ALL_ROWS => Owner::Nobody,
-                    None => {
-                        self.rows += 1;
-                        let number = process.rows_before + process.rows.len() as u32;
-                        let told = describe(process, &thread.comm, number);
-                        let owner = Owner::Process {
-                            place: container,
-                            container: handle,
-                            process: sink.process(handle, &told),
-                        };
-                        process.rows.push(Row {
-                            name: thread.comm.clone(),
-                            owner,
-                            number,
-                        });
-                        owner
-                    }
-                }
-            }
-            _ => Owner::Nobody,
-        };
-        thread.owner = Some(owner);
-        owner
-    }
-
-    /// The process of a thread goes on as something else from `at` on, or ends: its rows are over.
-    pub(super) fn end_rows<S: Sink>(
-        &mut self,
-        place: u32,
-        at: u64,
-        exit: Option<Exit>,
-        sink: &mut S,
-    ) {
-        let Some((_, process)) = self.state.both(place) else {
-            return;
-        };
-        for row in &process.rows {
-            if let Owner::Process { container, .. } = row.owner {
-                let told = SinkProcess {
-                    end: at,
-                    exit,
-                    ..describe(process, &row.name, row.number)
-                };
-                sink.process(container, &told);
-            }
-        }
-        if let Some(container) = process.lives_in.take() {
-            self.containers
-                .leave(container, at, process.vpid == 1, exit);
-        }
-    }
-
-    /// The rows of a process that is forgotten end with it, a little later.
-    pub(super) fn release_later(&mut self, process: Process, at: u64) {
-        self.held = self.held.saturating_sub(process.held.len());
-        for row in process.rows {
-            if let Owner::Process { process, .. } = row.owner {
-                self.over.push_back((at, process));
-            }
-        }
-    }
-
-    /// Begins rows anew, after [`Self::end_rows`]: the process has become something else.
-    pub(super) fn new_rows(&mut self, place: u32, at: u64) {
-        let Some((thread, process)) = self.state.both(place) else {
-            return;
-        };
-        thread.owner = None;
-        process.rows_before = process.rows_before.wrapping_add(process.rows.len() as u32);
-        for row in process.rows.drain(..) {
-            if let Owner::Process { process, .. } = row.owner {
-                self.over.push_back((at, process));
-            }
-        }
-    }
-
-    /// A process was made at `at`: the sink is told at once, and counts it.
-    pub(super) fn started<S: Sink>(&mut self, place: u32, at: u64, sink: &mut S) {
-        self.owner(place, at, sink);
-    }
-
-    /// Tells the sink the end: nothing more will come.
+    /// The capture has ended.
     pub(super) fn finish<S: Sink>(&mut self, sink: &mut S) {
-        self.charge_running(self.latest, sink);
-        self.containers.end_empty(u64::MAX, sink);
+        let Self { state, rows, .. } = self;
+        self.cpu.charge_running(state, rows, self.latest, sink);
+        rows.containers.end_empty(u64::MAX, sink);
         sink.advance(self.latest);
+    }
+
+    /// A call of a known thread that ended.
+    #[inline]
+    pub(super) fn call<S: Sink>(&mut self, call: Call, thread: u32, view: &View<'_>, sink: &mut S) {
+        let Self { state, rows, .. } = self;
+        match call {
+            Call::Io(params) => io::moved(state, rows, thread, view, params, sink),
+            Call::Transfer { from, to } => {
+                io::transferred(state, rows, thread, view, [from, to], sink);
+            }
+            Call::Memory => memory::report_call(state, rows, thread, view, 1, sink),
+            Call::Open(params) => {
+                let process = state.process(thread);
+                if let Some(fd) = process.and_then(|process| file::open(process, view, params)) {
+                    io::opened(state, rows, thread, view, fd, sink);
+                }
+            }
+            Call::Connect => connect(state, rows, thread, view, sink),
+            Call::Accept => {
+                let process = state.process(thread);
+                let accepted =
+                    process.and_then(|process| socket::accept(&mut process.descriptors, view));
+                if let Some(fd) = accepted {
+                    io::opened(state, rows, thread, view, fd, sink);
+                }
+            }
+            Call::Exec => process::exec(state, rows, view, sink),
+            _ => self.change(call, thread, view),
+        }
+    }
+
+    /// A call that changes the state of a process, and charges nothing.
+    fn change(&mut self, call: Call, thread: u32, view: &View<'_>) {
+        let Some(process) = self.state.process(thread) else {
+            return;
+        };
+        let descriptors = &mut process.descriptors;
+        match call {
+            Call::Anonymous { name, kind } => file::anonymous(descriptors, view, name, kind),
+            Call::Close => file::close(descriptors, view),
+            Call::CloseRange => file::close_range(descriptors, view),
+            Call::Dup { old, flags } => file::dup(descriptors, view, old, flags),
+            Call::PidfdGetfd => file::pidfd_getfd(descriptors, view),
+            Call::Fcntl => file::fcntl(descriptors, view),
+            Call::Pipe { flags } => file::pipe(descriptors, view, flags),
+            Call::Socket => socket::socket(descriptors, view),
+            Call::SocketPair => socket::socket_pair(descriptors, view),
+            Call::Bind => socket::bind(descriptors, view),
+            Call::Chdir => process::chdir(process, view),
+            Call::Fchdir => process::fchdir(process, view),
+            Call::SetUser(index) => process::set_user(process, view, index),
+            _ => {}
+        }
+    }
+
+    /// An event that is no call of its own thread.
+    pub(super) fn event<S: Sink>(&mut self, call: Call, view: &View<'_>, sink: &mut S) {
+        let Self {
+            state, rows, cpu, ..
+        } = self;
+        let facts = match call {
+            Call::Switch => return cpu.switch(state, rows, view, sink),
+            Call::ProcInfo => return cpu.sample(state, rows, view, sink),
+            Call::Clone { vfork } => return fork::clone(state, rows, view, vfork, sink),
+            Call::Exit => return process::exit(state, rows, view, sink),
+            Call::Drop => return cpu.events_dropped(view.event.at, sink),
+            Call::Container => view.get(0).and_then(facts::from_json),
+            Call::ContainerOld => facts::from_params([0, 1, 2, 3].map(|index| view.get(index))),
+            Call::Async => {
+                let name = view.get(1).map(bytes::until_nul);
+                let is_container = name == Some(b"container");
+                view.get(2)
+                    .filter(|_| is_container)
+                    .and_then(facts::from_json)
+            }
+            _ => None,
+        };
+        if let Some(facts) = facts {
+            rows.containers.add_facts(&facts.id, facts.facts, sink);
+        }
     }
 }
 
-/// A row of a process as the sink is told of it.
-fn describe(process: &Process, name: &str, number: u32) -> SinkProcess {
-    let id = ProcessId {
-        pid: u32::try_from(process.pid).unwrap_or_default(),
-        start: process.start,
-        exec: number,
+/// Reports to the sink all that was there before the first event.
+fn report_listed<S: Sink>(state: &mut State, rows: &mut Rows, at: u64, sink: &mut S) {
+    let before = begin(at, sink);
+    state.find_servers();
+    let threads: Vec<u32> = state.threads.handles().collect();
+    for key in threads {
+        if let Some((thread, process)) = state.both(key)
+            && thread.born == 0
+        {
+            process.start = before;
+            let memory = process.memory;
+            let owner = rows.owner(state, key, at, sink);
+            if let (Owner::Process { process, .. }, Some(memory)) = (owner, memory) {
+                sink.memory(at, process, memory);
+            }
+        }
+    }
+}
+
+/// A call of `connect`: charges the connection, or the failure.
+fn connect<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    thread: u32,
+    view: &View<'_>,
+    sink: &mut S,
+) {
+    let State {
+        threads,
+        processes,
+        interfaces,
+        ..
+    } = state;
+    let process = threads.get(thread).map(|thread| thread.process);
+    let Some(process) = process.and_then(|key| processes.get_mut(key)) else {
+        return;
     };
-    SinkProcess {
-        container_pid: u32::try_from(process.vpid).unwrap_or_default(),
-        parent: u32::try_from(process.parent).unwrap_or_default(),
-        uid: process.uid,
-        exe: process.exe.to_string(),
-        args: process.args.to_string(),
-        ..SinkProcess::new(id, name)
+    match socket::connect(&mut process.descriptors, interfaces, view) {
+        Some(Connect::Connected(fd)) => io::opened(state, rows, thread, view, fd, sink),
+        Some(Connect::Failed(connection, error)) => {
+            let at = view.event.at;
+            if let Owner::Process {
+                container, process, ..
+            } = rows.owner(state, thread, at, sink)
+            {
+                charge_failed_connect(at, container, process, connection, error, sink);
+            }
+        }
+        None => {}
     }
 }

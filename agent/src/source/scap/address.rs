@@ -7,20 +7,19 @@ use bubble_common::segment::network::Address;
 use super::bytes::{Bytes, until_nul};
 
 /// Longest path of a socket that is kept; the kernel's own limit is 108.
-const PATH: usize = 256;
+const MAX_SOCKET_PATH: usize = 256;
 
-/// What a parameter says of the two ends of a socket, in the order in which data went (or
-/// would go) for the call.
+/// The two ends of a socket in a parameter, in the direction in which the call moves data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tuple<'a> {
     /// An IP socket: from, to.
     Ip((IpAddr, u16), (IpAddr, u16)),
-    /// A Unix socket and its path (of whichever end has one).
+    /// A Unix socket and the path of the end that has one.
     Unix(&'a [u8]),
 }
 
 impl<'a> Tuple<'a> {
-    /// Takes a parameter of type `SOCKTUPLE` apart.
+    /// Reads a parameter of type `SOCKTUPLE`.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = Bytes(bytes);
         match rest.u8()? {
@@ -41,7 +40,13 @@ impl<'a> Tuple<'a> {
     }
 }
 
-/// Takes a parameter of type `SOCKADDR` apart.
+/// Whether a parameter of type `SOCKADDR` has no family (`AF_UNSPEC`): `connect` with it ends a
+/// connection.
+pub(super) fn is_unspecified(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&0)
+}
+
+/// Reads a parameter of type `SOCKADDR`.
 pub(super) fn sockaddr(bytes: &[u8]) -> Option<Address> {
     let mut rest = Bytes(bytes);
     match rest.u8()? {
@@ -52,22 +57,22 @@ pub(super) fn sockaddr(bytes: &[u8]) -> Option<Address> {
     }
 }
 
-/// An address of IPv6, or the one of IPv4 that it stands for.
+/// An address of IPv6, or the one of IPv4 that is mapped to it.
 pub(super) fn v6(bytes: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(bytes).to_canonical()
 }
 
-/// The path of a Unix socket; old lists have a newline at its end.
+/// The path of a Unix socket. In old lists it ends with a newline.
 pub(super) fn path(bytes: &[u8]) -> Address {
     let bytes = until_nul(bytes).trim_ascii_end();
     if bytes.is_empty() {
         return Address::None;
     }
-    let bytes = &bytes[..bytes.len().min(PATH)];
+    let bytes = &bytes[..bytes.len().min(MAX_SOCKET_PATH)];
     Address::Path(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// The machine's own addresses: what a socket that is bound to none sends from.
+/// The machine's own addresses, from which unbound sockets send.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     v4: Vec<(Ipv4Addr, u32)>,
@@ -75,24 +80,24 @@ pub(super) struct Interfaces {
 }
 
 /// Most addresses that are kept.
-const INTERFACES: usize = 1_024;
+const MAX_INTERFACES: usize = 1_024;
 
 impl Interfaces {
     pub(super) fn add_v4(&mut self, address: [u8; 4], mask: [u8; 4]) {
-        if self.v4.len() < INTERFACES {
+        if self.v4.len() < MAX_INTERFACES {
             let mask = u32::from_be_bytes(mask);
             self.v4.push((address.into(), mask));
         }
     }
 
     pub(super) fn add_v6(&mut self, address: [u8; 16]) {
-        if self.v6.len() < INTERFACES {
+        if self.v6.len() < MAX_INTERFACES {
             self.v6.push(address.into());
         }
     }
 
-    /// The address that a socket which is bound to none sends to `peer` from, as far as can be
-    /// told: the very same, one in the same network, or the first that is not the loopback's.
+    /// The address that a socket with the address `own` sends from to `peer`. For an unbound
+    /// one: the same as the peer's, one in the same network, or the first that is not loopback.
     pub(super) fn source(&self, own: IpAddr, peer: IpAddr) -> IpAddr {
         if !own.is_unspecified() {
             return own;

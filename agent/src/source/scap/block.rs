@@ -1,15 +1,17 @@
 //! Blocks, the outer form of a capture: a type, a length, a body, and the length again.
 //!
-//! It is pcapng's form. There is no end marker: a capture may end after any block.
+//! It is the form of pcapng. There is no end marker: a capture may end after any block.
 
-use super::super::recording::Error;
+use crate::source::recording::Error;
 
+/// The magic number of the section header, which shows the order of bytes.
+pub(super) const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 /// Bytes of a block that are not its body.
 const FRAME: usize = 12;
-/// Longest block that is believed: the list of all threads of a large host is a tenth of it.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// Longest block that is accepted: the list of all threads of a large host has a tenth of it.
+const MAX_LENGTH: usize = 64 * 1024 * 1024;
 
-/// What a block is: the numbers in use, and those of the first versions for the same.
+/// The kind of a block. The first versions had other numbers for the same kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A capture begins here; several may follow one another.
@@ -18,17 +20,23 @@ pub(super) enum Kind {
     Machine,
     /// Threads that were there at the beginning, in the form of this version (1 to 9).
     Threads(u8),
-    /// Descriptors of a thread; whether entries carry their length.
+    /// Descriptors of a thread; `sized`: entries carry their length.
     Descriptors { sized: bool },
-    /// Addresses of the machine; whether entries carry their length.
+    /// Addresses of the machine; `sized`: entries carry their length.
     Interfaces { sized: bool },
     /// An event.
     Event(EventForm),
-    /// Of no use here, users among them, or newer than this.
+    /// The interface of a network capture.
+    Link,
+    /// A packet of a network capture.
+    Packet,
+    /// Not needed here: users, comments, names of addresses.
     Other,
+    /// Of the numbers of captures, and newer than this reader.
+    Unknown(u32),
 }
 
-/// How an event block is laid out.
+/// The layout of an event block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EventForm {
     /// Flags come before the event.
@@ -64,26 +72,43 @@ impl Kind {
             0x210..=0x215 => Self::Threads((number - 0x210) as u8 + 4),
             0x203 | 0x8001_abcd => Self::Descriptors { sized: false },
             0x218 => Self::Descriptors { sized: true },
+            0x206 | 0x8012_abcd | 0x220 => Self::Other,
             0x205 | 0x8011_abcd => Self::Interfaces { sized: false },
             0x219 => Self::Interfaces { sized: true },
+            // Those of pcapng. Stratoshark and Wireshark may add them to a capture of system calls.
+            1 => Self::Link,
+            2 | 3 | 6 => Self::Packet,
+            0x200..=0x2ff => Self::Unknown(number),
             _ => Self::Other,
         }
     }
 }
 
-/// The block at the beginning of `data`, which is at `offset` in the capture; nothing while
-/// not all of it is there.
+/// The first section of a capture, of which `head` are the first bytes, shows whether the bytes of
+/// its numbers are in another order.
+fn is_big_endian(head: &[u8]) -> bool {
+    let section = [0x0a, 0x0d, 0x0d, 0x0a];
+    head.starts_with(&section) && head.get(8..12) == Some(&BYTE_ORDER.to_be_bytes())
+}
+
+/// The block at the beginning of `data`, which is at `offset` in the capture; `None` while a
+/// part of it is missing.
 ///
 /// # Errors
-/// When no block can be like this.
+/// When the bytes cannot be a block.
 #[inline]
 pub(super) fn next(data: &[u8], offset: u64) -> Result<Option<Block<'_>>, Error> {
     let Some((head, _)) = data.split_first_chunk::<8>() else {
         return Ok(None);
     };
+    if is_big_endian(data) {
+        return Err(Error::Format(
+            "it was recorded on a big-endian machine".to_owned(),
+        ));
+    }
     let [k0, k1, k2, k3, l0, l1, l2, l3] = *head;
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if !(FRAME..=LONGEST).contains(&length) {
+    if !(FRAME..=MAX_LENGTH).contains(&length) {
         return Err(damaged(offset, format!("a block of {length} bytes")));
     }
     let Some(whole) = data.get(..length) else {

@@ -1,7 +1,12 @@
-//! Little-endian numbers and counted text, taken one after the other from bytes that
-//! nobody vouches for: what is not there is `None`.
+//! Little-endian numbers and counted text, taken one after the other from untrusted bytes:
+//! `None` where the bytes end.
 
-/// What is left to be taken.
+/// Longest path that is kept, in bytes: writers have no longer ones.
+pub(super) const MAX_PATH: usize = 1_024;
+/// Longest list of arguments that is kept, in bytes, likewise.
+pub(super) const MAX_ARGUMENTS: usize = 4_096;
+
+/// The bytes that are left.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
@@ -53,14 +58,14 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// What is before the first NUL.
+/// The bytes before the first NUL.
 pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| *byte == 0);
     &bytes[..end.unwrap_or(bytes.len())]
 }
 
-/// Text before the first NUL, of at most `most` bytes.
-pub(super) fn text(bytes: &[u8], most: usize) -> Box<str> {
+/// Text before the first NUL, of at most `max` bytes.
+pub(super) fn text(bytes: &[u8], max: usize) -> Box<str> {
     let bytes = until_nul(bytes);
-    String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into()
+    String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into()
 }

@@ -1,192 +1,239 @@
-//! CPU time, by when cores were switched from one thread to another; and memory, which
-//! the same events tell.
+//! CPU time: from the switches of cores, and from samples where those were filtered out.
 
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::process::Memory;
 
-use super::account::Account;
-use super::event::{Event, View};
-use super::held::Did;
-use super::state::thread::Owner;
+use super::event::Event;
+use super::memory;
+use super::pending::{Activity, Pending};
+use super::rows::Rows;
+use super::state::State;
+use super::thread::{CpuSample, Owner, Thread};
+use super::view::View;
 use crate::clock::SECOND;
 use crate::sink::{ProcessHandle, Sink};
+use crate::source::recording::MAX_QUIET_SECONDS;
+use crate::source::recording::cores::{Cores, Run, by_second};
+use crate::source::recording::io::report_implausible;
 
-/// Most seconds for which a thread that was not switched away from is charged second by second.
-const LONG: u64 = 64;
-/// Nanoseconds of a tick, in which samples count.
+/// Nanoseconds of a tick, the unit of samples.
 const TICK: u64 = SECOND / 100;
-/// Samples are taken each second; a difference of more than so many of them is none.
-const GAP: u64 = 60;
+/// Longest time between two samples of a thread, in ns; they are taken each second. Their
+/// difference does not count after a longer one.
+const MAX_SAMPLE_INTERVAL: u64 = MAX_QUIET_SECONDS * SECOND;
+/// Index of the first size of memory in a switch.
+const SWITCH_VM: u8 = 3;
 
-/// A core.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Core {
-    /// Since when the thread runs that does now: ns; 0 when that is not known.
-    since: u64,
-    tid: i64,
+/// The CPU time of a capture.
+#[derive(Debug, Default)]
+pub(super) struct Cpu {
+    cores: Cores,
 }
 
-impl Account {
-    /// A core goes on with another thread than that of the event.
+impl Cpu {
+    /// A core switches from the event's thread to another one.
     #[inline]
-    pub(super) fn switch<S: Sink>(&mut self, view: &View<'_>, sink: &mut S) {
+    pub(super) fn switch<S: Sink>(
+        &mut self,
+        state: &mut State,
+        rows: &mut Rows,
+        view: &View<'_>,
+        sink: &mut S,
+    ) {
         let Event { at, tid, cpu, .. } = *view.event;
-        self.switches = true;
-        let index = usize::from(cpu);
-        if self.cores.len() <= index {
-            self.cores.resize(index + 1, Core::default());
-        }
-        let now = Core {
-            since: at,
-            tid: view.i64(0).unwrap_or_default(),
-        };
-        let Core { since, tid: ran } = std::mem::replace(&mut self.cores[index], now);
-        // Idle cores are in no capture that was filtered, and which lacks switches: since when
-        // this thread ran is not known then, unless the last one was to it.
-        self.unfiltered |= tid == 0;
-        let since = if ran == tid || self.unfiltered {
-            since
-        } else {
-            0
-        };
+        let core = u32::from(cpu);
+        let next = view.i64(0).unwrap_or_default();
+        let run = self.cores.switch(core, at, tid, next);
         if tid <= 0 {
             return;
         }
-        let Some(thread) = self.state.find(tid) else {
+        let Some(key) = state.find(tid) else {
             return;
         };
-        let Owner::Process { process, .. } = self.owner(thread, at, sink) else {
-            if since != 0 && at > since && self.is_untold(thread) {
-                self.hold(thread, at - 1, Did::Cpu(u32::from(cpu), at - since));
-            }
+        let owner = rows.owner(state, key, at, sink);
+        let machine = state.machine.memory_kib();
+        let Some(thread) = state.threads.get_mut(key) else {
             return;
         };
-        if since != 0 && at > since {
-            // What ends with a second was in that second.
-            let (at, core, used) = (at - 1, u32::from(cpu), at - since);
-            match self.state.threads.get(thread).is_some_and(|it| it.ended) {
-                true => sink.last_cpu(at, process, core, used),
-                false => sink.cpu(at, process, core, used),
+        let since = match run {
+            Run::Since(since) => thread.ran(since, at),
+            Run::Unknown => at,
+            Run::Implausible => {
+                if let Owner::Process { container, .. } = owner {
+                    report_implausible(at, Some(container), sink);
+                }
+                at
             }
+        };
+        if let Owner::Process { process, .. } = owner {
+            if since < at {
+                charge(thread, process, core, (since, at), sink);
+            }
+            memory::report(thread, owner, machine, view, SWITCH_VM, sink);
+        } else if since < at
+            && let Some(process) = state.process(key)
+        {
+            by_second(since, at, |at, ns| {
+                let pending = Pending {
+                    thread: key,
+                    at,
+                    activity: Activity::Cpu { core, ns },
+                };
+                rows.defer(process, pending);
+            });
         }
-        self.memory(thread, process, at, view, 3, sink);
     }
 
-    /// Charges the threads that run now with their time up to `until`.
-    pub(super) fn charge_running<S: Sink>(&mut self, until: u64, sink: &mut S) {
-        if !self.unfiltered {
-            // Whether they still run would not be told.
-            return;
-        }
-        for index in 0..self.cores.len() {
-            let Core { since, tid } = self.cores[index];
-            if since == 0 || since >= until {
-                continue;
-            }
-            if tid > 0 {
-                let Some(thread) = self.state.find(tid) else {
-                    continue;
-                };
-                if let Owner::Process { process, .. } = self.owner(thread, until, sink) {
-                    charge_seconds(process, index as u32, since, until, sink);
+    /// Charges the threads that run with their time up to `until`.
+    pub(super) fn charge_running<S: Sink>(
+        &mut self,
+        state: &mut State,
+        rows: &mut Rows,
+        until: u64,
+        sink: &mut S,
+    ) {
+        self.cores.charge_running(until, |core, tid, since| {
+            let Some(key) = state.find(tid) else {
+                return false;
+            };
+            let owner = rows.owner(state, key, until, sink);
+            if let (Owner::Process { process, .. }, Some(thread)) =
+                (owner, state.threads.get_mut(key))
+            {
+                let since = thread.ran(since, until);
+                if since < until {
+                    by_second(since, until, |at, ns| sink.cpu(at, process, core, ns));
                 }
             }
-            self.cores[index].since = until;
-        }
+            true
+        });
     }
 
-    /// A sample of the ticks that a thread has used, which serves where switches were not
-    /// recorded. It does not tell on which cores: it counts for the one that took it.
-    pub(super) fn sample<S: Sink>(&mut self, view: &View<'_>, sink: &mut S) {
+    /// The time before which seconds may be closed at `now`: threads of a filtered capture that
+    /// run have their time to come.
+    pub(super) fn complete_until<S: Sink>(
+        &self,
+        state: &mut State,
+        rows: &mut Rows,
+        now: u64,
+        sink: &mut S,
+    ) -> u64 {
+        self.cores.complete_until(now, |tid| {
+            let owner = state.find(tid).map(|key| rows.owner(state, key, now, sink));
+            matches!(owner, Some(Owner::Process { .. }))
+        })
+    }
+
+    /// A sample of the ticks that a thread has used, on unknown cores. They count for the core
+    /// that took it, unless switches have shown them.
+    pub(super) fn sample<S: Sink>(
+        &mut self,
+        state: &mut State,
+        rows: &mut Rows,
+        view: &View<'_>,
+        sink: &mut S,
+    ) {
         let Event { at, tid, cpu, .. } = *view.event;
-        if self.switches {
+        if self.cores.is_unfiltered() {
             return;
         }
         let (Some(user), Some(system)) = (view.u64(0), view.u64(1)) else {
             return;
         };
-        let Some(place) = self.state.find(tid) else {
+        let Some(key) = state.find(tid) else {
             return;
         };
-        let owner = self.owner(place, at, sink);
-        let Some(thread) = self.state.threads.get_mut(place) else {
+        let owner = rows.owner(state, key, at, sink);
+        let Some(thread) = state.threads.get_mut(key) else {
             return;
         };
-        let ticks = user.saturating_add(system);
-        let before = thread.sample.replace((at, ticks));
-        if let (Some((sampled, before)), Owner::Process { process, .. }) = (before, owner)
-            && at.saturating_sub(sampled) < GAP * SECOND
+        let used = thread.sampled(at, user.saturating_add(system));
+        if let Owner::Process { process, .. } = owner
+            && used > 0
         {
-            let used = ticks.saturating_sub(before).saturating_mul(TICK);
-            // It cannot have used more than there was.
-            let used = used.min(at.saturating_sub(sampled).saturating_add(2 * TICK));
-            if used > 0 {
-                sink.cpu(at, process, u32::from(cpu), used);
-            }
+            sink.cpu(at, process, u32::from(cpu), used);
         }
     }
 
-    /// Sizes of memory (virtual, resident, swapped out: KiB) from the parameter `first` on.
-    #[inline]
-    pub(super) fn memory<S: Sink>(
-        &mut self,
-        thread: u32,
-        process: ProcessHandle,
-        at: u64,
-        view: &View<'_>,
-        first: u8,
-        sink: &mut S,
-    ) {
-        let Some(thread) = self.state.threads.get_mut(thread) else {
-            return;
-        };
-        let (Some(vm), Some(rss)) = (view.u32(first), view.u32(first + 1)) else {
-            return;
-        };
-        // The highest of a second counts, and it mostly was told already.
-        let second = at / SECOND;
-        let told = &mut thread.told;
-        if vm == 0 || (told.0 == second && told.1 >= vm && told.2 >= rss) {
-            return;
-        }
-        *told = (second, vm, rss);
-        let swap = view.u32(first + 2).unwrap_or_default();
-        sink.memory(at, process, memory([vm, rss, swap]));
-    }
-
-    /// Events were dropped: which thread ran where is not known any more.
-    pub(super) fn dropped<S: Sink>(&mut self, at: u64, sink: &mut S) {
-        self.cores.clear();
+    /// Events were dropped: the threads that run are not known any more.
+    pub(super) fn events_dropped<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        self.forget_running();
         let loss = Loss { count: 1, bytes: 0 };
         sink.loss(at, None, Reason::CAPTURE_DROPS, loss);
     }
-}
 
-/// Sizes in KiB as the sink has them.
-pub(super) fn memory([vm, rss, swap]: [u32; 3]) -> Memory {
-    Memory {
-        vm: u64::from(vm) * 1_024,
-        rss: u64::from(rss) * 1_024,
-        swap: u64::from(swap) * 1_024,
+    /// Nothing happened for so long that nobody knows which threads ran.
+    pub(super) fn pause<S: Sink>(
+        &mut self,
+        state: &mut State,
+        rows: &mut Rows,
+        at: u64,
+        sink: &mut S,
+    ) {
+        for tid in self.cores.running() {
+            let owner = state.find(tid).map(|key| rows.owner(state, key, at, sink));
+            if let Some(Owner::Process { container, .. }) = owner {
+                report_implausible(at, Some(container), sink);
+            }
+        }
+        self.forget_running();
+    }
+
+    /// Forgets the threads that run.
+    pub(super) fn forget_running(&mut self) {
+        self.cores.clear();
     }
 }
 
-/// Charges what may be several seconds to each of them.
-fn charge_seconds<S: Sink>(
+/// Charges a thread with the time from `begin` to `end` on a core.
+#[inline]
+fn charge<S: Sink>(
+    thread: &Thread,
     process: ProcessHandle,
     core: u32,
-    since: u64,
-    until: u64,
+    (begin, end): (u64, u64),
     sink: &mut S,
 ) {
-    let mut begin = since;
-    for _ in 0..LONG {
-        let end = ((begin / SECOND + 1) * SECOND).min(until);
-        if begin >= end {
-            return;
-        }
-        sink.cpu(end - 1, process, core, end - begin);
-        begin = end;
+    by_second(begin, end, |at, ns| match thread.has_ended {
+        true => sink.last_cpu(at, process, core, ns),
+        false => sink.cpu(at, process, core, ns),
+    });
+}
+
+impl Thread {
+    /// Notes that it ran from `begin` to `end`, as a switch shows. Returns the begin of the part
+    /// that no sample has shown before.
+    #[inline]
+    fn ran(&mut self, begin: u64, end: u64) -> u64 {
+        let Some(sample) = &mut self.sample else {
+            return begin;
+        };
+        let begin = begin.max(sample.at).min(end);
+        sample.charged = sample.charged.saturating_add(end - begin);
+        begin
     }
-    sink.cpu(until - 1, process, core, until - begin);
+
+    /// Notes that it had used so many ticks at `at`. Returns the part in ns that neither
+    /// switches nor samples have shown before.
+    fn sampled(&mut self, at: u64, ticks: u64) -> u64 {
+        let new = CpuSample {
+            at,
+            ticks,
+            ..CpuSample::default()
+        };
+        let sample = match &mut self.sample {
+            Some(known) if at.saturating_sub(known.at) < MAX_SAMPLE_INTERVAL => known,
+            unknown => {
+                *unknown = Some(new);
+                return 0;
+            }
+        };
+        // A thread cannot use more time than has passed, but for the rounding to ticks.
+        let most = at.saturating_sub(sample.at).saturating_add(2 * TICK);
+        let used = ticks.saturating_sub(sample.ticks).saturating_mul(TICK);
+        sample.sampled = sample.sampled.saturating_add(used.min(most));
+        (sample.at, sample.ticks) = (at, ticks);
+        let more = sample.sampled.saturating_sub(sample.charged);
+        sample.charged = sample.charged.saturating_add(more);
+        more
+    }
 }

@@ -1,236 +1,257 @@
 //! Processes and threads that are made.
 //!
-//! Two events tell of each, in either order, and one may be missing: the child's own, and
-//! the parent's. The latter names the child by its number in the parent's pid namespace,
-//! which is no number of any event when that is a container's.
+//! Each has two events: the child's own and the parent's, in either order, and one may be
+//! missing. The parent's names the child by its number in the parent's pid namespace. If that
+//! is a container's, no other event has this number.
 
-use super::account::Account;
-use super::bytes::text;
-use super::event::View;
-use super::list::PATH;
-use super::process::{COMM, param};
-use super::state::descriptor::Descriptors;
-use super::state::thread::{Fork, Process, Thread};
+use super::bytes::{MAX_PATH, text};
+use super::descriptor::Descriptors;
+use super::event::Event;
+use super::param;
+use super::process::{MAX_COMM, forget};
+use super::rows::Rows;
+use super::state::State;
+use super::thread::{Fork, Process, Thread, UNKNOWN_NAME};
+use super::view::View;
+use crate::clock::SECOND;
 use crate::sink::Sink;
 
-/// Two events tell of a new thread, its own and its parent's; later than this after the one
-/// the other tells of another thread of the same number: ns.
-const TOGETHER: u64 = 2_000_000_000;
+/// Longest time between the two events of a new thread, in ns. Later ones are of another
+/// thread with the same number.
+const MAX_EVENT_DISTANCE: u64 = 2 * SECOND;
+/// Most forks of a process that wait for the child's own event.
+const MAX_FORKS: usize = 64;
 
-/// Most forks of a process that children are yet to tell of.
-const FORKS: usize = 64;
-
-/// Flags of `clone`, in the numbering of captures.
+/// Flags of `clone`, in the numbering of captures (`PPM_CL_…`).
 mod flag {
-    pub(super) const NEW_PID: u32 = 1 << 6;
-    pub(super) const PARENT: u32 = 1 << 8;
-    pub(super) const THREAD: u32 = 1 << 13;
-    pub(super) const VFORK: u32 = 1 << 27;
+    pub(super) const CLONE_NEWPID: u32 = 1 << 6;
+    pub(super) const CLONE_PARENT: u32 = 1 << 8;
+    pub(super) const CLONE_THREAD: u32 = 1 << 13;
+    pub(super) const CLONE_VFORK: u32 = 1 << 27;
     pub(super) const CHILD_IN_PIDNS: u32 = 1 << 29;
+    /// With these, the child's number in the parent's event is not that of its own events.
+    pub(super) const HIDE_CHILD: u32 = CHILD_IN_PIDNS | CLONE_NEWPID | CLONE_PARENT | CLONE_VFORK;
 }
 
-impl Account {
-    /// A process or thread was made: told by itself (then the result is 0) or by its parent.
-    pub(super) fn clone<S: Sink>(
-        &mut self,
-        at: u64,
-        tid: i64,
-        view: &View<'_>,
-        vfork: bool,
-        sink: &mut S,
-    ) {
-        let Some(result) = view.i64(0) else {
-            return;
-        };
-        if result == 0 {
-            if let Some(known) = self.state.find(tid) {
-                if self.is_new(known, at) {
-                    return;
-                }
-                self.forget(known, at, sink);
-            }
-            self.child(at, tid, view, true, sink);
-        } else if result > 0 {
-            let Some(parent) = self.state.find(tid) else {
-                return;
-            };
-            self.parent_tells(parent, view, at, sink);
-            let flags = view.u32(param::FLAGS).unwrap_or_default();
-            // With these, what the parent is told is not the number by which events name the child.
-            let hidden =
-                flags & (flag::CHILD_IN_PIDNS | flag::NEW_PID | flag::PARENT | flag::VFORK) != 0;
-            let in_namespace = view.i64(param::VTID).is_some_and(|vtid| vtid != tid);
-            if hidden || vfork || in_namespace {
-                if flags & flag::THREAD == 0 {
-                    self.remember_fork(parent, at, result);
-                }
-                return;
-            }
-            if let Some(known) = self.state.find(result) {
-                let by_itself = self.state.threads.get(known).is_some_and(|it| it.by_itself);
-                if by_itself && self.was_new(known, at) {
-                    return;
-                }
-                self.forget(known, at, sink);
-            }
-            self.child(at, result, view, false, sink);
-        }
+/// A process or thread was made: the result is 0 in the child's own event.
+pub(super) fn clone<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    view: &View<'_>,
+    vfork: bool,
+    sink: &mut S,
+) {
+    match view.i64(0) {
+        Some(0) => clone_of_child(state, rows, view, sink),
+        Some(child @ 1..) => clone_of_parent(state, rows, view, child, vfork, sink),
+        _ => {}
     }
+}
 
-    /// Keeps the descriptors of a parent for the child that is yet to tell of itself.
-    fn remember_fork(&mut self, parent: u32, at: u64, child: i64) {
-        if let Some((_, process)) = self.state.both(parent) {
-            process
-                .forks
-                .retain(|fork| at.saturating_sub(fork.at) < TOGETHER);
-            if process.forks.len() < FORKS {
-                let descriptors = process.descriptors.fork();
-                process.forks.push(Fork {
-                    at,
-                    child,
-                    descriptors,
-                });
-            }
-        }
-    }
-
-    /// Whether a thread was made just now, and lives.
-    fn is_new(&self, place: u32, at: u64) -> bool {
-        self.was_new(place, at) && self.state.threads.get(place).is_some_and(|it| !it.ended)
-    }
-
-    fn was_new(&self, place: u32, at: u64) -> bool {
-        let thread = self.state.threads.get(place);
-        thread.is_some_and(|it| it.born != 0 && at.saturating_sub(it.born) < TOGETHER)
-    }
-
-    /// What an event of its own tells of a process that was there before, and was not known well.
-    fn parent_tells<S: Sink>(&mut self, parent: u32, view: &View<'_>, at: u64, sink: &mut S) {
-        let Some((thread, process)) = self.state.both(parent) else {
-            return;
-        };
-        if process.placed {
+fn clone_of_child<S: Sink>(state: &mut State, rows: &mut Rows, view: &View<'_>, sink: &mut S) {
+    let Event { at, tid, .. } = *view.event;
+    if let Some(known) = state.find(tid) {
+        let is_alive = state.threads.get(known).is_some_and(|it| !it.has_ended);
+        if is_alive && is_new(state, known, at) {
             return;
         }
-        let Some(cgroups) = view.get(param::CGROUPS) else {
-            return;
-        };
-        let container = self.containers.of_cgroups(cgroups, sink);
-        process.placed = true;
-        if process.vpid < 0 {
-            process.vpid = view.i64(param::VPID).unwrap_or(-1);
-        }
-        if thread.comm.as_ref() == "<NA>"
-            && let Some(comm) = view.get(param::COMM)
-        {
-            thread.comm = text(comm, COMM);
-        }
-        if container == process.container {
-            return;
-        }
-        process.container = container;
-        let of = thread.process;
-        self.end_rows(parent, at, None, sink);
-        self.new_rows(parent, at);
-        for thread in self.state.threads.iter_mut() {
-            if thread.process == of {
-                thread.owner = None;
-            }
-        }
-        self.charge_held(parent, sink);
+        forget(state, rows, known, at, sink);
     }
+    let is_thread = number(view, param::PID) != tid;
+    let relative = match is_thread {
+        true => number(view, param::PID),
+        false => number(view, param::PARENT),
+    };
+    add_child(state, rows, view, tid, [true, is_thread], relative, sink);
+}
 
-    /// Makes a thread known, and its process if it is the first of it.
-    fn child<S: Sink>(
-        &mut self,
-        at: u64,
-        tid: i64,
-        view: &View<'_>,
-        by_itself: bool,
-        sink: &mut S,
-    ) {
-        let flags = view.u32(param::FLAGS).unwrap_or_default();
-        // Its own event tells of the child, its parent's of the parent.
-        let number = |index: u8| view.i64(index).unwrap_or(-1);
-        let is_thread = match by_itself {
-            true => number(param::PID) != tid,
-            false => flags & flag::THREAD != 0,
-        };
-        let relative = match (by_itself, is_thread) {
-            (true, true) => number(param::PID),
-            (true, false) => number(param::PARENT),
-            (false, _) => number(3),
-        };
-        let relative = self.state.find(relative);
-        let known = relative.and_then(|place| Some(self.state.threads.get(place)?.process));
-        let process = match (is_thread, known) {
-            (true, Some(process)) => Some(process),
-            (true, None) => {
-                let pid = number(param::PID);
-                self.new_process(at, pid, None, view, by_itself, sink)
-            }
-            (false, parent) => self.new_process(at, tid, parent, view, by_itself, sink),
-        };
-        let Some(process) = process else { return };
-        let comm = text(view.get(param::COMM).unwrap_or_default(), COMM);
-        let thread = Thread {
-            born: at,
-            by_itself,
-            ..Thread::new(tid, process, comm)
-        };
-        let Some(place) = self.state.add(thread) else {
+fn clone_of_parent<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    view: &View<'_>,
+    child: i64,
+    vfork: bool,
+    sink: &mut S,
+) {
+    let Event { at, tid, .. } = *view.event;
+    let Some(parent) = state.find(tid) else {
+        return;
+    };
+    assign_parent_container(state, rows, parent, view, sink);
+    let flags = view.u32(param::FLAGS).unwrap_or_default();
+    let is_thread = flags & flag::CLONE_THREAD != 0;
+    let is_in_namespace = view.i64(param::VTID).is_some_and(|vtid| vtid != tid);
+    if flags & flag::HIDE_CHILD != 0 || vfork || is_in_namespace {
+        if !is_thread && let Some(process) = state.process(parent) {
+            remember_fork(process, at, child);
+        }
+        return;
+    }
+    if let Some(known) = state.find(child) {
+        let by_itself = state.threads.get(known).is_some_and(|it| it.by_itself);
+        if by_itself && is_new(state, known, at) {
             return;
-        };
-        if !is_thread {
-            self.started(place, at, sink);
+        }
+        forget(state, rows, known, at, sink);
+    }
+    let relative = number(view, param::TID);
+    add_child(state, rows, view, child, [false, is_thread], relative, sink);
+}
+
+/// A number of a thread or process; -1 if it is missing.
+fn number(view: &View<'_>, index: u8) -> i64 {
+    view.i64(index).unwrap_or(-1)
+}
+
+/// Keeps the descriptors of a parent until the child's own event comes.
+fn remember_fork(process: &mut Process, at: u64, child: i64) {
+    process
+        .forks
+        .retain(|fork| at.saturating_sub(fork.at) < MAX_EVENT_DISTANCE);
+    if process.forks.len() < MAX_FORKS {
+        let descriptors = process.descriptors.fork();
+        process.forks.push(Fork {
+            at,
+            child,
+            descriptors,
+        });
+    }
+}
+
+/// Whether a thread was made just before `at`.
+fn is_new(state: &State, thread: u32, at: u64) -> bool {
+    let thread = state.threads.get(thread);
+    thread.is_some_and(|it| it.born != 0 && at.saturating_sub(it.born) < MAX_EVENT_DISTANCE)
+}
+
+/// Notes the container of a parent that was there before the capture, if it is not known yet.
+fn assign_parent_container<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    parent: u32,
+    view: &View<'_>,
+    sink: &mut S,
+) {
+    let at = view.event.at;
+    let Some((thread, process)) = state.both(parent) else {
+        return;
+    };
+    process.learn_vpid(number(view, param::VPID));
+    let (false, Some(cgroups)) = (process.is_container_known, view.get(param::CGROUPS)) else {
+        return;
+    };
+    let before = process.container;
+    rows.assign_container(process, cgroups, sink);
+    if thread.comm.as_ref() == UNKNOWN_NAME
+        && let Some(comm) = view.get(param::COMM)
+    {
+        thread.comm = text(comm, MAX_COMM);
+    }
+    if process.container == before {
+        return;
+    }
+    let process = thread.process;
+    rows.end(state, parent, at, None, sink);
+    rows.renew(state, parent, at);
+    for thread in state.threads.iter_mut() {
+        if thread.process == process {
+            thread.owner = None;
         }
     }
+    rows.charge_pending(state, parent, at, sink);
+}
 
-    /// A process that its parent (if it is known) has made.
-    fn new_process<S: Sink>(
-        &mut self,
-        at: u64,
-        pid: i64,
-        parent: Option<u32>,
-        view: &View<'_>,
-        by_itself: bool,
-        sink: &mut S,
-    ) -> Option<u32> {
-        let mut process = Process {
-            pid,
-            vpid: pid,
-            uid: view.u32(param::UID).unwrap_or_default(),
-            start: at,
-            cwd: text(view.get(param::CWD).unwrap_or_default(), PATH).into(),
-            descriptors: Descriptors::new(&self.state.descriptors),
-            ..Process::default()
-        };
-        if by_itself {
-            process.parent = view.i64(param::PARENT).unwrap_or_default();
-            process.vpid = view.i64(param::VPID).unwrap_or(-1);
-        } else {
-            process.parent = view.i64(param::PID).unwrap_or_default();
+/// Adds a thread, and its process if it is the first of it. `relative` is a thread of its
+/// process or, for a process, the parent.
+fn add_child<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    view: &View<'_>,
+    tid: i64,
+    [by_itself, is_thread]: [bool; 2],
+    relative: i64,
+    sink: &mut S,
+) {
+    let at = view.event.at;
+    let relative = state.find(relative);
+    let known = relative.and_then(|key| Some(state.threads.get(key)?.process));
+    let pid = number(view, param::PID);
+    let known = known.or_else(|| state.leaderless(pid).filter(|_| is_thread));
+    let process = match (is_thread, known) {
+        (true, Some(process)) => {
+            if by_itself && let Some(known) = state.processes.get_mut(process) {
+                known.learn_vpid(number(view, param::VPID));
+            }
+            Some(process)
         }
-        let exe = view.get(param::EXE).unwrap_or_default();
-        let args = view.get(param::ARGS).unwrap_or_default();
-        process.program(exe, exe, args);
-        if let Some(parent) = parent.and_then(|place| self.state.processes.get_mut(place)) {
-            let child = view.i64(param::VTID).unwrap_or(pid);
-            let fork = parent
-                .forks
-                .iter()
-                .position(|fork| fork.child == child && at.saturating_sub(fork.at) < TOGETHER);
-            process.descriptors = match fork.filter(|_| by_itself) {
-                Some(fork) => parent.forks.swap_remove(fork).descriptors,
-                None => parent.descriptors.fork(),
-            };
-            process.cwd.clone_from(&parent.cwd);
-            process.exe.clone_from(&parent.exe);
-            process.container = parent.container;
-            process.placed = parent.placed;
-        }
-        let cgroups = view.get(param::CGROUPS).unwrap_or_default();
-        self.place(&mut process, cgroups, sink);
-        self.state.add_process(process)
+        (true, None) => new_process(state, rows, view, pid, None, by_itself, sink),
+        (false, parent) => new_process(state, rows, view, tid, parent, by_itself, sink),
+    };
+    let Some(process) = process else { return };
+    let comm = text(view.get(param::COMM).unwrap_or_default(), MAX_COMM);
+    let thread = Thread {
+        born: at,
+        by_itself,
+        ..Thread::new(tid, process, comm)
+    };
+    if let Some(key) = state.add(thread)
+        && !is_thread
+    {
+        // Makes the row at once: the sink counts the start.
+        rows.owner(state, key, at, sink);
+    }
+}
+
+/// Adds a process that its parent (if it is known) has made.
+fn new_process<S: Sink>(
+    state: &mut State,
+    rows: &mut Rows,
+    view: &View<'_>,
+    pid: i64,
+    parent: Option<u32>,
+    by_itself: bool,
+    sink: &mut S,
+) -> Option<u32> {
+    let at = view.event.at;
+    let mut process = Process {
+        pid,
+        vpid: pid,
+        uid: view.u32(param::UID).unwrap_or_default(),
+        start: at,
+        cwd: text(view.get(param::CWD).unwrap_or_default(), MAX_PATH).into(),
+        descriptors: Descriptors::new(&state.descriptors),
+        ..Process::default()
+    };
+    // Its own event describes the child, its parent's the parent.
+    if by_itself {
+        process.parent = view.i64(param::PARENT).unwrap_or_default();
+        process.vpid = number(view, param::VPID);
+    } else {
+        process.parent = view.i64(param::PID).unwrap_or_default();
+    }
+    let exe = view.get(param::EXE).unwrap_or_default();
+    let args = view.get(param::ARGS).unwrap_or_default();
+    process.set_program(exe, exe, args);
+    if let Some(parent) = parent.and_then(|key| state.processes.get_mut(key)) {
+        let child = view.i64(param::VTID).unwrap_or(pid);
+        process.descriptors = inherited(parent, at, child, by_itself);
+        process.cwd.clone_from(&parent.cwd);
+        process.exe.clone_from(&parent.exe);
+        process.container = parent.container;
+        process.is_container_known = parent.is_container_known;
+    }
+    let cgroups = view.get(param::CGROUPS).unwrap_or_default();
+    rows.assign_container(&mut process, cgroups, sink);
+    state.add_process(process)
+}
+
+/// The descriptors that a child has from its parent: of the moment of the fork, if that is
+/// remembered.
+fn inherited(parent: &mut Process, at: u64, child: i64, by_itself: bool) -> Descriptors {
+    let is_fork =
+        |fork: &Fork| fork.child == child && at.saturating_sub(fork.at) < MAX_EVENT_DISTANCE;
+    match parent.forks.iter().position(is_fork).filter(|_| by_itself) {
+        Some(fork) => parent.forks.swap_remove(fork).descriptors,
+        None => parent.descriptors.fork(),
     }
 }

@@ -1,5 +1,5 @@
-//! What a capture says at its beginning: the machine, its addresses, the threads that
-//! were there, and their descriptors.
+//! The lists at the beginning of a capture: the machine, its addresses, and the threads that
+//! were there, with their descriptors.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,11 @@ use bubble_common::segment::file::{File, FileKind};
 use bubble_common::segment::network::{Address, Connection, Protocol, Role};
 
 use super::address::{Interfaces, path, v6};
-use super::bytes::{Bytes, text};
-use super::state::descriptor::{CLOSE_ON_EXEC, What};
-
-/// Longest path that is kept, as the writers keep no longer ones.
-pub(super) const PATH: usize = 1_024;
-/// Longest list of arguments that is kept, likewise.
-pub(super) const ARGUMENTS: usize = 4_096;
+use super::bytes::{Bytes, MAX_PATH, text};
+use super::descriptor::{self, CLOSE_ON_EXEC};
+use super::entry::{Entry, take_entry};
+use crate::source::recording::io::Resource;
+use crate::source::recording::process::MAX_MACHINE_KIB;
 
 /// The machine.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +37,17 @@ impl Machine {
     }
 }
 
-/// A thread that was there at the beginning; what its version does not have is empty or -1.
+impl Machine {
+    /// Its memory in KiB; the most that there can be, if it is not known.
+    pub(super) fn memory_kib(&self) -> u64 {
+        match self.memory / 1_024 {
+            0 => MAX_MACHINE_KIB,
+            kib => kib.min(MAX_MACHINE_KIB),
+        }
+    }
+}
+
+/// A thread that was there at the beginning. Fields that its version lacks are empty or -1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listed<'a> {
     pub(super) tid: i64,
@@ -57,7 +65,7 @@ pub(super) struct Listed<'a> {
     pub(super) cgroups: &'a [u8],
 }
 
-/// Takes the list of threads apart.
+/// Reads the list of threads.
 pub(super) struct Threads<'a> {
     rest: Bytes<'a>,
     version: u8,
@@ -71,86 +79,73 @@ impl<'a> Threads<'a> {
         }
     }
 
-    /// The next one; an error when what is there cannot be one.
-    pub(super) fn next(&mut self) -> Option<Result<Listed<'a>, ()>> {
-        // What is left is padding.
-        if self.rest.0.len() < 4 {
-            return None;
-        }
-        Some(self.entry().ok_or(()))
+    /// The next one.
+    pub(super) fn next(&mut self) -> Option<Entry<Listed<'a>>> {
+        let version = self.version;
+        take_entry(&mut self.rest, version >= 9, |rest| thread(rest, version))
     }
+}
 
-    fn entry(&mut self) -> Option<Listed<'a>> {
-        let since = |version| self.version >= version;
-        let mut whole = self.rest;
-        if since(9) {
-            let length = whole.u32()? as usize;
-            whole = Bytes(whole.take(length.checked_sub(4)?)?);
-        }
-        let rest = &mut whole;
-        let (tid, pid, parent) = (rest.i64()?, rest.i64()?, rest.i64()?);
-        if since(6) {
-            rest.i64()?;
-        }
-        if since(8) {
-            rest.i64()?;
-        }
-        let (comm, exe) = (rest.text()?, rest.text()?);
-        let exepath = if since(7) { rest.text()? } else { &[] };
-        let (args, cwd) = (rest.text()?, rest.text()?);
-        let (_limit, _flags) = (rest.i64()?, rest.u32()?);
-        let (uid, _gid) = (rest.u32()?, rest.u32()?);
-        let mut memory = [0; 3];
-        if since(2) {
-            memory = [rest.u32()?, rest.u32()?, rest.u32()?];
-            rest.take(16)?;
-        }
-        if since(3) {
-            rest.text()?;
-        }
-        let (mut vpid, mut cgroups): (i64, &[u8]) = (-1, &[]);
-        if since(4) {
-            (_, vpid) = (rest.i64()?, rest.i64()?);
-            cgroups = rest.text()?;
-        }
-        if since(5) {
-            rest.text()?;
-        }
-        // What may follow in version 9 is of no use here, and its length is known.
-        if since(9) {
-            let length = self.rest.u32()? as usize;
-            self.rest.take(length.checked_sub(4)?)?;
-        } else {
-            self.rest = whole;
-        }
-        Some(Listed {
-            tid,
-            pid,
-            parent,
-            comm,
-            exe,
-            exepath,
-            args,
-            cwd,
-            uid,
-            memory,
-            vpid,
-            cgroups,
-        })
+/// Reads a thread in the form of a version.
+fn thread<'a>(rest: &mut Bytes<'a>, version: u8) -> Option<Listed<'a>> {
+    let since = |first| version >= first;
+    let (tid, pid, parent) = (rest.i64()?, rest.i64()?, rest.i64()?);
+    if since(6) {
+        rest.i64()?;
     }
+    if since(8) {
+        rest.i64()?;
+    }
+    let (comm, exe) = (rest.text()?, rest.text()?);
+    let exepath = if since(7) { rest.text()? } else { &[] };
+    let (args, cwd) = (rest.text()?, rest.text()?);
+    let (_limit, _flags) = (rest.i64()?, rest.u32()?);
+    let (uid, _gid) = (rest.u32()?, rest.u32()?);
+    let mut memory = [0; 3];
+    if since(2) {
+        memory = [rest.u32()?, rest.u32()?, rest.u32()?];
+        rest.take(16)?;
+    }
+    if since(3) {
+        rest.text()?;
+    }
+    let (mut vpid, mut cgroups): (i64, &[u8]) = (-1, &[]);
+    if since(4) {
+        (_, vpid) = (rest.i64()?, rest.i64()?);
+        cgroups = rest.text()?;
+    }
+    if since(5) {
+        rest.text()?;
+    }
+    Some(Listed {
+        tid,
+        pid,
+        parent,
+        comm,
+        exe,
+        exepath,
+        args,
+        cwd,
+        uid,
+        memory,
+        vpid,
+        cgroups,
+    })
 }
 
 /// A descriptor that was there at the beginning.
 #[derive(Debug)]
 pub(super) struct ListedDescriptor {
     pub(super) fd: i64,
-    pub(super) what: What,
+    pub(super) resource: Resource,
     pub(super) close_on_exec: bool,
-    /// The port that it listens on.
+    /// It is a socket of IPv6. Writers before August 2018 call those of UDP TCP.
+    pub(super) maybe_udp: bool,
+    /// The port that it listens on, if it does.
     pub(super) listens: Option<u16>,
 }
 
-/// Takes the descriptors of a thread apart.
+/// Reads the descriptors of a thread.
 pub(super) struct Descriptors<'a> {
     pub(super) tid: i64,
     rest: Bytes<'a>,
@@ -167,51 +162,35 @@ impl<'a> Descriptors<'a> {
         })
     }
 
-    /// The next one; an error when what is there cannot be one.
-    pub(super) fn next(&mut self) -> Option<Result<ListedDescriptor, ()>> {
-        if self.rest.0.len() < 4 {
-            return None;
-        }
-        Some(self.entry().ok_or(()))
-    }
-
-    fn entry(&mut self) -> Option<ListedDescriptor> {
-        if !self.sized {
-            return descriptor(&mut self.rest, false);
-        }
-        let length = self.rest.u32()? as usize;
-        let mut own = Bytes(self.rest.take(length.checked_sub(4)?)?);
-        descriptor(&mut own, true)
+    /// The next one.
+    pub(super) fn next(&mut self) -> Option<Entry<ListedDescriptor>> {
+        let sized = self.sized;
+        take_entry(&mut self.rest, sized, |rest| read_descriptor(rest, sized))
     }
 }
 
-fn descriptor(rest: &mut Bytes<'_>, sized: bool) -> Option<ListedDescriptor> {
+fn read_descriptor(rest: &mut Bytes<'_>, sized: bool) -> Option<ListedDescriptor> {
     let fd = rest.i64()?;
     rest.u64()?;
     let kind = rest.u8()?;
     let mut listed = ListedDescriptor {
         fd,
-        what: What::Unknown,
+        resource: Resource::Unknown,
         close_on_exec: false,
+        maybe_udp: matches!(kind, 4 | 6),
         listens: None,
     };
-    let file = |name: &[u8], kind| {
-        What::File(File {
-            path: text(name, PATH).into(),
-            kind,
-        })
-    };
-    listed.what = match kind {
-        0 => What::Unknown,
+    listed.resource = match kind {
+        0 => Resource::Unknown,
         1 => file(rest.text()?, FileKind::Regular),
         2 => file(rest.text()?, FileKind::Directory),
         3 => {
             let (local, peer) = (rest.v4()?.into(), rest.v4()?.into());
-            socket(rest, local, peer)?
+            ip_socket(rest, local, peer)?
         }
         4 => {
             let (local, peer) = (v6(rest.v6()?), v6(rest.v6()?));
-            socket(rest, local, peer)?
+            ip_socket(rest, local, peer)?
         }
         5 | 6 => {
             let ip = if kind == 5 {
@@ -220,32 +199,24 @@ fn descriptor(rest: &mut Bytes<'_>, sized: bool) -> Option<ListedDescriptor> {
                 v6(rest.v6()?)
             };
             let port = rest.u16()?;
-            listed.listens = Some(port);
-            What::Socket(Connection {
-                protocol: protocol(rest.u8()?),
-                role: Role::Unknown,
+            let protocol = protocol(rest.u8()?);
+            listed.listens = (protocol == Protocol::Tcp).then_some(port);
+            Resource::Socket(Connection {
                 local: Address::Ip(ip, port),
-                peer: Address::None,
+                ..descriptor::socket(protocol)
             })
         }
         7 => file(rest.text()?, FileKind::Pipe),
         8 => {
             rest.take(16)?;
-            What::Socket(Connection {
-                protocol: Protocol::UnixStream,
-                role: Role::Unknown,
+            Resource::Socket(Connection {
                 local: path(rest.text()?),
-                peer: Address::None,
+                ..descriptor::socket(Protocol::UnixStream)
             })
         }
         15 => {
             rest.text()?;
-            What::Socket(Connection {
-                protocol: Protocol::Netlink,
-                role: Role::Unknown,
-                local: Address::None,
-                peer: Address::None,
-            })
+            Resource::Socket(descriptor::socket(Protocol::Netlink))
         }
         16 => {
             let flags = rest.u32()?;
@@ -254,31 +225,43 @@ fn descriptor(rest: &mut Bytes<'_>, sized: bool) -> Option<ListedDescriptor> {
         }
         9..=14 | 17..=21 => {
             rest.text()?;
-            What::anonymous(match kind {
-                9 => "eventfd",
-                11 => "signalfd",
-                12 => "eventpoll",
-                13 => "inotify",
-                14 => "timerfd",
-                17 => "bpf",
-                18 => "userfaultfd",
-                19 => "io_uring",
-                20 => "memfd",
-                21 => "pidfd",
-                _ => "unsupported",
-            })
+            descriptor::anonymous(anonymous_kind(kind))
         }
-        // Of a newer writer: where it ends is known.
-        _ if sized => What::Unknown,
+        // Of a newer writer: its length is known.
+        _ if sized => Resource::Unknown,
         _ => return None,
     };
     Some(listed)
 }
 
-/// What follows the addresses of a socket: ports and protocol.
-fn socket(rest: &mut Bytes<'_>, local: IpAddr, peer: IpAddr) -> Option<What> {
+fn file(name: &[u8], kind: FileKind) -> Resource {
+    Resource::File(File {
+        path: text(name, MAX_PATH).into(),
+        kind,
+    })
+}
+
+/// The kind of an anonymous inode, by its number (`SCAP_FD_…` in libscap).
+fn anonymous_kind(number: u8) -> &'static str {
+    match number {
+        9 => "eventfd",
+        11 => "signalfd",
+        12 => "eventpoll",
+        13 => "inotify",
+        14 => "timerfd",
+        17 => "bpf",
+        18 => "userfaultfd",
+        19 => "io_uring",
+        20 => "memfd",
+        21 => "pidfd",
+        _ => "unsupported",
+    }
+}
+
+/// An IP socket: ports and protocol follow its addresses.
+fn ip_socket(rest: &mut Bytes<'_>, local: IpAddr, peer: IpAddr) -> Option<Resource> {
     let (local_port, peer_port) = (rest.u16()?, rest.u16()?);
-    Some(What::Socket(Connection {
+    Some(Resource::Socket(Connection {
         protocol: protocol(rest.u8()?),
         role: Role::Unknown,
         local: Address::Ip(local, local_port),
@@ -286,7 +269,7 @@ fn socket(rest: &mut Bytes<'_>, local: IpAddr, peer: IpAddr) -> Option<What> {
     }))
 }
 
-/// The protocol in the numbering of captures.
+/// A protocol in the numbering of captures (`SCAP_L4_…` in libscap).
 fn protocol(number: u8) -> Protocol {
     match number {
         2 => Protocol::Tcp,
@@ -296,7 +279,7 @@ fn protocol(number: u8) -> Protocol {
     }
 }
 
-/// Takes the addresses of the machine; an error when they cannot be such.
+/// Reads the addresses of the machine; `None` if the bytes cannot be such.
 pub(super) fn interfaces(body: &[u8], sized: bool, into: &mut Interfaces) -> Option<()> {
     let mut rest = Bytes(body);
     while rest.0.len() >= 4 {

@@ -1,53 +1,70 @@
 //! Captures of sysdig and Falco: `.scap` files of every version there was.
 //!
-//! A capture is a list of what was there when it began (threads, descriptors), and then
-//! every system call and every switch of a core, one event each. This reader keeps the
-//! state that the events change (`state/`), and charges what they did to processes in
-//! the sink (`account`, `io`, `cpu`), as the live source does; so the segments of a
-//! capture look like those of a live host.
+//! A capture begins with a list of the threads and descriptors of the machine; then comes every
+//! system call and every switch of a core, one event each. Its segments look like those of a
+//! live host.
 //!
-//! Events stay where they are in the input, and one that changes nothing of interest
-//! costs the reading of its head. An event of an older form is not converted: `table`
-//! tells for each form where its parameters are.
+//! | layer | files |
+//! |---|---|
+//! | blocks and events | `block`, `event`, `damage`; `table` and `view` read older forms as the newest |
+//! | state of the machine, as the kernel has it | `state`: `thread`, `descriptor`; `list` (of `entry`) begins it |
+//! | rows of the sink, and their containers | `rows`, `containers`; `pending` waits for one |
+//! | handlers of events | `io`, `file`, `socket`; `process`, `fork`; `cpu`, `memory` |
+//! | all together | `account` |
+//!
+//! Events stay where they are in the input. One that changes nothing costs the reading of its
+//! head.
 
 mod account;
 mod address;
 mod block;
 mod bytes;
 mod call;
-mod container;
+mod containers;
 mod cpu;
+mod damage;
+mod descriptor;
+mod entry;
 mod event;
+mod event_type;
+mod facts;
+mod file;
 mod fork;
-mod held;
+mod ids;
 mod io;
 mod list;
-mod open;
+mod memory;
+mod param;
+mod path;
+mod pending;
 mod process;
+mod rows;
 mod socket;
 mod state;
 mod table;
-mod told;
+mod thread;
+mod view;
+
+use account::Account;
+use block::{BYTE_ORDER, Block, EventForm, Kind};
+use call::Call;
+pub use containers::Options;
+use damage::Damage;
+use event::{Event, Unreadable};
+use list::{Descriptors, Machine, Threads};
+use table::Table;
+use view::{Enter, View};
 
 use super::recording::input::Input;
-use super::recording::{Error, Position, Recording, Step};
+use super::recording::{Error, Position, Recording, SLACK, Step};
 use crate::sink::Sink;
-use account::Account;
-use block::{Block, EventForm, Kind, damaged};
-use call::Call;
-pub use container::Options;
-use event::{Event, Unread, View};
-use io::Places;
-use list::{Descriptors, Machine, Threads};
-use state::thread::Enter;
-use table::Table;
 
-/// What a capture begins with: the type of its first block.
+/// The beginning of a capture: the type of its first block.
 pub const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
-/// The section header's own magic number, by which the order of bytes is known.
-const ORDER: u32 = 0x1a2b_3c4d;
-/// The newest format that can be read.
-const MAJOR: u16 = 1;
+/// Most blocks that are looked at to find the next event.
+const MAX_PEEKED: usize = 16;
+/// The newest version of the format that can be read.
+const MAX_MAJOR: u16 = 1;
 
 /// A capture that is being read.
 #[derive(Debug)]
@@ -57,14 +74,20 @@ pub struct Capture {
     ended: bool,
 }
 
-/// Takes in blocks.
+/// Reads blocks.
 #[derive(Debug)]
 struct Reader {
     table: &'static Table,
     account: Account,
-    /// A section has begun: this is a capture.
+    /// A section has begun: this is a capture, maybe of a network.
     begun: bool,
-    /// The room of a call that begins, lent by the thread whose call ends.
+    /// It has a list of threads or the like, which a network capture lacks.
+    has_lists: bool,
+    /// It has an interface of a network capture.
+    has_link: bool,
+    /// The first damage that did not end reading.
+    damage: Option<Damage>,
+    /// The beginning of the call that ends, borrowed from its thread.
     enter: Enter,
 }
 
@@ -77,13 +100,16 @@ impl Capture {
                 table: Table::get(),
                 account: Account::new(options),
                 begun: false,
+                has_lists: false,
+                has_link: false,
+                damage: None,
                 enter: Enter::default(),
             },
             ended: false,
         }
     }
 
-    /// Takes in all whole blocks that are here.
+    /// Reads all whole blocks at hand.
     fn take<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         let mut offset = self.input.offset();
         let mut rest = self.input.data();
@@ -94,10 +120,10 @@ impl Capture {
         let result = loop {
             match block::next(rest, offset) {
                 Ok(Some(block)) => {
-                    if let Err(error) = self.reader.block(&block, offset, sink) {
+                    rest = &rest[block.length..];
+                    if let Err(error) = self.reader.block(&block, offset, rest, sink) {
                         break Err(error);
                     }
-                    rest = &rest[block.length..];
                     offset += block.length as u64;
                     taken += block.length;
                 }
@@ -109,7 +135,7 @@ impl Capture {
         result
     }
 
-    /// The input has ended: whether that was between two blocks.
+    /// Checks that the input has ended between two blocks.
     fn end(&self) -> Result<Step, Error> {
         if !self.input.data().is_empty() {
             return Err(Error::Cut {
@@ -120,7 +146,13 @@ impl Capture {
         if !self.reader.begun {
             return Err(Error::Format("it is empty".to_owned()));
         }
-        Ok(Step::End)
+        if self.reader.has_link && !self.reader.has_calls() {
+            return Err(network_capture());
+        }
+        match &self.reader.damage {
+            None => Ok(Step::End),
+            Some(damage) => Err(damage.error()),
+        }
     }
 }
 
@@ -131,7 +163,7 @@ impl Recording for Capture {
         }
         let result = match self.input.more() {
             Ok(true) => self.take(sink).map(|()| Step::More),
-            // Who found out what it is has left a piece here.
+            // Guessing the format may have left a piece.
             Ok(false) => self.take(sink).and_then(|()| self.end()),
             Err(error) => self.take(sink).and(Err(error)),
         };
@@ -152,9 +184,13 @@ impl Recording for Capture {
     }
 }
 
-/// Whether what is there of the beginning is that of a capture.
+/// Whether the bytes at hand can be the beginning of a capture.
 fn begins_as_capture(data: &[u8]) -> bool {
     data.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
+}
+
+fn network_capture() -> Error {
+    Error::Format("it is a network capture; `sysdig -w` records system calls".to_owned())
 }
 
 fn not_a_capture() -> Error {
@@ -167,11 +203,12 @@ impl Reader {
         &mut self,
         block: &Block<'_>,
         offset: u64,
+        after: &[u8],
         sink: &mut S,
     ) -> Result<(), Error> {
         match block.kind {
             Kind::Event(form) if self.begun => {
-                self.event(block.body, form, sink);
+                self.event(block.body, form, after, sink);
                 Ok(())
             }
             _ => self.list(block, offset, sink),
@@ -192,177 +229,147 @@ impl Reader {
         if !self.begun {
             return Err(not_a_capture());
         }
-        let wrong = |what: &str| damaged(offset, format!("the list of {what} cannot be read"));
         let account = &mut self.account;
+        self.has_lists |= matches!(
+            block.kind,
+            Kind::Machine | Kind::Threads(_) | Kind::Descriptors { .. } | Kind::Interfaces { .. }
+        );
+        let mut damaged = 0;
         match block.kind {
-            Kind::Machine => {
-                account.state.machine = Machine::read(body).ok_or_else(|| wrong("the machine"))?;
-                account.host();
-            }
+            Kind::Machine => match Machine::read(body) {
+                Some(machine) => {
+                    account.state.machine = machine;
+                    account.machine_changed();
+                }
+                None => damaged = 1,
+            },
             Kind::Threads(version) => {
                 let mut threads = Threads::new(body, version);
-                while let Some(listed) = threads.next() {
-                    account.listed(&listed.map_err(|()| wrong("threads"))?, sink);
+                while let Some(entry) = threads.next() {
+                    damaged += u64::from(entry.is_damaged);
+                    if let Some(listed) = entry.value {
+                        process::listed(&mut account.state, &mut account.rows, &listed, sink);
+                    }
                 }
             }
-            Kind::Descriptors { sized } => {
-                let list = Descriptors::new(body, sized);
-                let mut list = list.ok_or_else(|| wrong("descriptors"))?;
-                while let Some(listed) = list.next() {
-                    let listed = listed.map_err(|()| wrong("descriptors"))?;
-                    account.listed_descriptor(list.tid, listed);
+            Kind::Descriptors { sized } => match Descriptors::new(body, sized) {
+                Some(mut list) => {
+                    while let Some(entry) = list.next() {
+                        damaged += u64::from(entry.is_damaged);
+                        if let Some(listed) = entry.value {
+                            process::listed_descriptor(&mut account.state, list.tid, listed);
+                        }
+                    }
                 }
-            }
+                None => damaged = 1,
+            },
             Kind::Interfaces { sized } => {
-                list::interfaces(body, sized, &mut account.state.interfaces)
-                    .ok_or_else(|| wrong("interfaces"))?;
+                let read = list::interfaces(body, sized, &mut account.state.interfaces);
+                damaged += u64::from(read.is_none());
+            }
+            Kind::Packet if !self.has_calls() => return Err(network_capture()),
+            Kind::Packet => self.account.position.skipped += 1,
+            Kind::Link => self.has_link = true,
+            Kind::Unknown(_) => {
+                self.account.position.skipped += 1;
+                damaged = 1;
             }
             Kind::Section | Kind::Event(_) | Kind::Other => {}
         }
+        Damage::note(&mut self.damage, offset, block.kind, damaged);
         Ok(())
     }
 
+    /// Whether it is a capture of system calls, as far as it was read.
+    fn has_calls(&self) -> bool {
+        self.has_lists || self.account.position.events > 0
+    }
+
     #[inline]
-    fn event<S: Sink>(&mut self, body: &[u8], form: EventForm, sink: &mut S) {
+    fn event<S: Sink>(&mut self, body: &[u8], form: EventForm, after: &[u8], sink: &mut S) {
+        let account = &mut self.account;
         let event = match Event::read(body, form, self.table) {
             Ok(event) => event,
-            Err(Unread::Unknown | Unread::Corrupt) => {
-                self.account.position.skipped += 1;
+            Err(Unreadable::UnknownType | Unreadable::Corrupt) => {
+                account.position.skipped += 1;
                 return;
             }
         };
-        // What was known before has no time in old captures, and is none of the events.
-        if event.at != 0 {
-            if self.account.is_far(event.at) {
-                self.account.position.skipped += 1;
+        let info = event.info;
+        // Old captures begin with events without a time, for facts from before the beginning.
+        if event.at != 0 && info.is_of_recorder {
+            account.position.event(None);
+        } else if event.at != 0 {
+            let is_damaged = account.is_too_late(event.at)
+                || (account.is_jump(event.at) && falls_back(event.at, after, self.table));
+            if is_damaged {
+                account.skip_damaged();
                 return;
             }
-            self.account.time(event.at, sink);
-            self.account.position.event(event.at);
+            let in_order = (!account.is_behind(event.at)).then_some(event.at);
+            account.advance(event.at, sink);
+            account.position.event(in_order);
         }
-        let Some(code) = self.table.code(event.code) else {
-            return;
-        };
-        if code.keep {
-            let thread = self.account.state.meet(event.tid, event.at);
-            if let Some(thread) = thread.and_then(|at| self.account.state.threads.get_mut(at)) {
-                thread.enter.keep(&event, code);
+        if info.is_kept {
+            let thread = account.state.get_or_insert(event.tid, event.at);
+            if let Some(thread) = thread.and_then(|key| account.state.threads.get_mut(key)) {
+                thread.enter.keep(&event);
             }
             return;
         }
-        let plan = code.plan(event.count);
-        match code.call {
+        let conversion = info.conversion(event.count);
+        match info.call {
             Call::Ignore => {}
-            Call::Switch => self.account.switch(&View::new(&event, plan, None), sink),
             call if call.is_of_thread() => {
-                let account = &mut self.account;
-                let Some(place) = account.state.meet(event.tid, event.at) else {
+                let Some(key) = account.state.get_or_insert(event.tid, event.at) else {
                     return;
                 };
-                // The room changes hands, so that the state can change while the call is looked at.
-                if let Some(thread) = account.state.threads.get_mut(place)
-                    && thread.enter.code != 0
+                // The buffer changes hands, so that the state can change during the call.
+                if let Some(thread) = account.state.threads.get_mut(key)
+                    && !thread.enter.is_empty()
                 {
                     std::mem::swap(&mut thread.enter, &mut self.enter);
-                    let view = View::new(&event, plan, Some(&self.enter));
-                    account.call(call, place, &view, sink);
+                    let view = View::new(&event, conversion, Some(&self.enter));
+                    account.call(call, key, &view, sink);
                     self.enter.clear();
                 } else {
-                    let view = View::new(&event, plan, None);
-                    account.call(call, place, &view, sink);
+                    let view = View::new(&event, conversion, None);
+                    account.call(call, key, &view, sink);
                 }
             }
-            call => self
-                .account
-                .rare(call, &View::new(&event, plan, None), sink),
+            call => account.event(call, &View::new(&event, conversion, None), sink),
         }
     }
 }
 
-/// Looks whether a section is of a kind that can be read.
+/// Whether the time falls back after an event at `at`, as far as the blocks at hand show.
+#[cold]
+fn falls_back(at: u64, mut rest: &[u8], table: &'static Table) -> bool {
+    for _ in 0..MAX_PEEKED {
+        let Ok(Some(block)) = block::next(rest, 0) else {
+            return false;
+        };
+        rest = &rest[block.length..];
+        if let Kind::Event(form) = block.kind
+            && let Ok(next) = Event::read(block.body, form, table)
+            && next.at != 0
+            && !next.info.is_of_recorder
+        {
+            return next.at.saturating_add(SLACK) < at;
+        }
+    }
+    false
+}
+
+/// Checks that a section can be read.
 fn section(body: &[u8]) -> Result<(), Error> {
     let mut rest = bytes::Bytes(body);
     match (rest.u32(), rest.u16()) {
-        (Some(ORDER), Some(0..=MAJOR)) => Ok(()),
-        (Some(ORDER), Some(major)) => Err(Error::Format(format!(
-            "it is of format {major}, and {MAJOR} is the newest that is known"
+        (Some(BYTE_ORDER), Some(0..=MAX_MAJOR)) => Ok(()),
+        (Some(BYTE_ORDER), Some(major)) => Err(Error::Format(format!(
+            "it has version {major}; the newest that can be read is {MAX_MAJOR}"
         ))),
-        (Some(order), _) if order == ORDER.swap_bytes() => Err(Error::Format(
-            "it was recorded on a big-endian machine".to_owned(),
-        )),
         _ => Err(not_a_capture()),
-    }
-}
-
-impl Account {
-    /// A call that ended, of a thread that is known.
-    #[inline]
-    fn call<S: Sink>(&mut self, call: Call, place: u32, view: &View<'_>, sink: &mut S) {
-        let Event { at, tid, .. } = *view.event;
-        match call {
-            Call::Io {
-                fd,
-                tuple,
-                out,
-                control,
-            } => {
-                let places = Places {
-                    fd,
-                    tuple,
-                    out,
-                    control,
-                };
-                self.io(place, at, view, places, sink);
-            }
-            Call::Transfer { from, to } => {
-                self.transfer(place, at, view, [from, to], sink);
-            }
-            Call::Memory => self.told_memory(place, at, view, 1, sink),
-            Call::Open {
-                directory,
-                name,
-                flags,
-            } => self.open(place, at, view, [directory, name, flags], sink),
-            Call::Anonymous { name, what } => self.anonymous(place, view, name, what),
-            Call::Close => self.close(place, view),
-            Call::CloseRange => self.close_range(place, view),
-            Call::Dup { old, flags } => self.dup(place, view, [old, flags]),
-            Call::TakeDescriptor => self.take_descriptor(place, view),
-            Call::Fcntl => self.fcntl(place, view),
-            Call::Pipe { flags } => self.pipe(place, view, flags),
-            Call::Socket => self.socket(place, view),
-            Call::SocketPair => self.socket_pair(place, view),
-            Call::Bind => self.bind(place, view),
-            Call::Connect => self.connect(place, at, view, sink),
-            Call::Accept => self.accept(place, at, view, sink),
-            Call::Exec => self.exec(at, tid, view, sink),
-            Call::Chdir => self.chdir(place, view),
-            Call::Fchdir => self.fchdir(place, view),
-            Call::User(index) => self.user(place, view, index),
-            _ => {}
-        }
-    }
-
-    /// What is not a call of the event's own thread.
-    fn rare<S: Sink>(&mut self, call: Call, view: &View<'_>, sink: &mut S) {
-        let Event { at, tid, .. } = *view.event;
-        let told = match call {
-            Call::ProcInfo => return self.sample(view, sink),
-            Call::Clone { vfork } => return self.clone(at, tid, view, vfork, sink),
-            Call::Exit => return self.exit(at, tid, view, sink),
-            Call::Drop => return self.dropped(at, sink),
-            Call::Container => view.get(0).and_then(told::json),
-            Call::ContainerOld => told::params([0, 1, 2, 3].map(|index| view.get(index))),
-            Call::Async => {
-                let name = view.get(1).map(bytes::until_nul);
-                let added = name == Some(b"container");
-                view.get(2).filter(|_| added).and_then(told::json)
-            }
-            _ => None,
-        };
-        if let Some(told) = told {
-            self.containers.tell(&told.id, told.facts, sink);
-        }
     }
 }
 

@@ -1,24 +1,32 @@
-//! Sockets made, bound, connected and accepted.
+//! Sockets: made, bound, connected, accepted, and named by the addresses that calls carry.
 
-use bubble_common::segment::event::EventKind;
+use std::net::IpAddr;
+
 use bubble_common::segment::network::{Address, Connection, Protocol, Role};
 
-use super::account::Account;
-use super::address::{Tuple, path, sockaddr};
-use super::event::View;
-use super::io::{Done, ends};
-use super::state::descriptor::{Descriptor, What};
-use super::state::thread::Owner;
-use crate::sink::Sink;
+use super::address::{Interfaces, Tuple, is_unspecified, path, sockaddr};
+use super::bytes::Bytes;
+use super::descriptor::{self, Descriptor, Descriptors};
+use super::state::State;
+use super::view::View;
+use crate::source::recording::io::{ConnectResult, Direction, Resource};
 
-/// The call went on in the background; how it ended is not told by any event.
-const IN_PROGRESS: i64 = -115;
-/// Nothing went wrong either: it is to be called again.
-const AGAIN: i64 = -11;
-/// In a socket's type these bits are flags.
-const TYPE: u32 = 0xff;
+/// Most descriptors that are taken from one message: the kernel's own limit (`SCM_MAX_FD`).
+const MAX_PASSED_DESCRIPTORS: usize = 253;
+/// The type of a control message that passes descriptors.
+const SCM_RIGHTS: u32 = 1;
+/// The bits of a socket's type that are no flags.
+const TYPE_MASK: u32 = 0xff;
 
-/// The protocol of a socket by its family, type and protocol, in the kernel's numbering.
+/// How a call of `connect` ended, on its descriptor.
+#[derive(Debug)]
+pub(super) enum Connect {
+    Connected(i64),
+    /// The connection as it was tried, and the error number.
+    Failed(Connection, i32),
+}
+
+/// The protocol of a socket by its family and type, in the kernel's numbering.
 fn protocol(family: u32, kind: u32) -> Protocol {
     const UNIX: u32 = 1;
     const V4: u32 = 2;
@@ -26,7 +34,7 @@ fn protocol(family: u32, kind: u32) -> Protocol {
     const NETLINK: u32 = 16;
     const PACKET: u32 = 17;
     const VSOCK: u32 = 40;
-    match (family, kind & TYPE) {
+    match (family, kind & TYPE_MASK) {
         (UNIX, 1) => Protocol::UnixStream,
         (UNIX, _) => Protocol::UnixDatagram,
         (V4 | V6, 1) => Protocol::Tcp,
@@ -38,161 +46,279 @@ fn protocol(family: u32, kind: u32) -> Protocol {
     }
 }
 
-impl Account {
-    pub(super) fn socket(&mut self, place: u32, view: &View<'_>) {
-        if let Some(fd) = view.i64(0).filter(|fd| *fd >= 0) {
-            let number = |index| view.u32(index).unwrap_or_default();
-            let what = What::socket(protocol(number(1), number(2)));
-            self.put(place, fd, what, false);
-        }
+pub(super) fn socket(descriptors: &mut Descriptors, view: &View<'_>) {
+    if let Some(fd) = view.i64(0).filter(|fd| *fd >= 0) {
+        let number = |index| view.u32(index).unwrap_or_default();
+        let socket = descriptor::socket(protocol(number(1), number(2)));
+        descriptors.insert(fd, Descriptor::new(Resource::Socket(socket)));
     }
+}
 
-    pub(super) fn socket_pair(&mut self, place: u32, view: &View<'_>) {
-        let (Some(0..), Some(one), Some(other)) = (view.i64(0), view.i64(1), view.i64(2)) else {
-            return;
-        };
-        let kind = view.u32(6).unwrap_or(1);
-        for fd in [one, other] {
-            self.put(place, fd, What::socket(protocol(1, kind)), false);
-        }
+pub(super) fn socket_pair(descriptors: &mut Descriptors, view: &View<'_>) {
+    let (Some(0..), Some(one), Some(other)) = (view.i64(0), view.i64(1), view.i64(2)) else {
+        return;
+    };
+    let kind = view.u32(6).unwrap_or(1);
+    for fd in [one, other] {
+        let socket = descriptor::socket(protocol(1, kind));
+        descriptors.insert(fd, Descriptor::new(Resource::Socket(socket)));
     }
+}
 
-    pub(super) fn bind(&mut self, place: u32, view: &View<'_>) {
-        let (Some(0), Some(fd)) = (view.i64(0), view.i64(2)) else {
-            return;
-        };
-        let Some(local) = view.get(1).and_then(sockaddr) else {
-            return;
-        };
-        if matches!(local, Address::Ip(_, 0) | Address::None) {
-            return;
-        }
-        if let Some(connection) = self.connection(place, fd) {
-            connection.local = local;
-        }
+pub(super) fn bind(descriptors: &mut Descriptors, view: &View<'_>) {
+    let (Some(0), Some(fd)) = (view.i64(0), view.i64(2)) else {
+        return;
+    };
+    let Some(local) = view.get(1).and_then(sockaddr) else {
+        return;
+    };
+    if matches!(local, Address::Ip(_, 0) | Address::None) {
+        return;
     }
-
-    /// The socket of a descriptor, to be changed.
-    fn connection(&mut self, place: u32, fd: i64) -> Option<&mut Connection> {
-        let (_, process) = self.state.both(place)?;
-        match process.descriptors.get(fd)?.change() {
-            What::Socket(connection) => Some(connection),
-            _ => None,
-        }
+    let socket = descriptors.get(fd).map(Descriptor::change);
+    if let Some(Resource::Socket(connection)) = socket {
+        connection.local = local;
     }
+}
 
-    pub(super) fn connect<S: Sink>(&mut self, place: u32, at: u64, view: &View<'_>, sink: &mut S) {
-        let (Some(result), Some(fd)) = (view.i64(0), view.i64(2)) else {
-            return;
-        };
-        let connected = result >= 0 || result == IN_PROGRESS;
-        if !connected && result == AGAIN {
-            return;
+/// Takes in a call of `connect`; `None` if it changed nothing.
+pub(super) fn connect(
+    descriptors: &mut Descriptors,
+    interfaces: &Interfaces,
+    view: &View<'_>,
+) -> Option<Connect> {
+    let (Some(result), Some(fd)) = (view.i64(0), view.i64(2)) else {
+        return None;
+    };
+    let tuple = view.get(1).and_then(Tuple::read);
+    let wanted = view.get(3).and_then(sockaddr);
+    let (local, peer) = connect_ends(tuple, wanted);
+    let known = match descriptors.get(fd).map(|known| &*known.resource) {
+        Some(Resource::Socket(connection)) => Some(connection.clone()),
+        _ => None,
+    };
+    let client = |protocol| Connection {
+        role: Role::Client,
+        ..known.clone().unwrap_or(descriptor::socket(protocol))
+    };
+    match ConnectResult::new(result) {
+        ConnectResult::Again => None,
+        ConnectResult::Failed(error) => {
+            let mut tried = client(Protocol::default());
+            tried.peer = peer.unwrap_or_default();
+            Some(Connect::Failed(tried, error))
         }
-        let tuple = view.get(1).and_then(Tuple::read);
-        let wanted = view.get(3).and_then(sockaddr);
-        let owner = self.owner(place, at, sink);
-        if connected {
-            self.connected(place, fd, tuple, wanted);
-            if owner != Owner::Nobody {
-                self.charge(place, owner, at, Some(fd), Done::OPENED, sink);
+        ConnectResult::Connected if is_disconnect(view, peer.as_ref()) => {
+            let socket = descriptors.get(fd).map(Descriptor::change);
+            if let Some(Resource::Socket(connection)) = socket {
+                (connection.role, connection.peer) = (Role::Unknown, Address::None);
             }
-            return;
+            None
         }
-        let Owner::Process {
-            container, process, ..
-        } = owner
+        ConnectResult::Connected => {
+            // How an unknown one was made was not seen.
+            let mut now = client(Protocol::Other);
+            match (local, peer) {
+                (Some(local), Some(Address::Ip(ip, port))) => {
+                    now = with_ends(&now, interfaces, local, (ip, port), Direction::Out);
+                }
+                (_, peer) => now.peer = peer.unwrap_or(now.peer),
+            }
+            match descriptors.get(fd) {
+                Some(known) => *known.change() = Resource::Socket(now),
+                None => descriptors.insert(fd, Descriptor::new(Resource::Socket(now))),
+            }
+            Some(Connect::Connected(fd))
+        }
+    }
+}
+
+/// The local end of a call of `connect`, if it is an IP socket, and its peer. The peer of a socket
+/// of IPv6 may be missing in `tuple`, the socket's own ends; then it is `wanted`, the argument.
+fn connect_ends(
+    tuple: Option<Tuple<'_>>,
+    wanted: Option<Address>,
+) -> (Option<(IpAddr, u16)>, Option<Address>) {
+    match (tuple, wanted) {
+        (Some(Tuple::Ip(local, (ip, _))), Some(wanted)) if ip.is_unspecified() => {
+            (Some(local), Some(wanted))
+        }
+        (Some(Tuple::Ip(local, (ip, port))), _) => (Some(local), Some(Address::Ip(ip, port))),
+        (Some(Tuple::Unix(name)), _) => (None, Some(path(name))),
+        (None, wanted) => (None, wanted),
+    }
+}
+
+/// Whether a call of `connect` ended the connection of a socket (`AF_UNSPEC`, connect(2)): its
+/// peer is no address any more.
+fn is_disconnect(view: &View<'_>, peer: Option<&Address>) -> bool {
+    let is_nobody = |peer: &Address| matches!(peer, Address::Ip(ip, 0) if ip.is_unspecified());
+    view.get(3).is_some_and(is_unspecified) || peer.is_some_and(is_nobody)
+}
+
+/// Adds an accepted connection; returns its descriptor.
+pub(super) fn accept(descriptors: &mut Descriptors, view: &View<'_>) -> Option<i64> {
+    let fd = view.i64(0).filter(|fd| *fd >= 0)?;
+    let mut accepted = Connection {
+        role: Role::Server,
+        ..descriptor::socket(Protocol::Tcp)
+    };
+    match view.get(1).and_then(Tuple::read) {
+        Some(Tuple::Ip(peer, local)) => {
+            accepted.local = Address::Ip(local.0, local.1);
+            accepted.peer = Address::Ip(peer.0, peer.1);
+        }
+        Some(Tuple::Unix(name)) => {
+            accepted.protocol = Protocol::UnixStream;
+            accepted.local = path(name);
+        }
+        None => accepted.protocol = Protocol::Other,
+    }
+    descriptors.insert(fd, Descriptor::new(Resource::Socket(accepted)));
+    Some(fd)
+}
+
+/// Takes the addresses of a socket from a call that carries both. The socket may have no
+/// connection, or one that was made before the capture.
+pub(super) fn name_by_tuple(
+    state: &mut State,
+    thread: u32,
+    fd: i64,
+    tuple: &[u8],
+    direction: Direction,
+) {
+    let Some(tuple) = Tuple::read(tuple) else {
+        return;
+    };
+    let Some(key) = state.threads.get(thread).map(|thread| thread.process) else {
+        return;
+    };
+    let Some(process) = state.processes.get_mut(key) else {
+        return;
+    };
+    let descriptors = &mut process.descriptors;
+    let is_unknown = |known: &mut Descriptor| matches!(*known.resource, Resource::Unknown);
+    if descriptors.get(fd).is_none_or(is_unknown) {
+        let protocol = match tuple {
+            Tuple::Ip(..) => Protocol::Other,
+            Tuple::Unix(_) => Protocol::UnixStream,
+        };
+        let socket = Resource::Socket(descriptor::socket(protocol));
+        descriptors.insert(fd, Descriptor::new(socket));
+    }
+    let Some(known) = descriptors.get(fd) else {
+        return;
+    };
+    let Resource::Socket(connection) = &*known.resource else {
+        return;
+    };
+    let named = match tuple {
+        Tuple::Unix(name) => name_unix(connection, name),
+        Tuple::Ip(from, to) => {
+            let udp = known
+                .maybe_udp
+                .then(|| as_udp(connection, from, to, direction))
+                .flatten();
+            let connection = udp.as_ref().unwrap_or(connection);
+            name_ip(connection, &state.interfaces, from, to, direction).or(udp)
+        }
+    };
+    if let Some(named) = named.filter(|named| named != connection) {
+        *known.change() = Resource::Socket(named);
+    }
+}
+
+/// The connection as one of UDP, if it cannot be one of TCP: bytes come from another peer than
+/// its own, or it has none, as a TCP socket that listens.
+fn as_udp(
+    connection: &Connection,
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+    direction: Direction,
+) -> Option<Connection> {
+    let (ip, port) = match direction {
+        Direction::Out => to,
+        Direction::In => from,
+    };
+    let is_tcp = connection.protocol == Protocol::Tcp;
+    (is_tcp && connection.peer != Address::Ip(ip, port)).then(|| Connection {
+        protocol: Protocol::Udp,
+        ..connection.clone()
+    })
+}
+
+/// The connection with the path of a Unix socket; `None` if it has one already.
+fn name_unix(connection: &Connection, name: &[u8]) -> Option<Connection> {
+    let is_unnamed = connection.peer == Address::None && connection.local == Address::None;
+    is_unnamed.then(|| Connection {
+        peer: path(name),
+        ..connection.clone()
+    })
+}
+
+/// The connection with the addresses of a call; `None` if they are
+/// known for good.
+fn name_ip(
+    connection: &Connection,
+    interfaces: &Interfaces,
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+    direction: Direction,
+) -> Option<Connection> {
+    if connection.peer != Address::None && connection.protocol == Protocol::Tcp {
+        return None;
+    }
+    let (local, peer) = match direction {
+        Direction::Out => (from, to),
+        Direction::In => (to, from),
+    };
+    Some(with_ends(connection, interfaces, local, peer, direction))
+}
+
+/// The connection with both ends, from a call of this direction.
+fn with_ends(
+    before: &Connection,
+    interfaces: &Interfaces,
+    local: (IpAddr, u16),
+    peer: (IpAddr, u16),
+    direction: Direction,
+) -> Connection {
+    let is_bound = before.local != Address::None;
+    let role = match before.role {
+        // The one that speaks first, from a port that it did not choose, is the client.
+        Role::Unknown if direction == Direction::Out || !is_bound => Role::Client,
+        Role::Unknown => Role::Server,
+        known => known,
+    };
+    Connection {
+        protocol: before.protocol,
+        role,
+        local: Address::Ip(interfaces.source(local.0, peer.0), local.1),
+        peer: Address::Ip(peer.0, peer.1),
+    }
+}
+
+/// Descriptors came in a message. The capture lacks their resources, but they replace the
+/// earlier descriptors of the same numbers.
+pub(super) fn receive_descriptors(descriptors: &mut Descriptors, control: &[u8]) {
+    let mut rest = Bytes(control);
+    while let (Some(length), Some(_level), Some(kind)) = (rest.u64(), rest.u32(), rest.u32()) {
+        let Some(length) = usize::try_from(length)
+            .ok()
+            .and_then(|all| all.checked_sub(16))
         else {
             return;
         };
-        let peer = match tuple {
-            Some(Tuple::Ip(_, (ip, port))) => Address::Ip(ip, port),
-            Some(Tuple::Unix(name)) => path(name),
-            None => wanted.unwrap_or_default(),
-        };
-        let protocol = self.connection(place, fd).map(|known| known.protocol);
-        let refused = Connection {
-            protocol: protocol.unwrap_or_default(),
-            role: Role::Client,
-            local: Address::None,
-            peer,
-        };
-        let error = std::io::Error::from_raw_os_error(result.unsigned_abs() as i32);
-        let detail = format!("{}: {error}", refused.peer);
-        let kind = EventKind::CONNECTION_FAILED;
-        sink.event(at, container, kind, Some(process), &detail);
-        let handle = sink.connection(container, &refused);
-        let failed = Done::FAILED.of_connection();
-        sink.network_io(at, process, handle, failed);
-    }
-
-    fn connected(
-        &mut self,
-        place: u32,
-        fd: i64,
-        tuple: Option<Tuple<'_>>,
-        wanted: Option<Address>,
-    ) {
-        let Some(thread) = self.state.threads.get(place) else {
+        let Some(data) = rest.take(length.min(rest.0.len())) else {
             return;
         };
-        let Some(process) = self.state.processes.get_mut(thread.process) else {
-            return;
-        };
-        let before = match process.descriptors.get(fd).map(|known| &*known.what) {
-            Some(What::Socket(connection)) => connection.clone(),
-            // How it was made was not seen.
-            _ => Connection {
-                protocol: Protocol::Other,
-                role: Role::Unknown,
-                local: Address::None,
-                peer: Address::None,
-            },
-        };
-        let mut now = Connection {
-            role: Role::Client,
-            ..before
-        };
-        match tuple {
-            Some(Tuple::Ip(local, peer)) => {
-                now = ends(&now, &self.state.interfaces, local, peer, true);
+        if kind == SCM_RIGHTS {
+            for fd in data.chunks_exact(4).take(MAX_PASSED_DESCRIPTORS) {
+                let fd = i32::from_le_bytes([fd[0], fd[1], fd[2], fd[3]]);
+                descriptors.insert(i64::from(fd), Descriptor::new(Resource::Unknown));
             }
-            Some(Tuple::Unix(name)) => now.peer = path(name),
-            None => now.peer = wanted.unwrap_or(now.peer),
         }
-        match process.descriptors.get(fd) {
-            Some(known) => *known.change() = What::Socket(now),
-            None => process
-                .descriptors
-                .insert(fd, Descriptor::new(What::Socket(now))),
-        }
-    }
-
-    pub(super) fn accept<S: Sink>(&mut self, place: u32, at: u64, view: &View<'_>, sink: &mut S) {
-        let Some(fd) = view.i64(0).filter(|fd| *fd >= 0) else {
-            return;
-        };
-        let mut accepted = Connection {
-            protocol: Protocol::Tcp,
-            role: Role::Server,
-            local: Address::None,
-            peer: Address::None,
-        };
-        match view.get(1).and_then(Tuple::read) {
-            Some(Tuple::Ip(peer, local)) => {
-                accepted.local = Address::Ip(local.0, local.1);
-                accepted.peer = Address::Ip(peer.0, peer.1);
-            }
-            Some(Tuple::Unix(name)) => {
-                accepted.protocol = Protocol::UnixStream;
-                accepted.local = path(name);
-            }
-            None => accepted.protocol = Protocol::Other,
-        }
-        self.put(place, fd, What::Socket(accepted), false);
-        let owner = self.owner(place, at, sink);
-        if owner != Owner::Nobody {
-            self.charge(place, owner, at, Some(fd), Done::OPENED, sink);
-        }
+        // The next one is aligned.
+        rest.take((length.next_multiple_of(8) - length).min(rest.0.len()));
     }
 }

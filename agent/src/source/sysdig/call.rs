@@ -1,6 +1,6 @@
-//! Which events of sysdig are accounted, and as what. All others only tell the time.
+//! The events of sysdig that are counted, by meaning. All others advance the time only.
 
-/// What an event means to us.
+/// The meaning of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     /// Bytes came in through `fd`.
@@ -18,6 +18,8 @@ pub(super) enum Call {
     Open,
     /// A socket was made.
     Socket,
+    /// A socket got an address.
+    Bind,
     /// A socket was connected.
     Connect,
     /// A connection was accepted.
@@ -26,11 +28,11 @@ pub(super) enum Call {
     Close,
     /// A process or thread was made.
     Fork,
-    /// A process became another program.
+    /// A process runs another program.
     Exec,
     /// A thread ended.
     Exit,
-    /// A core went from one thread to another.
+    /// A core switched from one thread to another.
     Switch,
     /// The size of a process changed.
     Memory,
@@ -58,6 +60,7 @@ impl Call {
             },
             b"open" | b"openat" | b"openat2" | b"creat" | b"open_by_handle_at" => Self::Open,
             b"socket" => Self::Socket,
+            b"bind" => Self::Bind,
             b"connect" => Self::Connect,
             b"accept" | b"accept4" => Self::Accept,
             b"close" => Self::Close,

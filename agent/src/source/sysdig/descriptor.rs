@@ -11,35 +11,33 @@ use bubble_common::segment::network::{Address, Connection, Protocol, Role};
 use memchr::memmem;
 
 use super::line::{is_argument, leading};
+use crate::source::recording::io::{Resource, UNKNOWN_PATH};
 
 /// A descriptor as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptor<'a> {
-    /// Its number; below 0 where the call failed.
+    /// Its number; negative if the call failed.
     pub(super) number: i64,
-    /// What is between `<` and `>`; empty when sysdig did not know.
+    /// The letters between `<` and `>`; empty if sysdig did not know it.
     pub(super) kind: &'a [u8],
-    /// What comes after.
+    /// The text after them.
     pub(super) name: &'a [u8],
 }
 
-/// What a descriptor stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Thing {
-    /// A file, or what is counted as one.
-    File(File),
-    /// A socket.
-    Connection(Connection),
-}
-
 impl<'a> Descriptor<'a> {
+    /// A descriptor that nothing is known of.
+    pub(super) const UNKNOWN: Self = Self {
+        number: -1,
+        kind: &[],
+        name: &[],
+    };
+
     /// The descriptor that `value` begins with.
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let (number, rest) = leading(value)?;
         let unknown = Self {
             number,
-            kind: &[],
-            name: &[],
+            ..Self::UNKNOWN
         };
         let Some(rest) = rest.strip_prefix(b"(<") else {
             return Some(unknown);
@@ -53,23 +51,22 @@ impl<'a> Descriptor<'a> {
         })
     }
 
-    /// Whether it is a socket that can have a peer.
+    /// Whether it is a socket.
     pub(super) fn is_socket(&self) -> bool {
         matches!(self.kind, [b'4' | b'6' | b'n', ..] | b"u")
     }
 
-    /// The end of a connection that is its server's.
+    /// The server's end of a connection.
     pub(super) fn server(&self) -> Option<&'a [u8]> {
-        let at = memmem::find(self.name, b"->")?;
-        Some(&self.name[at + 2..])
+        ends(self.name).map(|(_, server)| server)
     }
 
-    /// What it stands for. `role` is the container's: the name of a connection begins with
-    /// the client's address, whichever side that is.
-    pub(super) fn thing(&self, role: Role) -> Thing {
+    /// Its resource. `role` is the container's: the name of a connection begins with the
+    /// client's address, whichever side the container is.
+    pub(super) fn resource(&self, role: Role) -> Resource {
         let name = String::from_utf8_lossy(self.name);
         if self.is_socket() {
-            return Thing::Connection(connection(self.kind, &name, role));
+            return Resource::Socket(connection(self.kind, &name, role));
         }
         let (kind, path) = match self.kind {
             b"f" => (FileKind::Regular, &*name),
@@ -85,19 +82,16 @@ impl<'a> Descriptor<'a> {
             b"r" => (FileKind::Anonymous, "io_uring"),
             b"m" => (FileKind::Anonymous, "memfd"),
             b"P" => (FileKind::Anonymous, "pidfd"),
-            _ => (FileKind::Unknown, UNKNOWN),
+            _ => (FileKind::Unknown, UNKNOWN_PATH),
         };
-        Thing::File(File {
-            path: if path.is_empty() { UNKNOWN } else { path }.to_owned(),
+        Resource::File(File {
+            path: if path.is_empty() { UNKNOWN_PATH } else { path }.to_owned(),
             kind,
         })
     }
 }
 
-/// Path of what has none that is known.
-const UNKNOWN: &str = "(unknown)";
-
-/// Where `)` ends what was opened: before the next argument, or at the end of the line.
+/// The index of the closing bracket: before the next argument, or at the end of the line.
 fn end(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b')', text).find(|at| match &text[at + 1..] {
         [] => true,
@@ -158,6 +152,20 @@ fn path_address(path: &str) -> Address {
     }
 }
 
+/// The two ends that a name or a tuple has.
+pub(super) fn ends(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memmem::find(name, b"->")?;
+    Some((&name[..at], &name[at + 2..]))
+}
+
+/// The address of an IP socket, as it is written; `None` if it is none.
+pub(super) fn address(text: &[u8]) -> Option<(IpAddr, u16)> {
+    match ip_address(std::str::from_utf8(text).ok()?) {
+        Address::Ip(ip, port) => Some((ip, port)),
+        Address::Path(_) | Address::None => None,
+    }
+}
+
 /// `1.2.3.4:5`, `1::2:5` (without brackets), or an address without a port.
 fn ip_address(text: &str) -> Address {
     if let Some((ip, port)) = text.rsplit_once(':')
@@ -176,10 +184,11 @@ mod tests {
     use bubble_common::segment::file::FileKind;
     use bubble_common::segment::network::{Protocol, Role};
 
-    use super::{Descriptor, Thing};
+    use super::Descriptor;
+    use crate::source::recording::io::Resource;
 
-    fn thing(text: &str, role: Role) -> Thing {
-        Descriptor::parse(text.as_bytes()).unwrap().thing(role)
+    fn resource(text: &str, role: Role) -> Resource {
+        Descriptor::parse(text.as_bytes()).unwrap().resource(role)
     }
 
     #[test]
@@ -200,7 +209,7 @@ mod tests {
             ("4 size=8", "(unknown)", FileKind::Unknown),
             ("4(<o>/x) ", "(unknown)", FileKind::Unknown),
         ] {
-            let Thing::File(file) = thing(text, Role::Unknown) else {
+            let Resource::File(file) = resource(text, Role::Unknown) else {
                 panic!("{text}");
             };
             assert_eq!((file.path.as_str(), file.kind), (path, kind), "{text}");
@@ -208,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_told_from_the_container_s_side() {
+    fn a_connection_is_seen_from_the_container() {
         for (text, role, protocol, local, peer) in [
             (
                 "1(<4t>1.2.3.4:5->6.7.8.9:10) ",
@@ -270,7 +279,7 @@ mod tests {
             ("1(<u>)", Role::Unknown, Protocol::UnixStream, "", ""),
             ("1(<n>)", Role::Unknown, Protocol::Netlink, "", ""),
         ] {
-            let Thing::Connection(connection) = thing(text, role) else {
+            let Resource::Socket(connection) = resource(text, role) else {
                 panic!("{text}");
             };
             assert_eq!(connection.protocol, protocol, "{text}");
@@ -280,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_descriptor_is_none() {
+    fn other_texts_are_no_descriptor() {
         for text in ["", "x", "(<f>/a)", "3(<f>/a", "3(<f/a) "] {
             assert_eq!(Descriptor::parse(text.as_bytes()), None, "{text}");
         }

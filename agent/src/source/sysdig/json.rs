@@ -1,25 +1,27 @@
 //! An object of `sysdig -pc -j`: one an event, a line each or in one array.
 //!
-//! Scanned by hand: the objects are flat, a dozen fields are of interest and the strings
-//! need not be copied, so a general reader would do several times the work. What is
-//! nested, which sysdig does not write, is passed over.
+//! Scanned by hand: the objects are flat, a dozen fields count, and strings need no copy. A
+//! general parser would do several times the work. Nested values, which sysdig does not write,
+//! are skipped.
 
 use memchr::memchr2;
 
-use super::line::{Line, leading, time};
+use super::line::{Line, Misprint, leading, thread_number, time};
 
-/// Deepest nesting of what is passed over.
-const DEPTH: u32 = 32;
+/// Deepest nesting of a skipped value.
+const MAX_DEPTH: u32 = 32;
 
-/// What is at the beginning of some bytes.
+/// The result of scanning the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scan<'a> {
-    /// An object of this many bytes; with what it says, unless that is no event.
+    /// An object of this many bytes, and the event in it, if it is one.
     Object(usize, Option<Line<'a>>),
+    /// An object of this many bytes: an event, but not as `-pc` prints it.
+    Misprint(usize, Misprint),
     /// The beginning of an object.
-    Cut,
+    Incomplete,
     /// No object of JSON.
-    Wrong,
+    Invalid,
 }
 
 /// A string or another value, as it is written.
@@ -29,12 +31,13 @@ struct Value<'a> {
     escaped: bool,
 }
 
-/// The fields of interest.
+/// The fields that count.
 #[derive(Debug, Default)]
 struct Fields<'a> {
     time: Value<'a>,
     core: Value<'a>,
     container: Value<'a>,
+    has_container: bool,
     container_name: Value<'a>,
     name: Value<'a>,
     thread: Value<'a>,
@@ -46,17 +49,23 @@ struct Fields<'a> {
 
 /// Why scanning ends early.
 enum Stop {
-    Cut,
-    Wrong,
+    Incomplete,
+    Invalid,
 }
 
 /// Scans the object at the beginning of `data`. Strings with escapes are put into `scratch`.
 pub(super) fn scan<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> Scan<'a> {
     let mut scanner = Scanner { data, at: 0 };
     match scanner.object() {
-        Ok(fields) => Scan::Object(scanner.at, fields.line(scratch)),
-        Err(Stop::Cut) => Scan::Cut,
-        Err(Stop::Wrong) => Scan::Wrong,
+        Ok(fields) => {
+            let has_container = fields.has_container;
+            match fields.line(scratch) {
+                Some(_) if !has_container => Scan::Misprint(scanner.at, Misprint::NoContainer),
+                line => Scan::Object(scanner.at, line),
+            }
+        }
+        Err(Stop::Incomplete) => Scan::Incomplete,
+        Err(Stop::Invalid) => Scan::Invalid,
     }
 }
 
@@ -83,31 +92,31 @@ impl<'a> Scanner<'a> {
                 b'{' | b'[' => self.nested()?,
                 _ => self.bare()?,
             };
-            fields.note(key.bytes, value);
+            fields.set(key.bytes, value);
             match self.skip_space()? {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
                     return Ok(fields);
                 }
-                _ => return Err(Stop::Wrong),
+                _ => return Err(Stop::Invalid),
             }
         }
     }
 
     fn peek(&self) -> Result<u8, Stop> {
-        self.data.get(self.at).copied().ok_or(Stop::Cut)
+        self.data.get(self.at).copied().ok_or(Stop::Incomplete)
     }
 
     fn expect(&mut self, wanted: u8) -> Result<(), Stop> {
         if self.peek()? != wanted {
-            return Err(Stop::Wrong);
+            return Err(Stop::Invalid);
         }
         self.at += 1;
         Ok(())
     }
 
-    /// The next byte that is no white space.
+    /// The next byte after white space.
     fn skip_space(&mut self) -> Result<u8, Stop> {
         loop {
             match self.peek()? {
@@ -123,7 +132,7 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         loop {
             let rest = self.data.get(self.at..).unwrap_or_default();
-            self.at += memchr2(b'"', b'\\', rest).ok_or(Stop::Cut)?;
+            self.at += memchr2(b'"', b'\\', rest).ok_or(Stop::Incomplete)?;
             if self.data[self.at] == b'"' {
                 break;
             }
@@ -140,9 +149,9 @@ impl<'a> Scanner<'a> {
         let rest = &self.data[self.at..];
         let end =
             |byte: &u8| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.' | b'E');
-        let length = rest.iter().position(end).ok_or(Stop::Cut)?;
+        let length = rest.iter().position(end).ok_or(Stop::Incomplete)?;
         if length == 0 {
-            return Err(Stop::Wrong);
+            return Err(Stop::Invalid);
         }
         self.at += length;
         let bytes = &rest[..length];
@@ -168,19 +177,22 @@ impl<'a> Scanner<'a> {
             if depth == 0 {
                 return Ok(Value::default());
             }
-            if depth > DEPTH {
-                return Err(Stop::Wrong);
+            if depth > MAX_DEPTH {
+                return Err(Stop::Invalid);
             }
         }
     }
 }
 
 impl<'a> Fields<'a> {
-    fn note(&mut self, key: &[u8], value: Value<'a>) {
+    fn set(&mut self, key: &[u8], value: Value<'a>) {
         let field = match key {
             b"evt.outputtime" | b"evt.rawtime" => &mut self.time,
             b"evt.cpu" => &mut self.core,
-            b"container.id" => &mut self.container,
+            b"container.id" => {
+                self.has_container = true;
+                &mut self.container
+            }
             b"container.name" => &mut self.container_name,
             b"proc.name" => &mut self.name,
             b"thread.tid" => &mut self.thread,
@@ -193,7 +205,7 @@ impl<'a> Fields<'a> {
         *field = value;
     }
 
-    /// What they say as an event, if they do.
+    /// The event that they describe, if they do.
     fn line(self, scratch: &'a mut Vec<u8>) -> Option<Line<'a>> {
         scratch.clear();
         let texts = [
@@ -220,6 +232,10 @@ impl<'a> Fields<'a> {
             }
         });
         let mut next = || read.next().unwrap_or_default();
+        let (thread, is_thread) = match leading(self.thread.bytes)? {
+            (number, []) => thread_number(number)?,
+            _ => return None,
+        };
         let small = |value: Value<'_>| {
             let (number, rest) = leading(value.bytes)?;
             u32::try_from(number).ok().filter(|_| rest.is_empty())
@@ -232,7 +248,8 @@ impl<'a> Fields<'a> {
             arguments: next(),
             at: time(self.time.bytes)?,
             core: small(self.core).unwrap_or(0),
-            thread: small(self.thread)?,
+            thread,
+            is_of_recorder: !is_thread,
             container_thread: small(self.container_thread).unwrap_or(0),
             enter: match self.direction.bytes {
                 b">" => true,
@@ -244,8 +261,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Appends the string that `text` is written for (RFC 8259, section 7). What is no escape
-/// stays as it is.
+/// Appends `text` with its escapes replaced (RFC 8259, section 7). Invalid ones stay as they
+/// are.
 fn unescape(mut text: &[u8], out: &mut Vec<u8>) {
     while let Some(at) = memchr::memchr(b'\\', text) {
         out.extend_from_slice(&text[..at]);
@@ -271,7 +288,7 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// The letter of `uXXXX`, or of `uXXXX\uXXXX` (a surrogate pair), and the bytes that it takes.
+/// The character of `uXXXX` or `uXXXX\uXXXX` (a surrogate pair), and the bytes that it takes.
 fn unicode(text: &[u8]) -> (char, usize) {
     let unit = |at: usize| {
         let digits = std::str::from_utf8(text.get(at..at + 4)?).ok()?;
@@ -294,7 +311,7 @@ fn unicode(text: &[u8]) -> (char, usize) {
 #[cfg(test)]
 mod tests {
     use super::{Scan, scan};
-    use crate::source::sysdig::line::Line;
+    use crate::source::sysdig::line::{Line, Misprint};
 
     const EVENT: &str = r#"{"container.id":"59fd49aa4072","container.name":"lb_1","evt.cpu":1,"evt.dir":"<","evt.info":"res=3 data=\"\\\u00e4\ud83e\udd80\n","evt.num":139,"evt.outputtime":1506127469905003444,"evt.type":"recvfrom","proc.name":"haproxy","thread.tid":13969,"thread.vtid":9}"#;
 
@@ -307,6 +324,7 @@ mod tests {
             name: b"haproxy",
             thread: 13_969,
             container_thread: 9,
+            is_of_recorder: false,
             enter: false,
             call: b"recvfrom",
             arguments: arguments.as_bytes(),
@@ -322,16 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn each_beginning_of_an_object_is_cut() {
+    fn each_beginning_of_an_object_is_incomplete() {
         let mut scratch = Vec::new();
         for end in 0..EVENT.len() {
             let found = scan(&EVENT.as_bytes()[..end], &mut scratch);
-            assert_eq!(found, Scan::Cut, "{end}");
+            assert_eq!(found, Scan::Incomplete, "{end}");
         }
     }
 
     #[test]
-    fn spaces_nesting_and_unknown_fields_are_passed_over() {
+    fn spaces_nesting_and_unknown_fields_are_skipped() {
         let text = EVENT.replace(",", " ,\n ").replace(":", " : ").replacen(
             '{',
             r#"{ "x" : [1, {"y": "]}"}, []], "z": null, "#,
@@ -345,12 +363,11 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_no_event_says_so() {
+    fn other_objects_are_no_event() {
         let mut scratch = Vec::new();
         for text in [
             "{}".to_owned(),
             r#"{"a":1}"#.to_owned(),
-            EVENT.replace("13969", "-1"),
             EVENT.replace("13969", "99999999999"),
             EVENT.replace("1506127469905003444", "\"00:44:29.9\""),
             EVENT.replace("\"<\"", "\"?\""),
@@ -362,7 +379,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_wrong() {
+    fn an_event_of_the_recorder_is_of_no_thread() {
+        let mut scratch = Vec::new();
+        let text = EVENT.replace("13969", "-1");
+        let Scan::Object(_, Some(line)) = scan(text.as_bytes(), &mut scratch) else {
+            panic!("{text}");
+        };
+        assert!(line.is_of_recorder);
+    }
+
+    #[test]
+    fn an_event_without_the_field_of_its_container_is_recognised() {
+        let mut scratch = Vec::new();
+        let text = EVENT.replace("container.id", "evt.x");
+        let found = scan(text.as_bytes(), &mut scratch);
+        assert_eq!(found, Scan::Misprint(text.len(), Misprint::NoContainer));
+        // sysdig knows the field, but not its value.
+        let text = EVENT.replace("\"59fd49aa4072\"", "null");
+        let found = scan(text.as_bytes(), &mut scratch);
+        assert!(matches!(found, Scan::Object(_, Some(_))));
+    }
+
+    #[test]
+    fn other_bytes_are_invalid() {
         let deep = format!("{{\"a\":{}", "[".repeat(100));
         let mut scratch = Vec::new();
         for text in [
@@ -374,7 +413,7 @@ mod tests {
             "{\"a\":1 2}",
             &deep,
         ] {
-            assert_eq!(scan(text.as_bytes(), &mut scratch), Scan::Wrong, "{text}");
+            assert_eq!(scan(text.as_bytes(), &mut scratch), Scan::Invalid, "{text}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! One line of sysdig's output, whichever syntax it had: an event, as sysdig saw it.
+//! One line of sysdig's output, of either syntax: an event, as sysdig saw it.
 //!
-//! Nothing is copied: a line borrows what was read. What sysdig did not know is empty
-//! or 0. The arguments stay one text, as only a few events are looked into.
+//! A line borrows its input. Fields that sysdig did not know are empty or 0. The arguments stay
+//! one text, as only those of a few events are read.
 
 use memchr::memmem;
 
 /// An event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Line<'a> {
-    /// When: ns since the Unix epoch.
+    /// Time: ns since the Unix epoch.
     pub(super) at: u64,
-    /// On which core.
+    /// The core.
     pub(super) core: u32,
-    /// The container's id: `host` for none; empty when sysdig did not know.
+    /// The container's id: `host` outside containers; empty if sysdig did not know it.
     pub(super) container: &'a [u8],
     /// The container's name.
     pub(super) container_name: &'a [u8],
@@ -22,19 +22,35 @@ pub(super) struct Line<'a> {
     pub(super) thread: u32,
     /// The thread's id inside the container.
     pub(super) container_thread: u32,
-    /// Whether this is the beginning of the call (`>`), and not its end (`<`).
+    /// It is no event of a thread: the recorder wrote it, at a time of its own.
+    pub(super) is_of_recorder: bool,
+    /// It is the beginning of the call (`>`), not its end (`<`).
     pub(super) enter: bool,
-    /// Which call or other kind of event.
+    /// The call, or another kind of event.
     pub(super) call: &'a [u8],
     /// Its arguments: `name=value name=value `.
     pub(super) arguments: &'a [u8],
 }
 
-/// The value of the argument `key` (which is followed by `=`), from its first byte to the end
-/// of the line: where a value ends depends on what it is.
+/// A property of output that was not printed as `sysdig -pc -j` or `-pc -t a` prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misprint {
+    /// Times begin with the recording (`-t r`) or with another event (`-t d`, `-t D`).
+    RelativeTime,
+    /// Times have no day (`-t h`, the default).
+    TimeOfDay,
+    /// There is no container (without `-pc`).
+    NoContainer,
+}
+
+/// Earliest time that can be one, in ns since the Unix epoch: 2001-09-09. sysdig is from 2014.
+pub(super) const MIN_TIME: u64 = 1_000_000_000 * crate::clock::SECOND;
+
+/// The value of the argument `key=`, from its first byte to the end of the line: the end of a
+/// value depends on its type.
 ///
-/// The first place counts. What was read and written (`data=`) is text of strangers that may
-/// hold anything, so nothing is looked for beyond it.
+/// The first match counts. Matches after `data=` do not: it is untrusted text that was read or
+/// written, and may hold anything.
 pub(super) fn value<'a>(arguments: &'a [u8], key: &str) -> Option<&'a [u8]> {
     if let Some(value) = after_key(arguments, key) {
         return Some(value);
@@ -46,7 +62,7 @@ pub(super) fn value<'a>(arguments: &'a [u8], key: &str) -> Option<&'a [u8]> {
     find_key(trusted, key).map(|at| &arguments[at..])
 }
 
-/// As [`value`], of the arguments that come after `data=`: the last place counts.
+/// As [`value`], for the arguments that come after `data=`: the last match counts.
 pub(super) fn value_after_data<'a>(arguments: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let mut rest = arguments;
     let mut found = None;
@@ -61,7 +77,7 @@ fn after_key<'a>(text: &'a [u8], key: &str) -> Option<&'a [u8]> {
     text.strip_prefix(key.as_bytes())?.strip_prefix(b"=")
 }
 
-/// Where the value of the first ` key=` begins.
+/// The index of the value after the first ` key=`.
 fn find_key(text: &[u8], key: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = memmem::find(&text[from..], key.as_bytes()) {
@@ -75,24 +91,24 @@ fn find_key(text: &[u8], key: &str) -> Option<usize> {
     None
 }
 
-/// The argument `key` as a number: the digits that its value begins with.
+/// The argument `key` as a number: the leading digits of its value.
 pub(super) fn number(arguments: &[u8], key: &str) -> Option<i64> {
     leading(value(arguments, key)?).map(|(number, _)| number)
 }
 
-/// The argument `key` as a text that may have spaces.
+/// The argument `key` as a text, which may have spaces.
 pub(super) fn text<'a>(arguments: &'a [u8], key: &str) -> Option<&'a [u8]> {
     value(arguments, key).map(up_to_next)
 }
 
-/// What of `value` is before the next ` word=`, or before the end of the line.
+/// The part of `value` before the next ` word=`, or the end of the line.
 pub(super) fn up_to_next(value: &[u8]) -> &[u8] {
     let mut spaces = memchr::memchr_iter(b' ', value);
     let end = spaces.find(|space| is_argument(&value[space + 1..]));
     &value[..end.unwrap_or(value.len())]
 }
 
-/// Whether `rest` is the end of the line, or another argument: `word=…`.
+/// Whether `rest` is the end of the line or another argument, `word=…`.
 pub(super) fn is_argument(rest: &[u8]) -> bool {
     let word = rest
         .iter()
@@ -101,7 +117,7 @@ pub(super) fn is_argument(rest: &[u8]) -> bool {
     rest.is_empty() || (word > 0 && rest.get(word) == Some(&b'='))
 }
 
-/// The number that `text` begins with, and what comes after it.
+/// The leading number of `text`, and the rest.
 pub(super) fn leading(text: &[u8]) -> Option<(i64, &[u8])> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let (number, rest) = unsigned(digits)?;
@@ -116,7 +132,15 @@ pub(super) fn leading(text: &[u8]) -> Option<(i64, &[u8])> {
     ))
 }
 
-/// The number without a sign that `text` begins with, and what comes after it.
+/// A thread's number, and whether it is one: the recorder's own events have a negative one.
+pub(super) fn thread_number(number: i64) -> Option<(u32, bool)> {
+    match u32::try_from(number) {
+        Ok(number) => Some((number, true)),
+        Err(_) => (number < 0).then_some((0, false)),
+    }
+}
+
+/// The leading number of `text`, without a sign, and the rest.
 pub(super) fn unsigned(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     let mut count = 0;
@@ -179,12 +203,12 @@ mod tests {
         assert_eq!(text(line, "args"), Some(&b"x."[..]));
         let tuple = value_after_data(line, "tuple").map(up_to_next);
         assert_eq!(tuple, Some(&b"1->2"[..]));
-        // What strangers wrote is not looked into.
+        // Data is not searched.
         assert_eq!(number(b"fd=1 data=x res=5 ", "res"), None);
     }
 
     #[test]
-    fn a_number_that_is_too_long_is_none() {
+    fn a_number_that_is_too_long_is_no_number() {
         assert_eq!(leading(b"99999999999999999999"), None);
         assert_eq!(leading(b"-12(EAGAIN)"), Some((-12, &b"(EAGAIN)"[..])));
         assert_eq!(leading(b"-"), None);

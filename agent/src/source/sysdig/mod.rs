@@ -1,33 +1,37 @@
-//! What sysdig printed: `sysdig -pc -j` (JSON) and `sysdig -pc -t a` (text).
+//! Output of sysdig: `sysdig -pc -j` (JSON) and `sysdig -pc -t a` (text).
 //!
-//! Each line is an event as sysdig understood it, with paths and peers made out already.
-//! So this source is a capture reader without the kernel's details, and counts by the same
-//! rules; what the two syntaxes leave out is listed in [`MISSING`].
+//! Each line is an event as sysdig understood it, with resolved paths and peers. So this source
+//! is a capture reader without the kernel's details. It counts by the same rules
+//! (`source::recording`). [`MISSING`] lists the facts that sysdig does not print.
 //!
-//! A line that cannot be understood is counted and passed over: sysdig writes messages of
-//! its own between lines, and an event may take several. Only input in which nothing
-//! can be understood is an error.
+//! `text` and `json` parse lines; `account` hands each to its handler: `process`, `io` or
+//! `socket`. A line that cannot be parsed is skipped and counted: sysdig writes messages of its
+//! own between lines, and an event may take several. Input without any event is an error.
 
 mod account;
 mod call;
-mod core;
+mod containers;
 mod descriptor;
+mod exit;
+mod handles;
+mod io;
 mod json;
 mod line;
 mod process;
+mod socket;
 mod text;
-mod thing;
 
 use bubble_common::segment::ContainerId;
 use memchr::memchr;
 
-use self::account::Accounts;
+use self::account::Account;
 use self::json::Scan;
+use self::line::{Line, MIN_TIME, Misprint};
 use super::recording::input::Input;
 use super::recording::{Error, Position, Recording, Step};
 use crate::sink::Sink;
 
-/// What sysdig's output does not tell, whichever syntax it has.
+/// Facts that sysdig does not print, in either syntax.
 pub const MISSING: &[&str] = &[
     "the container's image, labels and limits: sysdig prints its id and name only",
     "processes that run when the recording begins: when they started, their command line, user and parent are not known, and each of their threads counts as a process",
@@ -35,7 +39,7 @@ pub const MISSING: &[&str] = &[
     "events that sysdig lost: it does not print that it did",
 ];
 
-/// How the lines are written.
+/// The syntax of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
     /// `sysdig -pc -j`.
@@ -44,39 +48,52 @@ pub enum Syntax {
     Text,
 }
 
-/// A line longer than this, in bytes, is passed over: sysdig's have a few hundred.
-const LINE: usize = 1 << 20;
-/// Input in which none of so many lines at its beginning can be understood is something else.
-const STRANGE: u64 = 1_000;
+impl Syntax {
+    /// The command that prints it.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Json => "sysdig -pc -j",
+            Self::Text => "sysdig -pc -t a",
+        }
+    }
+}
 
-/// Reads what sysdig printed.
+/// Longest line, in bytes; longer ones are skipped. sysdig's have a few hundred.
+const MAX_LINE: usize = 1 << 20;
+/// Most lines at the beginning without an event; the input has another format after more.
+const MAX_FOREIGN_LINES: u64 = 1_000;
+
+/// Reads output of sysdig.
 #[derive(Debug)]
 pub struct Sysdig {
     input: Input,
     syntax: Syntax,
-    accounts: Accounts,
+    account: Account,
     position: Position,
-    /// Within a line that is too long or wrong: up to its end nothing is taken.
+    /// How the first line was printed that was not printed as it should be.
+    misprint: Option<Misprint>,
+    /// Within a line that is too long or invalid: its rest is skipped.
     skipping: bool,
     ended: bool,
     scratch: Vec<u8>,
 }
 
 impl Sysdig {
-    /// A reader of `input`, which shows the host as the container `host`, or not.
+    /// A reader of `input`, which shows the host as the container `host`, or not at all.
     pub fn new(input: Input, syntax: Syntax, host: Option<ContainerId>) -> Self {
         Self {
             input,
             syntax,
-            accounts: Accounts::new(host),
+            account: Account::new(host),
             position: Position::default(),
+            misprint: None,
             skipping: false,
             ended: false,
             scratch: Vec::new(),
         }
     }
 
-    /// Takes in all that is whole in what is here.
+    /// Reads all whole lines at hand.
     fn take<S: Sink>(&mut self, sink: &mut S) {
         let data = self.input.data();
         let mut at = 0;
@@ -98,25 +115,29 @@ impl Sysdig {
                 match found {
                     Found::Nothing(length) => length,
                     Found::Line(length, line) => {
-                        self.position.event(line.at);
-                        self.accounts.line(&line, sink);
+                        event(&line, &mut self.position, &mut self.account, sink);
+                        length
+                    }
+                    Found::Misprint(length, misprint) => {
+                        self.position.skipped += 1;
+                        self.misprint.get_or_insert(misprint);
                         length
                     }
                     Found::Other(length) => {
                         self.position.skipped += 1;
                         length
                     }
-                    Found::Wrong => {
+                    Found::Invalid => {
                         self.position.skipped += 1;
                         self.skipping = true;
                         0
                     }
-                    Found::Cut if rest.len() > LINE => {
+                    Found::Incomplete if rest.len() > MAX_LINE => {
                         self.position.skipped += 1;
                         self.skipping = true;
                         0
                     }
-                    Found::Cut => break,
+                    Found::Incomplete => break,
                 }
             };
             at += taken;
@@ -124,16 +145,21 @@ impl Sysdig {
         self.input.consume(at);
     }
 
-    /// Takes the next piece of input.
+    /// Reads the next piece of input.
     fn read<S: Sink>(&mut self, sink: &mut S) -> Result<Step, Error> {
         let more = self.input.more();
         self.take(sink);
         let end = !*more.as_ref().unwrap_or(&false);
         let whole = self.input.data().is_empty();
         let skipped = self.position.skipped;
-        let strange = skipped >= STRANGE || (end && (skipped > 0 || !whole));
-        if strange && self.position.events == 0 {
-            return Err(self.strange());
+        if let Some(misprint) = self.misprint
+            && self.position.first.is_none()
+        {
+            return Err(self.misprinted(misprint));
+        }
+        let is_foreign = skipped >= MAX_FOREIGN_LINES || (end && (skipped > 0 || !whole));
+        if is_foreign && self.position.events == 0 {
+            return Err(self.foreign_format());
         }
         if more? {
             return Ok(Step::More);
@@ -148,45 +174,84 @@ impl Sysdig {
         })
     }
 
-    fn strange(&self) -> Error {
-        let (name, command) = match self.syntax {
-            Syntax::Json => ("JSON", "sysdig -pc -j"),
-            Syntax::Text => ("text", "sysdig -pc -t a"),
+    fn foreign_format(&self) -> Error {
+        let name = match self.syntax {
+            Syntax::Json => "JSON",
+            Syntax::Text => "text",
         };
         Error::Format(format!(
-            "no line is an event in sysdig's {name} as `{command}` prints it"
+            "no line is an event in sysdig's {name} as `{}` prints it",
+            self.syntax.command()
         ))
+    }
+
+    fn misprinted(&self, misprint: Misprint) -> Error {
+        let why = match misprint {
+            Misprint::RelativeTime => {
+                "its times count from the beginning (-t r) or from another event (-t d)"
+            }
+            Misprint::TimeOfDay => "its times have no day (-t h, sysdig's default)",
+            Misprint::NoContainer => "its lines lack the container (no -pc)",
+        };
+        let command = self.syntax.command();
+        Error::Format(format!("{why}; print it with `{command}`"))
     }
 }
 
-/// What is next in the input.
+/// Takes in an event, unless its time cannot be.
+fn event<S: Sink>(line: &Line<'_>, position: &mut Position, account: &mut Account, sink: &mut S) {
+    if line.is_of_recorder {
+        position.event(None);
+    } else if account.is_too_late(line.at) {
+        position.skipped += 1;
+    } else {
+        position.event((!account.is_behind(line.at)).then_some(line.at));
+        account.line(line, sink);
+    }
+}
+
+/// The next unit of the input.
 enum Found<'a> {
-    /// Nothing of interest, so many bytes long.
+    /// White space, of this many bytes.
     Nothing(usize),
-    /// An event.
-    Line(usize, line::Line<'a>),
-    /// Something that is no event.
+    /// An event, of this many bytes.
+    Line(usize, Line<'a>),
+    /// An event as another command prints it, of this many bytes.
+    Misprint(usize, Misprint),
+    /// Something else, of this many bytes.
     Other(usize),
-    /// The rest of the line is of no use.
-    Wrong,
-    /// The end is not there yet.
-    Cut,
+    /// The rest of the line cannot be parsed.
+    Invalid,
+    /// Its end is missing.
+    Incomplete,
+}
+
+impl<'a> Found<'a> {
+    fn event(length: usize, line: Line<'a>) -> Self {
+        if line.at < MIN_TIME && !line.is_of_recorder {
+            return Self::Misprint(length, Misprint::RelativeTime);
+        }
+        Self::Line(length, line)
+    }
 }
 
 fn text_line(data: &[u8]) -> Found<'_> {
     let Some(end) = memchr(b'\n', data) else {
-        return Found::Cut;
+        return Found::Incomplete;
     };
     let line = &data[..end];
     match text::parse(line) {
-        Some(event) => Found::Line(end + 1, event),
+        Some(event) => Found::event(end + 1, event),
         None if line.trim_ascii().is_empty() => Found::Nothing(end + 1),
-        None => Found::Other(end + 1),
+        None => match text::misprint(line) {
+            Some(misprint) => Found::Misprint(end + 1, misprint),
+            None => Found::Other(end + 1),
+        },
     }
 }
 
 fn object<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> Found<'a> {
-    // Between the objects of an array, and of lines.
+    // Separators of the objects of an array, and of lines.
     let between = data
         .iter()
         .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']'))
@@ -195,10 +260,11 @@ fn object<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> Found<'a> {
         return Found::Nothing(between);
     }
     match json::scan(data, scratch) {
-        Scan::Object(length, Some(line)) => Found::Line(length, line),
+        Scan::Object(length, Some(line)) => Found::event(length, line),
+        Scan::Misprint(length, misprint) => Found::Misprint(length, misprint),
         Scan::Object(length, None) => Found::Other(length),
-        Scan::Cut => Found::Cut,
-        Scan::Wrong => Found::Wrong,
+        Scan::Incomplete => Found::Incomplete,
+        Scan::Invalid => Found::Invalid,
     }
 }
 
@@ -208,7 +274,10 @@ impl Recording for Sysdig {
             return Ok(Step::End);
         }
         let result = self.read(sink);
-        self.ended = !matches!(result, Ok(Step::More));
+        if !matches!(result, Ok(Step::More)) {
+            self.ended = true;
+            self.account.finish(sink);
+        }
         result
     }
 

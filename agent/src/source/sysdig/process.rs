@@ -1,27 +1,29 @@
-//! The threads and processes of a recording, as far as its lines tell of them.
+//! The threads and processes of a recording.
 //!
-//! Lines name threads. Which process a thread belongs to is told when it is made
-//! (`clone`, `execve`); one that was there before counts as a process by itself.
+//! Lines name threads. Only `clone` and `execve` have the process of a thread, too; a thread that
+//! was there before counts as a process by itself.
 
 use std::collections::HashMap;
 
-use bubble_common::segment::process::{Exit, Process, ProcessId};
+use bubble_common::segment::network::Role;
+use bubble_common::segment::process::{Process, ProcessId};
 
 use super::line::{self, Line};
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
+use crate::source::recording::process::exit_from_status;
 
-/// Most threads, and most processes, that are known at one time. Only lines that lie, or the
-/// loss of millions of ends, come so far: all are forgotten then.
-const MOST: usize = 1 << 18;
+/// Most threads, and most processes, that are known at one time. Only lines that lie, or
+/// millions of lost ends, exceed it: then all are forgotten.
+const MAX_PROCESSES: usize = 1 << 18;
 /// Most bytes of a command line that are kept.
-const ARGUMENTS: usize = 4_096;
+const MAX_ARGUMENTS: usize = 4_096;
 
-/// What is known of the threads and processes.
+/// All threads and processes that are known.
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     threads: HashMap<u32, Thread>,
-    processes: HashMap<u32, Known>,
-    /// When those started that were there before the recording.
+    processes: HashMap<u32, KnownProcess>,
+    /// The start of processes that were there before the recording.
     pub(super) before: u64,
 }
 
@@ -29,46 +31,48 @@ pub(super) struct Processes {
 #[derive(Debug, Default)]
 pub(super) struct Thread {
     process: u32,
-    /// Arguments with which the call began that has not ended.
+    /// The arguments of the call that it is in.
     pub(super) began: Vec<u8>,
 }
 
 /// A process.
 #[derive(Debug)]
-pub(super) struct Known {
-    /// In which container, if in one that is shown.
+pub(super) struct KnownProcess {
+    /// Its container, if that is counted.
     container: Option<(usize, ContainerHandle)>,
     handle: Option<ProcessHandle>,
     process: Process,
     threads: u32,
-    /// What is known of its sockets, by the descriptor's number.
+    /// Its sockets, by the descriptor's number.
     pub(super) sockets: HashMap<i64, Socket>,
 }
 
-/// What a descriptor's text does not say of a socket.
+/// The properties of a socket that the text of its descriptor lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Socket {
-    /// The protocol's letter, as in `4t`; 0 when not known.
+    /// The protocol's letter, as in `4t`; 0 if not known.
     pub(super) protocol: u8,
-    /// It was connected by the process.
-    pub(super) client: bool,
+    /// Which side of its connection the process is; of datagrams: who spoke first.
+    pub(super) role: Role,
+    /// The process bound it to an address.
+    pub(super) is_bound: bool,
 }
 
 /// Most sockets of one process that are known at one time.
-const SOCKETS: usize = 4_096;
+const MAX_SOCKETS: usize = 4_096;
 
-impl Known {
-    /// Notes something about the socket `number`.
+impl KnownProcess {
+    /// The socket `number`, to be changed; `None` if there are too many.
     pub(super) fn socket(&mut self, number: i64) -> Option<&mut Socket> {
-        let room = self.sockets.len() < SOCKETS || self.sockets.contains_key(&number);
-        room.then(|| self.sockets.entry(number).or_default())
+        let has_room = self.sockets.len() < MAX_SOCKETS || self.sockets.contains_key(&number);
+        has_room.then(|| self.sockets.entry(number).or_default())
     }
 }
 
 impl Processes {
     /// The thread of a line.
     pub(super) fn thread(&mut self, line: &Line<'_>) -> &mut Thread {
-        if self.threads.len() >= MOST {
+        if self.threads.len() >= MAX_PROCESSES {
             self.threads.clear();
         }
         self.threads.entry(line.thread).or_insert_with(|| Thread {
@@ -77,8 +81,8 @@ impl Processes {
         })
     }
 
-    /// What is known of the process of a line.
-    pub(super) fn known(&mut self, line: &Line<'_>) -> Option<&mut Known> {
+    /// The process of a line, if it is known.
+    pub(super) fn of_line(&mut self, line: &Line<'_>) -> Option<&mut KnownProcess> {
         let process = self.process_of(line.thread);
         self.processes.get_mut(&process)
     }
@@ -89,8 +93,20 @@ impl Processes {
             .map_or(thread, |thread| thread.process)
     }
 
-    /// The sink's handle of the process of a line, which is in `container`. The second value
-    /// says that it is new there.
+    /// The sink's handle of the process of a thread that runs, if it has one.
+    pub(super) fn running(&self, thread: i64) -> Option<ProcessHandle> {
+        let thread = u32::try_from(thread).ok()?;
+        self.processes.get(&self.process_of(thread))?.handle
+    }
+
+    /// The container of the process of a thread that runs, if that is counted.
+    pub(super) fn container_of(&self, thread: i64) -> Option<ContainerHandle> {
+        let thread = u32::try_from(thread).ok()?;
+        let known = self.processes.get(&self.process_of(thread))?;
+        known.container.map(|(_, container)| container)
+    }
+
+    /// The sink's handle of the process of a line, which is in `container`.
     pub(super) fn handle<S: Sink>(
         &mut self,
         line: &Line<'_>,
@@ -98,7 +114,7 @@ impl Processes {
         sink: &mut S,
     ) -> ProcessHandle {
         let pid = self.process_of(line.thread);
-        if self.processes.len() >= MOST {
+        if self.processes.len() >= MAX_PROCESSES {
             for known in self.processes.values_mut() {
                 known.leave(sink);
             }
@@ -111,7 +127,7 @@ impl Processes {
                 start: before,
                 exec: 0,
             };
-            Known::new(Process::new(id, text(line.name)))
+            KnownProcess::new(Process::new(id, text(line.name)))
         });
         let main = pid == line.thread;
         if main && known.process.container_pid == 0 {
@@ -135,7 +151,7 @@ impl Processes {
         }
     }
 
-    /// A thread was made: its own line, in which it is told who it is.
+    /// A thread was made: its own line, which has its process.
     pub(super) fn fork<S: Sink>(&mut self, line: &Line<'_>, sink: &mut S) {
         let process = number(line, "pid").unwrap_or(line.thread);
         self.forget(line.thread, sink);
@@ -151,25 +167,26 @@ impl Processes {
             start: line.at,
             exec: 0,
         };
-        let mut new = Known::new(Process {
+        let mut new = KnownProcess::new(Process {
             container_pid: number(line, "vpid").unwrap_or(line.container_thread),
             parent: number(line, "ptid").unwrap_or(0),
             ..Process::new(id, text(line.name))
         });
-        new.program(line);
+        new.set_program(line);
         if let Some(mut old) = self.processes.insert(process, new) {
             old.leave(sink);
         }
     }
 
-    /// A process made another: its own line tells who it is itself, which nothing may have told before.
+    /// A process made another: its own line has the program that it runs itself, which may not be
+    /// known yet.
     pub(super) fn parent<S: Sink>(&mut self, line: &Line<'_>, sink: &mut S) {
-        if let Some(known) = self.known(line)
+        if let Some(known) = self.of_line(line)
             && known.process.exe.is_empty()
         {
             known.process.parent = number(line, "ptid").unwrap_or(known.process.parent);
-            known.program(line);
-            known.say(sink);
+            known.set_program(line);
+            known.report(sink);
         }
     }
 
@@ -184,7 +201,7 @@ impl Processes {
                 start: before,
                 exec: 0,
             };
-            Known::new(Process::new(id, ""))
+            KnownProcess::new(Process::new(id, ""))
         });
         known.renamed(line.at, text(line.name), sink);
         known.sockets.clear();
@@ -192,10 +209,10 @@ impl Processes {
         if known.process.parent == 0 {
             known.process.parent = number(line, "ptid").unwrap_or(0);
         }
-        known.program(line);
+        known.set_program(line);
     }
 
-    /// A thread ended; with its last one the process did.
+    /// A thread ended, and the process with its last one.
     pub(super) fn exit<S: Sink>(&mut self, line: &Line<'_>, sink: &mut S) {
         let pid = self.process_of(line.thread);
         self.threads.remove(&line.thread);
@@ -204,11 +221,12 @@ impl Processes {
         };
         known.threads = known.threads.saturating_sub(1);
         if pid == line.thread {
-            known.process.exit = Some(exit(line.arguments));
+            let status = line::number(line.arguments, "status").unwrap_or(0);
+            known.process.exit = Some(exit_from_status(status as u32));
         }
         if known.threads == 0 {
             known.process.end = line.at;
-            known.say(sink);
+            known.report(sink);
             known.leave(sink);
             self.processes.remove(&pid);
         }
@@ -221,7 +239,7 @@ impl Processes {
             .filter_map(|known| Some(known.container?.0))
     }
 
-    /// Lets go of a thread's number that is used again, as its end was not told.
+    /// Forgets a thread when its number is used again: its end was not printed.
     fn forget<S: Sink>(&mut self, thread: u32, sink: &mut S) {
         self.threads.remove(&thread);
         if let Some(mut old) = self.processes.remove(&thread) {
@@ -230,7 +248,7 @@ impl Processes {
     }
 }
 
-impl Known {
+impl KnownProcess {
     fn new(process: Process) -> Self {
         Self {
             container: None,
@@ -241,11 +259,11 @@ impl Known {
         }
     }
 
-    /// From here on it is another row: it called exec, or has another name.
+    /// Begins another row: it called exec, or has another name.
     fn renamed<S: Sink>(&mut self, at: u64, name: String, sink: &mut S) {
         if self.handle.is_some() {
             self.process.end = at;
-            self.say(sink);
+            self.report(sink);
             self.release(sink);
             self.process.end = 0;
             self.process.id.exec += 1;
@@ -253,14 +271,14 @@ impl Known {
         self.process.name = name;
     }
 
-    /// Takes what a line says of the program that it runs.
-    fn program(&mut self, line: &Line<'_>) {
+    /// Takes the program that it runs from a line.
+    fn set_program(&mut self, line: &Line<'_>) {
         let process = &mut self.process;
         process.exe = line::text(line.arguments, "exe").map_or_else(String::new, text);
         if let Some(uid) = number(line, "uid") {
             process.uid = uid;
         }
-        // Between words, and at the end, sysdig writes a point for NUL.
+        // sysdig writes a point for the NUL between words and at the end.
         let words = line::text(line.arguments, "args").unwrap_or_default();
         let words = words.strip_suffix(b".").unwrap_or(words);
         process.args = process.exe.clone();
@@ -268,12 +286,12 @@ impl Known {
             process.args.push('\0');
             process
                 .args
-                .push_str(&text(&words[..words.len().min(ARGUMENTS)]));
+                .push_str(&text(&words[..words.len().min(MAX_ARGUMENTS)]));
         }
     }
 
-    /// Tells the sink what is known more, if it knows of the process.
-    fn say<S: Sink>(&self, sink: &mut S) {
+    /// Reports new facts, if the sink knows the process.
+    fn report<S: Sink>(&self, sink: &mut S) {
         if let (Some((_, container)), Some(_)) = (self.container, self.handle) {
             sink.process(container, &self.process);
         }
@@ -285,7 +303,7 @@ impl Known {
         }
     }
 
-    /// Leaves its container.
+    /// Takes it out of its container.
     fn leave<S: Sink>(&mut self, sink: &mut S) {
         self.release(sink);
         self.container = None;
@@ -298,13 +316,4 @@ fn text(bytes: &[u8]) -> String {
 
 fn number(line: &Line<'_>, key: &str) -> Option<u32> {
     u32::try_from(line::number(line.arguments, key)?).ok()
-}
-
-/// How a thread ended: `status` as `wait(2)` has it.
-fn exit(arguments: &[u8]) -> Exit {
-    let status = line::number(arguments, "status").unwrap_or(0);
-    match (status & 0x7f) as u8 {
-        0 => Exit::Code((status >> 8) as u8),
-        signal => Exit::Signal(signal),
-    }
 }

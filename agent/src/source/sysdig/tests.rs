@@ -4,10 +4,9 @@ use bubble_common::segment::codec::Effort;
 use bubble_common::segment::network::Role;
 use bubble_common::segment::process::Exit;
 use bubble_common::segment::{Segment, SourceId};
-
 use proptest::prelude::*;
 
-use super::{LINE, Syntax, Sysdig};
+use super::{MAX_LINE, Syntax, Sysdig};
 use crate::source::recording::input::Input;
 use crate::source::recording::{Error, Position, Recording as _, Step};
 use crate::window::Window;
@@ -22,7 +21,7 @@ fn json() -> Vec<&'static str> {
         .collect()
 }
 
-/// All segments of a recording, what came of it, and how far it got.
+/// All segments of a recording, its result and its position.
 fn read(
     content: impl Into<Vec<u8>>,
     syntax: Syntax,
@@ -80,7 +79,7 @@ fn rows(segment: &Segment) -> Vec<(String, String, u64, u64, u64)> {
 }
 
 #[test]
-fn bytes_belong_to_process_and_thing() {
+fn bytes_belong_to_process_and_resource() {
     let whole = whole();
     let row = |process: &str, thing: &str, bytes_in, bytes_out, calls| {
         (
@@ -121,7 +120,7 @@ fn time_on_a_core_is_between_its_switches() {
 #[test]
 fn processes_have_a_beginning_programs_and_an_end() {
     let whole = whole();
-    let told: Vec<_> = whole
+    let found: Vec<_> = whole
         .processes
         .iter()
         .map(|process| {
@@ -139,9 +138,9 @@ fn processes_have_a_beginning_programs_and_an_end() {
         (200, 0, "sh", "sh\0-c.wget.x"),
         (200, 1, "wget", "/bin/wget\0x"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
     let [nginx, shell, wget] = &whole.processes[..] else {
-        panic!("{told:?}");
+        panic!("{found:?}");
     };
     assert!(nginx.id.start < 1_000_000_000_000_000_000);
     assert_eq!(wget.id.start, 1_000_000_001_093_443_821);
@@ -165,6 +164,160 @@ fn json_and_text_are_the_same() {
     // sysdig was interrupted.
     let open = format!("[{}", objects.join(",\n"));
     assert_eq!(segments(open, Syntax::Json), expected);
+}
+
+/// Lines of a process, each with its time in ns after [`T`].
+fn lines(events: &[(u64, u32, &str)]) -> String {
+    let line = |(at, thread, rest): &(u64, u32, &str)| {
+        let (second, ns) = (T + at / 1_000_000_000, at % 1_000_000_000);
+        match thread {
+            0 => format!("1 {second}.{ns} 0 <NA> (<NA>) <NA> (0:<NA>) {rest} \n"),
+            thread => format!("1 {second}.{ns} 0 web (0123456789ab) dns ({thread}:7) {rest} \n"),
+        }
+    };
+    events.iter().map(line).collect()
+}
+
+/// A second, for [`lines`].
+const T: u64 = 1_000_000_000;
+
+fn merged(lines: String) -> Segment {
+    Segment::merge(&segments(lines, Syntax::Text)).unwrap()
+}
+
+fn lost(segment: &Segment) -> Vec<(u32, u64)> {
+    let losses = segment.losses.iter();
+    losses.map(|cell| (cell.row.0, cell.value.count)).collect()
+}
+
+#[test]
+fn who_spoke_first_is_the_client_of_datagrams() {
+    let client = "10.0.0.2:5000";
+    for (begin, received, role, peer) in [
+        // A client that does not connect, and one that the recording does not see made.
+        ("socket", true, Role::Client, "10.0.0.9:53"),
+        ("", true, Role::Client, "10.0.0.9:53"),
+        // Servers: a bound socket that is spoken to, seen made or not.
+        ("bind", false, Role::Server, client),
+        ("", false, Role::Server, client),
+    ] {
+        let mut events = Vec::new();
+        if !begin.is_empty() {
+            events.push((1, 200, "> socket domain=2(AF_INET) type=2 proto=0"));
+            events.push((2, 200, "< socket fd=3(<4>)"));
+        }
+        if begin == "bind" {
+            events.push((3, 200, "> bind fd=3(<4>)"));
+            events.push((4, 200, "< bind res=0 addr=0.0.0.0:53"));
+        }
+        let question = "tuple=10.0.0.2:5000->10.0.0.9:53";
+        let answer = "tuple=10.0.0.9:53->10.0.0.2:5000";
+        let (asks, hears) = match received {
+            true => (
+                format!("> sendto fd=3(<4u>) size=30 {question}"),
+                format!("< recvfrom res=148 data=.. {answer}"),
+            ),
+            false => (
+                format!("> sendto fd=3(<4u>) size=30 {answer}"),
+                format!("< recvfrom res=148 data=.. {question}"),
+            ),
+        };
+        let send = [(10, 200, &*asks), (11, 200, "< sendto res=30 data=..")];
+        let receive = [
+            (12, 200, "> recvfrom fd=3(<4u>) size=512"),
+            (13, 200, &*hears),
+        ];
+        let order = if received {
+            [send, receive]
+        } else {
+            [receive, send]
+        };
+        events.extend(order.concat());
+        let segment = merged(lines(&events));
+        let io: Vec<_> = rows(&segment)
+            .into_iter()
+            .map(|row| (row.1, row.2, row.3))
+            .collect();
+        assert_eq!(io, [(peer.to_owned(), 148, 30)], "{begin} {role:?}");
+        assert_eq!(segment.connections[0].role, role, "{begin}");
+    }
+}
+
+#[test]
+fn a_disconnect_is_no_connection() {
+    let segment = merged(lines(&[
+        (1, 200, "> socket domain=10(AF_INET6) type=2 proto=0"),
+        (2, 200, "< socket fd=3(<6>)"),
+        (3, 200, "> connect fd=3(<6>) addr=NULL"),
+        (4, 200, "< connect res=0 tuple=:::0->:::0"),
+        (5, 200, "> connect fd=3(<6>) addr=172.66.0.96:80"),
+        (
+            6,
+            200,
+            "< connect res=0 tuple=::ffff:172.17.0.3:35012->:::80",
+        ),
+    ]));
+    let found: Vec<_> = segment
+        .connections
+        .iter()
+        .map(|of| of.peer.to_string())
+        .collect();
+    assert_eq!(found, ["172.66.0.96:80"]);
+    let connects = segment.network_io.iter().map(|cell| cell.value.connects);
+    assert_eq!(connects.sum::<u64>(), 1);
+}
+
+#[test]
+fn a_thread_that_never_yields_is_charged_each_second() {
+    let second = 1_000_000_000;
+    let mut events = vec![
+        (0, 200, "> futex"),
+        (1, 200, "> switch next=0"),
+        (second / 2, 0, "> switch next=200(dns)"),
+    ];
+    events.extend((1..=3).map(|at| (at * second + 5, 300, "> futex")));
+    let cpu = |events: &[(u64, u32, &str)]| -> Vec<u64> {
+        let segments = segments(lines(events), Syntax::Text);
+        let cells = segments
+            .iter()
+            .map(|of| of.cpu.iter().map(|cell| cell.value.ns).sum());
+        cells.filter(|ns| *ns > 0).collect()
+    };
+    assert_eq!(cpu(&events), [second / 2, second, second, 5]);
+    // A filter has removed the idle core: the time is charged when the thread leaves the core.
+    events[2] = (second / 2, 300, "> switch next=200(dns)");
+    events.push((3 * second + 7, 200, "> switch next=0"));
+    assert_eq!(cpu(&events), [second / 2, second, second, 7]);
+}
+
+#[test]
+fn values_that_cannot_be_are_told() {
+    let second = 1_000_000_000;
+    let hour = 3_600 * second;
+    let mut events = vec![
+        (hour, 0, "> switch next=200(dns)"),
+        (hour + 100, 200, "> switch next=0"),
+        (50, 0, "> switch next=200(dns)"),
+        (hour + 300, 200, "> switch next=0"),
+        (
+            hour + 400,
+            200,
+            "< read res=4611686018427387904 data=x fd=0(<f>/a) size=1",
+        ),
+    ];
+    let segment = merged(lines(&events));
+    let ns: u64 = segment.cpu.iter().map(|cell| cell.value.ns).sum();
+    assert_eq!((ns, segment.file_io.len()), (100, 0));
+    assert_eq!(lost(&segment), [(7, 2)]);
+    // Memory that no machine has.
+    let size = "< brk res=1 vm_size=9007199254740993 vm_rss=9007199254740992 vm_swap=0";
+    let segment = merged(lines(&[(1, 200, size)]));
+    assert_eq!((segment.memory.len(), lost(&segment)), (0, vec![(7, 1)]));
+    // A time far ahead is passed over, and the lines after it are not late.
+    events[2] = (40 * 24 * hour, 0, "> switch next=200(dns)");
+    let (segments, _, position) = read(lines(&events), Syntax::Text);
+    assert_eq!((position.events, position.skipped), (4, 1));
+    assert!(segments.iter().all(|of| of.key.start < T + 4_000));
 }
 
 #[test]
@@ -215,12 +368,15 @@ fn a_quiet_second_is_no_gap_but_a_long_pause_is() {
             .map(|segment| segment.key.start)
             .collect::<Vec<_>>()
     };
-    assert_eq!(covered(&[10, 13]), [10, 11, 12, 13]);
-    assert_eq!(covered(&[10, 500]), [10, 500]);
+    assert_eq!(
+        covered(&[T + 10, T + 13]),
+        [10, 11, 12, 13].map(|second| T + second)
+    );
+    assert_eq!(covered(&[T + 10, T + 500]), [T + 10, T + 500]);
 }
 
 #[test]
-fn what_is_no_event_is_passed_over() {
+fn other_lines_are_skipped() {
     let text = LINES.replace('\n', "\nnot an event\n\n");
     let (segments, result, position) = read(text, Syntax::Text);
     result.unwrap();
@@ -235,8 +391,8 @@ fn what_is_no_event_is_passed_over() {
 }
 
 #[test]
-fn a_line_without_end_is_passed_over() {
-    let long = "x".repeat(LINE + 10);
+fn a_line_without_end_is_skipped() {
+    let long = "x".repeat(MAX_LINE + 10);
     for (syntax, before) in [
         (Syntax::Text, format!("{LINES}{long}\n{LINES}")),
         (Syntax::Json, {
@@ -261,7 +417,7 @@ fn a_cut_says_where() {
 }
 
 #[test]
-fn something_else_is_refused() {
+fn other_formats_are_refused() {
     for (content, syntax) in [
         ("hello\nworld\n", Syntax::Text),
         ("hello", Syntax::Text),
@@ -295,12 +451,12 @@ fn the_host_is_shown_when_asked_for() {
 }
 
 #[test]
-fn any_cut_and_any_piece_of_input_is_taken() {
+fn pieces_may_be_cut_anywhere() {
     // Byte by byte, as a slow pipe has it.
     struct Slow(Cursor<Vec<u8>>);
     impl std::io::Read for Slow {
-        fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
-            self.0.read(&mut room[..1])
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(&mut buffer[..1])
         }
     }
     for (content, syntax) in [
@@ -317,7 +473,7 @@ fn any_cut_and_any_piece_of_input_is_taken() {
 }
 
 proptest! {
-    /// Whatever is written over what sysdig printed: it is read to an end.
+    /// Damaged output is read to an end.
     #[test]
     fn damage_is_never_more_than_an_error(
         damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..40_usize), 1..30),

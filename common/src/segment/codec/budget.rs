@@ -1,12 +1,12 @@
-//! How much memory decoding may take.
+//! Limits the memory for decoding.
 //!
 //! A few bytes can stand for many cells (a run of slots in a column of zeros),
-//! and zstd multiplies too. So everything whose size does not follow from bytes
-//! already in memory is charged here before it is allocated.
+//! and zstd multiplies too. So the decoder charges an allocation here first, unless
+//! the input bytes bound its size.
 
 use super::error::DecodeError;
 
-/// What is left of the memory that one call of decode may allocate.
+/// The memory that one call of decode may still allocate.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -14,14 +14,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Granted to any input, however short: an idle container's cells compress well.
+    /// Granted to any input, however short, as an idle container's cells compress well.
     const BASE: usize = 16 << 20;
     /// Granted for each byte of input.
     const PER_BYTE: usize = 256;
-    /// Never more than this.
+    /// Maximum, whatever the input.
     const MAX: usize = 512 << 20;
 
-    /// The most that decoding `input` bytes may allocate.
+    /// Maximum memory for decoding `input` bytes.
     pub(crate) fn limit_for(input: usize) -> usize {
         input
             .saturating_mul(Self::PER_BYTE)
@@ -35,7 +35,28 @@ impl Budget {
         Self { left: limit, limit }
     }
 
-    /// Takes the size of `count` values of type `T`.
+    /// The same budget, cut to `limit` bytes.
+    pub(crate) fn at_most(self, limit: usize) -> Self {
+        let limit = self.limit.min(limit);
+        Self { left: limit, limit }
+    }
+
+    /// What is left, in bytes.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// What was charged, in bytes.
+    pub(crate) fn used(&self) -> usize {
+        self.limit - self.left
+    }
+
+    /// Gives back what was charged since `left` bytes were left, as it is freed.
+    pub(crate) fn give_back(&mut self, left: usize) {
+        self.left = left;
+    }
+
+    /// Charges the size of `count` values of type `T`.
     pub(crate) fn charge<T>(&mut self, count: usize) -> Result<(), DecodeError> {
         let left = size_of::<T>()
             .checked_mul(count)
@@ -49,7 +70,7 @@ impl Budget {
         }
     }
 
-    /// A vector with room for `count` values, charged.
+    /// Charges and allocates a vector of capacity `count`.
     pub(crate) fn vec<T>(&mut self, count: usize) -> Result<Vec<T>, DecodeError> {
         self.charge::<T>(count)?;
         Ok(Vec::with_capacity(count))

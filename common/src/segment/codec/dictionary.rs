@@ -1,23 +1,23 @@
-//! The dictionaries and the events as columns.
+//! Encodes and decodes dictionaries and events as columns.
 //!
-//! Each begins with its number of rows. Columns are in the order in which the
-//! functions below write them; the reader checks that rows ascend, so that a
-//! decoded segment is canonical whoever wrote it.
+//! Each begins with its number of rows. The columns are in the order of the `put_`
+//! functions below. The reader checks that rows ascend, so a decoded segment is
+//! canonical whoever wrote it.
 
 use std::net::IpAddr;
 
 use super::budget::Budget;
 use super::error::DecodeError;
-use super::numbers::{numbers, put_numbers};
+use super::numbers::{put_numbers, read_numbers};
 use super::primitive::{Reader, narrow, put_varint, unzigzag, zigzag};
-use super::text::{put_texts, texts};
+use super::text::{put_texts, read_texts};
 use crate::segment::event::{Event, EventKind};
 use crate::segment::file::{File, FileKind};
 use crate::segment::network::{Address, Connection, Protocol, Role};
 use crate::segment::process::{Exit, Process, ProcessId};
 use crate::segment::{Facts, Segment};
 
-/// Appends a column of numbers, one a row.
+/// Appends a column with one number a row.
 fn put_column<T>(out: &mut Vec<u8>, rows: &[T], number: impl Fn(&T) -> u64) {
     let column: Vec<u64> = rows.iter().map(number).collect();
     put_numbers(out, &column);
@@ -29,20 +29,23 @@ pub(super) fn put_facts(out: &mut Vec<u8>, facts: &Facts) {
     put_texts(out, facts.values().map(String::as_str));
 }
 
-pub(super) fn facts(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Facts, DecodeError> {
+pub(super) fn read_facts(
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) -> Result<Facts, DecodeError> {
     let count = reader.length()?;
-    let names = texts(reader, count, budget)?;
-    let values = texts(reader, count, budget)?;
+    let names = read_texts(reader, count, budget)?;
+    let values = read_texts(reader, count, budget)?;
     if !names.is_sorted_by(|a, b| a < b) {
         return Err(DecodeError::Corrupt("facts are out of order"));
     }
-    // The map's nodes, and the list that it is made from.
+    // The nodes of the map, and the list from which it is made.
     budget.charge::<[String; 4]>(count)?;
     Ok(names.into_iter().zip(values).collect())
 }
 
-/// The moment from which times are counted: the segment's start in ns since the Unix epoch.
-fn epoch(start: u64) -> u64 {
+/// Times are relative to this: the segment's start in ns since the Unix epoch.
+fn base_time(start: u64) -> u64 {
     start.wrapping_mul(1_000_000_000)
 }
 
@@ -52,7 +55,7 @@ pub(super) fn put_processes(out: &mut Vec<u8>, segment: &Segment) {
     put_column(out, rows, |row| u64::from(row.id.pid));
     put_column(out, rows, |row| match row.id.start {
         0 => 0,
-        start => zigzag(start, epoch(segment.key.start)).wrapping_add(1),
+        start => zigzag(start, base_time(segment.key.start)).wrapping_add(1),
     });
     put_column(out, rows, |row| u64::from(row.id.exec));
     put_column(out, rows, |row| u64::from(row.container_pid));
@@ -61,7 +64,7 @@ pub(super) fn put_processes(out: &mut Vec<u8>, segment: &Segment) {
     put_column(out, rows, |row| u64::from(row.count));
     put_column(out, rows, |row| match row.end {
         0 => 0,
-        end => zigzag(end, epoch(segment.key.start)).wrapping_add(1),
+        end => zigzag(end, base_time(segment.key.start)).wrapping_add(1),
     });
     put_column(out, rows, |row| match row.exit {
         None => 0,
@@ -73,7 +76,7 @@ pub(super) fn put_processes(out: &mut Vec<u8>, segment: &Segment) {
     put_texts(out, rows.iter().map(|row| row.args.as_str()));
 }
 
-pub(super) fn processes(
+pub(super) fn read_processes(
     reader: &mut Reader<'_>,
     start: u64,
     budget: &mut Budget,
@@ -81,15 +84,15 @@ pub(super) fn processes(
     let count = reader.length()?;
     let time = |coded: u64| match coded {
         0 => 0,
-        coded => unzigzag(coded.wrapping_sub(1), epoch(start)),
+        coded => unzigzag(coded.wrapping_sub(1), base_time(start)),
     };
-    let mut column = || numbers(reader, count, budget);
+    let mut column = || read_numbers(reader, count, budget);
     let (pids, starts, execs) = (column()?, column()?, column()?);
     let (container_pids, parents, uids) = (column()?, column()?, column()?);
     let (counts, ends, exits) = (column()?, column()?, column()?);
-    let names = texts(reader, count, budget)?;
-    let exes = texts(reader, count, budget)?;
-    let args = texts(reader, count, budget)?;
+    let names = read_texts(reader, count, budget)?;
+    let exes = read_texts(reader, count, budget)?;
+    let args = read_texts(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, ((name, exe), args)) in names.into_iter().zip(exes).zip(args).enumerate() {
         let small = |number| narrow::<u32>(number, "a process's number has more than 32 bits");
@@ -131,13 +134,13 @@ pub(super) fn put_files(out: &mut Vec<u8>, rows: &[File]) {
     put_column(out, rows, |row| row.kind as u64);
 }
 
-pub(super) fn files(
+pub(super) fn read_files(
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) -> Result<Vec<File>, DecodeError> {
     let count = reader.length()?;
-    let paths = texts(reader, count, budget)?;
-    let kinds = numbers(reader, count, budget)?;
+    let paths = read_texts(reader, count, budget)?;
+    let kinds = read_numbers(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (path, kind) in paths.into_iter().zip(kinds.iter()) {
         let kind = u8::try_from(kind)
@@ -160,15 +163,15 @@ pub(super) fn put_connections(out: &mut Vec<u8>, rows: &[Connection]) {
     put_addresses(out, rows, |row| &row.peer);
 }
 
-pub(super) fn connections(
+pub(super) fn read_connections(
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) -> Result<Vec<Connection>, DecodeError> {
     let count = reader.length()?;
-    let protocols = numbers(reader, count, budget)?;
-    let roles = numbers(reader, count, budget)?;
-    let locals = addresses(reader, count, budget)?;
-    let peers = addresses(reader, count, budget)?;
+    let protocols = read_numbers(reader, count, budget)?;
+    let roles = read_numbers(reader, count, budget)?;
+    let locals = read_addresses(reader, count, budget)?;
+    let peers = read_addresses(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, (local, peer)) in locals.into_iter().zip(peers).enumerate() {
         let protocol = u8::try_from(protocols.at(index))
@@ -194,7 +197,7 @@ pub(super) fn connections(
     Ok(rows)
 }
 
-/// Families, then for all of one family together what it has: ports and bytes, or paths.
+/// Appends a column of families, then ports, bytes and paths of all addresses that have them.
 fn put_addresses<T>(out: &mut Vec<u8>, rows: &[T], address: impl Fn(&T) -> &Address) {
     put_column(out, rows, |row| match address(row) {
         Address::None => 0,
@@ -221,18 +224,18 @@ fn put_addresses<T>(out: &mut Vec<u8>, rows: &[T], address: impl Fn(&T) -> &Addr
     put_texts(out, paths.into_iter());
 }
 
-fn addresses(
+fn read_addresses(
     reader: &mut Reader<'_>,
     count: usize,
     budget: &mut Budget,
 ) -> Result<Vec<Address>, DecodeError> {
-    let families = numbers(reader, count, budget)?;
+    let families = read_numbers(reader, count, budget)?;
     let of = |wanted: &[u64]| families.iter().filter(|f| wanted.contains(f)).count();
-    let ports = numbers(reader, of(&[1, 2]), budget)?;
+    let ports = read_numbers(reader, of(&[1, 2]), budget)?;
     let mut ports = ports.iter();
     let octets = reader.take(of(&[1]) * 4 + of(&[2]).saturating_mul(16))?;
     let mut octets = Reader::new(octets, "an address");
-    let mut paths = texts(reader, of(&[3]), budget)?.into_iter();
+    let mut paths = read_texts(reader, of(&[3]), budget)?.into_iter();
     let mut port = || narrow(ports.next().unwrap_or(0), "a port has more than 16 bits");
     let mut rows = budget.vec(count)?;
     for family in families.iter() {
@@ -251,7 +254,7 @@ pub(super) fn put_events(out: &mut Vec<u8>, segment: &Segment) {
     let rows = &segment.events[..];
     put_varint(out, rows.len() as u64);
     put_column(out, rows, |row| {
-        row.at.wrapping_sub(epoch(segment.key.start))
+        row.at.wrapping_sub(base_time(segment.key.start))
     });
     put_column(out, rows, |row| u64::from(row.kind.0));
     put_column(out, rows, |row| {
@@ -260,20 +263,20 @@ pub(super) fn put_events(out: &mut Vec<u8>, segment: &Segment) {
     put_texts(out, rows.iter().map(|row| row.detail.as_str()));
 }
 
-/// Reads the events into `segment`, whose processes and slots are known already.
-pub(super) fn events(
+/// Reads the events into `segment`, which has its processes and slots already.
+pub(super) fn read_events(
     reader: &mut Reader<'_>,
     segment: &mut Segment,
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
     let count = reader.length()?;
-    let times = numbers(reader, count, budget)?;
-    let kinds = numbers(reader, count, budget)?;
-    let processes = numbers(reader, count, budget)?;
-    let details = texts(reader, count, budget)?;
+    let times = read_numbers(reader, count, budget)?;
+    let kinds = read_numbers(reader, count, budget)?;
+    let processes = read_numbers(reader, count, budget)?;
+    let details = read_texts(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, detail) in details.into_iter().enumerate() {
-        let at = times.at(index).wrapping_add(epoch(segment.key.start));
+        let at = times.at(index).wrapping_add(base_time(segment.key.start));
         if segment.slot_of(at).is_none() {
             return Err(DecodeError::Corrupt("an event is outside of the span"));
         }

@@ -1,30 +1,30 @@
-//! The frame around segments and batches: magic, version, flags, and a body that zstd may have packed.
+//! The frame around segments and batches: magic, version, flags, and a body that may be compressed.
 
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::Effort;
 use super::budget::Budget;
+use super::effort::Effort;
 use super::error::DecodeError;
 use super::primitive::{Reader, put_varint};
 
-/// Flag: the body is packed by zstd, after its length when unpacked.
-const PACKED: u8 = 1;
+/// Flag: the body is compressed by zstd, after its uncompressed length.
+const COMPRESSED: u8 = 1;
 
-/// What kind of frame, and which versions of it are known.
+/// A kind of frame, and its versions.
 #[derive(Debug)]
 pub(crate) struct Format {
-    /// What it holds, for error texts.
+    /// Name of the content, for error messages.
     pub(crate) name: &'static str,
     /// The first four bytes.
     pub(crate) magic: [u8; 4],
-    /// The version that is written; older ones are read.
+    /// The version to write. Older versions are read.
     pub(crate) version: u8,
 }
 
 impl Format {
-    /// Starts a frame: magic, version.
+    /// Starts a frame with magic and version.
     pub(crate) fn start(&self) -> Vec<u8> {
         let mut out = self.magic.to_vec();
         out.push(self.version);
@@ -52,18 +52,19 @@ impl Format {
 }
 
 thread_local! {
-    // A compressor's tables are far larger than most bodies, and making them costs more than packing.
+    // Reused: the tables of a compressor are far larger than most bodies, and allocating them costs
+    // more than compressing.
     static COMPRESSORS: RefCell<[Option<Compressor<'static>>; 3]> = const { RefCell::new([None, None, None]) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Appends `body`: flags, then as it is or packed, whichever is shorter. It goes to the frame's end.
+/// Appends flags and `body`, compressed if that is shorter. Nothing may follow in the frame.
 pub(crate) fn put_body(out: &mut Vec<u8>, body: &[u8], effort: Effort) {
-    match pack(body, effort) {
-        Some(packed) if packed.len() < body.len() => {
-            out.push(PACKED);
+    match compress(body, effort) {
+        Some(compressed) if compressed.len() < body.len() => {
+            out.push(COMPRESSED);
             put_varint(out, body.len() as u64);
-            out.extend_from_slice(&packed);
+            out.extend_from_slice(&compressed);
         }
         _ => {
             out.push(0);
@@ -72,22 +73,23 @@ pub(crate) fn put_body(out: &mut Vec<u8>, body: &[u8], effort: Effort) {
     }
 }
 
-/// `body` by zstd; none without it, or when that failed (for want of memory), which costs only size.
-fn pack(body: &[u8], effort: Effort) -> Option<Vec<u8>> {
+/// Compresses `body`. Returns `None` if `effort` asks for no compression or zstd fails (out of
+/// memory); the body is then only larger.
+fn compress(body: &[u8], effort: Effort) -> Option<Vec<u8>> {
     let level = effort.level()?;
     COMPRESSORS.with_borrow_mut(|compressors| {
         let slot = &mut compressors[effort as usize];
         if slot.is_none() {
-            let mut made = Compressor::new(level).ok()?;
+            let mut compressor = Compressor::new(level).ok()?;
             // The frame has the length already.
-            made.include_contentsize(false).ok()?;
-            *slot = Some(made);
+            compressor.include_contentsize(false).ok()?;
+            *slot = Some(compressor);
         }
         slot.as_mut()?.compress(body).ok()
     })
 }
 
-/// The body, which is the rest of `reader`, handed to `read` together with the budget.
+/// Passes the body, which is the rest of `reader`, to `read`.
 pub(crate) fn with_body<T>(
     mut reader: Reader<'_>,
     budget: &mut Budget,
@@ -95,13 +97,13 @@ pub(crate) fn with_body<T>(
 ) -> Result<T, DecodeError> {
     match reader.byte()? {
         0 => read(reader.rest(), budget),
-        PACKED => {
+        COMPRESSED => {
             let length = reader.length()?;
             let mut body = budget.vec::<u8>(length)?;
-            unpack(reader.rest(), &mut body)?;
+            decompress(reader.rest(), &mut body)?;
             if body.len() != length {
                 return Err(DecodeError::Corrupt(
-                    "the packed body is not as long as it says",
+                    "the compressed body has another length than it says",
                 ));
             }
             read(&body, budget)
@@ -110,18 +112,18 @@ pub(crate) fn with_body<T>(
     }
 }
 
-/// Unpacks into the capacity of `body`, never beyond it.
-fn unpack(packed: &[u8], body: &mut Vec<u8>) -> Result<(), DecodeError> {
+/// Decompresses into the capacity of `body`, never beyond it.
+fn decompress(compressed: &[u8], body: &mut Vec<u8>) -> Result<(), DecodeError> {
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
         if decompressor.is_none() {
             *decompressor = Decompressor::new().ok();
         }
         let decompressor = decompressor.as_mut().ok_or(DecodeError::Corrupt(
-            "zstd had no memory to unpack the body",
+            "zstd had no memory to decompress the body",
         ))?;
         decompressor
-            .decompress_to_buffer(packed, body)
+            .decompress_to_buffer(compressed, body)
             .map(drop)
-            .map_err(|_| DecodeError::Corrupt("zstd cannot unpack the body"))
+            .map_err(|_| DecodeError::Corrupt("zstd cannot decompress the body"))
     })
 }

@@ -1,15 +1,16 @@
-//! A segment as bytes, and back. `docs/segment-format.md` has the format byte by byte.
+//! Encodes and decodes segments. `docs/segment-format.md` describes the format byte by byte.
 //!
-//! The head (key and coverage) stands in front and is never packed, so that a
-//! server can tell where bytes belong for next to nothing. The body is columns:
-//! dictionaries, then tables, each after its length.
+//! The head (key and coverage) comes first and is never compressed, so a server
+//! learns cheaply where the bytes belong. The body is columns: dictionaries, then
+//! tables, each after its length.
 //!
-//! Bytes are hostile until they are decoded: what they count is checked against
-//! the bytes that are there or charged to a [`budget`], indices must be within
-//! their dictionaries, and everything must be in canonical order.
+//! The input is untrusted. The decoder checks every count against the remaining
+//! bytes or charges it to a [`budget`], checks that indices are within their
+//! dictionaries, and that everything is in canonical order.
 
 pub(crate) mod budget;
 mod dictionary;
+mod effort;
 mod error;
 pub(crate) mod frame;
 mod numbers;
@@ -17,39 +18,17 @@ pub(crate) mod primitive;
 mod table;
 pub(crate) mod text;
 
-pub use error::DecodeError;
-
 use budget::Budget;
+pub use effort::Effort;
+pub use error::DecodeError;
 use frame::Format;
 use primitive::{Reader, put_bytes, put_varint};
-use table::{Bounds, put_table, table};
+use table::{Bounds, put_table, read_table};
 
 use super::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 
-/// How much work encoding may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Not packed: for what will be packed together with others.
-    Raw,
-    /// For what lives for a minute: a live second, a post.
-    Fast,
-    /// For what is kept.
-    Small,
-}
-
-impl Effort {
-    /// The level of zstd, if it is used.
-    const fn level(self) -> Option<i32> {
-        match self {
-            Self::Raw => None,
-            Self::Fast => Some(1),
-            Self::Small => Some(9),
-        }
-    }
-}
-
-/// Most bytes of memory that decoding a segment or a batch of `input` bytes
-/// takes, zstd's own working memory apart.
+/// Maximum memory for decoding a segment or a batch of `input` bytes, in bytes,
+/// apart from zstd's own working memory.
 pub fn memory_limit(input: usize) -> usize {
     Budget::limit_for(input)
 }
@@ -61,17 +40,17 @@ pub(crate) const FORMAT: Format = Format {
     version: 1,
 };
 
-/// What stands in front of a segment's bytes: enough to know where it belongs.
+/// The head of an encoded segment: enough to know where it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Under what it is stored.
+    /// Its key.
     pub key: Key,
-    /// Which sub-slots it holds.
+    /// Its coverage.
     pub coverage: Vec<Coverage>,
 }
 
 impl Segment {
-    /// The segment as bytes. It must be canonical, as the builder makes it.
+    /// Encodes the segment, which must be canonical.
     pub fn encode(&self, effort: Effort) -> Vec<u8> {
         let mut body = Vec::new();
         self.put_body(&mut body);
@@ -81,29 +60,39 @@ impl Segment {
         out
     }
 
-    /// The segment in `bytes`, all of which must belong to it.
+    /// Decodes the segment in `bytes`.
     ///
     /// # Errors
-    /// When they are not what [`Self::encode`] writes, in this version or an
-    /// older one, or would decode to more than a bounded multiple of their size.
+    /// If the bytes are not exactly one segment, encoded by this version or an older one, or
+    /// would decode to more than a bounded multiple of their size.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::decode_within(bytes, &mut Budget::for_input(bytes.len()))
     }
 
-    /// The head of the segment in `bytes`, without unpacking or checking the rest.
+    /// Like [`Self::decode`], within `limit` bytes of memory. Returns how many were allocated, too.
     ///
     /// # Errors
-    /// When the bytes do not begin as a segment's do.
+    /// As for [`Self::decode`]; [`DecodeError::TooLarge`] if it needs more than `limit`.
+    pub fn decode_limited(bytes: &[u8], limit: usize) -> Result<(Self, usize), DecodeError> {
+        let mut budget = Budget::for_input(bytes.len()).at_most(limit);
+        let segment = Self::decode_within(bytes, &mut budget)?;
+        Ok((segment, budget.used()))
+    }
+
+    /// Decodes only the head of the segment in `bytes`. Does not check the rest.
+    ///
+    /// # Errors
+    /// If the bytes do not begin with the head of a segment.
     pub fn decode_head(bytes: &[u8]) -> Result<Head, DecodeError> {
         let mut reader = Reader::new(bytes, "a segment's head");
         FORMAT.open(&mut reader)?;
-        head(&mut reader, &mut Budget::for_input(bytes.len()))
+        read_head(&mut reader, &mut Budget::for_input(bytes.len()))
     }
 
     pub(crate) fn decode_within(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, "a segment's head");
         FORMAT.open(&mut reader)?;
-        let head = head(&mut reader, budget)?;
+        let head = read_head(&mut reader, budget)?;
         frame::with_body(reader, budget, |body, budget| read_body(head, body, budget))
     }
 
@@ -134,15 +123,15 @@ impl Segment {
     }
 }
 
-/// Latest end of a segment, in seconds since the Unix epoch: so that
-/// nanoseconds of any slot fit into 64 bits (the year 2554).
-const LATEST: u64 = u64::MAX / 1_000_000_000;
+/// Maximum end of a segment, in seconds since the Unix epoch (the year 2554). Nanoseconds of any
+/// slot then fit into 64 bits.
+const MAX_END: u64 = u64::MAX / 1_000_000_000;
 
-fn head(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Head, DecodeError> {
+fn read_head(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Head, DecodeError> {
     let container = std::str::from_utf8(reader.bytes()?)
         .ok()
         .and_then(|text| ContainerId::new(text).ok())
-        .ok_or(DecodeError::Corrupt("the container id is not one"))?;
+        .ok_or(DecodeError::Corrupt("the container id is invalid"))?;
     let resolution = Resolution::from_u8(reader.byte()?)
         .ok_or(DecodeError::Corrupt("the resolution is unknown"))?;
     let start = reader.varint()?.saturating_mul(resolution.seconds());
@@ -151,7 +140,7 @@ fn head(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Head, DecodeErro
     if slots > Segment::MAX_SLOTS {
         return Err(DecodeError::Corrupt("there are too many slots"));
     }
-    if start.saturating_add(slots * resolution.seconds()) > LATEST {
+    if start.saturating_add(slots * resolution.seconds()) > MAX_END {
         return Err(DecodeError::Corrupt("the span is too far in the future"));
     }
     let mut coverage = budget.vec(slots as usize)?;
@@ -185,25 +174,25 @@ fn read_body(head: Head, body: &[u8], budget: &mut Budget) -> Result<Segment, De
     let reader = &mut reader;
     let mut segment = Segment::empty(head.key, 0);
     segment.coverage = head.coverage;
-    segment.facts = dictionary::facts(reader, budget)?;
-    segment.processes = dictionary::processes(reader, segment.key.start, budget)?;
-    segment.files = dictionary::files(reader, budget)?;
-    segment.connections = dictionary::connections(reader, budget)?;
-    dictionary::events(reader, &mut segment, budget)?;
+    segment.facts = dictionary::read_facts(reader, budget)?;
+    segment.processes = dictionary::read_processes(reader, segment.key.start, budget)?;
+    segment.files = dictionary::read_files(reader, budget)?;
+    segment.connections = dictionary::read_connections(reader, budget)?;
+    dictionary::read_events(reader, &mut segment, budget)?;
     let bounds = |first, second| Bounds {
         slots: segment.coverage.len() as u32,
         first,
         second,
     };
     let processes = Some(segment.processes.len());
-    segment.totals = table(reader, bounds(None, Some(1)), budget)?;
-    segment.losses = table(reader, bounds(None, Some(1)), budget)?;
-    segment.cpu = table(reader, bounds(processes, None), budget)?;
-    segment.memory = table(reader, bounds(processes, Some(1)), budget)?;
+    segment.totals = read_table(reader, bounds(None, Some(1)), budget)?;
+    segment.losses = read_table(reader, bounds(None, Some(1)), budget)?;
+    segment.cpu = read_table(reader, bounds(processes, None), budget)?;
+    segment.memory = read_table(reader, bounds(processes, Some(1)), budget)?;
     let files = Some(segment.files.len());
-    segment.file_io = table(reader, bounds(processes, files), budget)?;
+    segment.file_io = read_table(reader, bounds(processes, files), budget)?;
     let connections = Some(segment.connections.len());
-    segment.network_io = table(reader, bounds(processes, connections), budget)?;
+    segment.network_io = read_table(reader, bounds(processes, connections), budget)?;
     reader.finish()?;
     Ok(segment)
 }

@@ -1,20 +1,20 @@
-//! A column of numbers whose count the reader knows already: one byte saying how, then the numbers.
+//! A column of numbers: one byte for the mode, then the numbers. The reader knows their count.
 
 use super::budget::Budget;
 use super::error::DecodeError;
 use super::primitive::{Reader, put_varint, unzigzag, varint_len, zigzag};
 
-/// How a column is written. Its number is the column's first byte.
+/// Encoding of a column: the column's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Mode {
-    /// All are zero: nothing follows.
+    /// All are zero. Nothing follows.
     Zero = 0,
-    /// All are the same: it follows once.
+    /// All are equal. The number follows once.
     Constant = 1,
     /// Each as a varint.
     Plain = 2,
-    /// Each as the zigzag varint of its difference to the one before (the first: to zero).
+    /// Each as the zigzag varint of its difference to the previous one (the first: to zero).
     Delta = 3,
 }
 
@@ -48,17 +48,20 @@ fn deltas(numbers: &[u64]) -> impl Iterator<Item = u64> + '_ {
         .map(move |&number| zigzag(number, std::mem::replace(&mut previous, number)))
 }
 
-/// A column that was read. Most columns of a live second are one number over and over.
+/// A decoded column. Most columns of a live second repeat one number.
 #[derive(Debug)]
 pub(crate) enum Numbers {
-    /// So many times the same.
+    /// One number, and how often it is repeated.
     Same(u64, usize),
-    /// Each by itself.
+    /// Different numbers.
     Each(Vec<u64>),
 }
 
 impl Numbers {
-    /// The number at `index`, which is below the count.
+    /// The number at `index`.
+    ///
+    /// # Panics
+    /// May panic if `index` is not below the count.
     #[inline]
     pub(crate) fn at(&self, index: usize) -> u64 {
         match self {
@@ -67,7 +70,7 @@ impl Numbers {
         }
     }
 
-    /// All of them.
+    /// All numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         let count = match self {
             Self::Same(_, count) => *count,
@@ -77,9 +80,9 @@ impl Numbers {
     }
 }
 
-/// Reads `count` numbers. They are charged even if they take no memory, so that
-/// whoever goes over them comes to an end.
-pub(crate) fn numbers(
+/// Reads `count` numbers. Charges them even if they take no memory, so that a loop over them
+/// ends.
+pub(crate) fn read_numbers(
     reader: &mut Reader<'_>,
     count: usize,
     budget: &mut Budget,

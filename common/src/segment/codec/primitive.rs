@@ -1,8 +1,8 @@
-//! Numbers in bytes: LEB128 varints, zigzag, and a reader that never leaves its slice.
+//! LEB128 varints, zigzag, and a reader of a slice.
 
 use super::error::DecodeError;
 
-/// Appends `number`, seven bits a byte, the lowest first.
+/// Appends `number` as a varint: seven bits a byte, the lowest first.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -11,7 +11,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Bytes that [`put_varint`] takes for `number`.
+/// Number of bytes that [`put_varint`] appends.
 pub(crate) const fn varint_len(number: u64) -> usize {
     (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }
@@ -22,13 +22,13 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// The difference of two numbers, small when they are near, whichever is greater.
+/// The difference of two numbers, coded so that it is small if they are near, whichever is greater.
 pub(crate) const fn zigzag(number: u64, previous: u64) -> u64 {
     let difference = number.wrapping_sub(previous);
     (difference << 1) ^ (((difference as i64) >> 63) as u64)
 }
 
-/// The number whose [`zigzag`] against `previous` is `coded`.
+/// Reverses [`zigzag`].
 pub(crate) const fn unzigzag(coded: u64, previous: u64) -> u64 {
     previous.wrapping_add((coded >> 1) ^ (coded & 1).wrapping_neg())
 }
@@ -37,7 +37,7 @@ pub(crate) const fn unzigzag(coded: u64, previous: u64) -> u64 {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
-    /// What is being read, for the error's text.
+    /// Name of the content, for error messages.
     what: &'static str,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes, what }
     }
 
-    /// The bytes that were not read yet.
+    /// The remaining bytes.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Truncated(self.what))
     }
 
-    /// A varint that counts or measures something in memory.
+    /// A varint that is a count or a length.
     pub(crate) fn length(&mut self) -> Result<usize, DecodeError> {
         usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated(self.what))
     }
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// An error when something is left over.
+    /// Fails if bytes remain.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             Ok(())
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `number` in a narrower type, or an error saying `what` is wrong.
+/// Converts `number` to a narrower type. The error is `what`.
 pub(crate) fn narrow<T: TryFrom<u64>>(number: u64, what: &'static str) -> Result<T, DecodeError> {
     T::try_from(number).map_err(|_| DecodeError::Corrupt(what))
 }

@@ -1,26 +1,26 @@
-//! A table of cells: its rows, the slots of each row, then one column a number.
+//! Encodes and decodes a table of cells: its rows, the slots of each row, then the columns of values.
 
 use super::budget::Budget;
 use super::error::DecodeError;
-use super::numbers::{Numbers, numbers, put_numbers};
+use super::numbers::{Numbers, put_numbers, read_numbers};
 use super::primitive::{Reader, narrow, put_bytes, put_varint, unzigzag, varint_len, zigzag};
 use crate::segment::cell::{Cell, Row, Value};
 
-/// How a column of values is written. Its number is the column's first byte.
+/// Encoding of a column of values: the column's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Mode {
-    /// All are zero: nothing follows.
+    /// All are zero. Nothing follows.
     Zero = 0,
-    /// All are the same: it follows once.
+    /// All are equal. The value follows once.
     Constant = 1,
     /// Each as a varint.
     Plain = 2,
-    /// Each as the zigzag varint of its difference to the one before in its row (the first: to zero).
+    /// Each as the zigzag varint of its difference to the previous one in its row (the first: to zero).
     Delta = 3,
 }
 
-/// Appends a table after its length, so that a reader can leave it out.
+/// Appends a table after its length, so that a reader can skip it.
 pub(super) fn put_table<V: Value>(out: &mut Vec<u8>, cells: &[Cell<V>]) {
     let mut body = Vec::new();
     let rows: Vec<&[Cell<V>]> = cells.chunk_by(|a, b| a.row == b.row).collect();
@@ -33,7 +33,8 @@ pub(super) fn put_table<V: Value>(out: &mut Vec<u8>, cells: &[Cell<V>]) {
     put_bytes(out, &body);
 }
 
-/// First indices; second indices, counted from the row before where the first is the same.
+/// Appends the first indices, then the second indices. A second index is relative to the previous
+/// row if the first indices are equal.
 fn put_rows<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let mut previous: Option<Row> = None;
@@ -51,11 +52,11 @@ fn put_rows<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
     put_numbers(out, &second);
 }
 
-fn rows(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Vec<Row>, DecodeError> {
+fn read_rows(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Vec<Row>, DecodeError> {
     const WHAT: &str = "a row's index has more than 32 bits";
     let count = reader.length()?;
-    let first = numbers(reader, count, budget)?;
-    let second = numbers(reader, count, budget)?;
+    let first = read_numbers(reader, count, budget)?;
+    let second = read_numbers(reader, count, budget)?;
     let mut rows = budget.vec(count)?;
     let mut previous: Option<Row> = None;
     for (first, second) in first.iter().zip(second.iter()) {
@@ -74,7 +75,8 @@ fn rows(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Vec<Row>, Decode
     Ok(rows)
 }
 
-/// Number of runs of each row; then of all runs the gaps before them, and their lengths less one.
+/// Appends the slots as runs: the number of runs of each row, then for all runs the gaps before
+/// them and their lengths. Numbers and lengths are less one.
 fn put_slots<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
     let (mut counts, mut gaps, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
     for cells in rows {
@@ -83,7 +85,7 @@ fn put_slots<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
         for run in cells.chunk_by(|a, b| a.slot + 1 == b.slot) {
             gaps.push(u64::from(run[0].slot - free));
             lengths.push(run.len() as u64 - 1);
-            // Two runs never touch: the gap after the first is counted from 1.
+            // At least one slot is between two runs, so the gap is counted from the slot after it.
             free = run[run.len() - 1].slot + 2;
             count += 1;
         }
@@ -94,32 +96,32 @@ fn put_slots<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
     put_numbers(out, &lengths);
 }
 
-/// What a table's cells must keep to.
+/// Bounds for the slots and indices of a table's cells.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Slots of the segment.
     pub(super) slots: u32,
-    /// Rows of the dictionary that the first index names, if any.
+    /// Length of the dictionary that the first index refers to, if any.
     pub(super) first: Option<usize>,
-    /// Likewise of the second.
+    /// The same for the second index.
     pub(super) second: Option<usize>,
 }
 
 /// Reads what [`put_table`] wrote.
-pub(super) fn table<V: Value>(
+pub(super) fn read_table<V: Value>(
     reader: &mut Reader<'_>,
     bounds: Bounds,
     budget: &mut Budget,
 ) -> Result<Vec<Cell<V>>, DecodeError> {
     let mut reader = Reader::new(reader.bytes()?, "a table");
-    let rows = rows(&mut reader, budget)?;
+    let rows = read_rows(&mut reader, budget)?;
     for row in &rows {
         let within = |index: u32, bound: Option<usize>| bound.is_none_or(|n| (index as usize) < n);
         if !within(row.0, bounds.first) || !within(row.1, bounds.second) {
             return Err(DecodeError::Corrupt("a row names an unknown entry"));
         }
     }
-    let (mut cells, ends) = places::<V>(&mut reader, &rows, bounds.slots, budget)?;
+    let (mut cells, ends) = read_cells::<V>(&mut reader, &rows, bounds.slots, budget)?;
     for column in 0..V::COLUMNS {
         read_values(&mut reader, &mut cells, &ends, column)?;
     }
@@ -127,23 +129,23 @@ pub(super) fn table<V: Value>(
     Ok(cells)
 }
 
-/// The cells, without their values yet, and where each row ends.
-fn places<V: Value>(
+/// Reads the slots. Returns the cells, without values yet, and the end of each row among them.
+fn read_cells<V: Value>(
     reader: &mut Reader<'_>,
     rows: &[Row],
     slots: u32,
     budget: &mut Budget,
 ) -> Result<(Vec<Cell<V>>, Vec<usize>), DecodeError> {
-    let counts = numbers(reader, rows.len(), budget)?;
+    let counts = read_numbers(reader, rows.len(), budget)?;
     let total = counts
         .iter()
         .try_fold(0_usize, |total, count| {
             total.checked_add(usize::try_from(count).ok()?.checked_add(1)?)
         })
         .ok_or(DecodeError::Truncated("a table"))?;
-    let gaps = numbers(reader, total, budget)?;
-    let lengths = numbers(reader, total, budget)?;
-    // Each is at most the number of slots if the loop below is to accept it.
+    let gaps = read_numbers(reader, total, budget)?;
+    let lengths = read_numbers(reader, total, budget)?;
+    // The loop below rejects a run that is longer than the segment.
     let cells = lengths
         .iter()
         .try_fold(total, |cells, length| {
@@ -155,7 +157,7 @@ fn places<V: Value>(
     if let (Numbers::Same(0, _), Numbers::Same(0, _), Numbers::Same(0, _), 1..) =
         (&counts, &gaps, &lengths, slots)
     {
-        // A live second: each row has its one slot.
+        // A live second: each row has one slot.
         cells.extend(rows.iter().map(|&row| Cell {
             row,
             slot: 0,
@@ -226,7 +228,7 @@ fn read_values<V: Value>(
 ) -> Result<(), DecodeError> {
     let mode = reader.byte()?;
     if mode == Mode::Zero as u8 {
-        // As they are.
+        // The cells are zero already.
     } else if mode == Mode::Constant as u8 {
         let value = reader.varint()?;
         cells

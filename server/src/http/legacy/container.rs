@@ -1,7 +1,7 @@
-//! `/container/ID/…`: what the page and the scripts of the Python system read.
+//! `/container/ID/…`: the paths that the page and the scripts of the Python system read.
 //!
-//! Answers have its shapes: an object with a member for each process, by its id.
-//! Where it knew nothing it answered with nothing, and so does this.
+//! Answers have its shapes: an object with a member for each process id. Like there, an unknown
+//! container is an empty answer.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -14,24 +14,30 @@ use crate::http::error::{ApiError, Code};
 use crate::http::parameters::Checked;
 use crate::http::state::AppState;
 use crate::query::error::QueryError;
-use crate::query::legacy::{ByProcess, CpuPoint, MemoryPoint, ProcessEntry};
+use crate::query::legacy::{ByProcess, CpuPoint, MemoryPoint, ProcessEntry, Slots};
 
-/// Processes in an answer when nothing else is asked for.
-const TOP: usize = 10;
+/// Processes in an answer by default.
+const DEFAULT_TOP: usize = 10;
 
-/// Which points. What the Python system took beside these (`system`) changed nothing.
+/// Seconds in a slot at most.
+const MAX_SLOT: u64 = 60;
+
+/// Which points. The Python system also accepted `system`, without effect.
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
     #[serde(default)]
     interval: Option<Interval>,
+    /// Seconds in a slot of the interval `s`.
+    #[serde(default)]
+    slots: Option<u64>,
     #[serde(default)]
     top: Option<usize>,
 }
 
-/// How far points are apart.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Distance of points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 enum Interval {
-    #[serde(rename = "s")]
+    #[serde(rename = "s", alias = "")]
     Second,
     #[serde(rename = "m")]
     Minute,
@@ -53,12 +59,25 @@ impl Interval {
 }
 
 impl Parameters {
-    fn resolution(&self) -> Resolution {
-        self.interval.unwrap_or(Interval::Second).resolution()
+    /// The slots of the points. `by_default` is the length of a slot of seconds.
+    fn slots(&self, by_default: u64) -> Result<Slots, ApiError> {
+        let interval = self.interval.unwrap_or(Interval::Second);
+        let resolution = interval.resolution();
+        match self.slots {
+            Some(seconds) if interval == Interval::Second && (1..=MAX_SLOT).contains(&seconds) => {
+                Ok(Slots::of_seconds(seconds))
+            }
+            Some(_) => Err(ApiError::new(
+                Code::BadRequest,
+                "slots is the length of a slot of interval=s: 1 to 60 seconds",
+            )),
+            None if interval == Interval::Second => Ok(Slots::of_seconds(by_default)),
+            None => Ok(Slots::of(resolution)),
+        }
     }
 
     fn top(&self) -> usize {
-        self.top.unwrap_or(TOP)
+        self.top.unwrap_or(DEFAULT_TOP)
     }
 }
 
@@ -68,8 +87,8 @@ pub(super) async fn cpu(
     Readable(id): Readable,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Json<ByProcess<CpuPoint>>, ApiError> {
-    let (resolution, top) = (parameters.resolution(), parameters.top());
-    or_nothing(state.query.legacy_cpu(&id, resolution, top).await)
+    let (slots, top) = (parameters.slots(state.legacy_slots)?, parameters.top());
+    or_empty(state.query.legacy_cpu(&id, slots, top).await)
 }
 
 /// CPU time of one process by slot and core.
@@ -82,8 +101,8 @@ pub(super) async fn cores(
     let process = process
         .parse()
         .map_err(|_| ApiError::new(Code::BadRequest, "the path has no process id"))?;
-    let resolution = parameters.resolution();
-    or_nothing(state.query.legacy_cores(&id, process, resolution).await)
+    let slots = parameters.slots(state.legacy_slots)?;
+    or_empty(state.query.legacy_cores(&id, process, slots).await)
 }
 
 /// The processes.
@@ -92,7 +111,7 @@ pub(super) async fn processes(
     Readable(id): Readable,
 ) -> Result<Json<Processes>, ApiError> {
     let answer = state.query.legacy_processes(&id).await;
-    or_nothing(answer.map(|data| Processes { data }))
+    or_empty(answer.map(|data| Processes { data }))
 }
 
 /// Memory by process and slot.
@@ -101,8 +120,8 @@ pub(super) async fn memory(
     Readable(id): Readable,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Json<ByProcess<MemoryPoint>>, ApiError> {
-    let (resolution, top) = (parameters.resolution(), parameters.top());
-    or_nothing(state.query.legacy_memory(&id, resolution, top).await)
+    let (slots, top) = (parameters.slots(state.legacy_slots)?, parameters.top());
+    or_empty(state.query.legacy_memory(&id, slots, top).await)
 }
 
 /// Bytes: by process and slot with an interval, by process and descriptor without.
@@ -113,11 +132,11 @@ pub(super) async fn io(
 ) -> Result<Response, ApiError> {
     let top = parameters.top();
     Ok(match parameters.interval {
-        Some(interval) => {
-            let resolution = interval.resolution();
-            or_nothing(state.query.legacy_io(&id, resolution, top).await)?.into_response()
+        Some(_) => {
+            let slots = parameters.slots(state.legacy_slots)?;
+            or_empty(state.query.legacy_io(&id, slots, top).await)?.into_response()
         }
-        None => or_nothing(state.query.legacy_files(&id).await)?.into_response(),
+        None => or_empty(state.query.legacy_files(&id).await)?.into_response(),
     })
 }
 
@@ -127,8 +146,8 @@ pub(super) struct Processes {
     data: Vec<ProcessEntry>,
 }
 
-/// Nothing, where there is no such container.
-fn or_nothing<T: Default>(answer: Result<T, QueryError>) -> Result<Json<T>, ApiError> {
+/// An empty answer if there is no such container.
+fn or_empty<T: Default>(answer: Result<T, QueryError>) -> Result<Json<T>, ApiError> {
     match answer {
         Err(QueryError::NoContainer(_)) => Ok(Json(T::default())),
         answer => Ok(Json(answer?)),

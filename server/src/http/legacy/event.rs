@@ -1,4 +1,4 @@
-//! `POST /event` and `POST /event/api/KEY`: what the chisel posts.
+//! `POST /event` and `POST /event/api/KEY`: the posts of the chisel.
 
 use std::net::SocketAddr;
 
@@ -13,10 +13,11 @@ use crate::http::parameters::{Checked, PostParameters};
 use crate::http::state::AppState;
 use crate::ingest::legacy::lanes::Sender;
 
-/// Longest text that stands for where a post comes from.
-const PEER: usize = 64;
+/// Longest text that identifies a sender, in bytes.
+const MAX_PEER: usize = 64;
 
-/// Who posts: the key is in the path, or the second word of `Authorization`, whatever the first is.
+/// The sender. Its key is in the path, or the second word of `Authorization`; the first word does
+/// not matter.
 pub(super) struct Chisel(Sender);
 
 impl FromRequestParts<AppState> for Chisel {
@@ -46,7 +47,7 @@ impl FromRequestParts<AppState> for Chisel {
     }
 }
 
-/// Whence a post comes. Whoever has the key may say so, as it only tells hosts apart.
+/// Address of the sender. It only tells hosts apart, so a client with the key may set it.
 fn peer(parts: &Parts) -> String {
     let forwarded = parts
         .headers
@@ -54,7 +55,7 @@ fn peer(parts: &Parts) -> String {
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.split(',').next())
         .map(str::trim)
-        .filter(|text| (1..=PEER).contains(&text.len()));
+        .filter(|text| (1..=MAX_PEER).contains(&text.len()));
     let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     match (forwarded, connected) {
         (Some(text), _) => text.to_owned(),
@@ -63,15 +64,26 @@ fn peer(parts: &Parts) -> String {
     }
 }
 
-/// Stores what a chisel told. The answer is that of the Python system.
+/// Stores a post. The answer is that of the Python system, unless something is refused.
 pub(super) async fn post(
     State(state): State<AppState>,
     Chisel(sender): Chisel,
     parameters: Checked<Query<PostParameters>>,
-    Whole(body): Whole,
+    Whole { body, place }: Whole,
 ) -> Result<&'static str, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let recording = parameters.recording()?;
-    state.ingest.event(body, sender, recording).await?;
-    Ok("ok")
+    let receipt = state.ingest.event(body, sender, recording).await?;
+    drop(place);
+    match receipt.refused.first() {
+        None => Ok("ok"),
+        Some(first) => Err(ApiError::new(
+            Code::Malformed,
+            format!(
+                "{} of the containers in this body are not stored: {}",
+                receipt.refused.len(),
+                first.reason
+            ),
+        )),
+    }
 }

@@ -1,6 +1,5 @@
-//! The paths of the Python system, which go on working: what its chisel posts to,
-//! what its page and scripts read, and the links to its page. docs/legacy.md has
-//! all of them. They are no part of the described API, and end here.
+//! The paths of the Python system, which still work: posts of its chisel, queries of its page and
+//! scripts, links to its page. docs/legacy.md lists them. They are not part of the described API.
 
 mod container;
 mod event;

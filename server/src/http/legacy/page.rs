@@ -1,14 +1,16 @@
-//! `/static/index.html?container=ID&token=JWT`: the old links lead to the new page.
+//! `/static/index.html?container=ID&token=JWT`: old links lead to the new page.
 
-use axum::extract::Query;
+use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::http::error::{ApiError, Code};
-use crate::ingest::short_id;
+use crate::http::state::AppState;
+use crate::query::error::QueryError;
+use crate::span::id::short_id;
 
-/// What an old link says.
+/// The parameters of an old link.
 #[derive(Deserialize)]
 pub(super) struct Link {
     #[serde(default)]
@@ -17,9 +19,12 @@ pub(super) struct Link {
     token: Option<String>,
 }
 
-/// Sends the browser to the page of the container, with the token where it is
-/// sent to no server any more: in the fragment.
-pub(super) async fn redirect(Query(link): Query<Link>) -> Result<Response, ApiError> {
+/// Redirects to the page of the container, or of the only step of a Slurm job; to the list if the job
+/// has several steps. The token moves to the fragment, which browsers do not send to servers.
+pub(super) async fn redirect(
+    State(state): State<AppState>,
+    Query(link): Query<Link>,
+) -> Result<Response, ApiError> {
     let id = link.container.as_deref().and_then(short_id);
     let id = id.ok_or_else(|| {
         ApiError::new(
@@ -27,14 +32,21 @@ pub(super) async fn redirect(Query(link): Query<Link>) -> Result<Response, ApiEr
             "the link names no container: /static/index.html?container=ID&token=TOKEN",
         )
     })?;
-    // A JWT (RFC 7519) is letters, digits, and these.
+    // The alphabet of a JWT (RFC 7519).
     let jwt = |token: &String| {
         let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         !token.is_empty() && token.bytes().all(known)
     };
+    let path = match state.query.parts_of(&id).await {
+        Ok(parts) if parts.len() > 1 => "/".to_owned(),
+        Ok(parts) => format!("/c/{}", parts.first().map_or(&id, |part| &part.id)),
+        // The page says so, once it has checked the token.
+        Err(QueryError::NoContainer(_)) => format!("/c/{id}"),
+        Err(error) => return Err(error.into()),
+    };
     let location = match link.token.filter(jwt) {
-        Some(token) => format!("/c/{id}#token={token}"),
-        None => format!("/c/{id}"),
+        Some(token) => format!("{path}#token={token}"),
+        None => path,
     };
     let location = HeaderValue::from_str(&location)
         .map_err(|_| ApiError::new(Code::BadRequest, "the link can't be followed"))?;

@@ -1,5 +1,5 @@
-//! What sysdig's `fd.name` says a descriptor is. The wire has the name alone, and
-//! neither its type nor which end of a connection the process is.
+//! Descriptors by their names in sysdig (`fd.name`). The wire has only the name: neither the type of
+//! the descriptor nor which end of a connection is the container.
 
 use std::net::IpAddr;
 
@@ -15,11 +15,13 @@ pub(super) enum Target {
     Connection(Connection),
 }
 
-/// The meaning of `name`.
+/// Parses `name`.
 ///
-/// `CLIENT:PORT->SERVER:PORT` is a connection, TCP or UDP; it is kept in this order,
-/// as which of the two is this container is not told. `ADDRESS:PORT` is a socket
-/// without a peer. `HEX->HEX PATH` is a Unix socket.
+/// | name | meaning |
+/// |---|---|
+/// | `CLIENT:PORT->SERVER:PORT` | a connection, TCP or UDP. The order stays, as either end may be the container |
+/// | `ADDRESS:PORT` | a socket without a peer |
+/// | `HEX->HEX PATH` | a Unix socket |
 pub(super) fn target(name: &str) -> Target {
     let connection = |protocol, local, peer| {
         Target::Connection(Connection {
@@ -47,7 +49,7 @@ pub(super) fn target(name: &str) -> Target {
         return connection(Protocol::Other, local, Address::None);
     }
     let (kind, path) = match name {
-        // Pipes have no name but a number, of which there is no end.
+        // Pipes have only numbers, which would make endless names.
         name if name.starts_with("pipe:[") => (FileKind::Pipe, "pipe"),
         name if name.starts_with('[') => (FileKind::Anonymous, name),
         "" => (FileKind::Unknown, "(unknown)"),
@@ -68,9 +70,9 @@ fn address(text: &str) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Target, target};
 
-    fn told(name: &str) -> String {
+    fn describe(name: &str) -> String {
         match target(name) {
             Target::File(file) => format!("{} {}", file.kind.name(), file.path),
             Target::Connection(c) => format!("{} {} {}", c.protocol.name(), c.local, c.peer),
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_understood() {
+    fn names_are_parsed() {
         for (name, expected) in [
             (
                 "10.0.0.2:4000->10.0.0.3:80",
@@ -102,7 +104,7 @@ mod tests {
             ("1.2.3.4:99999", "unknown 1.2.3.4:99999"),
             ("", "unknown (unknown)"),
         ] {
-            assert_eq!(told(name), expected, "{name:?}");
+            assert_eq!(describe(name), expected, "{name:?}");
         }
     }
 }

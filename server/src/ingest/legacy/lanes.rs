@@ -1,14 +1,13 @@
-//! Sources for bodies that name none.
+//! Lanes: sources for bodies that name no source.
 //!
-//! A source tells each second of a container once, so bodies about the same second
-//! that are to be added up need different ones: those of CPU and of descriptors,
-//! those of several hosts, and the parts of a second that was too long for one
-//! body. Host and kind are in the source's name. For the rest there are *lanes*:
-//! a body that differs from those of the same place takes the next lane, one that
-//! is equal the same lane again, where it counts as known. Which bodies there
-//! were is remembered for a while only; after that (and after a restart) a
-//! place begins with its first lane, where what comes again is known, whatever
-//! is in it: too little beats double.
+//! A source may report each second of a container once. So bodies of the same second that must
+//! be added up need different sources: CPU and descriptors, several hosts, and the parts of a
+//! second that was too long for one body. The name of the source contains host and kind.
+//!
+//! The rest is told apart by *lanes*. Among the bodies of one second and sender, each different
+//! body takes the next lane. An equal body gets the same lane again, where it counts as known.
+//! The bodies are remembered only for a while. After that, and after a restart, a second starts
+//! with its first lane, where any body counts as known: too little is better than double.
 
 use std::collections::HashMap;
 
@@ -19,25 +18,25 @@ use sha2::{Digest, Sha256};
 use super::Kind;
 use crate::store::key::ApiKey;
 
-/// Lanes of one second of a container; more bodies than this are not taken.
-const LANES: usize = 64;
-/// Segments remembered at most; beyond that all are forgotten.
-const MOST: usize = 100_000;
+/// Lanes of one second of a container. Further bodies are refused.
+const MAX_LANES: usize = 64;
+/// Segments remembered at most. Beyond that all are forgotten.
+const MAX_SEGMENTS: usize = 100_000;
 
-/// 128 bits of SHA-256: of a name, or of content.
+/// 128 bits of SHA-256 of a name or of content.
 type Hash = [u8; 16];
 
-/// Who posts.
+/// The sender of a post.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    /// With which key.
+    /// Its key.
     pub key: ApiKey,
-    /// From where: an address, as far as it is known.
+    /// Its address, as far as it is known.
     pub peer: String,
 }
 
 impl Sender {
-    /// The source of all that it tells of one kind, live or for a recording; lanes tell it apart further.
+    /// The source of its posts of one kind, live or of a recording, before lanes tell them apart.
     pub fn source(&self, kind: Kind, recording: Option<&str>) -> SourceId {
         let kind: &[u8] = match kind {
             Kind::Cpu => b"cpu",
@@ -48,22 +47,22 @@ impl Sender {
         name(&[b"event", key, peer, kind, recording])
     }
 
-    /// The id of a recording that it posts. Several hosts may post one.
+    /// The id of a recording that it posts. Several hosts may post to one recording.
     pub fn recording(&self, name_of: &str) -> SourceId {
         name(&[b"recording", self.key.id.as_bytes(), name_of.as_bytes()])
     }
 }
 
-/// Gives sources.
+/// Assigns sources.
 #[derive(Debug, Default)]
 pub struct Lanes {
-    /// What was told of each second of a container by one sender.
-    told: HashMap<Hash, Vec<Hash>>,
-    /// How many segments that are.
+    /// Hashes of the bodies of each second, container and sender.
+    bodies: HashMap<Hash, Vec<Hash>>,
+    /// Number of hashes.
     count: usize,
 }
 
-/// The name that `parts` make together; different parts make different ones.
+/// Hashes `parts`. Different lists of parts have different hashes.
 fn name(parts: &[&[u8]]) -> SourceId {
     let mut hash = Sha256::new();
     for part in parts {
@@ -78,27 +77,27 @@ fn name(parts: &[&[u8]]) -> SourceId {
 }
 
 impl Lanes {
-    /// Sets the source of `segment`, which `sender` told; `false` when there are too many of its place.
+    /// Sets the source of a segment from `sender`; `false` if its second has no lane left.
     pub fn place(&mut self, sender: SourceId, segment: &mut Segment) -> bool {
         let key = &segment.key;
-        let place = name(&[
+        let second = name(&[
             &sender.0,
             key.container.as_str().as_bytes(),
             &key.start.to_le_bytes(),
         ]);
         let content = name(&[&segment.encode(Effort::Raw)]);
-        if self.count >= MOST {
-            self.told.clear();
+        if self.count >= MAX_SEGMENTS {
+            self.bodies.clear();
             self.count = 0;
         }
-        let told = self.told.entry(place.0).or_default();
-        let lane = match told.iter().position(|known| *known == content.0) {
+        let bodies = self.bodies.entry(second.0).or_default();
+        let lane = match bodies.iter().position(|known| *known == content.0) {
             Some(lane) => lane,
-            None if told.len() >= LANES => return false,
+            None if bodies.len() >= MAX_LANES => return false,
             None => {
-                told.push(content.0);
+                bodies.push(content.0);
                 self.count += 1;
-                told.len() - 1
+                bodies.len() - 1
             }
         };
         segment.key.source = name(&[&sender.0, &(lane as u64).to_le_bytes()]);

@@ -1,10 +1,9 @@
-//! The legacy wire: what the chisel `sysdigdocker` posts, as segments.
+//! The legacy wire: posts of the chisel `sysdigdocker`, as segments.
 //!
-//! A body tells one kind of thing (CPU, or bytes by descriptor) about all
-//! containers of a host in one second: `{ts, data, evt_type, jinfo}`. It says
-//! neither which host nor which run of sysdig it is of, and the same body may be
-//! told twice. [`lanes`] gives it a source all the same; docs/legacy.md says
-//! what follows from that.
+//! A body holds one kind of measurement (CPU, or bytes by descriptor) of all containers of a
+//! host in one second: `{ts, data, evt_type, jinfo}`. It names neither the host nor the run of
+//! sysdig, and may be posted twice. [`lanes`] derives a source; docs/legacy.md describes the
+//! consequences.
 
 mod descriptor;
 pub mod lanes;
@@ -21,18 +20,18 @@ use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, So
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use descriptor::Target;
-use row::{CpuRow, FdRow, Number, RowError};
+use self::descriptor::Target;
+use self::row::{CpuRow, FdRow, Number, RowError};
 
-/// Family of hooks, as the page names it.
+/// Name of the family of hooks on the page.
 const HOOKS: &str = "sysdig";
 
-/// Containers that a body may be about: each costs more memory than its row.
-const CONTAINERS: usize = 10_000;
+/// Containers in one body at most: each takes more memory than its row.
+const MAX_CONTAINERS: usize = 10_000;
 /// Nanoseconds in a second.
 const NS: u64 = 1_000_000_000;
 
-/// What kind of thing a body tells.
+/// Kind of measurement in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -42,34 +41,33 @@ pub enum Kind {
     Fd,
 }
 
-/// A body, read.
+/// A decoded body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What it tells.
+    /// Its kind.
     pub kind: Kind,
-    /// Which second, since the Unix epoch.
+    /// Its second, since the Unix epoch.
     pub start: u64,
-    /// A second of each container that is in it, in order. Their source is
-    /// [`SourceId::SUM`], which is never stored: it has to be set.
+    /// One second of each container, in order. Their source is [`SourceId::SUM`], which is never
+    /// stored: the caller must set it.
     pub segments: Vec<Segment>,
-    /// Rows that could not be used, and why the first of them could not.
+    /// Number of rows that were refused, and the reason of the first.
     pub refused: Option<(u64, RowError)>,
 }
 
-/// A body that is not an event.
+/// Why a body is not a legacy post.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// It is not JSON, or lacks a part.
+    /// It is not JSON, or a part is missing.
     #[error("the body is not {{ts, data, evt_type}} as the chisel posts it: {0}")]
     Json(String),
-    /// The time is not one.
+    /// Its time is invalid.
     #[error("ts is not a number of nanoseconds since the Unix epoch")]
     Time,
 }
 
-/// The body as it is on the wire. Its rows are looked at one by one, so that one
-/// that is wrong costs itself alone; what else there is (`jinfo` names the
-/// columns, which never changed) is left out.
+/// The body on the wire. Rows are decoded one by one, so an invalid row is refused alone. Other
+/// members are ignored (`jinfo` names the columns, which never changed).
 #[derive(Deserialize)]
 struct Body<'a> {
     ts: Number,
@@ -78,17 +76,17 @@ struct Body<'a> {
     data: Vec<&'a RawValue>,
 }
 
-/// Reads a body.
+/// Decodes a body.
 ///
 /// # Errors
-/// When it is not one. A row that is wrong is counted, and the others are read.
+/// When it is not a legacy post. An invalid row is only counted.
 pub fn read(body: &[u8]) -> Result<Event, EventError> {
-    // sysdig hands on names as they are, and the original chisel posts them so.
+    // sysdig does not validate names as UTF-8, and neither does the original chisel.
     let text = String::from_utf8_lossy(body);
     let body: Body<'_> = serde_json::from_str(&text)?;
     let start = body.ts.whole().map_err(|_| EventError::Time)? / NS;
     if start >= u64::MAX / NS {
-        // Its end has no number of nanoseconds.
+        // Its end would overflow in nanoseconds.
         return Err(EventError::Time);
     }
     let mut seconds = Seconds {
@@ -113,7 +111,7 @@ pub fn read(body: &[u8]) -> Result<Event, EventError> {
     })
 }
 
-/// One second of several containers in the making.
+/// Builders for one second of several containers.
 struct Seconds {
     start: u64,
     builders: BTreeMap<ContainerId, Builder>,
@@ -121,7 +119,7 @@ struct Seconds {
 
 impl From<serde_json::Error> for EventError {
     fn from(error: serde_json::Error) -> Self {
-        // It may quote the body, which may be long.
+        // The message may quote a long body.
         Self::Json(error.to_string().chars().take(200).collect())
     }
 }
@@ -129,7 +127,7 @@ impl From<serde_json::Error> for EventError {
 impl Seconds {
     fn builder(&mut self, container: ContainerId) -> Result<&mut Builder, RowError> {
         let start = self.start;
-        if self.builders.len() >= CONTAINERS && !self.builders.contains_key(&container) {
+        if self.builders.len() >= MAX_CONTAINERS && !self.builders.contains_key(&container) {
             return Err(RowError::Containers);
         }
         Ok(self.builders.entry(container).or_insert_with_key(|id| {
@@ -150,7 +148,7 @@ impl Seconds {
         let row: CpuRow<'_> = serde_json::from_str(json).map_err(|_| RowError::Shape)?;
         let id = row::process(&row.pid)?;
         let core = row.core.narrow()?;
-        let vm = u64::from(row.vm_kib.or_zero()) * 1_024;
+        let vm_kib = row.vm_kib.whole();
         let ns = row.ns.whole()?;
         let process = Process {
             container_pid: row.container_pid.or_zero(),
@@ -162,11 +160,14 @@ impl Seconds {
         let builder = self.builder(row::container(&row.container)?)?;
         let process = builder.process(process);
         builder.cpu(process, core, 0, Cpu { ns });
-        let memory = Memory {
-            vm,
-            ..Memory::default()
-        };
-        builder.memory(process, 0, memory);
+        // Without a number, nothing was measured.
+        if let Ok(kib) = vm_kib {
+            let memory = Memory {
+                vm: kib.saturating_mul(1_024),
+                ..Memory::default()
+            };
+            builder.memory(process, 0, memory);
+        }
         Ok(())
     }
 
@@ -209,7 +210,7 @@ impl Seconds {
     }
 
     fn build(self) -> Vec<Segment> {
-        let caps = Caps::of(Resolution::Second);
+        let caps = Caps::for_resolution(Resolution::Second);
         self.builders
             .into_values()
             .map(|builder| builder.build().fold(&caps))
@@ -217,9 +218,11 @@ impl Seconds {
     }
 }
 
-/// The command line, word by word, as far as sysdig tells: it puts spaces between them.
+/// The command line as words separated by NUL. sysdig joins them by spaces, so two spaces are an
+/// empty word, which stays: the arguments can be joined again as they were.
 fn words(exe: &str, args: &str) -> String {
-    let words = std::iter::once(exe).chain(args.split(' '));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join("\0")
+    match args {
+        "" => exe.to_owned(),
+        args => format!("{exe}\0{}", args.replace(' ', "\0")),
+    }
 }

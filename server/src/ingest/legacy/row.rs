@@ -1,4 +1,4 @@
-//! Rows of a body: arrays in which all but the last are strings, mostly.
+//! Rows of a body: arrays, mostly of strings except for the last column.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,24 +8,24 @@ use bubble_common::segment::process::ProcessId;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, de};
 
-use crate::ingest::short_id;
+use crate::span::id::short_id;
 
-/// Why a row can't be used.
+/// Why a row is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// Too few columns, too many, or not an array.
     #[error("it does not have the columns of its evt_type")]
     Shape,
-    /// A column has text where a number belongs, or one that is negative or too large.
-    #[error("a number in it is none, or out of range")]
+    /// A column that must be a number is text, negative or too large.
+    #[error("a number in it is invalid or out of range")]
     Number,
     /// The process id is 0 or missing.
     #[error("it names no process")]
     Process,
-    /// The container's id is not one.
+    /// The container's id is invalid.
     #[error("it names no container")]
     Container,
-    /// The body has named too many before.
+    /// The body names too many containers.
     #[error("the body is about more containers than a host has")]
     Containers,
     /// Neither `in` nor `out`.
@@ -66,7 +66,7 @@ pub(super) struct FdRow<'a> {
     pub(super) bytes: Number,
 }
 
-/// A number, as itself or as text; what is neither is found out when it is used.
+/// A number, given as a number or as text. `None` if it is neither, which is an error only on use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Number(Option<u64>);
 
@@ -76,18 +76,18 @@ impl Number {
         self.0.ok_or(RowError::Number)
     }
 
-    /// The number, or 0 where it is none: for what is not needed.
+    /// The number, or 0 if it is invalid: for optional columns.
     pub(super) fn or_zero(self) -> u32 {
         self.narrow().unwrap_or(0)
     }
 
-    /// The number, which must have at most 32 bits.
+    /// The number, if it has at most 32 bits.
     pub(super) fn narrow(self) -> Result<u32, RowError> {
         u32::try_from(self.whole()?).map_err(|_| RowError::Number)
     }
 }
 
-/// A process by its id alone: the wire says neither when it started nor what it was before.
+/// A process by its pid alone: the wire has neither its start nor its execs.
 pub(super) fn process(pid: &Number) -> Result<ProcessId, RowError> {
     match pid.narrow()? {
         0 => Err(RowError::Process),
@@ -98,8 +98,8 @@ pub(super) fn process(pid: &Number) -> Result<ProcessId, RowError> {
     }
 }
 
-/// The container: its id, or of a path of a Slurm job's cgroup the part `job_N`,
-/// as the Python system had it.
+/// The container: its id, or the part `job_N` of the cgroup path of a Slurm job, as in the Python
+/// system.
 pub(super) fn container(text: &str) -> Result<ContainerId, RowError> {
     let job = |path: &str| {
         let mut parts = path.split('/');
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for Number {
             type Value = Number;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or text that is one")
+                f.write_str("a number, or a number as text")
             }
 
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<Number, E> {
@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_f64<E: de::Error>(self, n: f64) -> Result<Number, E> {
-                // Lua has no other numbers. 2^64 is the first that does not fit.
+                // Lua has only floats. 2^64 is the first that does not fit.
                 let fits = (0.0..18_446_744_073_709_551_616.0).contains(&n);
                 Ok(Number(fits.then(|| n.round() as u64)))
             }

@@ -1,21 +1,24 @@
-//! Where a Cassandra is, as people write it: `HOST[:PORT],…/KEYSPACE`.
+//! Addresses of Cassandra: `HOST[:PORT],…/KEYSPACE`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The port of CQL, where none is given.
-const PORT: u16 = 9_042;
+/// Default port of CQL.
+const DEFAULT_PORT: u16 = 9_042;
 
-/// Nodes to begin with (the driver finds the others), and the keyspace.
+/// Longest name of a keyspace that Cassandra allows.
+const MAX_KEYSPACE_LEN: usize = 48;
+
+/// Contact points, from which the driver finds the other nodes, and the keyspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// `HOST:PORT` each.
     pub hosts: Vec<String>,
-    /// A name in small letters, digits and `_`.
+    /// A name of lower-case letters, digits and `_`.
     pub keyspace: String,
 }
 
-/// Text that is no address of a Cassandra.
+/// Text that is not an address of Cassandra.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not HOST[:PORT],…/KEYSPACE, as in db1,db2:9042/bubble")]
 pub struct InvalidAddress(String);
@@ -31,14 +34,13 @@ impl FromStr for Address {
 }
 
 impl Address {
-    /// From a list of hosts and the name of the keyspace; none when either is not what it should be.
+    /// Parses a list of hosts and the name of a keyspace; `None` if one of them is invalid.
     pub fn new(hosts: &str, keyspace: &str) -> Option<Self> {
         let hosts: Option<Vec<String>> =
             hosts.split(',').map(|host| host_of(host.trim())).collect();
         let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let first = keyspace.starts_with(|c: char| c.is_ascii_lowercase());
-        // As long as Cassandra allows.
-        let good = first && keyspace.len() <= 48 && keyspace.chars().all(name);
+        let good = first && keyspace.len() <= MAX_KEYSPACE_LEN && keyspace.chars().all(name);
         Some(Self {
             hosts: hosts.filter(|_| good)?,
             keyspace: keyspace.to_owned(),
@@ -51,7 +53,7 @@ fn host_of(text: &str) -> Option<String> {
     if text.is_empty() || !text.chars().all(host) {
         return None;
     }
-    // An IPv6 address with a port is in brackets, and one without has more than one colon.
+    // An IPv6 address with a port is in brackets; without one it has more than one colon.
     let named = text.rsplit_once(':').filter(|(front, port)| {
         port.parse::<u16>().is_ok() && (!front.contains(':') || front.ends_with(']'))
     });
@@ -59,9 +61,9 @@ fn host_of(text: &str) -> Option<String> {
         Some(_) => Some(text.to_owned()),
         None if text.contains(':') && !text.starts_with('[') => {
             text.parse::<std::net::Ipv6Addr>().ok()?;
-            Some(format!("[{text}]:{PORT}"))
+            Some(format!("[{text}]:{DEFAULT_PORT}"))
         }
-        None => Some(format!("{text}:{PORT}")),
+        None => Some(format!("{text}:{DEFAULT_PORT}")),
     }
 }
 

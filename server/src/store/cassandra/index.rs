@@ -1,37 +1,46 @@
 //! The index of containers.
 //!
-//! What a list shows is made from each container's own partition; the index itself
-//! only says which there are. A list by activity goes from today into the past, day
-//! by day, until the page is full. Another order, or a search, reads all.
+//! The entries of a list are made from each container's own partition; the index itself only
+//! lists which containers exist. A list by activity goes back from today, day by day, until
+//! the page is full. Any other order, and a search, reads all containers.
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, SourceId, facts};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::cluster::Cassandra;
 use super::session::Cql;
-use super::value::{SHARDS, container_of};
-use super::{life, recording};
+use super::{life, listing, recording};
 use crate::clock;
-use crate::store::column::number;
-use crate::store::container::{Container, ContainerFilter, ContainerPage, Sort, State};
+use crate::store::container::{Container, State};
 use crate::store::error::StoreError;
+use crate::store::index::{ContainerFilter, ContainerPage, Index, Sort};
 
-/// Containers that are read at the same time.
-const PARALLEL: usize = 64;
-/// So many days without any container, and the rest is looked for among all.
-const QUIET_DAYS: u64 = 32;
-/// The index says on which days a container was active.
-pub(super) const DAY: u64 = 86_400;
+/// Containers read at the same time.
+const CONCURRENCY: usize = 64;
+/// Days without any container after which the rest is taken from the list of all.
+const MAX_QUIET_DAYS: u64 = 32;
+#[async_trait]
+impl Index for Cassandra {
+    async fn container(&self, id: &ContainerId) -> Result<Option<Container>, StoreError> {
+        get(&self.cql, id).await
+    }
 
-/// A container.
-pub(super) async fn get(cql: &Cql, id: &ContainerId) -> Result<Option<Container>, StoreError> {
+    async fn containers(&self, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
+        page(&self.cql, filter).await
+    }
+}
+
+/// Reads a container.
+async fn get(cql: &Cql, id: &ContainerId) -> Result<Option<Container>, StoreError> {
     let (life, names) = futures_util::try_join!(life::read(cql, id), recording::names(cql))?;
     Ok(life.container(id, &names))
 }
 
-/// A page of the index.
-pub(super) async fn page(cql: &Cql, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
+/// Reads a page of the index.
+async fn page(cql: &Cql, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
     let names = recording::names(cql).await?;
     let plain = filter.search.is_none() && filter.host.is_none() && filter.state.is_none();
     if plain && filter.sort == Sort::Activity {
@@ -39,7 +48,7 @@ pub(super) async fn page(cql: &Cql, filter: &ContainerFilter) -> Result<Containe
     }
     let ids = match filter.state {
         Some(State::Running) => since(cql, filter.now).await?,
-        _ => all(cql).await?,
+        _ => listing::all(cql).await?,
     };
     let mut found = read(cql, ids, &names).await?;
     let search = filter.search.as_ref().map(|text| text.to_lowercase());
@@ -49,7 +58,7 @@ pub(super) async fn page(cql: &Cql, filter: &ContainerFilter) -> Result<Containe
             && filter
                 .state
                 .is_none_or(|state| container.state(filter.now) == state)
-            && search.as_ref().is_none_or(|text| tells(container, text))
+            && search.as_ref().is_none_or(|text| matches(container, text))
     });
     sort(&mut found, filter.sort);
     let total = found.len() as u64;
@@ -59,13 +68,14 @@ pub(super) async fn page(cql: &Cql, filter: &ContainerFilter) -> Result<Containe
     })
 }
 
+/// Cuts a sorted list to the page.
 fn cut(found: Vec<Container>, filter: &ContainerFilter) -> Vec<Container> {
     let rest = found.into_iter().skip(filter.offset);
     rest.take(filter.limit).collect()
 }
 
-/// Whether what is known of a container has `text` in it.
-fn tells(container: &Container, text: &str) -> bool {
+/// Whether the id, facts or recordings of a container contain `text`.
+fn matches(container: &Container, text: &str) -> bool {
     let json = |value| serde_json::to_string(value).unwrap_or_default();
     let facts = serde_json::to_string(&container.facts).unwrap_or_default();
     let all = format!("{} {facts} {}", container.id, json(&container.recordings));
@@ -93,24 +103,24 @@ fn sort(found: &mut [Container], by: Sort) {
     });
 }
 
-/// The page of all containers by activity.
+/// A page of all containers, by activity.
 async fn latest(
     cql: &Cql,
     filter: &ContainerFilter,
     names: &[(SourceId, String)],
 ) -> Result<ContainerPage, StoreError> {
-    let all = all(cql).await?;
+    let all = listing::all(cql).await?;
     let wanted = filter.offset.saturating_add(filter.limit);
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut quiet = 0;
-    // A clock may be ahead of ours.
-    let mut day = clock::now().max(filter.now) / DAY + 1;
-    while found.len() < wanted && seen.len() < all.len() && quiet < QUIET_DAYS && day > 0 {
-        let mut ids = active(cql, day).await?;
+    // Other clocks may be ahead.
+    let mut day = clock::now().max(filter.now) / listing::DAY + 1;
+    while found.len() < wanted && seen.len() < all.len() && quiet < MAX_QUIET_DAYS && day > 0 {
+        let mut ids = listing::active(cql, day).await?;
         ids.retain(|id| seen.insert(id.clone()));
         quiet = if ids.is_empty() { quiet + 1 } else { 0 };
-        // The latest day of a container has its latest second: later days are before it in the list.
+        // Days are in descending order, and so are the containers: each counts on its latest day.
         let mut of_day = read(cql, ids, names).await?;
         sort(&mut of_day, Sort::Activity);
         found.extend(of_day);
@@ -129,7 +139,7 @@ async fn latest(
     })
 }
 
-/// Reads containers; those that are gone are left out.
+/// Reads containers; skips those that are gone.
 async fn read(
     cql: &Cql,
     ids: Vec<ContainerId>,
@@ -141,52 +151,23 @@ async fn read(
     };
     let found = futures_util::stream::iter(ids)
         .map(read)
-        .buffer_unordered(PARALLEL);
+        .buffer_unordered(CONCURRENCY);
     found
         .try_filter_map(|container| async move { Ok(container) })
         .try_collect()
         .await
 }
 
-/// All containers.
-pub(super) async fn all(cql: &Cql) -> Result<Vec<ContainerId>, StoreError> {
-    let shards = (0..SHARDS).map(|shard| {
-        cql.rows::<(String,)>(
-            "list containers",
-            "SELECT container FROM container WHERE shard = ?",
-            (shard.cast_signed(),),
-        )
-    });
-    ids(futures_util::future::try_join_all(shards).await?)
-}
-
-/// Those that may have been seen within the last minute, as of `now`.
+/// Containers that may have been seen in the minute before `now`.
 async fn since(cql: &Cql, now: u64) -> Result<Vec<ContainerId>, StoreError> {
-    let first = now.saturating_sub(State::SILENT_AFTER + 1) / DAY;
-    let last = clock::now().max(now) / DAY + 1;
-    if last - first > QUIET_DAYS {
-        return all(cql).await;
+    let first = now.saturating_sub(State::SILENT_AFTER + 1) / listing::DAY;
+    let last = clock::now().max(now) / listing::DAY + 1;
+    if last - first > MAX_QUIET_DAYS {
+        return listing::all(cql).await;
     }
     let mut found = HashSet::new();
     for day in first..=last {
-        found.extend(active(cql, day).await?);
+        found.extend(listing::active(cql, day).await?);
     }
     Ok(found.into_iter().collect())
-}
-
-/// Those of which something is known on a day.
-async fn active(cql: &Cql, day: u64) -> Result<Vec<ContainerId>, StoreError> {
-    let shards = (0..SHARDS).map(|shard| {
-        cql.rows::<(String,)>(
-            "list containers",
-            "SELECT container FROM active WHERE day = ? AND shard = ?",
-            (number(day), shard.cast_signed()),
-        )
-    });
-    ids(futures_util::future::try_join_all(shards).await?)
-}
-
-fn ids(shards: Vec<Vec<(String,)>>) -> Result<Vec<ContainerId>, StoreError> {
-    let names = shards.into_iter().flatten();
-    names.map(|(name,)| container_of(&name)).collect()
 }

@@ -1,13 +1,38 @@
-//! API keys and hosts: small tables, read and written as they are.
+//! API keys.
 
+use async_trait::async_trait;
+
+use super::cluster::Cassandra;
 use super::session::Cql;
 use super::value::corrupt;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::host::Host;
-use crate::store::key::ApiKey;
+use crate::store::key::{ApiKey, Keys};
 
-pub(super) async fn create(cql: &Cql, key: &ApiKey) -> Result<(), StoreError> {
+#[async_trait]
+impl Keys for Cassandra {
+    async fn create_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        create(&self.cql, &key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        get(&self.cql, id).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        list(&self.cql).await
+    }
+
+    async fn delete_key(&self, id: &str) -> Result<bool, StoreError> {
+        delete(&self.cql, id).await
+    }
+
+    async fn touch_key(&self, id: &str, at: u64) -> Result<(), StoreError> {
+        touch(&self.cql, id, at).await
+    }
+}
+
+async fn create(cql: &Cql, key: &ApiKey) -> Result<(), StoreError> {
     let doing = "store an API key";
     let new = cql
         .write_if(
@@ -33,7 +58,7 @@ pub(super) async fn create(cql: &Cql, key: &ApiKey) -> Result<(), StoreError> {
     }
 }
 
-/// Without a hash it is what is left of a key that was deleted while it was used.
+/// A row without a hash is left of a key that was deleted while it was used.
 type KeyRow = (
     String,
     Option<Vec<u8>>,
@@ -54,11 +79,11 @@ fn read((id, hash, owner, created, last_used): KeyRow) -> Option<Result<ApiKey, 
             created: number(created),
             last_used: number(last_used),
         }),
-        Err(_) => Err(corrupt(format!("a hash of the key {id} that is none"))),
+        Err(_) => Err(corrupt(format!("an invalid hash of the key {id}"))),
     })
 }
 
-pub(super) async fn get(cql: &Cql, id: &str) -> Result<Option<ApiKey>, StoreError> {
+async fn get(cql: &Cql, id: &str) -> Result<Option<ApiKey>, StoreError> {
     let rows: Vec<KeyRow> = cql
         .rows(
             "look up an API key",
@@ -69,7 +94,7 @@ pub(super) async fn get(cql: &Cql, id: &str) -> Result<Option<ApiKey>, StoreErro
     rows.into_iter().find_map(read).transpose()
 }
 
-pub(super) async fn list(cql: &Cql) -> Result<Vec<ApiKey>, StoreError> {
+async fn list(cql: &Cql) -> Result<Vec<ApiKey>, StoreError> {
     let rows: Vec<KeyRow> = cql
         .rows(
             "list API keys",
@@ -83,7 +108,7 @@ pub(super) async fn list(cql: &Cql) -> Result<Vec<ApiKey>, StoreError> {
     Ok(keys)
 }
 
-pub(super) async fn delete(cql: &Cql, id: &str) -> Result<bool, StoreError> {
+async fn delete(cql: &Cql, id: &str) -> Result<bool, StoreError> {
     cql.write_if(
         "delete an API key",
         "DELETE FROM api_key WHERE id = ? IF hash != null",
@@ -92,35 +117,12 @@ pub(super) async fn delete(cql: &Cql, id: &str) -> Result<bool, StoreError> {
     .await
 }
 
-/// The time of the write is what is written, so that the latest stays.
-pub(super) async fn touch(cql: &Cql, id: &str, at: u64) -> Result<(), StoreError> {
+/// Uses `at` as the timestamp of the write, so that the latest stays.
+async fn touch(cql: &Cql, id: &str, at: u64) -> Result<(), StoreError> {
     cql.write(
         "note the use of an API key",
         "UPDATE api_key USING TIMESTAMP ? SET last_used = ? WHERE id = ?",
         (number(at.saturating_mul(1_000_000)), number(at), id),
     )
     .await
-}
-
-pub(super) async fn put_host(cql: &Cql, host: &Host) -> Result<(), StoreError> {
-    let report = serde_json::to_string(host).map_err(|error| corrupt(error.to_string()))?;
-    cql.write(
-        "note a host",
-        "INSERT INTO host (name, report) VALUES (?, ?)",
-        (&host.host[..], report),
-    )
-    .await
-}
-
-pub(super) async fn hosts(cql: &Cql) -> Result<Vec<Host>, StoreError> {
-    let rows: Vec<(String,)> = cql
-        .rows("list hosts", "SELECT report FROM host", ())
-        .await?;
-    let report = |(report,): &(String,)| {
-        serde_json::from_str(report).map_err(|error| corrupt(format!("a host's report ({error})")))
-    };
-    let hosts: Result<Vec<Host>, StoreError> = rows.iter().map(report).collect();
-    let mut hosts = hosts?;
-    hosts.sort_by(|a, b| a.host.cmp(&b.host));
-    Ok(hosts)
 }

@@ -1,11 +1,11 @@
-//! The lease of roll-up: one row, changed by lightweight transactions only.
+//! The lease of roll-up: one row, changed only by lightweight transactions.
 //!
-//! It has no time to live: see `rollup/lease.rs` for how it is known to be void.
+//! It has no time to live: `rollup/lease.rs` explains how it lapses.
 
 use async_trait::async_trait;
 use bubble_common::segment::SourceId;
 
-use super::Cassandra;
+use super::cluster::Cassandra;
 use super::session::Cql;
 use super::value::{blob, source_of};
 use crate::store::column::{number, unsigned};
@@ -23,8 +23,8 @@ impl Leases for Cassandra {
     }
 }
 
-/// As it is. What is under way to change it is carried out first, or never will be: that is what
-/// reading at a serial level does, and a plain read does not.
+/// Reads the lease at a serial level, which completes or discards a change that is under way. A plain
+/// read does not.
 async fn read(cql: &Cql) -> Result<Option<Lease>, StoreError> {
     let rows: Vec<(Option<Vec<u8>>, i64, i64)> = cql
         .serial_rows(
@@ -43,7 +43,7 @@ async fn read(cql: &Cql) -> Result<Option<Lease>, StoreError> {
     rows.first().map(read).transpose()
 }
 
-/// Puts `to` in the place of `from`; `false` when that is not there.
+/// Replaces `from` by `to`; `false` if the lease is not `from`.
 async fn change(cql: &Cql, from: Option<Lease>, to: Lease) -> Result<bool, StoreError> {
     let holder = |id: Option<SourceId>| id.and_then(|id| blob(&id.0));
     let (fence, beat) = (number(to.fence), number(to.beat));
@@ -58,7 +58,7 @@ async fn change(cql: &Cql, from: Option<Lease>, to: Lease) -> Result<bool, Store
             .await
         }
         Some(from) => {
-            // A fence has one holder, so that it need not be compared.
+            // A fence has only one holder, which therefore need not be compared.
             let values = (
                 holder(to.holder),
                 fence,

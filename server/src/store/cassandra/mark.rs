@@ -1,13 +1,13 @@
-//! Marks: which spans are dirty, in two tables: by container for those who read,
-//! by resolution and time for roll-up.
+//! Marks of dirty spans, in two tables: `mark` by container, for readers, and `dirty` by
+//! resolution and time, for roll-up.
 //!
-//! Several servers put and pack at the same time, and clearing a mark must not
-//! clear what another has just set. So a mark has its writer in its key, and the
-//! writer's own count as the time of the write: to clear is to delete *as of that
-//! time*, and what the same writer wrote later stays. No clock but the writer's own
-//! is in it, and no transaction. A writer draws the number after its piece is
-//! stored, so whoever sees the mark and then reads the pieces sees that piece, and
-//! all the pieces of lower numbers.
+//! Several servers put and pack at the same time, and clearing a mark must not clear one that
+//! another has just set. So a mark has its writer in its key, and a number of that writer as
+//! the timestamp of the write. Clearing deletes *as of that timestamp*, so a later mark of the
+//! same writer stays. This needs neither a transaction nor any clock but the writer's own.
+//!
+//! A writer draws the number after its piece is stored. Whoever sees the mark and then reads
+//! the pieces sees that piece, and all pieces with lower numbers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,11 +18,11 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::session::{Bound, Cql};
-use super::value::{SHARDS, big, container_of, resolution_number, shard, text, tiny};
+use super::value::{SHARDS, big, bits, container_of, resolution_number, shard, text, tiny};
 use crate::clock;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::row::{DirtySpan, Mark};
+use crate::store::packing::{DirtySpan, Mark};
 
 /// This process as a writer of marks.
 pub(super) struct Writer {
@@ -38,7 +38,7 @@ impl Writer {
         }
     }
 
-    /// A number above all that it gave: µs since the Unix epoch, or one more than the last.
+    /// A number above all earlier ones: µs since the Unix epoch, or the last one plus 1.
     fn next(&self) -> i64 {
         let now = i64::try_from(clock::now_ns() / 1_000).unwrap_or(i64::MAX);
         let next = |last: i64| Some(now.max(last + 1));
@@ -48,7 +48,7 @@ impl Writer {
         now.max(last.unwrap_or_default() + 1)
     }
 
-    /// A mark on what is stored by now.
+    /// A new mark, for pieces that are stored by now.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             writer: self.id.cast_unsigned(),
@@ -76,7 +76,7 @@ impl From<&DirtySpan> for Span {
 }
 
 impl Span {
-    /// Statement that sets the mark beside the container, to go with others of the container.
+    /// Statement that sets the mark in the table `mark`, in the partition of the container.
     pub(super) fn set(&self, mark: Mark, now: u64) -> Bound {
         (
             "INSERT INTO mark (container, resolution, start, writer, touched)
@@ -85,14 +85,14 @@ impl Span {
                 text(self.container.as_str()),
                 tiny(resolution_number(self.resolution)),
                 big(self.start),
-                super::value::bits(mark.writer),
+                bits(mark.writer),
                 big(now),
                 big(mark.number),
             ],
         )
     }
 
-    /// Statement that clears it.
+    /// Statement that clears the mark in the table `mark`.
     fn clear(&self, mark: Mark) -> Bound {
         (
             "DELETE FROM mark USING TIMESTAMP ?
@@ -102,12 +102,12 @@ impl Span {
                 text(self.container.as_str()),
                 tiny(resolution_number(self.resolution)),
                 big(self.start),
-                super::value::bits(mark.writer),
+                bits(mark.writer),
             ],
         )
     }
 
-    /// Statement that lists the span for roll-up.
+    /// Statement that lists the span in the table `dirty`.
     pub(super) fn listed(&self, mark: Mark, now: u64) -> Bound {
         (
             "INSERT INTO dirty (resolution, shard, start, container, writer, touched)
@@ -117,21 +117,21 @@ impl Span {
                 tiny(shard(&self.container)),
                 big(self.start),
                 text(self.container.as_str()),
-                super::value::bits(mark.writer),
+                bits(mark.writer),
                 big(now),
                 big(mark.number),
             ],
         )
     }
 
-    /// Sets the mark beside the container, and lists the span for roll-up.
+    /// Sets the mark in both tables.
     pub(super) async fn mark(&self, cql: &Cql, mark: Mark, now: u64) -> Result<(), StoreError> {
         let statements = vec![self.set(mark, now), self.listed(mark, now)];
         cql.write_in_parts("mark a span", statements).await
     }
 
-    /// Writes `before`, other statements on the container, and clears marks, and then takes them
-    /// from the list: what is listed without a mark is looked at in vain.
+    /// Writes `before`, other statements on the container, with the clearing of the marks. Then it
+    /// removes them from the list: a listed span without a mark costs only a useless look.
     pub(super) async fn clear_all(
         &self,
         cql: &Cql,
@@ -144,7 +144,7 @@ impl Span {
         cql.write_in_parts("clear a mark", unlist).await
     }
 
-    /// Statement that takes it from the list.
+    /// Statement that removes the span from the table `dirty`.
     fn unlisted(&self, mark: Mark) -> Bound {
         (
             "DELETE FROM dirty USING TIMESTAMP ?
@@ -155,13 +155,13 @@ impl Span {
                 tiny(shard(&self.container)),
                 big(self.start),
                 text(self.container.as_str()),
-                super::value::bits(mark.writer),
+                bits(mark.writer),
             ],
         )
     }
 }
 
-/// Lists spans for roll-up: those of one shard together.
+/// Lists spans in the table `dirty`, with one request for each shard.
 pub(super) async fn list_all(
     cql: &Cql,
     spans: &[Span],
@@ -223,7 +223,7 @@ pub(super) async fn dirty(
     limit: usize,
 ) -> Result<Vec<DirtySpan>, StoreError> {
     let after = after.map_or((-1, ""), |(start, id)| (number(*start), id.as_str()));
-    // Of the writers of one span all must be seen, so that none is counted here.
+    // The limit counts spans, not marks: all writers of a span must be seen.
     let shards = (0..SHARDS).map(|shard| {
         cql.first_rows::<Listed>(
             "look for dirty spans",
@@ -245,7 +245,7 @@ pub(super) async fn dirty(
         .buffered(SHARDS.into())
         .try_collect()
         .await?;
-    let spans = united(resolution, shards.into_iter().flatten())?;
+    let spans = group_by_span(resolution, shards.into_iter().flatten())?;
     Ok(spans.take(limit).collect())
 }
 
@@ -269,11 +269,11 @@ pub(super) async fn dirty_span(
             ),
         )
         .await?;
-    Ok(united(resolution, rows)?.next())
+    Ok(group_by_span(resolution, rows)?.next())
 }
 
-/// The marks of each span together, by start and container.
-fn united(
+/// Groups marks by span, ordered by start and container.
+fn group_by_span(
     resolution: Resolution,
     listed: impl IntoIterator<Item = Listed>,
 ) -> Result<impl Iterator<Item = DirtySpan>, StoreError> {

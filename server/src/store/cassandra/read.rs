@@ -1,8 +1,8 @@
 //! Reading rows.
 //!
-//! Nothing is locked, so the order matters: marks, then pieces, then packed rows. A span
-//! that is packed meanwhile is seen both ways, and uniting leaves out what is there twice;
-//! in any other order it might be seen in neither.
+//! Nothing is locked, so the order matters: marks, then pieces, then packed rows. A span that
+//! is packed meanwhile may be seen in both forms, and uniting drops the duplicates. In any
+//! other order it might be seen in neither.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,19 +12,20 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::mark::{self, Span};
 use super::session::Cql;
-use super::value::{resolution_number, source_of};
-use super::{life, table};
-use crate::store::column::{form_of, number, unsigned};
+use super::value::source_of;
+use super::{horizon, life_row, piece, table};
+use crate::span::row::{Form, Row};
+use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
+use crate::store::packing::{DirtySpan, of_slot};
 use crate::store::recording::Recorder;
-use crate::store::row::{DirtySpan, Form, Row, of_slot};
 
-/// Partitions that are read at the same time.
-const PARALLEL: usize = 16;
-/// A range of more partitions is cut to what the container has.
-const WIDE: u64 = 64;
+/// Partitions read at the same time.
+const CONCURRENCY: usize = 16;
+/// A range of more partitions is cut to the life of the container.
+const MAX_PARTITIONS: u64 = 64;
 
-/// All rows whose span meets `span`, but for those that have expired.
+/// All rows whose span meets `span`, except expired ones.
 pub(super) async fn range(
     cql: &Cql,
     container: &ContainerId,
@@ -42,85 +43,73 @@ pub(super) async fn range(
                 resolution,
                 start,
             };
-            pieces(cql, span)
+            piece::read(cql, span)
         })
-        .buffered(PARALLEL)
+        .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     let mut rows = packed(cql, container, resolution, starts).await?;
-    // Pieces never expire: without a packed row nothing can.
+    // Only packed rows expire.
     if !rows.is_empty() {
-        let horizon = horizon(cql, resolution).await?;
-        let may_go = |row: &Row| {
+        let horizon = horizon::get(cql, resolution).await?;
+        let may_expire = |row: &Row| {
             let end = row.key.start + resolution.packed_seconds();
             end <= horizon && !dirty.contains(&row.key.start)
         };
-        if rows.iter().any(may_go) {
-            let kept = recorded(cql, container).await?;
-            rows.retain(|row| !may_go(row) || kept.iter().any(|of| of.source == row.key.source));
+        if rows.iter().any(may_expire) {
+            let recorded = recorded(cql, container).await?;
+            rows.retain(|row| {
+                !may_expire(row) || recorded.iter().any(|of| of.source == row.key.source)
+            });
         }
     }
     rows.extend(pieces.into_iter().flatten());
     Ok(rows)
 }
 
-/// All rows of a span that is listed as dirty. Its marks are not asked: each was given its number
-/// when the piece was there, and may be seen later than its place in the list.
+/// All rows of a span that is listed as dirty. Does not read its marks: a mark may become visible
+/// later than its place in the list, but its piece was stored before both.
 pub(super) async fn of_dirty(cql: &Cql, span: &DirtySpan) -> Result<Vec<Row>, StoreError> {
-    // In this order, as above.
-    let mut rows = pieces(cql, span.into()).await?;
+    // In the order of the head comment.
+    let mut rows = piece::read(cql, span.into()).await?;
     let starts = span.start..span.start + 1;
     rows.extend(packed(cql, &span.container, span.resolution, starts).await?);
     Ok(rows)
 }
 
-/// Rows that tell of the slot at `at`.
+/// Rows that hold the slot at `at`.
 pub(super) async fn slot(
     cql: &Cql,
     container: &ContainerId,
     resolution: Resolution,
     at: u64,
 ) -> Result<Vec<Row>, StoreError> {
-    // Nearly always nothing is known yet, which is seen without reading all else of its span.
-    if !may_know(cql, container, resolution, at).await? {
+    // Nearly always nothing is stored yet, which is cheaper to find out than to read the span.
+    if !may_hold(cql, container, resolution, at).await? {
         return Ok(Vec::new());
     }
     let range = range(cql, container, resolution, at..at + 1).await?;
     Ok(of_slot(range, at))
 }
 
-/// Whether there may be a row that tells of the slot at `at`: a piece that was rolled into it, or
-/// a packed one. Marks are not asked: a piece without one is seen here, too.
-async fn may_know(
+/// Whether a row may hold the slot at `at`: a piece rolled into it, or a packed row. Finds pieces
+/// without a mark, too.
+async fn may_hold(
     cql: &Cql,
     container: &ContainerId,
     resolution: Resolution,
     at: u64,
 ) -> Result<bool, StoreError> {
     let span = resolution.packed_start(at);
-    // The piece first: when it goes, the packed row that it is in is there.
-    let pieces: Vec<(i8,)> = cql
-        .rows(
-            "look for pieces",
-            "SELECT form FROM piece
-             WHERE container = ? AND resolution = ? AND span = ? AND start = ?",
-            (
-                container.as_str(),
-                resolution_number(resolution),
-                number(span),
-                number(at),
-            ),
-        )
-        .await?;
-    let mut forms = pieces.into_iter().map(|(form,)| form_of(form));
-    if forms.any(|form| form == Form::Rolled) {
+    // The piece first: it is deleted only after the packed row that contains it is written.
+    if piece::is_rolled(cql, container, resolution, at).await? {
         return Ok(true);
     }
     let slots = packed_slots(cql, container, resolution, span).await?;
     Ok(!slots.is_empty())
 }
 
-/// Which slots the packed rows of the span at `start` have, by source.
+/// Slots of the packed rows of the span at `start`, by source.
 pub(super) async fn packed_slots(
     cql: &Cql,
     container: &ContainerId,
@@ -141,37 +130,6 @@ pub(super) async fn packed_slots(
     rows.into_iter()
         .map(|(source, slots)| Ok((source_of(&source)?, slots.cast_unsigned())))
         .collect()
-}
-
-type PieceRow = (i64, Vec<u8>, i8, Vec<u8>);
-
-/// The pieces of a span.
-pub(super) async fn pieces(cql: &Cql, span: Span) -> Result<Vec<Row>, StoreError> {
-    let rows: Vec<PieceRow> = cql
-        .rows(
-            "read segments",
-            "SELECT start, source, form, bytes FROM piece
-             WHERE container = ? AND resolution = ? AND span = ?",
-            (
-                span.container.as_str(),
-                resolution_number(span.resolution),
-                number(span.start),
-            ),
-        )
-        .await?;
-    let row = |(start, source, form, bytes): PieceRow| {
-        Ok(Row {
-            key: Key {
-                container: span.container.clone(),
-                resolution: span.resolution,
-                start: unsigned(start),
-                source: source_of(&source)?,
-            },
-            form: form_of(form),
-            bytes,
-        })
-    };
-    rows.into_iter().map(row).collect()
 }
 
 /// The packed rows of spans that start in `starts`.
@@ -198,7 +156,7 @@ async fn packed(
     };
     let rows: Vec<Vec<_>> = futures_util::stream::iter(buckets)
         .map(read)
-        .buffered(PARALLEL)
+        .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     let row = |(start, source, bytes): (i64, Vec<u8>, Vec<u8>)| {
@@ -216,7 +174,7 @@ async fn packed(
     rows.into_iter().flatten().map(row).collect()
 }
 
-/// The partitions in which packed rows of `starts` can be.
+/// The partitions that can hold packed rows of `starts`; `None` if there are none.
 pub(super) async fn buckets(
     cql: &Cql,
     container: &ContainerId,
@@ -231,12 +189,12 @@ pub(super) async fn buckets(
         return Ok(None);
     }
     let asked = buckets(starts);
-    if asked.end - asked.start <= WIDE {
+    if asked.end - asked.start <= MAX_PARTITIONS {
         return Ok(Some(asked));
     }
-    let entries = life::entries(cql, container).await?;
-    let first = entries.iter().map(|entry| entry.activity.first).min();
-    let last = entries.iter().map(|entry| entry.activity.last).max();
+    let rows = life_row::all(cql, container).await?;
+    let first = rows.iter().map(|row| row.activity.first).min();
+    let last = rows.iter().map(|row| row.activity.last).max();
     let (Some(first), Some(last)) = (first, last) else {
         return Ok(None);
     };
@@ -249,36 +207,6 @@ pub(super) async fn recorded(
     cql: &Cql,
     container: &ContainerId,
 ) -> Result<Vec<Recorder>, StoreError> {
-    let entries = life::entries(cql, container).await?;
-    Ok(life::recorded(&entries))
-}
-
-/// Up to when rows have expired.
-pub(super) async fn horizon(cql: &Cql, resolution: Resolution) -> Result<u64, StoreError> {
-    let rows: Vec<(i64,)> = cql
-        .rows(
-            "read what has expired",
-            "SELECT before FROM horizon WHERE resolution = ?",
-            (resolution_number(resolution),),
-        )
-        .await?;
-    Ok(rows.first().map_or(0, |(before,)| unsigned(*before)))
-}
-
-/// Remembers up to when rows have expired: the time of the write is what is written, so the greatest stays.
-pub(super) async fn set_horizon(
-    cql: &Cql,
-    resolution: Resolution,
-    before: u64,
-) -> Result<(), StoreError> {
-    cql.write(
-        "note what has expired",
-        "INSERT INTO horizon (resolution, before) VALUES (?, ?) USING TIMESTAMP ?",
-        (
-            resolution_number(resolution),
-            number(before),
-            number(before),
-        ),
-    )
-    .await
+    let rows = life_row::all(cql, container).await?;
+    Ok(life_row::recorded(&rows))
 }

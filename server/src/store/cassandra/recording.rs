@@ -1,35 +1,57 @@
-//! Recordings: which there are, and how one goes.
+//! Recordings: listed, and deleted in two steps.
 //!
-//! As in SQLite's store, deleting is a mark that anyone may set, and a sweep that
-//! must not run while spans are packed. Where workers pack, it does all the same:
-//! what one of them had read before is put back. So what was swept is swept once more
-//! when that must be over.
+//! As in the SQLite store, any process may mark a recording as deleted, and a sweep then
+//! removes its rows. The sweep should not run while spans are packed. Where workers pack, it
+//! does, and a worker may write back rows that it read before. So each recording is swept once
+//! more, after any such packing is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, Resolution, SourceId, facts};
 use futures_util::future::try_join_all;
 
-use super::index::DAY;
-use super::life::{self, Counted, Entry, Life};
+use super::cluster::Cassandra;
+use super::life::{self, Life};
+use super::life_row::{self, Counted, LifeRow};
+use super::listing::{self, DAY};
 use super::mark::{self, Span};
-use super::put::delete_pieces;
 use super::session::{Bound, Cql};
-use super::value::{blob, container_of, shard, source_of, text};
-use super::{read, table};
+use super::swept::Past;
+use super::value::{blob, container_of, source_of, text};
+use super::{piece, read, table};
 use crate::clock;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::recording::{Label, Recorded, Recording};
-use crate::store::row::Post;
+use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings};
+use crate::store::segments::Post;
 
-/// After so long whoever packed while something was swept has ended, or was given up.
-pub(super) const AGAIN: Duration = Duration::from_secs(60);
+#[async_trait]
+impl Recordings for Cassandra {
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError> {
+        read::recorded(&self.cql, container).await
+    }
 
-/// Notes which recordings posts belong to, before they are stored.
-pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
+    async fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
+        list(&self.cql).await
+    }
+
+    async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError> {
+        delete(&self.cql, id).await
+    }
+
+    async fn delete_container(&self, id: &ContainerId) -> Result<bool, StoreError> {
+        delete_container(&self.cql, id).await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        sweep(self).await
+    }
+}
+
+/// Records which recordings posts belong to, before the posts are stored.
+pub(super) async fn record(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
     let mut labels = BTreeMap::new();
     let mut parts = BTreeSet::new();
     for post in posts {
@@ -39,7 +61,7 @@ pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
         }
     }
     for (id, name) in labels {
-        // µs, as they tell the order.
+        // In µs: recordings are ordered by it.
         put_head(cql, id, name, clock::now_ns() / 1_000).await?;
     }
     for (recording, container, source) in parts {
@@ -48,7 +70,7 @@ pub(super) async fn note(cql: &Cql, posts: &[Post]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts a recording, of which the first put decides the name and when it was made.
+/// Adds a recording. The first put decides its name and its time.
 pub(super) async fn put_head(
     cql: &Cql,
     id: SourceId,
@@ -64,7 +86,7 @@ pub(super) async fn put_head(
     .map(drop)
 }
 
-/// Puts that a source of a container belongs to a recording.
+/// Records that a source of a container belongs to a recording.
 pub(super) async fn put_part(
     cql: &Cql,
     recording: SourceId,
@@ -111,14 +133,14 @@ async fn heads(cql: &Cql) -> Result<Vec<Head>, StoreError> {
     Ok(heads)
 }
 
-/// Names of those that are not deleted, oldest first.
+/// Names of the recordings that are not deleted, oldest first.
 pub(super) async fn names(cql: &Cql) -> Result<Vec<(SourceId, String)>, StoreError> {
     let heads = heads(cql).await?.into_iter();
     let live = heads.filter(|head| !head.deleted);
     Ok(live.map(|head| (head.id, head.name)).collect())
 }
 
-/// What a recording has parts in: containers, and by which sources.
+/// The parts of a recording: its containers, each with a source.
 async fn parts(cql: &Cql, id: SourceId) -> Result<Vec<(ContainerId, SourceId)>, StoreError> {
     let rows: Vec<(String, Vec<u8>)> = cql
         .rows(
@@ -133,7 +155,7 @@ async fn parts(cql: &Cql, id: SourceId) -> Result<Vec<(ContainerId, SourceId)>, 
 }
 
 /// All that are not deleted, oldest first.
-pub(super) async fn list(cql: &Cql) -> Result<Vec<Recording>, StoreError> {
+async fn list(cql: &Cql) -> Result<Vec<Recording>, StoreError> {
     let mut found = Vec::new();
     for head in heads(cql).await?.into_iter().filter(|head| !head.deleted) {
         let mut recording = Recording {
@@ -150,33 +172,36 @@ pub(super) async fn list(cql: &Cql) -> Result<Vec<Recording>, StoreError> {
                 recording.add(part);
             }
         }
-        found.push(recording);
+        // Its containers may have been deleted.
+        if !recording.containers.is_empty() {
+            found.push(recording);
+        }
     }
     Ok(found)
 }
 
-/// What is known of a container by one source.
+/// What one source adds to a container.
 fn part(container: ContainerId, source: SourceId, life: &Life) -> Option<Recorded> {
-    let counted = Counted::new(&life.entries);
-    let own = || life.entries.iter().filter(|e| e.place.source == source);
-    let sum = |of: fn(&Entry) -> u64| {
-        let counted = own().filter(|entry| counted.holds(entry));
-        counted.fold(0_u64, |sum, entry| sum.saturating_add(of(entry)))
+    let counted = Counted::new(&life.rows);
+    let own = || life.rows.iter().filter(|e| e.key.source == source);
+    let sum = |of: fn(&LifeRow) -> u64| {
+        let counted = own().filter(|row| counted.holds(row));
+        counted.fold(0_u64, |sum, row| sum.saturating_add(of(row)))
     };
     let whole = life.container(&container, &[])?;
     Some(Recorded {
         name: whole.facts.get(facts::NAME).cloned().unwrap_or_default(),
-        first: own().map(|entry| entry.activity.first).min()?,
-        last: own().map(|entry| entry.activity.last).max()?,
-        cpu_ns: sum(|entry| entry.activity.cpu_ns),
-        bytes_in: sum(|entry| entry.activity.bytes_in),
-        bytes_out: sum(|entry| entry.activity.bytes_out),
+        first: own().map(|row| row.activity.first).min()?,
+        last: own().map(|row| row.activity.last).max()?,
+        cpu_ns: sum(|row| row.activity.cpu_ns),
+        bytes_in: sum(|row| row.activity.bytes_in),
+        bytes_out: sum(|row| row.activity.bytes_out),
         container,
     })
 }
 
-/// Marks a recording as deleted; `false` when there is none.
-pub(super) async fn delete(cql: &Cql, id: SourceId) -> Result<bool, StoreError> {
+/// Marks a recording as deleted; `false` if it does not exist.
+async fn delete(cql: &Cql, id: SourceId) -> Result<bool, StoreError> {
     cql.write_if(
         "delete a recording",
         "UPDATE recording SET deleted = true WHERE id = ? IF deleted = false",
@@ -185,49 +210,55 @@ pub(super) async fn delete(cql: &Cql, id: SourceId) -> Result<bool, StoreError> 
     .await
 }
 
-/// What was swept: when, and what it was.
-pub(super) struct Swept {
-    again: Duration,
-    past: Mutex<Vec<Past>>,
+/// Deletes a container: all its sources become parts of a recording that is deleted already, so that
+/// one sweep serves both. `false` if there is no such container.
+async fn delete_container(cql: &Cql, container: &ContainerId) -> Result<bool, StoreError> {
+    let facts: Vec<(Vec<u8>,)> = cql
+        .rows(
+            "read a container",
+            "SELECT source FROM fact WHERE container = ?",
+            (container.as_str(),),
+        )
+        .await?;
+    let mut sources = BTreeSet::new();
+    for (source,) in &facts {
+        sources.insert(source_of(source)?);
+    }
+    let rows = life_row::all(cql, container).await?;
+    sources.extend(rows.iter().map(|row| row.key.source));
+    if sources.is_empty() {
+        return Ok(false);
+    }
+    let id = SourceId(rand::random());
+    for source in sources {
+        put_part(cql, id, container, source).await?;
+    }
+    // Last: from here on it is swept.
+    cql.write_if(
+        "delete a container",
+        "INSERT INTO recording (id, name, created, deleted) VALUES (?, ?, ?, true) IF NOT EXISTS",
+        (&id.0[..], "", number(clock::now_ns() / 1_000)),
+    )
+    .await
 }
 
-struct Past {
-    at: Instant,
-    id: SourceId,
-    parts: Vec<(ContainerId, SourceId)>,
-}
-
-impl Swept {
-    /// Nothing, as yet; it is swept once more after `again`.
-    pub(super) fn new(again: Duration) -> Self {
-        Self {
-            again,
-            past: Mutex::default(),
-        }
-    }
-
-    fn add(&self, past: Past) {
-        let mut all = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(past);
-    }
-
-    /// Takes those that are to be swept once more.
-    fn due(&self) -> Vec<Past> {
-        let mut all = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = all.extract_if(.., |past| past.at.elapsed() >= self.again);
-        due.collect()
-    }
-}
-
-/// Removes what is left of deleted recordings; returns how many are gone.
-pub(super) async fn sweep(cql: &Cql, swept: &Swept) -> Result<u64, StoreError> {
-    let mut gone = 0;
+/// Removes deleted recordings and containers, and returns their number.
+async fn sweep(
+    Cassandra {
+        cql,
+        swept,
+        written,
+        ..
+    }: &Cassandra,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
     let heads = heads(cql).await?;
     for past in swept.due() {
-        // One that was posted anew stays.
+        // A recording that was posted again stays.
         if heads.iter().all(|head| head.id != past.id) {
             for (container, source) in &past.parts {
                 remove(cql, container, *source).await?;
+                written.forget(container, *source);
             }
         }
     }
@@ -235,6 +266,7 @@ pub(super) async fn sweep(cql: &Cql, swept: &Swept) -> Result<u64, StoreError> {
         let parts = parts(cql, head.id).await?;
         for (container, source) in &parts {
             remove(cql, container, *source).await?;
+            written.forget(container, *source);
             cql.write(
                 "delete a recording",
                 "DELETE FROM recorded WHERE recording = ? AND container = ? AND source = ?",
@@ -253,47 +285,34 @@ pub(super) async fn sweep(cql: &Cql, swept: &Swept) -> Result<u64, StoreError> {
             id: head.id,
             parts,
         });
-        gone += 1;
+        removed += 1;
     }
-    Ok(gone)
+    Ok(removed)
 }
 
-/// Removes what one source told of a container, and the container if nothing else is known of it.
+/// Removes one source of a container, and the container if nothing else of it is stored.
 async fn remove(cql: &Cql, container: &ContainerId, source: SourceId) -> Result<(), StoreError> {
-    let entries = life::entries(cql, container).await?;
+    let rows = life_row::all(cql, container).await?;
     for resolution in Resolution::ALL {
         remove_rows(cql, container, resolution, source).await?;
     }
-    let own = entries.iter().filter(|e| e.place.source == source);
-    // Last of all: these say where the rows are.
-    let mut statements: Vec<Bound> = own.clone().map(|e| e.place.delete(container)).collect();
+    let own = rows.iter().filter(|e| e.key.source == source);
+    // Last: these rows tell where the others are.
+    let mut statements: Vec<Bound> = own.clone().map(|e| e.key.delete(container)).collect();
     statements.push((
         "DELETE FROM fact WHERE container = ? AND source = ?",
         vec![text(container.as_str()), blob(&source.0)],
     ));
-    cql.write_in_parts(life::WORTH, statements).await?;
+    cql.write_in_parts(life_row::DOING, statements).await?;
     let left = life::read(cql, container).await?;
-    if !left.entries.is_empty() || !left.said.is_empty() {
+    if !left.rows.is_empty() || !left.facts.is_empty() {
         return Ok(());
     }
     unmark(cql, container).await?;
-    let doing = "remove a container";
-    let first = own.clone().map(|entry| entry.activity.first).min();
-    let last = own.map(|entry| entry.activity.last).max();
-    for day in first.unwrap_or(0) / DAY..=last.unwrap_or(0) / DAY {
-        cql.write(
-            doing,
-            "DELETE FROM active WHERE day = ? AND shard = ? AND container = ?",
-            (number(day), shard(container), container.as_str()),
-        )
-        .await?;
-    }
-    cql.write(
-        doing,
-        "DELETE FROM container WHERE shard = ? AND container = ?",
-        (shard(container), container.as_str()),
-    )
-    .await
+    let first = own.clone().map(|row| row.activity.first).min();
+    let last = own.map(|row| row.activity.last).max();
+    let days = first.unwrap_or(0) / DAY..=last.unwrap_or(0) / DAY;
+    listing::remove(cql, container, days).await
 }
 
 async fn remove_rows(
@@ -302,24 +321,26 @@ async fn remove_rows(
     resolution: Resolution,
     source: SourceId,
 ) -> Result<(), StoreError> {
-    // Pieces are where a mark is.
-    let whole = 0..u64::MAX;
-    let marks = mark::of_container(cql, container, resolution, whole.clone()).await?;
+    // A mark tells where there are pieces.
+    let all = 0..u64::MAX;
+    let marks = mark::of_container(cql, container, resolution, all.clone()).await?;
     for start in marks.into_keys() {
         let span = Span {
             container: container.clone(),
             resolution,
             start,
         };
-        let pieces = read::pieces(cql, span.clone()).await?;
+        let pieces = piece::read(cql, span.clone()).await?;
         let own = pieces.iter().filter(|row| row.key.source == source);
-        delete_pieces(cql, &span, own.map(|row| (&row.key, row.form))).await?;
+        piece::delete(cql, &span, own.map(|row| (&row.key, row.form))).await?;
     }
-    let buckets = read::buckets(cql, container, resolution, &whole).await?;
+    let buckets = read::buckets(cql, container, resolution, &all).await?;
     for bucket in buckets.into_iter().flatten() {
-        let place = (container.as_str(), number(bucket));
+        let partition = (container.as_str(), number(bucket));
         let doing = "delete a recording's rows";
-        let keys: Vec<(i64, Vec<u8>)> = cql.rows(doing, table::of(resolution).keys, place).await?;
+        let keys: Vec<(i64, Vec<u8>)> = cql
+            .rows(doing, table::of(resolution).keys, partition)
+            .await?;
         let own = keys.iter().filter(|(_, of)| of[..] == source.0[..]);
         try_join_all(own.map(|(start, of)| {
             let key = (container.as_str(), number(bucket), *start, &of[..]);

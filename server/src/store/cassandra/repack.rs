@@ -1,122 +1,125 @@
-//! Putting the result of packing in place, while others may put and pack.
+//! Replacing a span by the result of packing it, while others may put and pack.
 //!
-//! First comes all that can be written twice, or by two: a mark of our own, with what the
-//! span is worth, and the slots of the coarser resolution. Then, row by row and on
-//! the condition that nobody replaced it since it was read, the packed row: of two
-//! who pack at once one is refused. It marks the span once more, so that it is packed again and
-//! whatever was written is written anew. Only after that the pieces go, and the marks
-//! that were there when the work began.
+//! 1. All that two servers may write at once: a mark of our own, the contribution of the span,
+//!    and the slots of the coarser resolution.
+//! 2. The packed rows, each on the condition that nobody replaced it since it was read. Of two
+//!    servers that pack at once, one is refused. It marks the span again, so that the span is packed
+//!    again and all of step 1 is written again.
+//! 3. Then the pieces are deleted, and the marks that existed at the start are cleared.
 //!
-//! What this costs a node is the requests more than what is in them. So what may be written at the
-//! same time goes together: a mark and its place in the list.
+//! A request costs a node more than its content, so writes share requests where they can.
 
 use std::collections::HashSet;
 
 use bubble_common::segment::{Key, Resolution};
 use futures_util::future::try_join_all;
 
-use super::life::{self, Entry, Of, Place, slot_bit};
+use super::cluster::Cassandra;
+use super::life_row::{self, Kind, LifeKey, LifeRow};
 use super::mark::{Span, Writer};
-use super::put::{delete_pieces, put_piece};
 use super::session::{Bound, Cql};
-use super::{Cassandra, read, table};
+use super::{piece, read, table};
 use crate::clock;
+use crate::span::row::{Form, Row};
+use crate::span::unite::slot_bit;
 use crate::store::column::number;
 use crate::store::error::StoreError;
-use crate::store::row::{Form, Packed, Repack, Row, digest};
+use crate::store::packing::{Packed, Repack, digest};
 
-/// Puts the result of packing in place.
+/// Replaces the rows of a span by the result of packing them.
 pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), StoreError> {
     let cql = &store.cql;
     let span = Span::from(&change.span);
     let now = clock::now();
-    // Of a writer of its own: what clears it must clear no mark of a piece that came meanwhile.
+    // From a writer of its own: clearing it must not clear the mark of a piece that came meanwhile.
     let own = Writer::new().mark();
-    let entries = life::entries_of(cql, &span.container, span.resolution, span.start).await?;
-    let (mut worth, obsolete) = settle(change, &entries);
-    // The mark is of the same partition as the worth, so they are one change: who clears it has seen
-    // what the span was worth.
-    worth.extend([span.set(own, now), span.listed(own, now)]);
-    cql.write_in_parts(life::WORTH, worth).await?;
+    let life = life_row::of_span(cql, &span.container, span.resolution, span.start).await?;
+    let (mut statements, obsolete) = update_life(change, &life);
+    // The mark shares the partition of the contributions, so both change at once: whoever clears
+    // the mark has seen the contributions.
+    statements.extend([span.set(own, now), span.listed(own, now)]);
+    cql.write_in_parts(life_row::DOING, statements).await?;
     put_rolled(store, &change.rolled, now).await?;
-    // A second that came has an entry of its own; that of a coarser slot may be in one coarser still.
+    // A posted second has a row in `life` of its own; a coarser slot may be contained in a still
+    // coarser row.
     let recorded = match span.resolution {
-        Resolution::Second => life::recorded(&entries),
+        Resolution::Second => life_row::recorded(&life),
         _ => read::recorded(cql, &span.container).await?,
     };
     for packed in &change.packed {
         let recorded = (recorded.iter()).any(|of| of.source == packed.row.key.source);
-        let lives = store.lives(span.resolution, 0, recorded);
-        if !replace(cql, packed, lives).await? {
-            // The other may have seen our mark, and cleared it before the slots above were written.
+        let ttl = store.ttl(span.resolution, 0, recorded);
+        if !replace(cql, packed, ttl).await? {
+            // The other server may have cleared our mark before it saw the slots above.
             span.mark(cql, Writer::new().mark(), now).await?;
             return Err(StoreError::Conflict);
         }
     }
     let pieces = change.pieces.iter().map(|(key, form)| (key, *form));
-    delete_pieces(cql, &span, pieces).await?;
-    // After the rows: what is left of them without a mark would never be tidied up.
+    piece::delete(cql, &span, pieces).await?;
+    // Last: obsolete rows without a mark would never be deleted.
     let mut marks = change.span.marks.clone();
     marks.push(own);
     span.clear_all(cql, obsolete, &marks).await
 }
 
-/// Statements that note what the span is worth now, and those that delete the entries that are in it.
-fn settle(change: &Repack, entries: &[Entry]) -> (Vec<Bound>, Vec<Bound>) {
+/// Statements that write the contributions of the span, and statements that delete the rows of
+/// `life` that they replace.
+fn update_life(change: &Repack, life: &[LifeRow]) -> (Vec<Bound>, Vec<Bound>) {
     let (resolution, start) = (change.span.resolution, change.span.start);
-    let posted: HashSet<Place> = change
+    let container = &change.span.container;
+    let posted: HashSet<LifeKey> = change
         .pieces
         .iter()
         .filter(|(_, form)| *form == Form::Posted)
-        .map(|(key, _)| Place {
+        .map(|(key, _)| LifeKey {
             resolution: key.resolution,
-            of: Of::Piece,
+            kind: Kind::Piece,
             start: key.start,
             source: key.source,
         })
         .collect();
-    let mut statements = Vec::new();
-    let container = &change.span.container;
-    let mut obsolete = Vec::new();
-    let mut pieces: Vec<&Entry> = (entries.iter())
-        .filter(|entry| posted.contains(&entry.place))
-        .collect();
-    for worth in &change.worth {
-        let finer = |place: &Place| {
-            let in_span = resolution.packed_start(place.start) == start;
-            place.of == Of::Span
-                && Some(resolution) == place.resolution.coarser()
-                && in_span
-                && worth.slots & slot_bit(resolution, place.start) != 0
+    let (mut statements, mut obsolete) = (Vec::new(), Vec::new());
+    let packed = life.iter().filter(|row| posted.contains(&row.key));
+    let mut pieces: Vec<&LifeRow> = packed.collect();
+    for contribution in &change.contributions {
+        let in_span = |key: &LifeKey| resolution.packed_start(key.start) == start;
+        let is_finer = |key: &LifeKey| {
+            key.kind == Kind::Span
+                && Some(resolution) == key.resolution.coarser()
+                && in_span(key)
+                && contribution.slots & slot_bit(resolution, key.start) != 0
         };
-        let own = |place: &Place| {
-            (place.resolution, place.of, place.start) == (resolution, Of::Span, start)
+        let is_own = |key: &LifeKey| {
+            (key.resolution, key.kind, key.start) == (resolution, Kind::Span, start)
         };
-        let of_source = entries.iter().filter(|e| e.place.source == worth.source);
-        let former: Vec<&Entry> = of_source
-            .filter(|e| posted.contains(&e.place) || own(&e.place) || finer(&e.place))
+        let of_source = life
+            .iter()
+            .filter(|row| row.key.source == contribution.source);
+        let former: Vec<&LifeRow> = of_source
+            .filter(|row| posted.contains(&row.key) || is_own(&row.key) || is_finer(&row.key))
             .collect();
-        let finer = former.iter().map(|e| e.place).filter(|place| finer(place));
-        obsolete.extend(finer.map(|place| place.delete(container)));
-        // Of a piece that was known, and packed while it was posted again.
-        let left = |e: &&Entry| {
-            let place = e.place;
-            let in_span = resolution.packed_start(place.start) == start;
-            let same = (place.resolution, place.source) == (resolution, worth.source);
-            place.of == Of::Piece && same && in_span && e.slots & !worth.slots == 0
+        let finer = former.iter().map(|row| row.key).filter(is_finer);
+        obsolete.extend(finer.map(|key| key.delete(container)));
+        // A known piece that was posted again while it was packed leaves a row behind.
+        let is_left_behind = |row: &&LifeRow| {
+            let key = row.key;
+            let same = (key.resolution, key.source) == (resolution, contribution.source);
+            let contained = row.slots & !contribution.slots == 0;
+            key.kind == Kind::Piece && same && in_span(&key) && contained
         };
-        pieces.extend(entries.iter().filter(left));
-        let entry = Entry::of_span(resolution, start, worth, &former);
-        statements.push(entry.insert(container));
+        pieces.extend(life.iter().filter(is_left_behind));
+        let row = LifeRow::of_span(resolution, start, contribution, &former);
+        statements.push(row.insert(container));
     }
-    // What came since stays: it is not in the span yet.
-    if let Some(until) = pieces.iter().map(|entry| entry.written).max() {
-        obsolete.push(life::delete_pieces(container, resolution, start, until));
+    // Pieces written later stay: the span does not contain them yet.
+    if let Some(until) = pieces.iter().map(|row| row.written).max() {
+        obsolete.push(life_row::delete_pieces(container, resolution, start, until));
     }
     (statements, obsolete)
 }
 
-/// Puts the slots of the coarser resolution, one a source, and marks the span that they are all in.
+/// Puts the slots of the coarser resolution, one for each source, and marks their span.
 async fn put_rolled(store: &Cassandra, rolled: &[Row], now: u64) -> Result<(), StoreError> {
     let Some(first) = rolled.first() else {
         return Ok(());
@@ -129,14 +132,14 @@ async fn put_rolled(store: &Cassandra, rolled: &[Row], now: u64) -> Result<(), S
     };
     let put = rolled
         .iter()
-        .map(|row| put_piece(&store.cql, &span, &row.key, row.form, &row.bytes));
+        .map(|row| piece::write(&store.cql, &span, &row.key, row.form, &row.bytes));
     try_join_all(put).await?;
-    // The number is drawn after all of them are there, so that one is enough.
+    // The number is drawn after all slots are stored, so one mark is enough.
     span.mark(&store.cql, store.writer.mark(), now).await
 }
 
-/// Writes a packed row in the place of the one that it was made from; `false` when that is not there any more.
-pub(super) async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bool, StoreError> {
+/// Replaces the packed row that `packed` was made from; `false` if it has changed since.
+pub(super) async fn replace(cql: &Cql, packed: &Packed, ttl: i32) -> Result<bool, StoreError> {
     let Row { key, bytes, .. } = &packed.row;
     let table = table::of(key.resolution);
     let doing = "store a packed segment";
@@ -146,12 +149,12 @@ pub(super) async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bo
     let bytes = &bytes[..];
     match packed.replaces {
         None => {
-            let values = (container, bucket, start, source, slots, new, bytes, lives);
+            let values = (container, bucket, start, source, slots, new, bytes, ttl);
             cql.write_if(doing, table.insert, values).await
         }
         Some(old) => {
             let values = (
-                lives, slots, new, bytes, container, bucket, start, source, old,
+                ttl, slots, new, bytes, container, bucket, start, source, old,
             );
             cql.write_if(doing, table.replace, values).await
         }
@@ -161,22 +164,3 @@ pub(super) async fn replace(cql: &Cql, packed: &Packed, lives: i32) -> Result<bo
 fn bucket_of(key: &Key) -> i64 {
     number(table::bucket(key.resolution, key.start))
 }
-
-impl Cassandra {
-    /// For how long a packed row whose span ended `age` seconds ago is kept, in seconds; 0 is for ever.
-    pub(super) fn lives(&self, resolution: Resolution, age: u64, recorded: bool) -> i32 {
-        let kept = self.retention.of(resolution).filter(|_| !recorded);
-        let Some(kept) = kept else {
-            return 0;
-        };
-        // Counted from when it is written, so that it is there until it is said to have expired.
-        let lives = (kept + resolution.packed_seconds()).saturating_sub(age) + MARGIN;
-        // As long as Cassandra can.
-        i32::try_from(lives).unwrap_or(MOST).min(MOST)
-    }
-}
-
-/// Longer than any run of roll-up waits.
-const MARGIN: u64 = 3_600;
-/// 20 years, in seconds.
-const MOST: i32 = 630_720_000;

@@ -1,26 +1,29 @@
-//! What `copy` brings from another store. Each write can be done again, as a copy that was
-//! killed is begun again; the last one of a container's entry has what was seen last of it.
+//! Restoring what `copy` read from another store.
+//!
+//! Every write is idempotent, because a copy that was killed starts again. The last write of a
+//! container's entry holds its latest activity.
 
 use async_trait::async_trait;
 use bubble_common::segment::SourceId;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::index::DAY;
-use super::life::{self, Of, Place};
+use super::cluster::Cassandra;
+use super::life_row::{self, Kind, LifeKey, LifeRow};
+use super::listing::{self, DAY};
 use super::mark::Span;
-use super::put::{list, put_piece};
 use super::session::Bound;
 use super::value::corrupt;
-use super::{Cassandra, recording, repack};
+use super::{piece, recording, repack};
 use crate::clock;
+use crate::span::row::{Form, Row};
 use crate::store::container::Container;
 use crate::store::error::StoreError;
+use crate::store::packing::Packed;
 use crate::store::recording::{Label, Recorder};
 use crate::store::restore::{Entry, Part, Restore, Rows};
-use crate::store::row::{Form, Packed, Row};
 
-/// Rows that are written at the same time.
-const PARALLEL: usize = 32;
+/// Rows written at the same time.
+const CONCURRENCY: usize = 32;
 
 #[async_trait]
 impl Restore for Cassandra {
@@ -37,12 +40,12 @@ impl Restore for Cassandra {
     }
 }
 
-/// Puts rows as they were; what is there already stays.
+/// Adds rows; existing ones stay.
 async fn put_rows(store: &Cassandra, rows: &Rows) -> Result<(), StoreError> {
     let now = clock::now();
     let put = async |(row, slots): &(Row, u64)| put_row(store, rows, row, *slots, now).await;
     let puts = futures_util::stream::iter(rows.rows.iter().map(put));
-    puts.buffer_unordered(PARALLEL)
+    puts.buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     for start in &rows.dirty {
@@ -71,31 +74,31 @@ async fn put_row(
             resolution,
             start: resolution.packed_start(key.start),
         };
-        return put_piece(&store.cql, &span, key, *form, bytes).await;
+        return piece::write(&store.cql, &span, key, *form, bytes).await;
     }
     let recorded = rows.recorded.iter().any(|of| of.source == key.source);
     let age = now.saturating_sub(key.start + resolution.packed_seconds());
-    let lives = store.lives(resolution, age, recorded);
+    let ttl = store.ttl(resolution, age, recorded);
     let packed = Packed {
         row: row.clone(),
         slots,
         replaces: None,
     };
-    // Where there is one already an earlier copy put it.
-    repack::replace(&store.cql, &packed, lives).await.map(drop)
+    // If there is one already, an earlier copy wrote it.
+    repack::replace(&store.cql, &packed, ttl).await.map(drop)
 }
 
-/// Puts recordings, oldest first.
+/// Adds recordings, oldest first.
 async fn put_recordings(store: &Cassandra, recordings: &[(Label, u64)]) -> Result<(), StoreError> {
     for (order, (label, created)) in (0..).zip(recordings) {
-        // µs, as they tell the order.
+        // In µs, so that the order within a second is kept.
         let created = created.saturating_mul(1_000_000).saturating_add(order);
         recording::put_head(&store.cql, label.id, &label.name, created).await?;
     }
     Ok(())
 }
 
-/// Puts the entry of the index of a container whose rows are there.
+/// Adds the entry of a container after its rows.
 async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
     let (cql, container) = (&store.cql, &entry.container);
     for Recorder {
@@ -109,17 +112,17 @@ async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
         .max(container.facts_at)
         .saturating_sub(1)
         / DAY;
-    list(cql, &container.id, day).await?;
+    listing::add(cql, &container.id, day).await?;
     let mut statements = facts(container, &entry.recorded)?;
     let mut parts: Vec<&Part> = entry.parts.iter().collect();
     parts.sort_by_key(|part| part.activity.last);
     statements.extend(parts.into_iter().map(|part| {
         let own = |of: &&Recorder| of.source == part.key.source;
-        let of = if part.posted { Of::Piece } else { Of::Span };
-        let entry = life::Entry {
-            place: Place {
+        let kind = if part.posted { Kind::Piece } else { Kind::Span };
+        let row = LifeRow {
+            key: LifeKey {
                 resolution: part.key.resolution,
-                of,
+                kind,
                 start: part.key.start,
                 source: part.key.source,
             },
@@ -128,13 +131,13 @@ async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
             activity: part.activity.clone(),
             written: 0,
         };
-        entry.insert(&container.id)
+        row.insert(&container.id)
     }));
-    cql.write_in_parts(life::WORTH, statements).await
+    cql.write_in_parts(life_row::DOING, statements).await
 }
 
-/// Statements that write what is known of the container. It goes with the last of its recordings,
-/// where that is all that there is.
+/// Statements that write the facts of a container. Those of a container that is only in recordings
+/// belong to their sources, and are deleted with the last of them.
 fn facts(container: &Container, recorded: &[Recorder]) -> Result<Vec<Bound>, StoreError> {
     let only_recorded = container.live_since == Container::NEVER;
     let sources = match only_recorded {
@@ -142,8 +145,8 @@ fn facts(container: &Container, recorded: &[Recorder]) -> Result<Vec<Bound>, Sto
         false => vec![SourceId::SUM],
     };
     let json = serde_json::to_string(&container.facts).map_err(|e| corrupt(e.to_string()))?;
-    let said = |source: SourceId| {
-        life::say(
+    let insert = |source: SourceId| {
+        life_row::insert_facts(
             &container.id,
             source,
             container.facts_at,
@@ -151,5 +154,5 @@ fn facts(container: &Container, recorded: &[Recorder]) -> Result<Vec<Bound>, Sto
             &json,
         )
     };
-    Ok(sources.into_iter().map(said).collect())
+    Ok(sources.into_iter().map(insert).collect())
 }

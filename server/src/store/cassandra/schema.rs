@@ -11,7 +11,7 @@ use crate::clock;
 use crate::store::column::number;
 use crate::store::error::StoreError;
 
-/// The table of packed rows of a resolution: how long tombstones stay, and the window of compaction.
+/// The table of packed rows of a resolution, with the lifetime of tombstones and the compaction window.
 macro_rules! packed {
     ($resolution:literal, $grace:literal, $unit:literal, $size:literal) => {
         concat!(
@@ -32,17 +32,17 @@ macro_rules! packed {
     };
 }
 
-/// Migrations in order, each a few statements that can be done again.
+/// Migrations in order. Each is a few statements that can be repeated.
 ///
 /// - `piece` has one packed span in a partition, which is deleted when it is packed.
-/// - `packed_…` have a few: see `table.rs`. Only whole files expire there, so that
-///   nothing is compacted again and again: windows are a small part of the time to live.
-/// - `mark` and `dirty` are the two ways to find what is dirty. A mark that comes back
-///   after its tombstone is gone costs a look, so tombstones need not be kept for long.
-/// - `life` and `fact` make the entry of the index: see `life.rs`.
-/// - `container` has all containers, `active` those of which something is known on a
-///   day; each in shards, so that no partition is hot.
-/// - `lease` has one row: who rolls up.
+/// - `packed_…` have a few spans in a partition: see `table.rs`. Windows are a small part of the
+///   time to live, so whole files expire and nothing is compacted repeatedly.
+/// - `mark` and `dirty` are two ways to find dirty spans. A mark that returns after its tombstone
+///   is gone costs one useless look, so tombstones are short-lived.
+/// - `life` and `fact` make the entry of the index: see `life_row.rs` and `life.rs`.
+/// - `container` lists all containers, `active` those with data on a day. Both are in shards, so
+///   that no partition is hot.
+/// - `lease` has one row: the holder of the lease of roll-up.
 const MIGRATIONS: &[&[&str]] = &[
     &[
         "CREATE TABLE IF NOT EXISTS piece (
@@ -101,34 +101,36 @@ const MIGRATIONS: &[&[&str]] = &[
     )"],
 ];
 
-/// The tables that say which migrations were done, and who is doing some.
-const BOOKS: [&str; 2] = [
+/// Tables of migrations: those applied, and the process that is applying some.
+const MIGRATION_TABLES: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS migration (version int PRIMARY KEY, applied bigint)",
     "CREATE TABLE IF NOT EXISTS migrating (id tinyint PRIMARY KEY, holder blob)",
 ];
 
-/// The first table that is made.
-const BEGUN: &str = "migration";
+/// The first table that is created.
+const FIRST_TABLE: &str = "migration";
 
-/// After so many seconds the work of one who died is taken over.
-const HELD: i32 = 120;
+/// Time to live of a claim to migrate, in seconds as CQL takes it. Then another process takes over.
+const CLAIM_TTL: i32 = 120;
 
-/// How often a table that is listed is asked for, a second apart.
-const TRIES: u32 = 5;
+/// Attempts to read a table that is listed already.
+const MAX_ATTEMPTS: u32 = 5;
+/// Delay between attempts, and between looks at the claim of another process.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The version that this program knows.
+/// Latest version that this program knows.
 pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
 
-/// How often what is in it is kept, and where.
+/// Number of copies of each row, and where they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replication {
-    /// So many copies, whatever the data centre: for one of them.
+    /// So many copies in one data centre.
     Simple(u8),
     /// So many copies in each of these data centres.
     Centres(Vec<(String, u8)>),
 }
 
-/// Text that says no replication.
+/// Text that is not a replication.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0:?} is neither a number of copies, as in 3, nor one for each data centre, as in east=3,west=3"
@@ -172,7 +174,7 @@ impl Replication {
     }
 }
 
-/// Makes the keyspace, if there is none, and uses it.
+/// Creates the keyspace if it does not exist, and uses it.
 pub(super) async fn create(
     cql: &Cql,
     keyspace: &str,
@@ -186,7 +188,7 @@ pub(super) async fn create(
     cql.enter_keyspace(keyspace).await
 }
 
-/// The version of the schema, of which the keyspace is used from now on; 0 when there are no tables yet.
+/// The version of the schema; 0 if there are no tables yet. Uses the keyspace from now on.
 pub(super) async fn version(cql: &Cql, keyspace: &str) -> Result<u32, StoreError> {
     let tables: Vec<(String,)> = cql
         .rows(
@@ -204,10 +206,10 @@ pub(super) async fn version(cql: &Cql, keyspace: &str) -> Result<u32, StoreError
     Ok(latest.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))
 }
 
-/// The migrations that were done. A table that another process has just made is listed a moment
-/// before a node knows it.
+/// The migrations that were applied. A table that another process has just created is listed a
+/// moment before every node knows it, hence the retries.
 async fn versions(cql: &Cql) -> Result<Vec<(i32,)>, StoreError> {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
         let versions = cql
             .rows(
@@ -216,16 +218,16 @@ async fn versions(cql: &Cql) -> Result<Vec<(i32,)>, StoreError> {
                 (),
             )
             .await;
-        tries += 1;
-        if versions.is_ok() || tries == TRIES {
+        attempts += 1;
+        if versions.is_ok() || attempts == MAX_ATTEMPTS {
             return versions;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Brings the tables to version `to`; returns the version that they had. When two do it at
-/// once, one waits for the other.
+/// Migrates the tables to version `to`, and returns the version that they had. Of two processes
+/// one waits for the other.
 pub(super) async fn migrate(cql: &Cql, keyspace: &str, to: u32) -> Result<u32, StoreError> {
     let found = version(cql, keyspace).await?;
     if found > KNOWN {
@@ -240,15 +242,15 @@ pub(super) async fn migrate(cql: &Cql, keyspace: &str, to: u32) -> Result<u32, S
     if found == 0 {
         refuse_others(cql, keyspace).await?;
     }
-    for table in BOOKS {
+    for table in MIGRATION_TABLES {
         cql.define(table).await?;
     }
     let me = SourceId(rand::random());
     while !claim(cql, me).await? {
         info!("another process changes the schema: waiting for it");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
-    let done = apply(cql, keyspace, to).await;
+    let applied = apply(cql, keyspace, to).await;
     let released = cql
         .write_if(
             "release the schema",
@@ -256,35 +258,40 @@ pub(super) async fn migrate(cql: &Cql, keyspace: &str, to: u32) -> Result<u32, S
             (blob(&me.0),),
         )
         .await;
-    done?;
+    applied?;
     released?;
     Ok(found)
 }
 
-/// Another program's tables may have the names of ours.
-async fn refuse_others(cql: &Cql, keyspace: &str) -> Result<(), StoreError> {
+/// Refuses a keyspace with other tables: another program's may have the names of ours.
+pub(super) async fn refuse_others(cql: &Cql, keyspace: &str) -> Result<(), StoreError> {
     let doing = "look for other tables";
     let query = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
     let tables: Vec<(String,)> = cql.rows(doing, query, (keyspace,)).await?;
-    let begun = tables.iter().any(|(name,)| name == BEGUN);
+    let begun = tables.iter().any(|(name,)| name == FIRST_TABLE);
     if begun || tables.is_empty() {
         return Ok(());
     }
-    let what = format!("other tables in the keyspace {keyspace}");
-    Err(StoreError::Corrupt { what })
+    let has = |table: &str| tables.iter().any(|(name,)| name == table);
+    Err(StoreError::ForeignKeyspace {
+        keyspace: keyspace.to_owned(),
+        // Its `bc_db.py init` makes these among others.
+        python: has("dbschema") || (has("cpu_all") && has("io_all")),
+    })
 }
 
+/// Claims the right to migrate; `false` if another process has it.
 async fn claim(cql: &Cql, me: SourceId) -> Result<bool, StoreError> {
     cql.write_if(
         "claim the schema",
         "INSERT INTO migrating (id, holder) VALUES (0, ?) IF NOT EXISTS USING TTL ?",
-        (blob(&me.0), HELD),
+        (blob(&me.0), CLAIM_TTL),
     )
     .await
 }
 
 async fn apply(cql: &Cql, keyspace: &str, to: u32) -> Result<(), StoreError> {
-    // Who had it before may have done it.
+    // A process that held the claim before may have applied some.
     let found = version(cql, keyspace).await?;
     for version in found + 1..=to {
         for statement in MIGRATIONS[version as usize - 1] {

@@ -1,8 +1,8 @@
-//! Talking to Cassandra: prepared statements, sent to a node that has the row, so many at a time.
+//! The session with Cassandra: prepared statements, sent to a node that has the row, with bounded
+//! concurrency.
 //!
-//! Every write but the conditional ones may be done twice without harm, so the
-//! driver repeats it on another node when one dies. Reads that take long are asked
-//! of a second node as well.
+//! Every write is idempotent, except conditional ones, so the driver repeats it on another
+//! node if one dies. A slow read is also sent to a second node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,24 +23,24 @@ use tokio::sync::Semaphore;
 
 use crate::store::error::{StoreError, failed};
 
-/// Requests under way at most; the others wait for their turn.
-const ROOM: usize = 256;
-/// Statements that are kept prepared: more than there are.
-const PREPARED: usize = 256;
-/// Statements in one batch at most: Cassandra refuses large ones.
-const TOGETHER: usize = 40;
+/// Concurrent requests at most; further ones wait.
+const MAX_REQUESTS: usize = 256;
+/// Prepared statements cached at most: more than this program has.
+const MAX_PREPARED: usize = 256;
+/// Statements in one batch at most: Cassandra refuses large batches.
+const MAX_BATCH: usize = 40;
 /// Rows in a page at most.
-const PAGE: i32 = 5_000;
-/// After so long a request is given up.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the nodes are asked whether they agree on the schema.
-const AGREEMENT: Duration = Duration::from_millis(20);
-/// After so long a change of the schema is given up: on a busy cluster it takes many times a request's time.
-const DEFINED: Duration = Duration::from_secs(60);
-/// After so long a read is asked of a second node as well.
-const SLOW: Duration = Duration::from_millis(100);
+const MAX_PAGE_ROWS: i32 = 5_000;
+/// Timeout of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between checks whether the nodes agree on the schema.
+const AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
+/// Timeout of a schema change, which takes far longer than a request on a busy cluster.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
+/// Delay after which a read is also sent to a second node.
+const SPECULATIVE_DELAY: Duration = Duration::from_millis(100);
 
-/// Of how many replicas an answer is waited for, when writing and when reading.
+/// Replicas that must answer a write or a read.
 #[derive(
     Debug,
     Clone,
@@ -54,14 +54,14 @@ const SLOW: Duration = Duration::from_millis(100);
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// Of one: for a single node. With more, what was acknowledged may not be seen at once.
+    /// One: for a single node. With more nodes, an acknowledged write may not be visible at once.
     One,
-    /// Of most of those in this data centre.
+    /// A majority in this data centre.
     #[default]
     LocalQuorum,
-    /// Of most of all.
+    /// A majority of all.
     Quorum,
-    /// Of all: nothing is written while one is down.
+    /// All: nothing is written while one is down.
     All,
 }
 
@@ -76,18 +76,18 @@ impl Consistency {
     }
 }
 
-/// A session, on one keyspace.
+/// A session in one keyspace.
 pub(super) struct Cql {
     session: CachingSession,
     reads: ExecutionProfileHandle,
-    room: Semaphore,
+    requests: Semaphore,
 }
 
 /// A statement and its values.
 pub(super) type Bound = (&'static str, Vec<Option<CqlValue>>);
 
 impl Cql {
-    /// Connects to `hosts`; a keyspace is to be entered then.
+    /// Connects to `hosts`. The caller then enters a keyspace.
     pub(super) async fn connect(
         hosts: &[String],
         consistency: Consistency,
@@ -95,10 +95,10 @@ impl Cql {
         let profile = ExecutionProfile::builder()
             .consistency(consistency.level())
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(TIMEOUT));
+            .request_timeout(Some(REQUEST_TIMEOUT));
         let slow = SimpleSpeculativeExecutionPolicy {
             max_retry_count: 1,
-            retry_interval: SLOW,
+            retry_interval: SPECULATIVE_DELAY,
         };
         let reads = profile
             .clone()
@@ -107,49 +107,49 @@ impl Cql {
         let session = SessionBuilder::new()
             .known_nodes(hosts)
             .default_execution_profile_handle(profile.build().into_handle())
-            .schema_agreement_interval(AGREEMENT)
+            .schema_agreement_interval(AGREEMENT_INTERVAL)
             .build()
             .await
             .map_err(failed("reach Cassandra"))?;
         Ok(Self {
             session: CachingSessionBuilder::new(session)
-                .max_capacity(PREPARED)
-                // The columns are named in each statement: nodes need not say again what they are.
+                .max_capacity(MAX_PREPARED)
+                // Each statement names its columns, so nodes need not repeat their metadata.
                 .use_cached_result_metadata(true)
                 .build(),
             reads: reads.into_handle(),
-            room: Semaphore::new(ROOM),
+            requests: Semaphore::new(MAX_REQUESTS),
         })
     }
 
-    /// Writes, more than once if need be.
+    /// Runs an idempotent write; the driver may repeat it.
     pub(super) async fn write(
         &self,
         doing: &'static str,
         cql: &'static str,
         values: impl SerializeRow + Send + Sync,
     ) -> Result<(), StoreError> {
-        let _room = self.enter().await?;
-        let done = self.session.execute_unpaged(repeatable(cql), values).await;
-        done.map(drop).map_err(failed(doing))
+        let _permit = self.acquire().await?;
+        let result = self.session.execute_unpaged(idempotent(cql), values).await;
+        result.map(drop).map_err(failed(doing))
     }
 
-    /// Writes statements on one partition, so many at a time. One on another may be the last, where
-    /// it does not matter which of them is there first: they are one request, and not one change.
+    /// Writes statements of one partition in batches. The last statement may be of another partition
+    /// if their order does not matter: it shares the request, but is not atomic with the others.
     pub(super) async fn write_in_parts(
         &self,
         doing: &'static str,
         mut statements: Vec<Bound>,
     ) -> Result<(), StoreError> {
         while !statements.is_empty() {
-            let rest = statements.split_off(statements.len().min(TOGETHER));
+            let rest = statements.split_off(statements.len().min(MAX_BATCH));
             self.write_together(doing, statements).await?;
             statements = rest;
         }
         Ok(())
     }
 
-    /// Writes all or nothing of those statements that are on one partition.
+    /// Writes one batch. Statements of the same partition are atomic.
     async fn write_together(
         &self,
         doing: &'static str,
@@ -158,22 +158,22 @@ impl Cql {
         if statements.len() == 1
             && let Some((cql, values)) = statements.pop()
         {
-            // A batch of one costs the node more.
+            // A batch of one costs the node more than a plain statement.
             return self.write(doing, cql, values).await;
         }
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         let mut values = Vec::with_capacity(statements.len());
         for (cql, bound) in statements {
-            batch.append_statement(repeatable(cql));
+            batch.append_statement(idempotent(cql));
             values.push(bound);
         }
         if values.is_empty() {
             return Ok(());
         }
-        let _room = self.enter().await?;
-        let done = self.session.batch(&batch, values).await;
-        done.map(drop).map_err(failed(doing))
+        let _permit = self.acquire().await?;
+        let result = self.session.batch(&batch, values).await;
+        result.map(drop).map_err(failed(doing))
     }
 
     /// Reads all rows, page by page.
@@ -186,13 +186,13 @@ impl Cql {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
-        let _room = self.enter().await?;
-        let rows = self.stream(doing, repeatable(cql), values).await?;
+        let _permit = self.acquire().await?;
+        let rows = self.stream(doing, idempotent(cql), values).await?;
         rows.try_collect().await.map_err(failed(doing))
     }
 
-    /// Reads all rows of one partition as lightweight transactions left them: one that is under way
-    /// is brought to its end first.
+    /// Reads all rows of one partition at a serial level, which first completes a lightweight
+    /// transaction that is under way.
     pub(super) async fn serial_rows<R>(
         &self,
         doing: &'static str,
@@ -202,8 +202,8 @@ impl Cql {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
-        let _room = self.enter().await?;
-        let mut statement = repeatable(cql);
+        let _permit = self.acquire().await?;
+        let mut statement = idempotent(cql);
         statement.set_consistency(Level::LocalSerial);
         let answer = self.session.execute_unpaged(statement, values).await;
         let rows = answer.map_err(failed(doing))?.into_rows_result();
@@ -212,7 +212,7 @@ impl Cql {
         rows.collect::<Result<_, _>>().map_err(failed(doing))
     }
 
-    /// Reads the rows of the first `groups` groups, each whole: rows that follow each other and are `same`.
+    /// Reads all rows of the first `groups` groups. Consecutive rows that are `same` form a group.
     pub(super) async fn first_rows<R>(
         &self,
         doing: &'static str,
@@ -224,10 +224,14 @@ impl Cql {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + Send + 'static,
     {
-        let _room = self.enter().await?;
-        let mut statement = repeatable(cql);
-        // No more than are looked at: others may have many more.
-        statement.set_page_size(i32::try_from(groups).unwrap_or(i32::MAX).clamp(1, PAGE));
+        let _permit = self.acquire().await?;
+        let mut statement = idempotent(cql);
+        // A larger page would fetch rows that are not used.
+        statement.set_page_size(
+            i32::try_from(groups)
+                .unwrap_or(i32::MAX)
+                .clamp(1, MAX_PAGE_ROWS),
+        );
         let mut rows = self.stream::<R>(doing, statement, values).await?;
         let (mut found, mut seen) = (Vec::<R>::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(failed(doing))? {
@@ -242,18 +246,18 @@ impl Cql {
         Ok(found)
     }
 
-    /// Writes on a condition, by a lightweight transaction; whether the condition held. It is done
-    /// once: whether it was done when it fails is not known.
+    /// Runs a conditional write as a lightweight transaction, and returns whether the condition held.
+    /// It is never repeated; after an error the outcome is unknown.
     pub(super) async fn write_if(
         &self,
         doing: &'static str,
         cql: &'static str,
         values: impl SerializeRow + Send + Sync,
     ) -> Result<bool, StoreError> {
-        let _room = self.enter().await?;
+        let _permit = self.acquire().await?;
         let answer = self.session.execute_unpaged(cql, values).await;
         let rows = answer.map_err(failed(doing))?.into_rows_result();
-        // Only `[applied]` when it was, else the row as it is, too.
+        // The first column is `[applied]`; if it is false, the current row follows.
         let row: Row = rows
             .map_err(failed(doing))?
             .first_row()
@@ -268,20 +272,20 @@ impl Cql {
     pub(super) async fn define(&self, cql: &str) -> Result<(), StoreError> {
         let session = self.session.get_session();
         let mut statement = Statement::new(cql);
-        statement.set_request_timeout(Some(DEFINED));
+        statement.set_request_timeout(Some(SCHEMA_TIMEOUT));
         // The driver itself waits for agreement.
-        let done = session.query_unpaged(statement, ()).await;
-        done.map(drop).map_err(failed("change the schema"))
+        let result = session.query_unpaged(statement, ()).await;
+        result.map(drop).map_err(failed("change the schema"))
     }
 
-    /// Uses a keyspace, which must exist.
+    /// Uses an existing keyspace.
     pub(super) async fn enter_keyspace(&self, keyspace: &str) -> Result<(), StoreError> {
         let session = self.session.get_session();
         let used = session.use_keyspace(keyspace, false).await;
         used.map_err(failed("use the keyspace"))
     }
 
-    /// Rows as they come, page by page.
+    /// Streams rows, page by page.
     async fn stream<R>(
         &self,
         doing: &'static str,
@@ -297,12 +301,16 @@ impl Cql {
         rows.map_err(failed(doing))
     }
 
-    async fn enter(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
-        self.room.acquire().await.map_err(|_| StoreError::Closed)
+    async fn acquire(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
+        self.requests
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Closed)
     }
 }
 
-fn repeatable(cql: &str) -> Statement {
+/// A statement that the driver may repeat.
+fn idempotent(cql: &str) -> Statement {
     let mut statement = Statement::new(cql);
     statement.set_is_idempotent(true);
     statement

@@ -1,15 +1,15 @@
-//! The tables of packed rows: one a resolution, each with its own time to live
-//! and its own window of compaction, so that files of one age are deleted whole.
+//! The tables of packed rows, one for each resolution. Each has its own time to live and its own
+//! compaction window, so that Cassandra deletes whole files of one age.
 
 use bubble_common::segment::Resolution;
 
-/// The statements on one of them. A partition holds [`bucket_spans`] packed spans of a container.
+/// Statements for one table. A partition holds [`bucket_spans`] packed spans of a container.
 pub(super) struct Table {
-    /// Packed rows of a range.
+    /// Selects the packed rows of a range.
     pub(super) range: &'static str,
-    /// Which slots the rows of one span have.
+    /// Selects the slots of the rows of one span.
     pub(super) slots: &'static str,
-    /// Sources and starts of all rows of a partition.
+    /// Selects sources and starts of all rows of a partition.
     pub(super) keys: &'static str,
     pub(super) insert: &'static str,
     pub(super) replace: &'static str,
@@ -62,7 +62,7 @@ const TABLES: [Table; 4] = [
     table!("packed_day"),
 ];
 
-/// That of a resolution.
+/// The table of a resolution.
 pub(super) const fn of(resolution: Resolution) -> &'static Table {
     &TABLES[resolution as usize]
 }

@@ -1,4 +1,4 @@
-//! Numbers and names as columns have them, and back.
+//! Conversions between Rust types and columns.
 
 use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use scylla::value::CqlValue;
@@ -11,7 +11,7 @@ pub(super) fn big(n: u64) -> Option<CqlValue> {
     Some(CqlValue::BigInt(number(n)))
 }
 
-/// All 64 bits, as they are.
+/// All 64 bits, unchanged.
 pub(super) fn bits(n: u64) -> Option<CqlValue> {
     Some(CqlValue::BigInt(n.cast_signed()))
 }
@@ -50,10 +50,10 @@ pub(super) fn corrupt(what: String) -> StoreError {
     StoreError::Corrupt { what }
 }
 
-/// How many partitions share what would else be in one.
+/// Partitions of a table that would otherwise have one.
 pub(super) const SHARDS: u8 = 16;
 
-/// In which of them a container is.
+/// The partition of a container.
 pub(super) fn shard(id: &ContainerId) -> i8 {
     let digest = Sha256::digest(id.as_str());
     (digest[0] % SHARDS).cast_signed()

@@ -1,141 +1,34 @@
-//! The index of containers.
+//! The index of containers: lists, sorted and filtered.
 
-use bubble_common::segment::{ContainerId, Facts, facts};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, named_params, params};
+use async_trait::async_trait;
+use bubble_common::segment::ContainerId;
+use rusqlite::{Connection, ToSql, named_params};
 
-use super::memory::ContainerRow;
+use super::database::Sqlite;
+use super::entry::{self, COLUMNS, NEVER, RECORDINGS};
 use crate::store::column::{number, unsigned};
-use crate::store::container::{Container, ContainerFilter, ContainerPage, Recent, Sort, State};
+use crate::store::container::{Container, State};
 use crate::store::error::{StoreError, failed};
+use crate::store::index::{ContainerFilter, ContainerPage, Index, Sort};
 
-const COLUMNS: &str = "id, name, facts, facts_at, first_seen, last_seen, cpu_ns, memory_now, \
-    memory_peak, memory_limit, bytes_in, bytes_out, recent, live_since";
-/// One more column: names of the recordings that a container is in, as JSON.
-const RECORDINGS: &str = "(SELECT json_group_array(recording.name ORDER BY recording.id) \
-    FROM (SELECT DISTINCT recording FROM recorded WHERE recorded.container = container.id) \
-    JOIN recording ON recording.id = recording AND NOT deleted)";
-
-/// [`Container::NEVER`] as a column has it.
-const NEVER: i64 = i64::MAX;
-
-/// A container and its row number.
-pub(super) fn get(
-    connection: &Connection,
-    id: &ContainerId,
-) -> Result<Option<(ContainerRow, Container)>, StoreError> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {RECORDINGS} FROM container WHERE name = ?1"
-        ))
-        .and_then(|mut statement| statement.query_row([id.as_str()], read).optional())
-        .map_err(failed("look up a container"))
-}
-
-/// The row number of a container.
-pub(super) fn row_of(
-    connection: &Connection,
-    id: &ContainerId,
-) -> Result<Option<ContainerRow>, StoreError> {
-    connection
-        .prepare_cached("SELECT id FROM container WHERE name = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([id.as_str()], |row| row.get(0))
-                .optional()
-        })
-        .map_err(failed("look up a container"))
-}
-
-/// Adds a container and returns its row number.
-pub(super) fn insert(
-    connection: &Connection,
-    container: &Container,
-) -> Result<ContainerRow, StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO container (name, facts, facts_at, title, host, ended, first_seen, last_seen,
-                cpu_ns, memory_now, memory_peak, memory_limit, bytes_in, bytes_out, recent)
-             VALUES (?1, '{}', 0, '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, x'')",
+#[async_trait]
+impl Index for Sqlite {
+    async fn container(&self, id: &ContainerId) -> Result<Option<Container>, StoreError> {
+        let id = id.clone();
+        self.read(
+            move |connection| Ok(entry::get(connection, &id)?.map(|(_, container)| container)),
         )
-        .and_then(|mut statement| statement.insert([container.id.as_str()]))
-        .map_err(failed("add a container"))
-}
-
-/// Writes entries, but for their facts: many by one statement, as to look it up costs a part of what
-/// it does.
-pub(super) struct Update<'a> {
-    sums: CachedStatement<'a>,
-}
-
-impl<'a> Update<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Result<Self, StoreError> {
-        let sums = connection
-            .prepare_cached(
-                "UPDATE container SET facts_at = ?2, first_seen = ?3, last_seen = ?4, cpu_ns = ?5,
-                    memory_now = ?6, memory_peak = ?7, memory_limit = ?8, bytes_in = ?9,
-                    bytes_out = ?10, recent = ?11, live_since = ?12
-                 WHERE id = ?1",
-            )
-            .map_err(failed("update a container"))?;
-        Ok(Self { sums })
+        .await
     }
 
-    /// Writes a container's entry.
-    pub(super) fn sums(
-        &mut self,
-        row: ContainerRow,
-        container: &Container,
-    ) -> Result<(), StoreError> {
-        self.sums
-            .execute(params![
-                row,
-                number(container.facts_at),
-                number(container.first_seen),
-                number(container.last_seen),
-                number(container.cpu_ns),
-                number(container.memory_now),
-                number(container.memory_peak),
-                number(container.memory_limit),
-                number(container.bytes_in),
-                number(container.bytes_out),
-                container.recent.to_bytes(),
-                number(container.live_since),
-            ])
-            .map(drop)
-            .map_err(failed("update a container"))
+    async fn containers(&self, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
+        let filter = filter.clone();
+        self.read(move |connection| page(connection, &filter)).await
     }
 }
 
-/// Writes the facts of a container's entry.
-pub(super) fn update_facts(
-    connection: &Connection,
-    row: ContainerRow,
-    container: &Container,
-) -> Result<(), StoreError> {
-    let json = serde_json::to_string(&container.facts).unwrap_or_default();
-    let fact = |name| container.facts.get(name).map_or("", String::as_str);
-    connection
-        .prepare_cached(
-            "UPDATE container SET facts = ?2, title = ?3, host = ?4, ended = ?5 WHERE id = ?1",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                row,
-                json,
-                fact(facts::NAME),
-                fact(facts::HOST),
-                number(container.ended().unwrap_or(0)),
-            ])
-        })
-        .map(drop)
-        .map_err(failed("update a container"))
-}
-
-/// A page of the index.
-pub(super) fn page(
-    connection: &Connection,
-    filter: &ContainerFilter,
-) -> Result<ContainerPage, StoreError> {
+/// Reads a page of the index.
+fn page(connection: &Connection, filter: &ContainerFilter) -> Result<ContainerPage, StoreError> {
     let state = match filter.state {
         None => ":heard = :heard".to_owned(),
         Some(State::Running) => "ended = 0 AND last_seen >= :heard".to_owned(),
@@ -146,7 +39,7 @@ pub(super) fn page(
             format!("(ended != 0 OR (last_seen < :heard AND live_since = {NEVER}))")
         }
     };
-    // Facts hold name, image, host and labels, so one search covers all of them, and recordings.
+    // Facts contain name, image, host and labels, so this searches all of them.
     let conditions = format!(
         "(:search IS NULL OR instr(lower(name || ' ' || facts || ' ' || {RECORDINGS}), :search) > 0)
          AND (:host IS NULL OR host = :host) AND {state}"
@@ -182,7 +75,7 @@ pub(super) fn page(
                     ":search": search, ":host": filter.host, ":heard": heard,
                     ":limit": limit, ":offset": offset,
                 },
-                read,
+                entry::read,
             )?;
             rows.map(|row| Ok(row?.1)).collect()
         })
@@ -191,49 +84,4 @@ pub(super) fn page(
         containers,
         total: unsigned(total),
     })
-}
-
-/// The container id in a column.
-pub(super) fn id_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ContainerId> {
-    let name: String = row.get(column)?;
-    ContainerId::new(&name).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            rusqlite::types::Type::Text,
-            Box::new(error),
-        )
-    })
-}
-
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, Container)> {
-    let id = id_of(row, 1)?;
-    let facts: String = row.get(2)?;
-    let facts: Facts = serde_json::from_str(&facts).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
-    })?;
-    let recent: Vec<u8> = row.get(12)?;
-    let recordings: String = row.get(14)?;
-    let column = |index: usize| row.get(index).map(unsigned);
-    let last_seen = column(5)?;
-    let container = Container {
-        id,
-        facts,
-        facts_at: column(3)?,
-        // A row in the making has seen nothing.
-        first_seen: if last_seen == 0 { u64::MAX } else { column(4)? },
-        last_seen,
-        live_since: match row.get(13)? {
-            NEVER => Container::NEVER,
-            at => unsigned(at),
-        },
-        recordings: serde_json::from_str(&recordings).unwrap_or_default(),
-        cpu_ns: column(6)?,
-        memory_now: column(7)?,
-        memory_peak: column(8)?,
-        memory_limit: column(9)?,
-        bytes_in: column(10)?,
-        bytes_out: column(11)?,
-        recent: Recent::from_bytes(&recent),
-    };
-    Ok((row.get(0)?, container))
 }

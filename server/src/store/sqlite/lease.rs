@@ -1,14 +1,12 @@
-//! The lease of roll-up: in memory, as no other process serves the same directory.
+//! The lease of roll-up, in memory: no other process serves the same directory.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use async_trait::async_trait;
 
-use super::Sqlite;
+use super::database::Sqlite;
 use crate::store::error::StoreError;
 use crate::store::lease::{Lease, Leases};
-
-pub(super) type Slot = Mutex<Option<Lease>>;
 
 #[async_trait]
 impl Leases for Sqlite {

@@ -5,13 +5,15 @@ use std::ops::Range;
 use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::index;
-use super::memory::{ContainerRow, Versions};
+use super::entry;
+use super::row_id::ContainerRow;
+use super::versions::Versions;
+use crate::span::row::{Form, Row};
 use crate::store::column::{form_of, number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::row::{DirtySpan, Form, Mark, Row};
+use crate::store::packing::{DirtySpan, Mark};
 
-/// All rows whose span meets `span`, as of one moment.
+/// All rows whose span meets `span`, in one snapshot.
 pub(super) fn range(
     connection: &mut Connection,
     id: &ContainerId,
@@ -19,24 +21,38 @@ pub(super) fn range(
     span: Range<u64>,
 ) -> Result<Vec<Row>, StoreError> {
     let doing = "read segments";
-    // One transaction: a span that is packed meanwhile is seen before or after, not between.
+    // One transaction shows a span that is packed meanwhile either before or after that.
     let transaction = connection.transaction().map_err(failed(doing))?;
-    let Some(container) = index::row_of(&transaction, id)? else {
+    let Some(container) = entry::row_of(&transaction, id)? else {
         return Ok(Vec::new());
     };
-    let first = resolution.packed_start(span.start);
-    let mut found = Vec::new();
-    {
-        let mut packed = transaction
-            .prepare_cached(
-                "SELECT packed.start, source.uuid, packed.bytes FROM packed JOIN source ON source.id = packed.source
-                 WHERE packed.container = ?1 AND packed.resolution = ?2 AND packed.start >= ?3 AND packed.start < ?4
-                 ORDER BY packed.start, packed.source",
-            )
-            .map_err(failed(doing))?;
-        let place = params![container, resolution as u8, number(first), number(span.end)];
-        let rows = packed
-            .query_map(place, |row| {
+    let starts = resolution.packed_start(span.start)..span.end;
+    let mut found = packed(&transaction, (id, container), resolution, &starts)?;
+    // Pieces are ordered by time, not by container. A mark tells where a container has some.
+    for start in dirty_starts(&transaction, container, resolution, starts)? {
+        found.extend(pieces(&transaction, (id, container), resolution, start)?);
+    }
+    transaction.commit().map_err(failed(doing))?;
+    Ok(found)
+}
+
+/// The packed rows of spans that start in `starts`.
+fn packed(
+    connection: &Connection,
+    (id, container): (&ContainerId, ContainerRow),
+    resolution: Resolution,
+    starts: &Range<u64>,
+) -> Result<Vec<Row>, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT packed.start, source.uuid, packed.bytes FROM packed JOIN source ON source.id = packed.source
+             WHERE packed.container = ?1 AND packed.resolution = ?2 AND packed.start >= ?3 AND packed.start < ?4
+             ORDER BY packed.start, packed.source",
+        )
+        .and_then(|mut statement| {
+            let values =
+                params![container, resolution as u8, number(starts.start), number(starts.end)];
+            let rows = statement.query_map(values, |row| {
                 Ok(Row {
                     key: Key {
                         container: id.clone(),
@@ -47,42 +63,48 @@ pub(super) fn range(
                     form: Form::Packed,
                     bytes: row.get(2)?,
                 })
+            })?;
+            rows.collect()
+        })
+        .map_err(failed("read segments"))
+}
+
+/// The pieces of the span at `start`.
+fn pieces(
+    connection: &Connection,
+    (id, container): (&ContainerId, ContainerRow),
+    resolution: Resolution,
+    start: u64,
+) -> Result<Vec<Row>, StoreError> {
+    let doing = "read segments";
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT source.uuid, piece.form, piece.bytes FROM piece JOIN source ON source.id = piece.source
+             WHERE piece.resolution = ?1 AND piece.start = ?2 AND piece.container = ?3",
+        )
+        .map_err(failed(doing))?;
+    let mut found = Vec::new();
+    for slot in 0..resolution.packed_slots() {
+        let start = start + slot * resolution.seconds();
+        let values = params![resolution as u8, number(start), container];
+        let rows = statement
+            .query_map(values, |row| {
+                Ok(Row {
+                    key: Key {
+                        container: id.clone(),
+                        resolution,
+                        start,
+                        source: SourceId(row.get(0)?),
+                    },
+                    form: form_of(row.get(1)?),
+                    bytes: row.get(2)?,
+                })
             })
             .map_err(failed(doing))?;
         for row in rows {
             found.push(row.map_err(failed(doing))?);
         }
-        // Pieces lie by time and not by container: they are asked for where a mark says that there are any.
-        let mut pieces = transaction
-            .prepare_cached(
-                "SELECT source.uuid, piece.form, piece.bytes FROM piece JOIN source ON source.id = piece.source
-                 WHERE piece.resolution = ?1 AND piece.start = ?2 AND piece.container = ?3",
-            )
-            .map_err(failed(doing))?;
-        for start in dirty_starts(&transaction, container, resolution, first..span.end)? {
-            for slot in 0..resolution.packed_slots() {
-                let start = start + slot * resolution.seconds();
-                let rows = pieces
-                    .query_map(params![resolution as u8, number(start), container], |row| {
-                        Ok(Row {
-                            key: Key {
-                                container: id.clone(),
-                                resolution,
-                                start,
-                                source: SourceId(row.get(0)?),
-                            },
-                            form: form_of(row.get(1)?),
-                            bytes: row.get(2)?,
-                        })
-                    })
-                    .map_err(failed(doing))?;
-                for row in rows {
-                    found.push(row.map_err(failed(doing))?);
-                }
-            }
-        }
     }
-    transaction.commit().map_err(failed(doing))?;
     Ok(found)
 }
 
@@ -93,7 +115,7 @@ pub(super) fn dirty_of(
     resolution: Resolution,
     span: Range<u64>,
 ) -> Result<Vec<u64>, StoreError> {
-    match index::row_of(connection, id)? {
+    match entry::row_of(connection, id)? {
         Some(container) => {
             let first = resolution.packed_start(span.start);
             dirty_starts(connection, container, resolution, first..span.end)
@@ -114,9 +136,9 @@ pub(super) fn dirty_starts(
              ORDER BY start",
         )
         .and_then(|mut statement| {
-            let place =
+            let values =
                 params![container, resolution as u8, number(starts.start), number(starts.end)];
-            let rows = statement.query_map(place, |row| row.get(0).map(unsigned))?;
+            let rows = statement.query_map(values, |row| row.get(0).map(unsigned))?;
             rows.collect()
         })
         .map_err(failed("look for dirty spans"))
@@ -132,7 +154,7 @@ pub(super) fn dirty(
     limit: usize,
 ) -> Result<Vec<DirtySpan>, StoreError> {
     let after = match after {
-        Some((start, id)) => (number(*start), index::row_of(connection, id)?.unwrap_or(0)),
+        Some((start, id)) => (number(*start), entry::row_of(connection, id)?.unwrap_or(0)),
         None => (-1, 0),
     };
     let rows: Vec<(ContainerRow, String, u64, u64)> = connection
@@ -143,14 +165,14 @@ pub(super) fn dirty(
              ORDER BY dirty.start, dirty.container LIMIT ?5",
         )
         .and_then(|mut statement| {
-            let place = params![
+            let values = params![
                 resolution as u8,
                 number(before),
                 after.0,
                 after.1,
                 number(limit as u64)
             ];
-            let rows = statement.query_map(place, |row| {
+            let rows = statement.query_map(values, |row| {
                 Ok((
                     row.get(0)?,
                     row.get(1)?,
@@ -166,7 +188,9 @@ pub(super) fn dirty(
             let container = ContainerId::new(&name).map_err(|error| StoreError::Corrupt {
                 what: error.to_string(),
             })?;
-            Ok(marked(versions, row, container, resolution, start, touched))
+            Ok(with_mark(
+                versions, row, container, resolution, start, touched,
+            ))
         })
         .collect()
 }
@@ -179,7 +203,7 @@ pub(super) fn dirty_span(
     resolution: Resolution,
     start: u64,
 ) -> Result<Option<DirtySpan>, StoreError> {
-    let Some(row) = index::row_of(connection, &container)? else {
+    let Some(row) = entry::row_of(connection, &container)? else {
         return Ok(None);
     };
     let touched: Option<u64> = connection
@@ -187,17 +211,17 @@ pub(super) fn dirty_span(
             "SELECT touched FROM dirty WHERE container = ?1 AND resolution = ?2 AND start = ?3",
         )
         .and_then(|mut statement| {
-            let place = params![row, resolution as u8, number(start)];
+            let values = params![row, resolution as u8, number(start)];
             statement
-                .query_row(place, |row| row.get(0).map(unsigned))
+                .query_row(values, |row| row.get(0).map(unsigned))
                 .optional()
         })
         .map_err(failed("look for a dirty span"))?;
-    Ok(touched.map(|touched| marked(versions, row, container, resolution, start, touched)))
+    Ok(touched.map(|touched| with_mark(versions, row, container, resolution, start, touched)))
 }
 
-/// A dirty span with its mark, which the writer has in memory.
-fn marked(
+/// A dirty span with its mark, which is in memory.
+fn with_mark(
     versions: &Versions,
     row: ContainerRow,
     container: ContainerId,
@@ -205,15 +229,15 @@ fn marked(
     start: u64,
     touched: u64,
 ) -> DirtySpan {
-    let touch = versions.of((row, resolution, start));
+    let version = versions.of((row, resolution, start));
     DirtySpan {
         container,
         resolution,
         start,
-        touched: touched.max(touch.at),
+        touched: touched.max(version.at),
         marks: vec![Mark {
             writer: 0,
-            number: touch.version,
+            number: version.number,
         }],
     }
 }

@@ -1,23 +1,75 @@
-//! Recordings: which there are, and how one goes.
+//! Recordings: listed, and deleted in two steps.
 //!
-//! Deleting is in two steps, as the program may delete beside a server that
-//! remembers containers and is packing: a mark, which anyone may set, and the
-//! sweep, which only the server does, container by container, so that posts are
-//! stored in between.
+//! The command line may delete while a server caches containers and packs. So any process
+//! may mark a recording as deleted, but only the server sweeps its rows. It sweeps container
+//! by container, so that posts are stored in between.
 
+use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, Resolution, SourceId};
 use rusqlite::{Connection, params};
 
-use super::memory::{ContainerRow, SourceRow};
-use super::writer::Open;
-use super::{index, read};
+use super::database::Sqlite;
+use super::row_id::{ContainerRow, SourceRow};
+use super::writer::Transaction;
+use super::{deletion, entry, read};
+use crate::span::activity::Activity;
 use crate::store::column::{number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::recording::{Label, Recorded, Recorder, Recording};
-use crate::store::row::Activity;
+use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings};
 
-/// Notes that what was just stored of a container is part of a recording.
-pub(super) fn note(
+#[async_trait]
+impl Recordings for Sqlite {
+    async fn recorded(&self, container: &ContainerId) -> Result<Vec<Recorder>, StoreError> {
+        let container = container.clone();
+        self.read(move |connection| sources(connection, &container))
+            .await
+    }
+
+    async fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
+        self.read(|connection| list(connection)).await
+    }
+
+    async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError> {
+        self.writer
+            .run(move |transaction| delete(transaction.connection, id))
+            .await
+    }
+
+    async fn delete_container(&self, id: &ContainerId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.writer
+            .run(move |transaction| deletion::mark(transaction.connection, &id))
+            .await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        let containers = self.read(|connection| deletion::marked(connection)).await?;
+        let removed = containers.len() as u64;
+        for container in containers {
+            self.writer
+                .run(move |transaction| deletion::remove(transaction, &container))
+                .await?;
+        }
+        let parts = self.read(|connection| deleted_parts(connection)).await?;
+        if parts.is_empty() {
+            return Ok(removed);
+        }
+        // One at a time: posts are stored in between.
+        for part in parts {
+            self.writer
+                .run(move |transaction| remove(transaction, &part))
+                .await?;
+        }
+        let recordings = self
+            .writer
+            .run(|transaction| remove_empty(transaction.connection))
+            .await?;
+        Ok(removed + recordings)
+    }
+}
+
+/// Records that a stored segment belongs to a recording.
+pub(super) fn record(
     connection: &Connection,
     (container, source): (ContainerRow, SourceRow),
     label: &Label,
@@ -28,7 +80,7 @@ pub(super) fn note(
     put_part(connection, (container, source), label.id, activity)
 }
 
-/// Puts a recording, of which the first put decides the name and when it was made.
+/// Adds a recording. The first put decides its name and its time.
 pub(super) fn put_head(
     connection: &Connection,
     label: &Label,
@@ -46,14 +98,14 @@ pub(super) fn put_head(
         .map_err(failed("note a recording"))
 }
 
-/// Adds to what a recording has of a container by a source.
+/// Adds the activity of one source of a container to a recording.
 pub(super) fn put_part(
     connection: &Connection,
     (container, source): (ContainerRow, SourceRow),
     recording: SourceId,
     activity: &Activity,
 ) -> Result<(), StoreError> {
-    // A sum that is too large for a column would become a float: it saturates.
+    // Saturates: SQLite would turn a sum beyond 64 bits into a float.
     connection
         .prepare_cached(
             "INSERT INTO recorded
@@ -82,10 +134,7 @@ pub(super) fn put_part(
 }
 
 /// Sources of a container that belong to recordings.
-pub(super) fn sources(
-    connection: &Connection,
-    id: &ContainerId,
-) -> Result<Vec<Recorder>, StoreError> {
+fn sources(connection: &Connection, id: &ContainerId) -> Result<Vec<Recorder>, StoreError> {
     connection
         .prepare_cached(
             "SELECT source.uuid, recording.uuid, recorded.first, recorded.last FROM recorded
@@ -107,7 +156,7 @@ pub(super) fn sources(
 }
 
 /// All that are not deleted, oldest first.
-pub(super) fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError> {
+fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError> {
     let doing = "list recordings";
     let mut statement = connection
         .prepare_cached(
@@ -132,7 +181,7 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError
     Ok(found)
 }
 
-/// A recording without its containers, and what it holds of one by one source.
+/// A recording without its containers, and one source of one container.
 fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)> {
     let column = |index: usize| row.get(index).map(unsigned);
     let recording = Recording {
@@ -144,7 +193,7 @@ fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)>
         containers: Vec::new(),
     };
     let part = Recorded {
-        container: index::id_of(row, 3)?,
+        container: entry::id_of(row, 3)?,
         name: row.get(4)?,
         first: column(5)?,
         last: column(6)?,
@@ -155,8 +204,8 @@ fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)>
     Ok((recording, part))
 }
 
-/// Marks a recording as deleted; `false` when there is none.
-pub(super) fn delete(connection: &Connection, id: SourceId) -> Result<bool, StoreError> {
+/// Marks a recording as deleted; `false` if it does not exist.
+fn delete(connection: &Connection, id: SourceId) -> Result<bool, StoreError> {
     connection
         .execute(
             "UPDATE recording SET deleted = 1 WHERE uuid = ?1 AND NOT deleted",
@@ -166,16 +215,16 @@ pub(super) fn delete(connection: &Connection, id: SourceId) -> Result<bool, Stor
         .map_err(failed("delete a recording"))
 }
 
-/// A part of a deleted recording: what it holds of one container by one source.
+/// One source of one container of a deleted recording.
 #[derive(Debug, Clone)]
-pub(super) struct Doomed {
+struct DeletedPart {
     container: ContainerRow,
     name: ContainerId,
     source: SourceRow,
 }
 
 /// What is left of deleted recordings.
-pub(super) fn doomed(connection: &Connection) -> Result<Vec<Doomed>, StoreError> {
+fn deleted_parts(connection: &Connection) -> Result<Vec<DeletedPart>, StoreError> {
     connection
         .prepare_cached(
             "SELECT container.id, container.name, recorded.source
@@ -184,9 +233,9 @@ pub(super) fn doomed(connection: &Connection) -> Result<Vec<Doomed>, StoreError>
         )
         .and_then(|mut statement| {
             let rows = statement.query_map([], |row| {
-                Ok(Doomed {
+                Ok(DeletedPart {
                     container: row.get(0)?,
-                    name: index::id_of(row, 1)?,
+                    name: entry::id_of(row, 1)?,
                     source: row.get(2)?,
                 })
             })?;
@@ -195,15 +244,15 @@ pub(super) fn doomed(connection: &Connection) -> Result<Vec<Doomed>, StoreError>
         .map_err(failed("look for deleted recordings"))
 }
 
-/// Removes one part of a deleted recording, and the container if nothing else is known of it.
-pub(super) fn remove(open: &mut Open<'_>, doomed: &Doomed) -> Result<(), StoreError> {
-    let Open { connection, memory } = open;
-    memory.evict(connection, &doomed.name, doomed.container)?;
+/// Removes one part of a deleted recording, and the container if nothing else of it is stored.
+fn remove(transaction: &mut Transaction<'_>, part: &DeletedPart) -> Result<(), StoreError> {
+    let Transaction { connection, cache } = transaction;
+    cache.evict(connection, &part.name, part.container)?;
     let doing = "delete a recording's rows";
-    // Pieces lie by time: there are none where no mark is.
+    // Pieces are ordered by time; a mark tells where there are some.
     for resolution in Resolution::ALL {
         let length = resolution.packed_seconds();
-        for start in read::dirty_starts(connection, doomed.container, resolution, 0..u64::MAX)? {
+        for start in read::dirty_starts(connection, part.container, resolution, 0..u64::MAX)? {
             connection
                 .prepare_cached(
                     "DELETE FROM piece WHERE resolution = ?1 AND start >= ?2 AND start < ?3
@@ -214,48 +263,48 @@ pub(super) fn remove(open: &mut Open<'_>, doomed: &Doomed) -> Result<(), StoreEr
                         resolution as u8,
                         number(start),
                         number(start.saturating_add(length)),
-                        doomed.container,
-                        doomed.source
+                        part.container,
+                        part.source
                     ])
                 })
                 .map_err(failed(doing))?;
         }
     }
-    remove_rows(connection, doomed).map_err(failed(doing))
+    remove_rows(connection, part).map_err(failed(doing))
 }
 
-fn remove_rows(connection: &Connection, doomed: &Doomed) -> rusqlite::Result<()> {
-    let place = params![doomed.container, doomed.source];
+fn remove_rows(connection: &Connection, part: &DeletedPart) -> rusqlite::Result<()> {
+    let ids = params![part.container, part.source];
     connection.execute(
         "DELETE FROM packed WHERE container = ?1 AND source = ?2",
-        place,
+        ids,
     )?;
-    // What it was first and last seen, and its highest memory, stay as they are.
+    // First and last seen and the highest memory stay as they are.
     connection.execute(
         "UPDATE container SET cpu_ns = max(0, container.cpu_ns - part.cpu_ns),
             bytes_in = max(0, container.bytes_in - part.bytes_in),
             bytes_out = max(0, container.bytes_out - part.bytes_out)
          FROM (SELECT * FROM recorded WHERE container = ?1 AND source = ?2) AS part
          WHERE container.id = ?1",
-        place,
+        ids,
     )?;
     connection.execute(
         "DELETE FROM recorded WHERE container = ?1 AND source = ?2",
-        place,
+        ids,
     )?;
     let gone = connection.execute(
         "DELETE FROM container WHERE id = ?1 AND live_since = ?2
          AND NOT EXISTS (SELECT 1 FROM recorded WHERE container = ?1)",
-        params![doomed.container, i64::MAX],
+        params![part.container, i64::MAX],
     )?;
     if gone > 0 {
-        connection.execute("DELETE FROM dirty WHERE container = ?1", [doomed.container])?;
+        connection.execute("DELETE FROM dirty WHERE container = ?1", [part.container])?;
     }
     Ok(())
 }
 
-/// Forgets deleted recordings of which nothing is left; returns how many.
-pub(super) fn forget(connection: &Connection) -> Result<u64, StoreError> {
+/// Removes deleted recordings that have no parts left. Returns their number.
+fn remove_empty(connection: &Connection) -> Result<u64, StoreError> {
     connection
         .execute(
             "DELETE FROM recording WHERE deleted

@@ -4,19 +4,21 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::error::{StoreError, failed};
 
-/// Bytes of a page. SQLite takes it for a database that is new.
+/// Bytes of a page. SQLite applies it only to a new database.
 pub(super) const PAGE: u32 = 8192;
 
 /// Migrations in order; the version of a database is how many were applied.
 ///
-/// - The key of `piece` has the time first: pieces are written at the end and deleted
-///   from the beginning, so that a thousand containers a second touch few pages.
-///   One container's are found by asking for each second of a span that is dirty.
-/// - The key of `packed` has the container first: a page reads one container's range.
-/// - The rows of both are apart from the key. `WITHOUT ROWID`, what is longer than a quarter of
-///   a page would have pages of its own, filled or not (SQLite's file format, 1.6: the cells
-///   of an index are kept short): a quiet container's minute took more than twice as much.
-/// - `recorded` says which sources of a container belong to a recording, and what they added to its entry.
+/// - The key of `piece` begins with the time. Pieces are written at the end and deleted at
+///   the beginning, so a thousand containers a second touch few pages. A reader asks for
+///   each second of a dirty span of its container.
+/// - The key of `packed` begins with the container, because a page reads one container's range.
+/// - Both tables have rowids. `WITHOUT ROWID`, a row longer than a quarter of a page would get
+///   overflow pages of its own, filled or not (SQLite's file format, 1.6: cells of an index
+///   are kept short). A quiet container's minute took more than twice as much.
+/// - `recorded` lists the sources of a container that belong to a recording, and what they added
+///   to its entry.
+/// - `deleted_container` lists containers until the server has removed their rows.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE container (
@@ -106,9 +108,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE container ADD COLUMN live_since INTEGER NOT NULL DEFAULT 9223372036854775807;
     UPDATE container SET live_since = first_seen WHERE last_seen > 0;
 ",
+    "
+    CREATE TABLE deleted_container (container INTEGER PRIMARY KEY);
+",
 ];
 
-/// Brings the database to the latest version. Safe when two processes do it at once.
+/// Migrates the database to the latest version. Two processes may do so at once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let doing = "bring the database to the latest version";
     let transaction = connection
@@ -148,8 +153,8 @@ mod tests {
 
     use super::{PAGE, migrate};
 
-    /// Bytes that the database takes for each byte of rows that it was given.
-    fn taken(sql: &str, lengths: &[usize]) -> f64 {
+    /// Bytes of the database file per byte of rows inserted.
+    fn overhead(sql: &str, lengths: &[usize]) -> f64 {
         let mut connection = Connection::open_in_memory().expect("SQLite opens");
         let page = format!("PRAGMA page_size = {PAGE}");
         connection.execute_batch(&page).expect("a page's size");
@@ -162,8 +167,8 @@ mod tests {
         let mut given = 0;
         for time in 0..40 {
             for (container, length) in (0..).zip(lengths) {
-                let place = params![container, time, vec![7_u8; *length]];
-                connection.execute(sql, place).expect("a row");
+                let values = params![container, time, vec![7_u8; *length]];
+                connection.execute(sql, values).expect("a row");
                 given += length;
             }
         }
@@ -171,16 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_minutes_take_little_more_than_they_are() {
-        // As quiet and busy containers have them.
+    fn rows_of_seconds_and_minutes_have_little_overhead() {
+        // Lengths of rows of quiet and busy containers.
         let lengths = [
             400, 2_500, 2_600, 3_400, 3_500, 15_000, 400, 2_500, 3_400, 15_400,
         ];
         let piece = "INSERT INTO piece VALUES (0, ?2, ?1, 1, 0, ?3)";
         let packed = "INSERT INTO packed VALUES (?1, 0, ?2, 1, 0, ?3)";
         for sql in [piece, packed] {
-            let taken = taken(sql, &lengths);
-            assert!(taken < 1.3, "{sql}: {taken:.2} times as much");
+            let overhead = overhead(sql, &lengths);
+            assert!(overhead < 1.3, "{sql}: {overhead:.2} times as much");
         }
     }
 }

@@ -1,35 +1,37 @@
-//! One thread writes: many posts in one transaction.
+//! One thread writes, many posts in one transaction.
 //!
-//! SQLite has one writer at a time, and what a commit costs (a sync of the disk
-//! above all) does not depend on how much is in it. So whatever has queued up
-//! while the last commit was under way goes into the next one; each caller is
-//! answered after the commit that its work is in.
+//! SQLite allows one writer at a time, and the cost of a commit, mostly a disk sync, does
+//! not depend on its size. So all that was queued during one commit goes into the next.
+//! Each caller is answered after the commit that contains its work.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::memory::{Memory, Versions};
+use super::cache::Cache;
+use super::versions::Versions;
 use crate::clock;
 use crate::store::error::{StoreError, failed};
 
-/// At most how many jobs go into one transaction.
-const GROUP: usize = 128;
-/// How many jobs may wait; a caller beyond that waits for its turn to queue.
-const QUEUE: usize = 1_024;
+/// Jobs in one transaction at most.
+const MAX_GROUP: usize = 128;
+/// Jobs in the queue at most. Further callers wait until there is room.
+const MAX_QUEUED: usize = 1_024;
 
-/// The transaction that is open, and what the writer remembers of the database.
-pub(super) struct Open<'a> {
+/// The open transaction, and the cache of the writer.
+pub(super) struct Transaction<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) memory: &'a mut Memory,
+    pub(super) cache: &'a mut Cache,
 }
 
-/// Something to be done within a transaction, more than once if another job in it fails.
+/// Work within a transaction. Runs again if another job of the transaction fails.
 trait Job: Send {
-    fn apply(&mut self, open: &mut Open<'_>) -> Result<(), StoreError>;
+    fn apply(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError>;
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -39,46 +41,60 @@ struct Task<T, F> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnMut(&mut Open<'_>) -> Result<T, StoreError> + Send> Job for Task<T, F> {
-    fn apply(&mut self, open: &mut Open<'_>) -> Result<(), StoreError> {
-        self.result = Some((self.work)(open)?);
+impl<T: Send, F: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send> Job for Task<T, F> {
+    fn apply(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
+        self.result = Some((self.work)(transaction)?);
         Ok(())
     }
 
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { result, reply, .. } = *self;
         let outcome = outcome.and_then(|()| result.ok_or(StoreError::Closed));
-        // Nobody waits any more when the client went away; the work is done all the same.
+        // Fails if the client went away; the work is done all the same.
         let _ = reply.send(outcome);
     }
 }
 
-/// The handle of the writing thread; dropping it ends the thread once its queue is empty.
+/// When a commit last succeeded; `None` after one that failed.
+type LastWrite = Arc<Mutex<Option<Instant>>>;
+
+/// Handle of the writing thread. Dropping it ends the thread when the queue is empty.
 pub(super) struct Writer {
+    last_write: LastWrite,
     queue: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection, versions: Versions) -> Result<Self, StoreError> {
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(MAX_QUEUED);
+        let last_write = LastWrite::default();
+        let written = Arc::clone(&last_write);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(connection, Memory::new(versions), &jobs))
+            .spawn(move || run(connection, Cache::new(versions), &jobs, &written))
             .map_err(|source| StoreError::Database {
                 doing: "start the writing thread",
                 source: Box::new(source),
             })?;
         Ok(Self {
+            last_write,
             queue: Some(queue),
             thread: Some(thread),
         })
     }
 
-    /// Runs `work` within a transaction, and returns when that is committed.
+    /// Whether the latest commit succeeded, at most `age` ago.
+    pub(super) fn has_just_written(&self, age: Duration) -> bool {
+        let last = self.last_write.lock();
+        let last = *last.unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() <= age)
+    }
+
+    /// Runs `work` within a transaction, and returns after its commit.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Open<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Task {
@@ -112,40 +128,49 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut memory: Memory, jobs: &Receiver<Box<dyn Job>>) {
+fn run(
+    mut connection: Connection,
+    mut cache: Cache,
+    jobs: &Receiver<Box<dyn Job>>,
+    last_write: &LastWrite,
+) {
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
-        while group.len() < GROUP
+        while group.len() < MAX_GROUP
             && let Ok(job) = jobs.try_recv()
         {
             group.push(job);
         }
-        commit(&mut connection, &mut memory, group);
+        let written = commit(&mut connection, &mut cache, group).then(Instant::now);
+        *last_write.lock().unwrap_or_else(PoisonError::into_inner) = written;
     }
     // Leaves one file behind, not three.
     if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
     {
-        warn!(%error, "cannot tidy up the database at the end");
+        warn!(%error, "cannot tidy up the database at shutdown");
     }
 }
 
-/// Runs a group in one transaction. A job that fails is answered and taken out, and the others are run again.
-fn commit(connection: &mut Connection, memory: &mut Memory, mut group: Vec<Box<dyn Job>>) {
+/// Runs a group in one transaction. A job that fails is answered and removed, and the others run again.
+/// Returns whether all of it was committed.
+fn commit(connection: &mut Connection, cache: &mut Cache, mut group: Vec<Box<dyn Job>>) -> bool {
+    let mut is_whole = true;
     while !group.is_empty() {
-        match attempt(connection, memory, &mut group) {
+        match attempt(connection, cache, &mut group) {
             Ok(()) => {
                 for job in group {
                     job.finish(Ok(()));
                 }
-                return;
+                return is_whole;
             }
             Err((at, error)) => {
-                memory.forget();
-                warn!(%error, "a write failed and was undone");
+                is_whole = false;
+                cache.forget();
+                warn!(%error, "a write failed and was rolled back");
                 match at {
                     Some(index) => group.remove(index).finish(Err(error)),
                     None => {
-                        // The commit itself: nothing of the group is stored.
+                        // The commit itself failed: nothing of the group is stored.
                         let text = error.to_string();
                         for job in group {
                             job.finish(Err(StoreError::Database {
@@ -153,32 +178,34 @@ fn commit(connection: &mut Connection, memory: &mut Memory, mut group: Vec<Box<d
                                 source: text.clone().into(),
                             }));
                         }
-                        return;
+                        return false;
                     }
                 }
             }
         }
     }
+    is_whole
 }
 
 fn attempt(
     connection: &mut Connection,
-    memory: &mut Memory,
+    cache: &mut Cache,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), (Option<usize>, StoreError)> {
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begun.map_err(|error| (None, failed("begin a transaction")(error)))?;
     for (index, job) in group.iter_mut().enumerate() {
-        let mut open = Open {
+        let mut transaction = Transaction {
             connection: &transaction,
-            memory,
+            cache,
         };
-        job.apply(&mut open).map_err(|error| (Some(index), error))?;
+        job.apply(&mut transaction)
+            .map_err(|error| (Some(index), error))?;
     }
-    let flushed = memory.flush(&transaction);
+    let flushed = cache.flush(&transaction);
     flushed.map_err(|error| (None, error))?;
     let committed = transaction.commit();
     committed.map_err(|error| (None, failed("commit")(error)))?;
-    memory.committed(clock::now());
+    cache.publish(clock::now());
     Ok(())
 }

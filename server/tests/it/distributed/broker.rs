@@ -1,4 +1,4 @@
-//! RabbitMQ, as tests see it: queues of their own, looked at behind the back of the workers.
+//! RabbitMQ in tests: each test has its own queues, and inspects them itself.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) fn given(name: &str) -> String {
     value.unwrap_or_else(|_| panic!("{name} is set by `cargo xtask test --only distributed`"))
 }
 
-/// Where the broker is.
+/// Variables with the address of the broker.
 const BROKER: [&str; 4] = [
     "RABBITMQ_HOST",
     "RABBITMQ_PORT",
@@ -33,7 +33,7 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// Without what an earlier run left.
+    /// Deletes what an earlier run left.
     pub(super) async fn new(test: &str) -> Self {
         let name = format!("test-{test}");
         let queues = Self {
@@ -45,7 +45,7 @@ impl Queues {
         queues
     }
 
-    /// Takes them away.
+    /// Deletes the queues.
     pub(super) async fn delete(&self) {
         let channel = self.connection.create_channel().await.expect("a channel");
         for queue in [self.name.clone(), format!("{}.dead", self.name)] {
@@ -55,7 +55,7 @@ impl Queues {
         }
     }
 
-    /// By which this process finds them.
+    /// Their address, for this process.
     pub(super) fn broker(&self) -> Broker {
         Broker {
             host: given("RABBITMQ_HOST"),
@@ -67,14 +67,14 @@ impl Queues {
         }
     }
 
-    /// By which a process finds them.
+    /// Their address, as the environment of a process.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("RABBITMQ_QUEUE", self.name.clone())];
         variables.extend(BROKER.map(|name| (name, given(name))));
         variables
     }
 
-    /// Jobs that wait, and nobody has yet.
+    /// Jobs that are not delivered yet.
     pub(super) async fn waiting(&self) -> u64 {
         let connection = connect().await;
         let channel = connection.create_channel().await.expect("a channel");
@@ -91,7 +91,7 @@ impl Queues {
             .into()
     }
 
-    /// The same, waited for until it is as expected, or for a while: a queue counts late.
+    /// [`Self::waiting`], polled until it is as expected or a timeout: a queue updates its count late.
     pub(super) async fn waiting_until(&self, expected: u64) -> u64 {
         for _ in 0..50 {
             if self.waiting().await == expected {
@@ -102,7 +102,7 @@ impl Queues {
         self.waiting().await
     }
 
-    /// Puts anything.
+    /// Publishes any message.
     pub(super) async fn put(&self, body: &[u8]) {
         let channel = self.connection.create_channel().await.expect("a channel");
         let published = channel.basic_publish(
@@ -115,7 +115,7 @@ impl Queues {
         published.await.expect("sent").await.expect("taken");
     }
 
-    /// So many of what was put aside, and the reasons, when they are there.
+    /// Waits for `count` dead messages. Returns them with their reasons.
     pub(super) async fn dead(&self, count: usize) -> Vec<(String, String)> {
         let channel = self.connection.create_channel().await.expect("a channel");
         let queue = format!("{}.dead", self.name);
@@ -136,11 +136,11 @@ impl Queues {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("only these were put aside: {found:?}");
+        panic!("only these are in the dead queue: {found:?}");
     }
 }
 
-/// Kills the broker and starts it again, and returns when it answers.
+/// Kills the broker, starts it again, and waits until it answers.
 pub(super) async fn restart_broker() {
     for command in ["down", "up"] {
         services(command, "rabbitmq").await;

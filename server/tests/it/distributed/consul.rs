@@ -1,4 +1,4 @@
-//! Consul finds the servers that answer, and none else; and what a server says when its store is gone.
+//! Consul lists only servers that answer, and a server reports that its store is gone.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::site::Site;
 use crate::program::Program;
 use crate::store::backend;
 
-/// The ports of servers that Consul would send someone to, waited for until they are as expected.
+/// Waits until Consul lists exactly the expected servers as healthy.
 async fn passing(site: &Site, expected: &[&Program]) {
     let url = format!(
         "{}/v1/health/service/bubble-test?passing",
@@ -54,11 +54,11 @@ async fn consul_finds_the_servers_that_answer() {
     let mut one = site.server(&registered).await;
     let mut other = site.server(&registered).await;
     passing(&site, &[&one, &other]).await;
-    // It remembers nothing, and is told again.
+    // Consul forgets all on a restart, so the servers register again.
     services("down", "consul").await;
     services("up", "consul").await;
     passing(&site, &[&one, &other]).await;
-    // Who stops says so; who is killed is found out.
+    // A stopped server deregisters; a killed one fails its check.
     one.stop();
     passing(&site, &[&other]).await;
     other.kill();
@@ -67,12 +67,12 @@ async fn consul_finds_the_servers_that_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn a_server_whose_store_is_gone_says_so_and_comes_back() {
+async fn a_server_reports_that_its_store_is_gone_and_recovers() {
     let mut site = Site::new("store_gone", 3).await;
     let server = site.server(&[]).await;
     site.post(&server, 0, 60).await;
-    // One node alone, asked to sync its log now and then, loses on its death what it was told
-    // in the latest 100 ms (cassandra.yaml: commitlog_sync_marker_interval).
+    // A single node that syncs its log periodically loses the writes of the latest 100 ms when it dies
+    // (cassandra.yaml: commitlog_sync_marker_interval).
     tokio::time::sleep(Duration::from_secs(1)).await;
     services("down", "cassandra").await;
     let status = async || {

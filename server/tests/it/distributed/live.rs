@@ -1,4 +1,4 @@
-//! A live stream on one server shows what another took.
+//! A live stream on one server shows segments that another stored.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::live::next;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn who_follows_on_one_server_sees_what_the_other_took() {
+async fn a_stream_on_one_server_shows_segments_stored_by_another() {
     let mut site = Site::new("live", 1).await;
     let one = site.server(&[]).await;
     let other = site.server(&[]).await;
@@ -23,7 +23,7 @@ async fn who_follows_on_one_server_sees_what_the_other_took() {
     let (mut stream, mut buffer) = (answer.bytes_stream(), String::new());
     let (_, first) = next(&mut stream, &mut buffer).await;
     assert_eq!(first["container"]["cpu_ns"], NS);
-    // In turns: what the same server took is not lost beside what the other did.
+    // In turns: segments of both servers appear.
     for second in 1..=8 {
         let server = if second % 2 == 0 { &one } else { &other };
         site.post_at(server, now + second, 1).await;
@@ -40,7 +40,7 @@ async fn who_follows_on_one_server_sees_what_the_other_took() {
             }
         }
     }
-    // When nothing comes, nothing is sent.
+    // Without news nothing is sent.
     let quiet = tokio::time::timeout(Duration::from_millis(2_500), next(&mut stream, &mut buffer));
     assert!(quiet.await.is_err(), "an event without news");
 }

@@ -1,7 +1,7 @@
-//! A large installation: several servers and workers as real processes, on a real Cassandra, with a
-//! real RabbitMQ and Consul, some of which are killed. Afterwards every total is what was posted.
+//! A large installation: several servers and workers as processes, with real Cassandra, RabbitMQ and
+//! Consul. Some are killed. Afterwards every total equals what was posted.
 //!
-//! One test at a time: they kill what they share.
+//! The tests run one at a time, because they kill services that they share.
 
 mod broker;
 mod consul;

@@ -1,5 +1,5 @@
-//! Several servers with the built-in scheduler: one rolls up, whatever its clock says, and another
-//! when that one dies.
+//! Several servers with the built-in scheduler: one rolls up, whatever its clock says, and another takes
+//! over when it dies.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use rustix::process::Signal;
 use super::site::Site;
 use crate::program::Program;
 
-/// Whether a server has the lease, and its number.
+/// The fence of the lease, if a server holds it.
 async fn lease(site: &Site, server: &Program) -> Option<u64> {
-    let holds = site.figure(server, "bubble_server_rollup_holder").await;
-    let number = site.figure(server, "bubble_server_rollup_lease").await;
+    let holds = site.metric(server, "bubble_server_rollup_holder").await;
+    let number = site.metric(server, "bubble_server_rollup_lease").await;
     (holds == 1).then_some(number)
 }
 
-/// Which of the servers has the lease: never more than one.
+/// The holder of the lease and its fence. Fails if two servers hold it.
 async fn holder(site: &Site, servers: &[Program]) -> Option<(usize, u64)> {
     let mut found = None;
     for (which, server) in servers.iter().enumerate() {
@@ -28,7 +28,7 @@ async fn holder(site: &Site, servers: &[Program]) -> Option<(usize, u64)> {
     found
 }
 
-/// Waits until one of them has it.
+/// Waits until a server holds the lease.
 async fn until_held(site: &Site, servers: &[Program]) -> (usize, u64) {
     for _ in 0..1_200 {
         if let Some(found) = holder(site, servers).await {
@@ -39,18 +39,17 @@ async fn until_held(site: &Site, servers: &[Program]) -> (usize, u64) {
     panic!("nobody took the lease");
 }
 
-/// The first has a clock that is ahead; it rolls up first, and stands still then in the middle of
-/// it, for so long that another takes over; when it goes on, two are at work for a moment. Of the
-/// others one has a clock that is behind.
+/// The first server has a clock that is ahead, and another has one that is behind. The first rolls up,
+/// and is suspended for so long that another takes over. After it resumes, two roll up for a moment.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn of_three_servers_one_rolls_up_whatever_their_clocks_say() {
+async fn one_of_three_servers_rolls_up_whatever_their_clocks_say() {
     let mut site = Site::new("clocks", 10).await;
     let mut servers = vec![site.server(&[("BUBBLE_CLOCK_OFFSET", "90")]).await];
     assert_eq!(until_held(&site, &servers).await, (0, 1));
     servers.push(site.server(&[("BUBBLE_CLOCK_OFFSET", "-90")]).await);
     servers.push(site.server(&[]).await);
-    // Both old and new: for a clock that is ahead, minutes are over that are not.
+    // Old and new seconds: for a clock that is ahead, the current minute is over too early.
     let now = clock::now() - clock::now() % 60;
     for (round, second) in (0..24).zip(now..) {
         let server = &servers[round as usize % servers.len()];
@@ -71,7 +70,7 @@ async fn of_three_servers_one_rolls_up_whatever_their_clocks_say() {
     let still = servers.remove(0);
     still.signal(Signal::STOP);
     let left = site.backlog().await;
-    assert!(left > 0, "all was packed before it stood still");
+    assert!(left > 0, "all was packed before it was suspended");
     for (round, second) in (24..48).zip(now + 24..) {
         let server = &servers[round as usize % servers.len()];
         site.post(server, round * 60, 60).await;
@@ -95,7 +94,7 @@ async fn of_three_servers_one_rolls_up_whatever_their_clocks_say() {
     let total = site.check().await;
     for server in &servers {
         let failed = site
-            .figure(server, "bubble_server_rollup_failed_total")
+            .metric(server, "bubble_server_rollup_failed_total")
             .await;
         assert_eq!(failed, 0);
     }
@@ -105,10 +104,10 @@ async fn of_three_servers_one_rolls_up_whatever_their_clocks_say() {
     );
 }
 
-/// The lease is given back at a clean stop, so that nobody waits; after a kill it takes a while.
+/// A clean stop releases the lease at once. After a kill it lapses.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn a_server_that_stops_or_is_killed_leaves_the_lease_to_the_next() {
+async fn a_stopped_or_killed_server_leaves_the_lease_to_another() {
     let mut site = Site::new("lease_given_back", 1).await;
     let mut servers = vec![site.server(&[]).await];
     assert_eq!(until_held(&site, &servers).await, (0, 1));

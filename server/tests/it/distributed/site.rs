@@ -1,4 +1,4 @@
-//! A keyspace of its own, what is posted into it, and what it should then hold.
+//! A site: a keyspace, the segments posted into it, and the totals that it should hold.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +20,12 @@ use crate::common::{batch, client, id, seconds, token};
 use crate::program::Program;
 use crate::store::backend;
 
-/// How long packing may take: for a server whose clock is 90 s behind what is due is not due for so long.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Timeout of packing. Includes the 90 s by which the clock of a server may be behind.
+const PACK_TIMEOUT: Duration = Duration::from_secs(300);
 /// CPU time of each second, ns.
 pub(super) const NS: u64 = 1_000;
-/// Nothing of what tests post expires.
-const KEPT: [(&str, &str); 2] = [
+/// Retention under which nothing posted by tests expires.
+const RETENTION: [(&str, &str); 2] = [
     ("BUBBLE_RETENTION_SECONDS", "90d"),
     ("BUBBLE_RETENTION_MINUTES", "90d"),
 ];
@@ -39,14 +39,14 @@ pub(super) struct Site {
     pub(super) folders: Vec<TempDir>,
     key: String,
     containers: Vec<ContainerId>,
-    /// Start of the day of which everything is.
+    /// Start of the time that segments are posted for.
     pub(super) day: u64,
     /// Seconds posted of each container.
     posted: u64,
 }
 
 impl Site {
-    /// An empty one, with so many containers.
+    /// An empty site, with so many containers.
     pub(super) async fn new(test: &str, containers: usize) -> Self {
         let (store, address) = backend::cassandra(test).await;
         let (key, hashed) = key::create("tests", clock::now());
@@ -59,19 +59,19 @@ impl Site {
             folders: Vec::new(),
             key,
             containers: names.collect(),
-            // Over for long, so that all of it is due at once.
+            // Long ago, so that all spans are due at once.
             day: Resolution::Hour.packed_start(clock::now() - 4 * 86_400),
             posted: 0,
         }
     }
 
-    /// What a process of the site has in its environment.
+    /// The environment of a process of the site.
     pub(super) fn variables<'a>(&self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
         let store = ("BUBBLE_STORE", format!("cassandra:{}", self.address));
         let own = |(name, value): &(&'a str, &'a str)| (*name, (*value).to_owned());
-        let kept = KEPT.iter().map(own);
+        let retention = RETENTION.iter().map(own);
         std::iter::once(store)
-            .chain(kept)
+            .chain(retention)
             .chain(more.iter().map(own))
             .collect()
     }
@@ -81,7 +81,7 @@ impl Site {
         TempDir::new().expect("a temporary folder")
     }
 
-    /// Starts a server, with more in its environment.
+    /// Starts a server with additional variables.
     pub(super) async fn server(&mut self, more: &[(&str, &str)]) -> Program {
         let data = self.folder();
         let variables = self.variables(more);
@@ -91,7 +91,8 @@ impl Site {
         program
     }
 
-    /// Posts `count` seconds of each container, from the given second of the day on, a minute at a time.
+    /// Posts `count` seconds of each container, a minute at a time, starting at second `from` of the
+    /// day.
     pub(super) async fn post(&mut self, server: &Program, from: u64, count: u64) {
         let start = self.day + from;
         let mut at = start;
@@ -102,7 +103,7 @@ impl Site {
         }
     }
 
-    /// Posts so many seconds of each container.
+    /// Posts `count` seconds of each container, starting at `at`.
     pub(super) async fn post_at(&mut self, server: &Program, at: u64, count: u32) {
         let one = |container: &ContainerId| seconds(container.as_str(), 1, at, count, NS);
         let segments: Vec<Segment> = self.containers.iter().map(one).collect();
@@ -129,8 +130,8 @@ impl Site {
         answer.expect("an answer").text().await.expect("text")
     }
 
-    /// A figure of a server.
-    pub(super) async fn figure(&self, server: &Program, name: &str) -> u64 {
+    /// The value of a metric of a server.
+    pub(super) async fn metric(&self, server: &Program, name: &str) -> u64 {
         let text = self.get(server, "/metrics").await;
         let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -138,15 +139,15 @@ impl Site {
         value.parse().expect("a whole number")
     }
 
-    /// Spans that are due.
+    /// Number of due spans.
     pub(super) async fn backlog(&self) -> u64 {
         let backlog = Backlog::new(&*self.store, clock::now()).await;
         backlog.expect("answers").spans
     }
 
-    /// Waits until nothing is due, doing `meanwhile` again and again.
+    /// Waits until no span is due, and calls `meanwhile` repeatedly.
     pub(super) async fn until_packed(&self, mut meanwhile: impl AsyncFnMut()) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PACK_TIMEOUT;
         while Instant::now() < deadline {
             meanwhile().await;
             if self.backlog().await == 0 {
@@ -157,7 +158,8 @@ impl Site {
         panic!("{} spans are still due", self.backlog().await);
     }
 
-    /// That at every resolution, and in the index, all is there once. Returns the sum of all containers, ns.
+    /// Checks that every resolution and the index have each second once. Returns the sum of all
+    /// containers in ns.
     pub(super) async fn check(&self) -> u64 {
         let total = self.posted * NS;
         for container in &self.containers {

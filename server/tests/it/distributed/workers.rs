@@ -1,4 +1,4 @@
-//! Workers: `retention retain` and `retention listen`, as processes.
+//! Workers: `retention retain` and `retention listen` as processes.
 
 use std::fs::{File, read_to_string};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bubble_common::segment::Resolution;
 use bubble_server::rollup::queue::Queue;
-use bubble_server::store::row::Post;
+use bubble_server::store::segments::Post;
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -18,7 +18,7 @@ use crate::store::post;
 
 const BUILTIN_OFF: [(&str, &str); 1] = [("BUBBLE_ROLLUP", "workers")];
 
-/// A process of `retention listen`; it is killed when this is dropped.
+/// A process of `retention listen`, killed on drop.
 struct Worker {
     child: Child,
     log: PathBuf,
@@ -35,15 +35,15 @@ fn retention(site: &Site, queues: &Queues, words: &[&str]) -> Command {
     command
 }
 
-/// Puts jobs, as cron does.
-fn retain(site: &Site, queues: &Queues, resolution: &str) -> Output {
+/// Enqueues jobs, as cron does.
+fn enqueue(site: &Site, queues: &Queues, resolution: &str) -> Output {
     let mut command = retention(site, queues, &["retain", "--resolution", resolution]);
     command.output().expect("it runs")
 }
 
-/// Puts jobs, which must work; how many.
-fn retained(site: &Site, queues: &Queues, resolution: &str) -> u64 {
-    let done = retain(site, queues, resolution);
+/// Enqueues jobs, and returns their number.
+fn enqueued(site: &Site, queues: &Queues, resolution: &str) -> u64 {
+    let done = enqueue(site, queues, resolution);
     assert!(done.status.success(), "{done:?}");
     let said = String::from_utf8(done.stdout).expect("text");
     let count = said.split_whitespace().next().expect("a word");
@@ -73,8 +73,8 @@ impl Worker {
         read_to_string(&self.log).expect("the log is text")
     }
 
-    /// How often it logged this.
-    fn said(&self, what: &str) -> usize {
+    /// How often the log contains `what`.
+    fn logged(&self, what: &str) -> usize {
         self.log().matches(what).count()
     }
 }
@@ -86,7 +86,7 @@ impl Drop for Worker {
     }
 }
 
-/// A site of so many containers, of which so many seconds over the edge of an hour were posted.
+/// A site with `containers`, and `seconds` of each posted around the edge of an hour.
 async fn site(test: &str, containers: usize, seconds: u64) -> Site {
     let mut site = Site::new(test, containers).await;
     let mut server = site.server(&BUILTIN_OFF).await;
@@ -95,19 +95,19 @@ async fn site(test: &str, containers: usize, seconds: u64) -> Site {
     site
 }
 
-/// Puts jobs as long as there are some, and lets workers do them.
+/// Enqueues jobs until all spans are packed.
 async fn finish(site: &Site, queues: &Queues) {
     site.until_packed(async || {
         if queues.waiting().await == 0 {
             for resolution in ["m", "h", "d"] {
-                retained(site, queues, resolution);
+                enqueued(site, queues, resolution);
             }
         }
     })
     .await;
 }
 
-/// Dirty spans of what `resolution` is made from.
+/// Number of dirty spans of the resolution that `resolution` is made from.
 async fn spans(site: &Site, resolution: &str) -> usize {
     let finer = match resolution {
         "m" => Resolution::Second,
@@ -120,10 +120,10 @@ async fn spans(site: &Site, resolution: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn workers_killed_in_the_middle_of_jobs_lose_and_double_nothing() {
+async fn workers_killed_during_jobs_lose_and_double_nothing() {
     let mut site = site("workers_killed", 12, 2_400).await;
     let queues = Queues::new("workers_killed").await;
-    let jobs = retained(&site, &queues, "m");
+    let jobs = enqueued(&site, &queues, "m");
     assert_eq!(jobs, 12 * 40);
     let mut workers: Vec<Worker> = Vec::new();
     for _ in 0..3 {
@@ -131,33 +131,33 @@ async fn workers_killed_in_the_middle_of_jobs_lose_and_double_nothing() {
     }
     let mut kills = 0;
     while spans(&site, "m").await > 0 && kills < 40 {
-        let patience = rand::rng().random_range(100..500);
-        tokio::time::sleep(Duration::from_millis(patience)).await;
+        let lifetime = rand::rng().random_range(100..500);
+        tokio::time::sleep(Duration::from_millis(lifetime)).await;
         let which = rand::rng().random_range(0..workers.len());
         workers[which].kill();
         workers[which] = Worker::start(&mut site, &queues, "warn");
         kills += 1;
     }
-    assert!(kills >= 3, "{jobs} jobs were done too soon to kill anyone");
+    assert!(kills >= 3, "{jobs} jobs ran too fast to kill any worker");
     finish(&site, &queues).await;
     let total = site.check().await;
 
-    // What comes late opens its spans again, and only those.
+    // Late segments make only their own spans dirty again.
     let mut server = site.server(&BUILTIN_OFF).await;
     site.post(&server, 3_600 - 1_200 - 30, 30).await;
     server.kill();
-    assert_eq!(retained(&site, &queues, "m"), 12);
+    assert_eq!(enqueued(&site, &queues, "m"), 12);
     finish(&site, &queues).await;
     let late = site.check().await;
-    println!("{jobs} jobs, {kills} workers killed; {total} ns, with what came late {late} ns");
+    println!("{jobs} jobs, {kills} workers killed; {total} ns, with the late segments {late} ns");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn a_broker_that_is_killed_keeps_its_jobs_and_workers_come_back() {
+async fn a_killed_broker_keeps_its_jobs_and_workers_reconnect() {
     let mut site = site("broker_killed", 12, 2_400).await;
     let queues = Queues::new("broker_killed").await;
-    let jobs = retained(&site, &queues, "m");
+    let jobs = enqueued(&site, &queues, "m");
     let workers: Vec<Worker> = (0..2)
         .map(|_| Worker::start(&mut site, &queues, "info"))
         .collect();
@@ -167,7 +167,7 @@ async fn a_broker_that_is_killed_keeps_its_jobs_and_workers_come_back() {
     restart_broker().await;
     let left = spans(&site, "m").await;
     assert!(left > 0, "all was done before the broker was killed");
-    // No job is put again: those that were waiting are there.
+    // Jobs are not enqueued again: the waiting ones survived.
     for _ in 0..1_800 {
         if spans(&site, "m").await == 0 {
             break;
@@ -176,7 +176,7 @@ async fn a_broker_that_is_killed_keeps_its_jobs_and_workers_come_back() {
     }
     assert_eq!(spans(&site, "m").await, 0);
     for worker in &workers {
-        assert!(worker.said("waiting for jobs") >= 2, "{}", worker.log());
+        assert!(worker.logged("waiting for jobs") >= 2, "{}", worker.log());
     }
     finish(&site, &queues).await;
     let total = site.check().await;
@@ -185,19 +185,19 @@ async fn a_broker_that_is_killed_keeps_its_jobs_and_workers_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn who_is_asked_to_stop_ends_what_it_has_begun() {
+async fn a_stopping_worker_finishes_the_jobs_it_has_started() {
     let mut site = site("worker_stopped", 12, 2_400).await;
     let queues = Queues::new("worker_stopped").await;
-    let jobs = retained(&site, &queues, "m");
+    let jobs = enqueued(&site, &queues, "m");
     let mut worker = Worker::start(&mut site, &queues, "debug");
-    while worker.said("a job is done") < 5 {
+    while worker.logged("a job is done") < 5 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let pid = Pid::from_child(&worker.child);
     kill_process(pid, Signal::TERM).expect("it runs");
     let status = worker.child.wait().expect("it ran");
     assert!(status.success(), "{status}: {}", worker.log());
-    let done = worker.said("a job is done") as u64;
+    let done = worker.logged("a job is done") as u64;
     let left = queues.waiting_until(jobs - done).await;
     assert_eq!(done + left, jobs, "{}", worker.log());
     assert_eq!(spans(&site, "m").await as u64, left);
@@ -207,7 +207,7 @@ async fn who_is_asked_to_stop_ends_what_it_has_begun() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn a_job_that_the_broker_does_not_take_is_an_error() {
+async fn a_job_that_the_broker_refuses_is_an_error() {
     let site = Site::new("not_taken", 1).await;
     let queues = Queues::new("not_taken").await;
     let queue = Queue::open(&queues.broker(), 1).await.expect("the broker");
@@ -215,7 +215,7 @@ async fn a_job_that_the_broker_does_not_take_is_an_error() {
     queues.delete().await;
     let error = queue.put(vec![b"{}".to_vec()]).await;
     let error = error.expect_err("there is no queue").to_string();
-    assert!(error.contains("gave a message back"), "{error}");
+    assert!(error.contains("returned a message"), "{error}");
     let done = retention(&site, &queues, &["retain", "--resolution", "m"])
         .env("RABBITMQ_PORT", "1")
         .output();
@@ -223,12 +223,12 @@ async fn a_job_that_the_broker_does_not_take_is_an_error() {
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!done.status.success(), "{said}");
     assert!(said.contains("cannot use RabbitMQ"), "{said}");
-    assert!(!said.contains(&queues.password), "the password is told");
+    assert!(!said.contains(&queues.password), "the password is shown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra, RabbitMQ, Consul: cargo xtask test --only distributed"]
-async fn what_cannot_be_done_is_put_aside_with_the_reason() {
+async fn a_failed_job_goes_to_the_dead_queue_with_the_reason() {
     let mut site = site("dead_letters", 1, 60).await;
     let queues = Queues::new("dead_letters").await;
     let good = post(&seconds("rotten", 2, site.day, 1, 7));
@@ -237,25 +237,25 @@ async fn what_cannot_be_done_is_put_aside_with_the_reason() {
         ..good
     };
     site.store.put(vec![rotten]).await.expect("stored");
-    // Two minutes of the good one, which are half there each.
-    assert_eq!(retained(&site, &queues, "m"), 3);
+    // Two half minutes of the good container, and one of the rotten.
+    assert_eq!(enqueued(&site, &queues, "m"), 3);
     queues.put(b"{\"container\": 7}").await;
     let worker = Worker::start(&mut site, &queues, "trace");
     let dead = queues.dead(2).await;
     let of = |what: &str| {
         let found = dead.iter().find(|(body, _)| body.contains(what));
-        found.expect("it is among the dead").1.clone()
+        found.expect("it is in the dead queue").1.clone()
     };
-    assert!(of("7}").contains("no job"), "{dead:?}");
+    assert!(of("7}").contains("not a job"), "{dead:?}");
     assert!(of("rotten").contains("can't be decoded"), "{dead:?}");
-    assert_eq!(worker.said("a job failed and will be tried again"), 4);
-    // The rest was done all the same.
+    assert_eq!(worker.logged("a job failed and will be tried again"), 4);
+    // The other jobs ran.
     let container = id("container000");
     let dirty = site
         .store
         .dirty_of(&container, Resolution::Second, 0..u64::MAX);
     assert_eq!(dirty.await.expect("answers"), Vec::<u64>::new());
-    // Whatever is logged, the password is not.
+    // The log never contains the password.
     let log = worker.log();
     assert!(log.contains("a job is done"), "{log}");
     assert!(!log.contains(&queues.password), "the password is logged");

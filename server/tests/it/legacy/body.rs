@@ -1,4 +1,4 @@
-//! Bodies that no chisel posts.
+//! Malformed and hostile bodies.
 
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::Effort;
@@ -9,11 +9,11 @@ use proptest::sample::Index;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ID, cpu, event, fd, haproxy, item, told};
+use super::{ID, cpu, event, fd, haproxy, item, post_event};
 use crate::common::Server;
 
 #[test]
-fn a_body_names_so_many_containers() {
+fn the_containers_in_a_body_are_bounded() {
     let rows: Vec<Value> = (0..20_000)
         .map(|n| json!(["1", "1", format!("c{n}"), "/x", "in", 1]))
         .collect();
@@ -23,9 +23,8 @@ fn a_body_names_so_many_containers() {
 }
 
 #[tokio::test]
-async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
+async fn hostile_bodies_are_refused() {
     let server = Server::start().await;
-    let now = clock::now();
     let deep = "[".repeat(100_000);
     for body in [
         String::new(),
@@ -47,6 +46,12 @@ async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
         let text = answer.text().await.expect("text");
         assert!(text.len() < 1_000, "{text}");
     }
+}
+
+#[tokio::test]
+async fn hostile_rows_are_skipped() {
+    let server = Server::start().await;
+    let now = clock::now();
     let good = haproxy(1);
     let change = |column: usize, to: Value| {
         let mut row = good.clone();
@@ -73,12 +78,12 @@ async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
         change(9, json!([])),
         ["13969", "9", ID, "/x", "out", 3],
     ]);
-    told(&server, cpu(now, &rows)).await;
-    // What is not needed may be anything.
+    post_event(&server, cpu(now, &rows)).await;
+    // Optional columns may hold anything.
     let mut odd = haproxy(0);
     (odd[3], odd[4], odd[8]) = (json!("-1"), json!("?"), json!(-1));
-    told(&server, cpu(now, &json!([odd]))).await;
-    told(
+    post_event(&server, cpu(now, &json!([odd]))).await;
+    post_event(
         &server,
         fd(
             now,
@@ -97,21 +102,36 @@ async fn hostile_bodies_are_refused_and_hostile_rows_are_left_out() {
         "{metrics}"
     );
     assert_eq!(server.json("/api/v1/containers").await["total"], 1);
-    // The far future, and numbers at their ends.
-    told(&server, cpu(now + 86_400, &json!([haproxy(1)]))).await;
-    assert_eq!(super::item(&server).await["cpu_ns"], 1);
-    told(&server, cpu(now + 2, &json!([haproxy(u64::MAX)]))).await;
-    told(&server, cpu(now + 3, &json!([haproxy(u64::MAX)]))).await;
-    assert_eq!(super::item(&server).await["cpu_ns"], i64::MAX);
-    // Names that are not UTF-8, as the original posts them.
+}
+
+#[tokio::test]
+async fn the_far_future_is_refused_and_the_largest_numbers_saturate() {
+    let server = Server::start().await;
+    let now = clock::now();
+    post_event(&server, cpu(now, &json!([haproxy(1)]))).await;
+    let ahead = event(&server, cpu(now + 86_400, &json!([haproxy(1)]))).await;
+    assert_eq!(ahead.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let text = ahead.text().await.expect("text");
+    assert!(text.contains("in the future: set the clock"), "{text}");
+    assert_eq!(item(&server).await["cpu_ns"], 1);
+    post_event(&server, cpu(now + 2, &json!([haproxy(u64::MAX)]))).await;
+    post_event(&server, cpu(now + 3, &json!([haproxy(u64::MAX)]))).await;
+    assert_eq!(item(&server).await["cpu_ns"], i64::MAX);
+}
+
+/// The original chisel posts names as they are.
+#[tokio::test]
+async fn a_name_that_is_not_utf_8_counts() {
+    let server = Server::start().await;
+    let now = clock::now();
     let mut body = fd(now + 1, &json!([["13969", "9", ID, "/caf#", "in", 4]])).into_bytes();
     let at = body.iter().position(|b| *b == b'#').expect("there");
     body[at] = 0xe9;
-    told(&server, body).await;
-    assert_eq!(super::item(&server).await["bytes_in"], 7);
+    post_event(&server, body).await;
+    assert_eq!(item(&server).await["bytes_in"], 4);
 }
 
-/// A body with a little of everything.
+/// A body with every kind of row.
 fn sample() -> Vec<u8> {
     let rows = json!([
         [
@@ -136,7 +156,7 @@ fn sample() -> Vec<u8> {
     fd(1_506_127_481, &rows).into_bytes()
 }
 
-/// A change: replaces `length` bytes at a place by `with`.
+/// Changes: each replaces `length` bytes at a position.
 fn changes() -> impl Strategy<Value = Vec<(Index, usize, Vec<u8>)>> {
     let byte = prop_oneof![
         any::<u8>(),
@@ -149,9 +169,9 @@ fn changes() -> impl Strategy<Value = Vec<(Index, usize, Vec<u8>)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is read of a damaged body is a segment as any other: it can be written and read again.
+    /// A segment from a damaged body is valid: it can be encoded and decoded.
     #[test]
-    fn what_is_read_of_a_damaged_body_is_whole(changes in changes(), is_cpu: bool) {
+    fn segments_of_a_damaged_body_are_valid(changes in changes(), is_cpu: bool) {
         let mut body = match is_cpu {
             true => cpu(1_506_127_481, &json!([haproxy(7), haproxy(u64::MAX)])).into_bytes(),
             false => sample(),

@@ -1,9 +1,11 @@
-//! The Python system's wire, paths and variables: what its chisel posts, and what is read then.
+//! The Python system's wire, paths and variables: posts of its chisel, and the answers to them.
 
 mod body;
+mod page;
 mod post;
 mod read;
 mod variables;
+mod whole_life;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -46,7 +48,7 @@ async fn event_to(server: &Server, path: &str, body: impl Into<Vec<u8>>) -> Resp
     request.body(body.into()).send().await.expect("an answer")
 }
 
-async fn told(server: &Server, body: impl Into<Vec<u8>>) {
+async fn post_event(server: &Server, body: impl Into<Vec<u8>>) {
     let answer = event(server, body).await;
     let status = answer.status();
     let text = answer.text().await.expect("text");

@@ -1,20 +1,18 @@
-//! Posts: what counts once, what adds up, who may.
+//! Legacy posts: duplicates, sums and keys.
 
 use std::collections::BTreeMap;
 
-use bubble_common::testing::others;
 use bubble_server::clock;
+use bubble_testing::captures;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ID, cpu, event_to, fd, haproxy, item, told};
+use super::{ID, cpu, event_to, fd, haproxy, item, post_event};
 use crate::common::Server;
 
-#[tokio::test]
-async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once() {
-    let server = Server::start().await;
-    let now = clock::now() - 5;
-    let rows = json!([
+/// Rows of CPU: two threads of haproxy, and an idle process.
+fn cpu_rows() -> Value {
+    json!([
         haproxy(50_000_000),
         [
             "1",
@@ -40,8 +38,12 @@ async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once()
             "13834",
             0
         ],
-    ]);
-    let io = json!([
+    ])
+}
+
+/// Rows of descriptors: both directions of a connection, and a file.
+fn descriptor_rows() -> Value {
+    json!([
         [
             "13969",
             "9",
@@ -59,43 +61,58 @@ async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once()
             121
         ],
         ["13969", "9", ID, "/etc/hosts", "in", 7],
-    ]);
+    ])
+}
+
+/// Checks that the second `now` has all of these rows once.
+async fn check(server: &Server, now: u64) {
+    let item = item(server).await;
+    assert_eq!(item["cpu_ns"], 52_500_001);
+    assert_eq!(
+        (&item["bytes_in"], &item["bytes_out"]),
+        (&json!(128), &json!(131))
+    );
+    assert_eq!(item["hooks"], "sysdig");
+    let path = format!("/api/v1/containers/{ID}/summary?from={now}&to={}", now + 1);
+    let summary = server.json(&path).await;
+    let process = &summary["processes"][0];
+    assert_eq!(
+        (&process["name"], &process["pid"]),
+        (&json!("haproxy"), &json!(13_969))
+    );
+    assert_eq!(
+        process["args"],
+        json!(["/usr/sbin/haproxy", "-f", "/x.cfg", "-q"])
+    );
+    assert_eq!(process["vm_max"], 15_496 * 1_024);
+    // A chisel measures no other memory: that is not 0.
+    assert_eq!(process["rss_max"], Value::Null);
+    assert_eq!(process["swap_max"], Value::Null);
+    assert_eq!(summary["memory"]["measure"], "virtual");
+    let series = &summary["memory"]["processes"][0];
+    assert_eq!(series["values"], json!([15_496 * 1_024]));
+    assert_eq!(
+        (&process["received"], &process["sent"]),
+        (&json!(121), &json!(131))
+    );
+    assert_eq!(process["bytes_in"], 7);
+    assert_eq!(summary["total_processes"], 2);
+    assert_eq!(summary["covered"], json!([1.0]));
+}
+
+#[tokio::test]
+async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once() {
+    let server = Server::start().await;
+    let now = clock::now() - 5;
+    let rows = cpu_rows();
     for _ in 0..2 {
-        told(&server, cpu(now, &rows)).await;
-        told(&server, fd(now, &io)).await;
+        post_event(&server, cpu(now, &rows)).await;
+        post_event(&server, fd(now, &descriptor_rows())).await;
     }
-    let check = async || {
-        let item = item(&server).await;
-        assert_eq!(item["cpu_ns"], 52_500_001);
-        assert_eq!(
-            (&item["bytes_in"], &item["bytes_out"]),
-            (&json!(128), &json!(131))
-        );
-        assert_eq!(item["hooks"], "sysdig");
-        let path = format!("/api/v1/containers/{ID}/summary?from={now}&to={}", now + 1);
-        let summary = server.json(&path).await;
-        let process = &summary["processes"][0];
-        assert_eq!(
-            (&process["name"], &process["pid"]),
-            (&json!("haproxy"), &json!(13_969))
-        );
-        assert_eq!(
-            process["args"],
-            json!(["/usr/sbin/haproxy", "-f", "/x.cfg", "-q"])
-        );
-        assert_eq!(process["vm_max"], 15_496 * 1_024);
-        assert_eq!(
-            (&process["received"], &process["sent"]),
-            (&json!(121), &json!(131))
-        );
-        assert_eq!(process["bytes_in"], 7);
-        assert_eq!(summary["total_processes"], 2);
-        assert_eq!(summary["covered"], json!([1.0]));
-    };
-    check().await;
+    check(&server, now).await;
     server.roll_up(now + 300).await;
-    check().await;
-    // After it was packed, and of the same content in another order.
+    check(&server, now).await;
+    // Again after packing, and with the rows in another order.
     let reversed: Vec<Value> = rows
         .as_array()
         .expect("rows")
@@ -103,19 +120,19 @@ async fn cpu_and_descriptors_of_one_second_both_count_and_a_repeated_body_once()
         .rev()
         .cloned()
         .collect();
-    told(&server, cpu(now, &json!(reversed))).await;
-    check().await;
+    post_event(&server, cpu(now, &json!(reversed))).await;
+    check(&server, now).await;
 }
 
 #[tokio::test]
 async fn parts_and_hosts_add_up() {
     let server = Server::start().await;
     let now = clock::now() - 5;
-    // A second that was too long for one body, by one host.
-    told(&server, cpu(now, &json!([haproxy(1)]))).await;
-    told(&server, cpu(now, &json!([haproxy(2)]))).await;
+    // One host posts a second in two bodies, because it was too long for one.
+    post_event(&server, cpu(now, &json!([haproxy(1)]))).await;
+    post_event(&server, cpu(now, &json!([haproxy(2)]))).await;
     assert_eq!(item(&server).await["cpu_ns"], 3);
-    // The very same row by another host, which a proxy names.
+    // Another host posts the same row through a proxy that names it.
     let from = async |host: &str| {
         let request = server
             .client
@@ -138,11 +155,11 @@ async fn parts_and_hosts_add_up() {
 }
 
 #[tokio::test]
-async fn what_is_played_back_is_a_recording() {
+async fn a_capture_that_is_played_back_is_a_recording() {
     let server = Server::start().await;
     let then = 1_506_127_481;
-    told(&server, cpu(then, &json!([haproxy(5)]))).await;
-    told(
+    post_event(&server, cpu(then, &json!([haproxy(5)]))).await;
+    post_event(
         &server,
         fd(then, &json!([["13969", "9", ID, "/x", "out", 3]])),
     )
@@ -160,7 +177,7 @@ async fn what_is_played_back_is_a_recording() {
     let recordings = server.json("/api/v1/recordings").await;
     assert_eq!(recordings["recordings"].as_array().map(Vec::len), Some(1));
     assert_eq!(recordings["recordings"][0]["containers"][0]["bytes_out"], 3);
-    // One that has a name is another.
+    // A named recording is another one.
     let path = format!("/event/api/{}?recording=mine", server.key);
     let answer = event_to(&server, &path, cpu(then, &json!([haproxy(5)]))).await;
     assert_eq!(answer.status(), StatusCode::OK);
@@ -214,24 +231,24 @@ async fn the_key_is_in_the_path_or_the_header() {
 async fn a_slurm_job_is_a_container() {
     let server = Server::start().await;
     let row = json!(["1", "1", "/slurm/uid_1000/job_42/step_0", "/x", "in", 3]);
-    told(&server, fd(clock::now(), &json!([row]))).await;
+    post_event(&server, fd(clock::now(), &json!([row]))).await;
     assert_eq!(
         server.json("/container/job_42/io").await["1"][0]["io_in"],
         3
     );
 }
 
-/// The bodies that the original chisel posted of a capture: each row is what an
-/// independent reader found in it.
+/// Posts the bodies that the original chisel made from a capture. Each row equals what an independent
+/// reader found in the capture.
 #[tokio::test]
-async fn the_original_chisels_bodies_are_the_captures_sums() {
-    let Some(folder) = others() else {
+async fn bodies_of_the_original_chisel_match_the_capture() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let server = Server::start().await;
     for body in ["legacy/chisel-cpu.json", "legacy/chisel-fd.json"] {
         let body = std::fs::read(folder.join(body)).expect("it can be read");
-        told(&server, body).await;
+        post_event(&server, body).await;
     }
     let table = std::fs::read_to_string(folder.join("captures/expected/502error.io.tsv"));
     let table = table.expect("it can be read");
@@ -262,7 +279,7 @@ async fn the_original_chisels_bodies_are_the_captures_sums() {
                 });
                 let (bytes_in, bytes_out) =
                     found.unwrap_or_else(|| panic!("{name} is in no table"));
-                // It posts the hundred largest rows: of a connection one direction may be missing.
+                // It posts only the hundred largest rows, so one direction of a connection may be missing.
                 for (bytes, all) in [(&file["io_in"], bytes_in), (&file["io_out"], bytes_out)] {
                     let bytes = bytes.as_u64().expect("a number");
                     assert!(bytes == *all || bytes == 0, "{name}: {bytes} of {all}");

@@ -1,155 +1,123 @@
-//! Reads and links.
-
-use std::collections::BTreeMap;
+//! Queries and links.
 
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
 use bubble_server::http::state::AppState;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ID, cpu, fd, haproxy, told};
+use super::{ID, cpu, fd, haproxy, post_event};
 use crate::common::{Server, client, id, token};
 
+/// Posts two seconds from `now` on: processes 11 and 12, and 13, the first of the container.
+async fn post_two_seconds(server: &Server, now: u64) {
+    let row = |core: &str, name: &str, pid: &str, vm: &str, ns: u64| {
+        let exe = format!("/bin/{name}");
+        json!([core, name, pid, "9", vm, ID, exe, "-a b", "7", ns])
+    };
+    let root = json!([["0", "root", "13", "1", "1", ID, "/root", "", "0", 0]]);
+    let one = json!([row("0", "a", "11", "5", 300), row("1", "a", "11", "6", 30)]);
+    let two = json!([row("0", "a", "11", "4", 3), row("0", "b", "12", "50", 400)]);
+    let network = json!([
+        ["11", "9", ID, "1.1.1.1:5->2.2.2.2:80", "out", 9],
+        ["11", "9", ID, "1.1.1.1:5->2.2.2.2:80", "in", 5]
+    ]);
+    let file = json!([["12", "9", ID, "/x", "out", 8]]);
+    for body in [
+        cpu(now, &one),
+        cpu(now + 1, &two),
+        cpu(now + 1, &root),
+        fd(now, &network),
+        fd(now + 1, &file),
+    ] {
+        post_event(server, body).await;
+    }
+}
+
+async fn read(server: &Server, what: &str) -> Value {
+    server.json(&format!("/container/{ID}/{what}")).await
+}
+
 #[tokio::test]
-async fn answers_have_the_shapes_of_the_python_system() {
+async fn cpu_and_memory_have_the_shapes_of_the_python_system() {
     let server = Server::start().await;
     let now = clock::now() - 10;
     let (first, second) = (now as f64, (now + 1) as f64);
-    let row = |core: &str, name: &str, pid: &str, vm: &str, ns: u64| {
-        json!([
-            core,
-            name,
-            pid,
-            "9",
-            vm,
-            ID,
-            format!("/bin/{name}"),
-            "-a b",
-            "7",
-            ns
-        ])
-    };
-    told(
-        &server,
-        cpu(
-            now,
-            &json!([row("0", "a", "11", "5", 300), row("1", "a", "11", "6", 30)]),
-        ),
-    )
-    .await;
-    told(
-        &server,
-        cpu(
-            now + 1,
-            &json!([row("0", "a", "11", "4", 3), row("0", "b", "12", "50", 400)]),
-        ),
-    )
-    .await;
-    told(
-        &server,
-        cpu(
-            now + 1,
-            &json!([["0", "root", "13", "1", "1", ID, "/root", "", "0", 0]]),
-        ),
-    )
-    .await;
-    told(
-        &server,
-        fd(
-            now,
-            &json!([
-                ["11", "9", ID, "1.1.1.1:5->2.2.2.2:80", "out", 9],
-                ["11", "9", ID, "1.1.1.1:5->2.2.2.2:80", "in", 5]
-            ]),
-        ),
-    )
-    .await;
-    told(
-        &server,
-        fd(now + 1, &json!([["12", "9", ID, "/x", "out", 8]])),
-    )
-    .await;
-    let get = async |what: &str| server.json(&format!("/container/{ID}/{what}")).await;
+    post_two_seconds(&server, now).await;
     let expected = json!({
         "11": [{"ts": first, "proc_name": 11, "duration": 330}, {"ts": second, "proc_name": 11, "duration": 3}],
         "12": [{"ts": second, "proc_name": 12, "duration": 400}],
         "13": [{"ts": second, "proc_name": 13, "duration": 0}],
     });
-    assert_eq!(get("cpu").await, expected);
-    assert_eq!(get("cpu?interval=s&top=3").await, expected);
-    assert_eq!(get("cpu?top=1").await, json!({"12": expected["12"]}));
+    assert_eq!(read(&server, "cpu").await, expected);
+    assert_eq!(read(&server, "cpu?interval=s&top=3").await, expected);
+    let top = json!({"12": expected["12"]});
+    assert_eq!(read(&server, "cpu?top=1").await, top);
+    let cores = json!({"11": [
+        {"ts": first, "proc_name": 11, "duration": 300, "cpu": 0},
+        {"ts": second, "proc_name": 11, "duration": 3, "cpu": 0},
+        {"ts": first, "proc_name": 11, "duration": 30, "cpu": 1},
+    ]});
+    assert_eq!(read(&server, "cpu/11").await, cores);
+    assert_eq!(read(&server, "cpu/99").await, json!({}));
+    let memory = json!({
+        "11": [{"ts": first, "proc_name": 11, "vm_size": 6}, {"ts": second, "proc_name": 11, "vm_size": 4}],
+        "12": [{"ts": second, "proc_name": 12, "vm_size": 50}],
+    });
+    assert_eq!(read(&server, "mem?top=2").await, memory);
+}
+
+#[tokio::test]
+async fn bytes_and_processes_have_the_shapes_of_the_python_system() {
+    let server = Server::start().await;
+    let now = clock::now() - 10;
+    post_two_seconds(&server, now).await;
+    let by_slot = json!({
+        "11": [{"ts": now as f64, "proc_name": 11, "bytes": 14}],
+        "12": [{"ts": (now + 1) as f64, "proc_name": 12, "bytes": 8}],
+    });
+    assert_eq!(read(&server, "io?interval=s&system=true").await, by_slot);
+    let by_name = json!({
+        "11": [{"file_name": "1.1.1.1:5->2.2.2.2:80", "proc_id": 11, "io_in": 5, "io_out": 9, "io_total": 14}],
+        "12": [{"file_name": "/x", "proc_id": 12, "io_in": 0, "io_out": 8, "io_total": 8}],
+    });
+    assert_eq!(read(&server, "io").await, by_name);
+    let processes = read(&server, "proc").await;
     assert_eq!(
-        get("cpu/11").await,
-        json!({"11": [
-            {"ts": first, "proc_name": 11, "duration": 300, "cpu": 0},
-            {"ts": second, "proc_name": 11, "duration": 3, "cpu": 0},
-            {"ts": first, "proc_name": 11, "duration": 30, "cpu": 1},
-        ]})
-    );
-    assert_eq!(get("cpu/99").await, json!({}));
-    assert_eq!(
-        get("mem?top=2").await,
-        json!({
-            "11": [{"ts": first, "proc_name": 11, "vm_size": 6}, {"ts": second, "proc_name": 11, "vm_size": 4}],
-            "12": [{"ts": second, "proc_name": 12, "vm_size": 50}],
-        })
-    );
-    assert_eq!(
-        get("io?interval=s&system=true").await,
-        json!({
-            "11": [{"ts": first, "proc_name": 11, "bytes": 14}],
-            "12": [{"ts": second, "proc_name": 12, "bytes": 8}],
-        })
-    );
-    assert_eq!(
-        get("io").await,
-        json!({
-            "11": [{"file_name": "1.1.1.1:5->2.2.2.2:80", "proc_id": 11, "io_in": 5, "io_out": 9, "io_total": 14}],
-            "12": [{"file_name": "/x", "proc_id": 12, "io_in": 0, "io_out": 8, "io_total": 8}],
-        })
-    );
-    let procs = get("proc").await;
-    assert_eq!(
-        procs["data"][0],
+        processes["data"][0],
         json!({"id": 11, "exe": "/bin/a", "args": "-a b", "name": "a", "parent": 7, "is_root": 0})
     );
+    let third = &processes["data"][2];
     assert_eq!(
-        (&procs["data"][2]["name"], &procs["data"][2]["is_root"]),
+        (&third["name"], &third["is_root"]),
         (&json!("root"), &json!(1))
     );
-    // Coarser points have the same sums, now and after roll-up.
+}
+
+#[tokio::test]
+async fn coarser_points_have_the_same_sums_before_and_after_roll_up() {
+    let server = Server::start().await;
+    let now = clock::now() - 10;
+    post_two_seconds(&server, now).await;
     for _ in 0..2 {
         for (interval, seconds) in [("m", 60), ("h", 3_600), ("d", 86_400)] {
-            let points = get(&format!("cpu?interval={interval}")).await;
-            let sums: BTreeMap<&str, u64> = ["11", "12"]
-                .into_iter()
-                .map(|pid| {
-                    let points = points[pid].as_array().expect("points");
-                    let starts = points.iter().filter_map(|point| point["ts"].as_f64());
-                    assert!(
-                        starts
-                            .into_iter()
-                            .all(|ts| (ts as u64).is_multiple_of(seconds))
-                    );
-                    (
-                        pid,
-                        points
-                            .iter()
-                            .filter_map(|point| point["duration"].as_u64())
-                            .sum(),
-                    )
-                })
-                .collect();
-            assert_eq!(
-                sums,
-                BTreeMap::from([("11", 333), ("12", 400)]),
-                "{interval}"
-            );
+            let answer = read(&server, &format!("cpu?interval={interval}")).await;
+            for (pid, sum) in [("11", 333), ("12", 400)] {
+                let points = answer[pid].as_array().expect("points");
+                let number = |point: &Value, name: &str| point[name].as_f64().expect("a number");
+                let mut starts = points.iter().map(|point| number(point, "ts") as u64);
+                assert!(starts.all(|ts| ts.is_multiple_of(seconds)), "{interval}");
+                let durations = points.iter().map(|point| number(point, "duration"));
+                assert_eq!(durations.sum::<f64>(), f64::from(sum), "{interval}");
+            }
         }
         server.roll_up(now + 2 * 86_400).await;
     }
-    // Who knows nothing says nothing.
+}
+
+#[tokio::test]
+async fn an_unknown_container_is_an_empty_answer_and_bad_parameters_are_400() {
+    let server = Server::start().await;
     assert_eq!(server.json("/container/ffffffffffff/cpu").await, json!({}));
     assert_eq!(
         server.json("/container/ffffffffffff/proc").await,
@@ -164,7 +132,7 @@ async fn answers_have_the_shapes_of_the_python_system() {
 #[tokio::test]
 async fn reading_needs_the_containers_token_unless_it_is_switched_off() {
     let server = Server::start().await;
-    told(&server, cpu(clock::now(), &json!([haproxy(1)]))).await;
+    post_event(&server, cpu(clock::now(), &json!([haproxy(1)]))).await;
     let path = format!("{}/container/{ID}/cpu", server.url);
     let ask = async |authorization: &str| {
         let request = server
@@ -196,7 +164,7 @@ async fn reading_needs_the_containers_token_unless_it_is_switched_off() {
             "{path}"
         );
     }
-    // That is for reading.
+    // The switch is for reading only.
     let answer = client().delete(format!("{open}/api/v1/recordings/{}", "0".repeat(32)));
     let answer = answer.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);

@@ -1,4 +1,4 @@
-//! The program as it runs: what it logs, and the variables of the Python system.
+//! The running program: its log, and the variables of the Python system.
 
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
@@ -67,7 +67,7 @@ async fn keys_and_tokens_in_addresses_are_never_logged() {
 }
 
 #[tokio::test]
-async fn old_variables_are_understood_or_said_to_be_unused() {
+async fn old_variables_work_or_cause_a_warning() {
     let data = TempDir::new().expect("a temporary folder");
     let client = client();
     let all = [
@@ -102,7 +102,7 @@ async fn old_variables_are_understood_or_said_to_be_unused() {
     );
     drop(program);
 
-    // The secret is that of the tokens; a switch that says no is none.
+    // AUTH_SECRET signs the tokens; AUTH_DISABLE=false disables nothing.
     let off = [("BUBBLE_LOG", "info"), ("AUTH_DISABLE", "false")];
     let program = Program::start(&data, &client, &off).await;
     let path = format!("{}/api/v1/containers", program.url);
@@ -114,4 +114,45 @@ async fn old_variables_are_understood_or_said_to_be_unused() {
         StatusCode::OK
     );
     assert!(!log_of(&data).contains("WARN"), "{}", log_of(&data));
+}
+
+/// `mytoken` is the secret of the Python system's example, and `test_token.py` signs with it.
+#[tokio::test]
+async fn a_short_secret_needs_a_switch_and_is_warned_about() {
+    let data = TempDir::new().expect("a temporary folder");
+    let client = client();
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_bubble-server"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("AUTH_SECRET", "mytoken")
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && text.contains("--accept-short-secret"),
+        "{text}"
+    );
+
+    let variables = [
+        ("AUTH_SECRET", "mytoken"),
+        ("BUBBLE_ACCEPT_SHORT_SECRET", "1"),
+        ("BUBBLE_LOG", "info"),
+        ("BUBBLE_SECRET", ""),
+    ];
+    let program = Program::start(&data, &client, &variables).await;
+    let claims = json!({"container": ID, "exp": clock::now() + 60, "aud": "urn:cb/stat"});
+    let key = jsonwebtoken::EncodingKey::from_secret(b"mytoken");
+    let jwt = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
+    let request = client.get(format!("{}/container/{ID}/proc", program.url));
+    let request = request.header("authorization", format!("token {}", jwt.expect("a token")));
+    assert_eq!(
+        request.send().await.expect("an answer").status(),
+        StatusCode::OK
+    );
+    let log = log_of(&data);
+    let line = log
+        .lines()
+        .find(|line| line.contains("shorter than 32 bytes"));
+    assert!(line.is_some_and(|line| line.contains("WARN")), "{log}");
+    assert!(!log.contains("mytoken"), "{log}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bubble_common::segment::SourceId;
-use bubble_server::rollup::retention::Retention;
+use bubble_server::span::retention::Retention;
 use bubble_server::store::Store;
 use bubble_server::store::cassandra::address::Address;
 use bubble_server::store::cassandra::{Cassandra, Consistency, Replication};
@@ -14,7 +14,7 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::unprepared::Statement;
 use tempfile::TempDir;
 
-/// An empty store in a file, and the folder that must live as long.
+/// An empty store in a file, and its folder, which must outlive it.
 pub(crate) fn sqlite() -> (Arc<dyn Store>, TempDir) {
     let data = TempDir::new().expect("a temporary folder");
     let store = Sqlite::serve(data.path(), Durability::Process).expect("an empty store");
@@ -28,22 +28,22 @@ pub(crate) async fn cassandra(test: &str) -> (Arc<dyn Store>, Address) {
     (reopen(&address).await, address)
 }
 
-/// Makes the keyspace and its tables; returns the versions of the schema before and after.
+/// Creates the keyspace and its tables. Returns the versions of the schema before and after.
 pub(crate) async fn init(address: &Address) -> (u32, u32) {
     let made = Cassandra::init(address, Consistency::default(), &Replication::Simple(1)).await;
     made.expect("a new keyspace")
 }
 
-/// The address of a keyspace named after the test, which is not there, on the nodes that BUBBLE_CASSANDRA names.
+/// The address of a keyspace named after the test, on the nodes in BUBBLE_CASSANDRA. Drops the keyspace
+/// if it exists.
 pub(crate) async fn no_keyspace(test: &str) -> Address {
     let hosts = std::env::var("BUBBLE_CASSANDRA")
         .expect("BUBBLE_CASSANDRA names a node: `cargo xtask test --only cassandra` starts one");
-    // As long as the name of a keyspace may be.
+    // Longest name of a keyspace.
     let keyspace: String = format!("test_{test}").chars().take(48).collect();
     let address = Address::new(&hosts, &keyspace).expect("hosts");
     let session = session(&address).await;
-    // What an earlier run left.
-    carry_out(&session, &format!("DROP KEYSPACE IF EXISTS {keyspace}")).await;
+    execute(&session, &format!("DROP KEYSPACE IF EXISTS {keyspace}")).await;
     address
 }
 
@@ -52,10 +52,10 @@ pub(crate) async fn define(address: &Address, statement: &str) {
     let session = session(address).await;
     let used = session.use_keyspace(&address.keyspace, false).await;
     used.expect("the keyspace is there");
-    carry_out(&session, statement).await;
+    execute(&session, statement).await;
 }
 
-/// Source and time to live (none: for ever) of each row of a table of packed rows.
+/// Source and time to live of each row of a table of packed rows; `None` is for ever.
 pub(crate) async fn times_to_live(address: &Address, table: &str) -> Vec<(SourceId, Option<i32>)> {
     let session = session(address).await;
     let used = session.use_keyspace(&address.keyspace, false).await;
@@ -65,8 +65,8 @@ pub(crate) async fn times_to_live(address: &Address, table: &str) -> Vec<(Source
     let rows = answer.into_rows_result().expect("rows");
     let rows = rows.rows::<(Vec<u8>, Option<i32>)>().expect("two columns");
     rows.map(|row| {
-        let (source, lives) = row.expect("a row");
-        (SourceId(source.try_into().expect("16 bytes")), lives)
+        let (source, ttl) = row.expect("a row");
+        (SourceId(source.try_into().expect("16 bytes")), ttl)
     })
     .collect()
 }
@@ -76,22 +76,22 @@ async fn session(address: &Address) -> Session {
     builder.build().await.expect("a node that answers")
 }
 
-async fn carry_out(session: &Session, statement: &str) {
+async fn execute(session: &Session, statement: &str) {
     let mut statement = Statement::new(statement);
     statement.set_request_timeout(Some(Duration::from_secs(60)));
-    let done = session.query_unpaged(statement, ()).await;
-    done.expect("it is carried out");
+    let result = session.query_unpaged(statement, ()).await;
+    result.expect("it is executed");
 }
 
-/// The same store, as another server has it.
+/// Opens the store as another server does.
 pub(crate) async fn reopen(address: &Address) -> Arc<dyn Store> {
     let (consistency, retention) = (Consistency::default(), Retention::default());
     let store = Cassandra::open(address, consistency, retention).await;
     Arc::new(store.expect("the keyspace"))
 }
 
-/// Makes tests of functions that take a store: one each for SQLite, and one each for Cassandra
-/// that is left out, and said to be, where no node was started for it.
+/// Makes two tests of each function that takes a store: one on SQLite, and one on Cassandra, which is
+/// ignored unless a node was started for it.
 macro_rules! on_every_store {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {

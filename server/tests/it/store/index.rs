@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bubble_server::clock;
 use bubble_server::store::Store;
-use bubble_server::store::container::{ContainerFilter, Sort, State};
+use bubble_server::store::container::State;
 use bubble_server::store::host::Host;
+use bubble_server::store::index::{ContainerFilter, Sort};
 use bubble_server::store::key::ApiKey;
 
 use super::backend::on_every_store;
 use super::{DAY, ID, post};
 use crate::common::{id, seconds};
 
-async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
+async fn the_latest_facts_count_and_a_restart_removes_the_end(store: Arc<dyn Store>) {
     let with = |at: u64, facts: &[(&str, &str)]| {
         let mut segment = seconds(ID, 1, at, 1, 7);
         for (name, value) in facts {
@@ -22,6 +23,7 @@ async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
         }
         post(&segment)
     };
+    let ns = |second: u64| format!("{second}000000000");
     let fact = async |name: &str| {
         let container = store
             .container(&id(ID))
@@ -43,7 +45,11 @@ async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
     store
         .put(vec![with(
             DAY + 10,
-            &[("started", "5"), ("ended", "10"), ("exit_code", "3")],
+            &[
+                ("started", &ns(DAY + 5)),
+                ("ended", &ns(DAY + 10)),
+                ("exit_code", "3"),
+            ],
         )])
         .await
         .expect("stored");
@@ -55,7 +61,7 @@ async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
         .expect("known");
     assert_eq!(container.state(DAY + 11), State::Ended);
     store
-        .put(vec![with(DAY + 11, &[("started", "11")])])
+        .put(vec![with(DAY + 11, &[("started", &ns(DAY + 11))])])
         .await
         .expect("stored");
     let container = store
@@ -75,7 +81,7 @@ async fn facts_are_the_latest_and_a_restart_is_no_end(store: Arc<dyn Store>) {
     assert_eq!(store.containers(&running).await.expect("a page").total, 1);
 }
 
-async fn keys_come_and_go(store: Arc<dyn Store>) {
+async fn keys_are_created_used_and_deleted(store: Arc<dyn Store>) {
     let key = ApiKey {
         id: "k1".to_owned(),
         hash: [7; 32],
@@ -105,7 +111,7 @@ async fn keys_come_and_go(store: Arc<dyn Store>) {
 }
 
 async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
-    // The later a container, the less CPU; names the other way round, ids as they come.
+    // Later containers have less CPU and earlier names.
     for (n, name) in ["delta", "Charlie", "bravo", "alpha"]
         .into_iter()
         .enumerate()
@@ -174,7 +180,7 @@ async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
     assert_eq!(found, (String::new(), 0));
 }
 
-async fn a_host_is_what_its_agent_said_last(store: Arc<dyn Store>) {
+async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
     let host = |name: &str, last_seen: f64| Host {
         host: name.to_owned(),
         version: "0.1.0".to_owned(),
@@ -198,8 +204,8 @@ async fn a_host_is_what_its_agent_said_last(store: Arc<dyn Store>) {
 }
 
 on_every_store!(
-    facts_are_the_latest_and_a_restart_is_no_end,
-    keys_come_and_go,
+    the_latest_facts_count_and_a_restart_removes_the_end,
+    keys_are_created_used_and_deleted,
     containers_are_found_and_sorted,
-    a_host_is_what_its_agent_said_last,
+    a_host_shows_its_latest_report,
 );

@@ -1,66 +1,67 @@
-// Another container beside this one, as though both had started at the same time.
+// Comparison with another container, aligned as if both had started at the same time.
 //
-// Slots are compared with slots, so the way from one container's time to the
-// other's is rounded to whole slots: half of one is less than a chart can show.
+// Slots are compared with slots, so the shift between the two containers is
+// rounded to whole slots. Half a slot is too small to see in a chart.
 
 import type { ContainerItem, RangeInfo, Summary } from "./api/types";
 import { perSecond } from "./slots";
 import type { Series } from "./units";
 
-/** At most so many slots are in an answer. */
-const SLOTS = 2000;
-/** What is older than this, in seconds, has arrived. */
-const LATE = 10;
-/** How often what is under way is asked for again, in seconds. */
-const EVERY = 5;
+/** The server answers with at most this many slots. */
+const MAX_SLOTS = 2000;
+/** Age in seconds from which all data is expected to have arrived. */
+const ARRIVAL_DELAY = 10;
+/** Interval in seconds at which recent data is fetched again. */
+const REFRESH_INTERVAL = 5;
 
-type Began = Pick<ContainerItem, "started" | "first_seen">;
+type Start = Pick<ContainerItem, "started" | "first_seen">;
 
-/** How much later than `own` `other` started, in seconds; negative when it started earlier. */
-export function laterBy(own: Began, other: Began): number {
+/** Seconds from the start of `own` to the start of `other`. Negative if `other` started first. */
+export function startOffset(own: Start, other: Start): number {
   return (other.started ?? other.first_seen) - (own.started ?? own.first_seen);
 }
 
-/** What to add to a time of this container to get to the other's, in whole slots. */
-export function shiftOf(later: number, step: number): number {
-  // Without the addition a small negative one would be -0.
+/** Converts a start offset to the seconds, in whole slots, that lead from this container's time to the other's. */
+export function slotShift(later: number, step: number): number {
+  // `+ 0` turns -0 into 0.
   return Math.round(later / step) * step + 0;
 }
 
-/** What was asked of the other, by its own time. */
-export interface Asked {
+/** A query about the other container, in its own time. */
+export interface OtherQuery {
   from: number;
   to: number;
   step: number;
-  /** When it was asked, and whether by a live page. */
+  /** When the query was sent. */
   at: number;
+  /** Whether the page was live then. */
   live: boolean;
-  /** Up to here the answer stays as it is. */
+  /** The answer is final up to this time. */
   final: number;
 }
 
 /**
- * What to ask of the other for `range` of this one; null when it cannot have lived then. What it did
- * later is asked for ahead when the page is live, so that one answer lasts as long as the range is.
+ * The query about the other container for `range` of this one. Null if the other cannot have run then.
+ * On a live page the query looks ahead by the length of the range, so that one answer lasts that long.
  */
-export function question(range: RangeInfo, shift: number, live: boolean, now: number): Asked | null {
-  const ahead = live ? Math.max(0, Math.min(range.slots, SLOTS - range.slots)) : 0;
+export function planQuery(range: RangeInfo, shift: number, live: boolean, now: number): OtherQuery | null {
+  const ahead = live ? Math.max(0, Math.min(range.slots, MAX_SLOTS - range.slots)) : 0;
   const from = Math.max(0, range.from + shift);
   const to = range.to + shift + ahead * range.step;
   if (to <= from || from >= now) return null;
-  return { from, to, step: range.step, at: now, live, final: now - LATE };
+  return { from, to, step: range.step, at: now, live, final: now - ARRIVAL_DELAY };
 }
 
-/** Whether `held` does not do for `range`: what is past is asked for once, what is under way again and again while the page is live. */
-export function outdated(held: Asked | null, range: RangeInfo, shift: number, live: boolean, now: number): boolean {
+/** Whether `held` no longer answers `range`. The past is fetched once, recent data again and again while the page is live. */
+export function isOutdated(held: OtherQuery | null, range: RangeInfo, shift: number, live: boolean, now: number): boolean {
   if (held === null || held.step !== range.step || Math.max(0, range.from + shift) < held.from) return true;
   const to = range.to + shift;
   if (to <= Math.min(held.to, held.final)) return false;
-  return live ? now - held.at >= EVERY : held.live || to > held.to;
+  return live ? now - held.at >= REFRESH_INTERVAL : held.live || to > held.to;
 }
 
-/** The other's series, in the slots of this container's range. */
-export interface Others {
+/** The other container's series, in the slots of this container's range. */
+export interface OtherSeries {
   cpu: Series;
   memory: Series;
   read: Series;
@@ -70,7 +71,7 @@ export interface Others {
   tasks: Series;
 }
 
-/** `values`, which has the slots of `from`, in the slots of `onto`: what no slot of `from` holds is not known. */
+/** Maps `values` from the slots of `from` to those of `onto`. A slot outside `from` is unknown. */
 export function align(values: Series, from: RangeInfo, onto: RangeInfo, shift: number): (number | null)[] {
   return Array.from({ length: onto.slots }, (_, i) => {
     const middle = onto.from + (i + 0.5) * onto.step + shift;
@@ -78,17 +79,17 @@ export function align(values: Series, from: RangeInfo, onto: RangeInfo, shift: n
   });
 }
 
-export function others(summary: Summary, onto: RangeInfo, shift: number): Others {
+export function alignedSeries(summary: Summary, onto: RangeInfo, shift: number): OtherSeries {
   const { range, covered, cpu, memory, files, network, tasks } = summary;
-  const put = (values: Series): Series => align(values, range, onto, shift);
-  const rate = (values: Series): Series => put(perSecond(values, range, covered));
+  const shifted = (values: Series): Series => align(values, range, onto, shift);
+  const rate = (values: Series): Series => shifted(perSecond(values, range, covered));
   return {
-    cpu: put(cpu.total),
-    memory: put(memory.current),
+    cpu: shifted(cpu.total),
+    memory: shifted(memory.current),
     read: rate(files.in),
     written: rate(files.out),
     received: rate(network.in),
     sent: rate(network.out),
-    tasks: put(tasks),
+    tasks: shifted(tasks),
   };
 }

@@ -1,15 +1,23 @@
-// How a process is called on the page. All of it comes from strangers: it is
-// text, and goes through Svelte's escaping, never into HTML.
+// Labels of processes. All of it is untrusted input: it is shown as text, through
+// Svelte's escaping, and never inserted as HTML.
 
 import type { ExitInfo, ProcessInfo } from "./api/types";
+import { count } from "./units";
 
-/** `cc1 4711`, or `cc1 ×412` for a folded row. The pid is the one inside the container where known. */
+/** `cc1 4711`, or `cc1 ×412` for a folded row. Shows the pid inside the container if it is known. */
 export function processLabel(row: ProcessInfo): string {
-  if (row.pid === 0) return row.count > 1 ? `${row.name} ×${row.count}` : row.name;
+  const times = foldedCount(row);
+  if (row.pid === 0) return times === "" ? row.name : `${row.name} ${times}`;
   return `${row.name} ${row.container_pid || row.pid}`;
 }
 
-/** The command line, or what is known instead. */
+/** `×412`, or `×≥412` if it is a lower bound. Empty for a single process. */
+export function foldedCount(row: ProcessInfo): string {
+  if (row.count <= 1 && !row.count_at_least) return "";
+  return `×${row.count_at_least ? "≥" : ""}${count(row.count)}`;
+}
+
+/** The command line, else the path of the program, else the name. */
 export function command(row: ProcessInfo): string {
   if (row.args.length > 0) return row.args.map(quote).join(" ");
   return row.exe || row.name;
@@ -34,7 +42,7 @@ const SIGNALS: Record<number, string> = {
   15: "TERM",
 };
 
-/** `code 3`, `signal KILL`, or empty. */
+/** `code 3`, `signal KILL`, or an empty string. */
 export function exitText(exit: ExitInfo | null | undefined): string {
   if (exit === null || exit === undefined) return "";
   if ("signal" in exit) return `signal ${SIGNALS[exit.signal] ?? exit.signal}`;

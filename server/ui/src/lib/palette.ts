@@ -1,5 +1,5 @@
-// Colours that people with any colour vision can tell apart (Okabe and Ito's,
-// then Tol's muted ones), and that hold on a light and on a dark ground.
+// Colours that are distinguishable with any kind of colour vision (Okabe and Ito's,
+// then Tol's muted ones), on a light and on a dark background.
 
 const COLOURS = [
   "#0072b2",
@@ -16,13 +16,13 @@ const COLOURS = [
   "#6699cc",
 ] as const;
 
-/** For what is folded, or belongs to no process. */
+/** Colour of folded rows, and of what belongs to no process. */
 export const OTHER_COLOUR = "#8a8f98";
 
-/** The name of the row into which what exceeds a table's cap is folded. */
+/** Name of the row that rows beyond a table's cap are folded into. */
 export const OTHER = "(other)";
 
-/** FNV-1a: the same for a name on every page and in every browser. */
+/** FNV-1a: a name has the same hash on every page and in every browser. */
 export function hash(name: string): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) {
@@ -33,9 +33,9 @@ export function hash(name: string): number {
 }
 
 /**
- * Colours by name. A name begins at the place that its hash gives, and takes
- * the next free one, so that colours are the same from page to page as long as
- * few names meet, and never change while a page is open.
+ * Colours by name. A name takes the first free colour from its hash on. So its
+ * colour is the same from page to page as long as few names collide, and never
+ * changes while a page is open.
  */
 export class Palette {
   private readonly taken = new Map<string, number>();
@@ -43,25 +43,25 @@ export class Palette {
 
   colour(name: string): string {
     if (name === OTHER) return OTHER_COLOUR;
-    let place = this.taken.get(name);
-    if (place === undefined) {
-      place = this.place(hash(name) % COLOURS.length);
-      this.taken.set(name, place);
-      this.uses[place] = (this.uses[place] ?? 0) + 1;
+    let index = this.taken.get(name);
+    if (index === undefined) {
+      index = this.leastUsed(hash(name) % COLOURS.length);
+      this.taken.set(name, index);
+      this.uses[index] = (this.uses[index] ?? 0) + 1;
     }
-    return COLOURS[place] ?? OTHER_COLOUR;
+    return COLOURS[index] ?? OTHER_COLOUR;
   }
 
-  /** From `start` on the first of the least used places. */
-  private place(start: number): number {
+  /** The first of the least used colours, from `start` on. */
+  private leastUsed(start: number): number {
     const least = Math.min(...this.uses);
     for (let i = 0; i < COLOURS.length; i++) {
-      const place = (start + i) % COLOURS.length;
-      if (this.uses[place] === least) return place;
+      const index = (start + i) % COLOURS.length;
+      if (this.uses[index] === least) return index;
     }
     return start;
   }
 }
 
-/** The page's one palette. */
+/** The palette shared by all panels of the page. */
 export const palette = new Palette();

@@ -1,29 +1,36 @@
-// Slots: the equal pieces of time that a summary's series are cut into, and how
-// the newest of them, which come live, are put behind those that are there.
+// Slots: the equal pieces of time that a summary's series are made of. Appends the
+// slots that arrive live to those that are already there.
 
-import type { ConnectionInfo, ContainerItem, CoreSeries, FileInfo, ProcessInfo, Summary } from "./api/types";
+import type { ConnectionInfo, ContainerItem, CoreSeries, FileInfo, PeerInfo, ProcessInfo, Summary } from "./api/types";
+import { OTHER } from "./palette";
 import type { Series } from "./units";
 
 type Values = (number | null)[];
 
-/** Start of each slot, and behind them the end of the last, where steps are drawn to. */
+/** Start of each slot, then the end of the last one, up to which its step is drawn. */
 export function slotTimes(range: Summary["range"]): number[] {
   return Array.from({ length: range.slots + 1 }, (_, i) => range.from + i * range.step);
 }
 
-/** Which slot holds `at`: -1 when none does. */
+/** Index of the slot that contains `at`, or -1. */
 export function slotOf(range: Summary["range"], at: number): number {
   const slot = Math.floor((at - range.from) / range.step + 1e-6);
   return slot >= 0 && slot < range.slots ? slot : -1;
 }
 
-/** The last slot of which something is known: -1 when there is none. */
+/** Index of the last slot with data, or -1. */
 export function lastCovered(covered: readonly number[]): number {
   for (let i = covered.length - 1; i >= 0; i--) if ((covered[i] ?? 0) > 0) return i;
   return -1;
 }
 
-/** Spans `[from, to)` of slots of which nothing is known. */
+/** Whether most of what is known about a slot was observed in part: its values are too low or too high. */
+export function isPartial(summary: Pick<Summary, "covered" | "partial">, slot: number): boolean {
+  const partial = summary.partial[slot] ?? 0;
+  return partial > 0 && partial >= (summary.covered[slot] ?? 0) / 2;
+}
+
+/** Spans `[from, to)` of slots without data. */
 export function gaps(range: Summary["range"], covered: readonly number[]): [number, number][] {
   const spans: [number, number][] = [];
   let start = -1;
@@ -38,7 +45,7 @@ export function gaps(range: Summary["range"], covered: readonly number[]): [numb
   return spans;
 }
 
-/** Seconds of the range in which the container lived, and how many of them are known. */
+/** Seconds of the range in which the container ran (`lived`), and how many of them have data (`known`). */
 export function knownTime(container: Pick<ContainerItem, "first_seen" | "last_seen">, { range, covered }: Pick<Summary, "range" | "covered">): { lived: number; known: number } {
   let lived = 0;
   let known = 0;
@@ -52,7 +59,7 @@ export function knownTime(container: Pick<ContainerItem, "first_seen" | "last_se
   return { lived, known };
 }
 
-/** Bytes of a slot as bytes per second of the time that is known. */
+/** Converts bytes per slot to bytes per second of the covered time. */
 export function perSecond(values: Series, range: Summary["range"], covered: readonly number[]): Values {
   return values.map((value, i) => {
     const known = range.step * Math.min(1, covered[i] ?? 0);
@@ -60,11 +67,12 @@ export function perSecond(values: Series, range: Summary["range"], covered: read
   });
 }
 
-/** Mean of what is known from slot `from` on; null when nothing is. */
-export function mean(values: Series, from = 0): number | null {
+/** Mean of the known values from slot `from` on, without those that `skip` accepts. Null if there are none. */
+export function mean(values: Series, from = 0, skip: (slot: number) => boolean = () => false): number | null {
   let sum = 0;
   let known = 0;
   for (let i = Math.max(0, from); i < values.length; i++) {
+    if (skip(i)) continue;
     const value = values[i];
     if (value !== null && value !== undefined) {
       sum += value;
@@ -74,7 +82,7 @@ export function mean(values: Series, from = 0): number | null {
   return known === 0 ? null : sum / known;
 }
 
-/** Sum by slot of series of the same length; unknown where none is known. */
+/** Sum of series of the same length, slot by slot. Null where all of them are. */
 export function sum(series: readonly Series[]): Values {
   return (series[0] ?? []).map((_, i) =>
     series.reduce<number | null>((total, values) => {
@@ -84,14 +92,19 @@ export function sum(series: readonly Series[]): Values {
   );
 }
 
-/** Highest of what is known; null when nothing is. */
+/** Sum of the known values. */
+export function total(values: Series): number {
+  return values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
+}
+
+/** Highest known value. Null if there are none. */
 export function peak(values: Series): number | null {
   let highest: number | null = null;
   for (const value of values) if (value !== null && (highest === null || value > highest)) highest = value;
   return highest;
 }
 
-/** `summary` with every series put through `change`. */
+/** Applies `change` to every series of `summary`. */
 function mapSeries(summary: Summary, change: (values: Series) => Values): Summary {
   const { cpu, memory, files, network, block, pressure } = summary;
   const each = <T extends { values: Values }>(items: T[]): T[] =>
@@ -99,6 +112,7 @@ function mapSeries(summary: Summary, change: (values: Series) => Values): Summar
   return {
     ...summary,
     covered: change(summary.covered).map((share) => share ?? 0),
+    partial: change(summary.partial).map((share) => share ?? 0),
     cpu: {
       total: change(cpu.total),
       user: change(cpu.user),
@@ -114,17 +128,19 @@ function mapSeries(summary: Summary, change: (values: Series) => Values): Summar
       anon: change(memory.anon),
       swap: change(memory.swap),
       limit: change(memory.limit),
+      measure: memory.measure,
       processes: each(memory.processes),
+      at_one_time: change(memory.at_one_time),
     },
     files: { ...files, in: change(files.in), out: change(files.out), opens: change(files.opens) },
-    network: { ...network, in: change(network.in), out: change(network.out) },
+    network: { ...network, in: change(network.in), out: change(network.out), connects: change(network.connects), failures: change(network.failures) },
     block: { in: change(block.in), out: change(block.out) },
     tasks: change(summary.tasks),
     pressure: { cpu: change(pressure.cpu), memory: change(pressure.memory), io: change(pressure.io) },
   };
 }
 
-/** `summary` without the slots at its end that have not arrived yet. */
+/** Cuts off the slots at the end that have not arrived yet. */
 export function trim(summary: Summary): Summary {
   const { range } = summary;
   const slots = lastCovered(summary.covered) + 1;
@@ -135,25 +151,37 @@ export function trim(summary: Summary): Summary {
   };
 }
 
-/** A hole lies between what is there and the piece: the summary has to be asked for again. */
+/** The piece does not follow the summary without a hole. The whole summary has to be fetched again. */
 export class HoleError extends Error {}
 
-/**
- * `base` with the slots of `piece` behind it, and with slots that both have
- * taken from `piece`; the oldest go when there are more than `keep`.
- *
- * Series are exact. The tables add up what is new in `piece`; slots that are
- * replaced or dropped stay in their sums until the next whole summary, which the
- * page asks for every few seconds.
- */
-export function append(base: Summary, piece: Summary, keep: number): Summary {
+/** How to join the series of two summaries. */
+interface Joiner {
+  range: Summary["range"];
+  /** Whether no slot of the piece was there before. */
+  fresh: boolean;
+  join(old: Series, add: Series): Values;
+  joinBy<T extends { values: Values }>(old: T[], add: T[], key: (item: T) => string | number): T[];
+  joinNames<T extends NameSeries>(old: T[], add: T[]): T[];
+}
+
+/** The processes of one name. */
+interface NameSeries {
+  process?: string | null;
+  name: string;
+  count: number;
+  values: Values;
+}
+
+/** Names of a stack that have a series of their own, as in a whole summary. */
+const MAX_NAMES = 12;
+
+function joiner(base: Summary, piece: Summary, maxSlots: number): Joiner {
   const { step } = base.range;
   if (piece.range.step !== step) throw new HoleError("the piece has slots of another length");
   const offset = Math.round((piece.range.from - base.range.from) / step);
-  if (offset < 0 || offset > base.range.slots) throw new HoleError("the piece does not follow");
+  if (offset < 0 || offset > base.range.slots) throw new HoleError("the piece does not follow the summary");
   const slots = Math.max(base.range.slots, offset + piece.range.slots);
-  const drop = Math.max(0, slots - keep);
-  const fresh = piece.range.from >= base.range.to;
+  const drop = Math.max(0, slots - maxSlots);
 
   const join = (old: Series, add: Series): Values => {
     const joined: Values = new Array<number | null>(slots).fill(null);
@@ -161,9 +189,8 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
     for (let i = 0; i < piece.range.slots; i++) joined[offset + i] = add[i] ?? null;
     return joined.slice(drop);
   };
-  const covered = join(base.covered, piece.covered).map((value) => value ?? 0);
-  // A series that one of both lacks was idle there, where that time is known at all.
-  const idle = (known: readonly number[]): Values => known.map((share) => (share > 0 ? 0 : null));
+  // A series that is missing on one side was idle there, except in gaps.
+  const idle = (covered: readonly number[]): Values => covered.map((share) => (share > 0 ? 0 : null));
   const joinBy = <T extends { values: Values }>(old: T[], add: T[], key: (item: T) => string | number): T[] => {
     const added = new Map(add.map((item) => [key(item), item]));
     const joined = old.map((item) => {
@@ -174,25 +201,56 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
     for (const item of added.values()) joined.push({ ...item, values: join(idle(base.covered), item.values) });
     return joined.filter((item) => item.values.some((value) => value !== null && value > 0));
   };
-  const process = (item: { process: string }) => item.process;
+  // A piece has more names than a summary. Those that the stack does not show belong to `(other)`,
+  // so that a stack that grew live looks like one that was loaded.
+  const joinNames = <T extends NameSeries>(old: T[], add: T[]): T[] => {
+    const shown = new Set(old.map((item) => item.name).filter((name) => name !== OTHER));
+    for (const item of add) if (item.name !== OTHER && shown.size < MAX_NAMES) shown.add(item.name);
+    const kept = add.filter((item) => shown.has(item.name));
+    const others = add.filter((item) => !shown.has(item.name));
+    const [first] = others;
+    if (first !== undefined) {
+      const count = others.reduce((all, item) => all + item.count, 0);
+      kept.push({ ...first, process: null, name: OTHER, count, values: sum(others.map((item) => item.values)) });
+    }
+    const added = new Map(kept.map((item) => [item.name, item]));
+    const known = old.map((item): T => {
+      const more = added.get(item.name);
+      if (more === undefined) return item;
+      const isSame = item.process === more.process;
+      const together = isSame ? Math.max(item.count, more.count) : Math.max(item.count, more.count, 2);
+      return { ...item, process: isSame ? (item.process ?? null) : null, count: together };
+    });
+    return joinBy(known, kept, (item) => item.name).sort((a, b) => Number(a.name === OTHER) - Number(b.name === OTHER));
+  };
+  const range = { ...base.range, from: base.range.from + drop * step, to: base.range.from + slots * step, slots: slots - drop };
+  return { range, fresh: piece.range.from >= base.range.to, join, joinBy, joinNames };
+}
+
+/**
+ * Appends the slots of `piece` to `base`. A slot that both have is taken from
+ * `piece`. The oldest slots are dropped if there are more than `maxSlots`.
+ *
+ * Series are exact. Tables add what is new in `piece`, but still contain the
+ * slots that were replaced or dropped, until the page fetches the next whole
+ * summary some seconds later.
+ */
+export function append(base: Summary, piece: Summary, maxSlots: number): Summary {
+  const { range, fresh, join, joinBy, joinNames } = joiner(base, piece, maxSlots);
   const core = (item: CoreSeries) => item.core;
 
   return {
     container: piece.container,
-    range: {
-      ...base.range,
-      from: base.range.from + drop * step,
-      to: base.range.from + slots * step,
-      slots: slots - drop,
-    },
-    covered,
+    range,
+    covered: join(base.covered, piece.covered).map((share) => share ?? 0),
+    partial: join(base.partial, piece.partial).map((share) => share ?? 0),
     cpu: {
       total: join(base.cpu.total, piece.cpu.total),
       user: join(base.cpu.user, piece.cpu.user),
       system: join(base.cpu.system, piece.cpu.system),
       throttled: join(base.cpu.throttled, piece.cpu.throttled),
       limit: join(base.cpu.limit, piece.cpu.limit),
-      processes: joinBy(base.cpu.processes, piece.cpu.processes, process),
+      processes: joinNames(base.cpu.processes, piece.cpu.processes),
       cores: joinBy(base.cpu.cores, piece.cpu.cores, core).sort((a, b) => a.core - b.core),
     },
     memory: {
@@ -201,7 +259,9 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
       anon: join(base.memory.anon, piece.memory.anon),
       swap: join(base.memory.swap, piece.memory.swap),
       limit: join(base.memory.limit, piece.memory.limit),
-      processes: joinBy(base.memory.processes, piece.memory.processes, process),
+      measure: piece.memory.processes.length > 0 ? piece.memory.measure : base.memory.measure,
+      processes: joinNames(base.memory.processes, piece.memory.processes),
+      at_one_time: join(base.memory.at_one_time, piece.memory.at_one_time),
     },
     files: {
       in: join(base.files.in, piece.files.in),
@@ -213,12 +273,20 @@ export function append(base: Summary, piece: Summary, keep: number): Summary {
     network: {
       in: join(base.network.in, piece.network.in),
       out: join(base.network.out, piece.network.out),
-      rows: fresh ? addPeers(base.network.rows, piece.network.rows) : base.network.rows,
+      connects: join(base.network.connects, piece.network.connects),
+      failures: join(base.network.failures, piece.network.failures),
+      peers: fresh ? addPeers(base.network.peers, piece.network.peers) : base.network.peers,
+      total_peers: Math.max(base.network.total_peers, piece.network.total_peers),
+      rows: fresh ? addConnections(base.network.rows, piece.network.rows) : base.network.rows,
       total_rows: Math.max(base.network.total_rows, piece.network.total_rows),
     },
     processes: fresh ? addProcesses(base.processes, piece.processes) : base.processes,
     total_events: Math.max(base.total_events, piece.total_events),
+    event_counts: fresh ? addCounts(base.event_counts, piece.event_counts) : base.event_counts,
+    failed: base.failed,
+    total_failed: Math.max(base.total_failed, piece.total_failed),
     total_processes: Math.max(base.total_processes, piece.total_processes),
+    distinct_processes: Math.max(base.distinct_processes, piece.distinct_processes),
     block: { in: join(base.block.in, piece.block.in), out: join(base.block.out, piece.block.out) },
     tasks: join(base.tasks, piece.tasks),
     pressure: {
@@ -239,7 +307,13 @@ function unite<T>(old: T[], add: T[], key: (item: T) => string): T[] {
   return added.length === 0 ? old : [...old, ...added];
 }
 
-/** Rows of both, those with the same key put together by `merge`. */
+function addCounts(old: Record<string, number>, add: Record<string, number>): Record<string, number> {
+  const counts = { ...old };
+  for (const [key, count] of Object.entries(add)) counts[key] = (counts[key] ?? 0) + count;
+  return counts;
+}
+
+/** Rows of both, those with the same key combined by `merge`. */
 function addRows<T>(old: T[], add: T[], key: (row: T) => string, merge: (a: T, b: T) => T): T[] {
   if (add.length === 0) return old;
   const rows = new Map(old.map((row) => [key(row), row]));
@@ -250,7 +324,7 @@ function addRows<T>(old: T[], add: T[], key: (row: T) => string, merge: (a: T, b
   return [...rows.values()];
 }
 
-const both = (a: string[], b: string[]): string[] => (b.every((key) => a.includes(key)) ? a : [...new Set([...a, ...b])]);
+const union = (a: string[], b: string[]): string[] => (b.every((key) => a.includes(key)) ? a : [...new Set([...a, ...b])]);
 
 function addFiles(old: FileInfo[], add: FileInfo[]): FileInfo[] {
   return addRows(old, add, (row) => `${row.kind} ${row.path}`, (a, b) => ({
@@ -260,11 +334,11 @@ function addFiles(old: FileInfo[], add: FileInfo[]): FileInfo[] {
     ops_in: a.ops_in + b.ops_in,
     ops_out: a.ops_out + b.ops_out,
     opens: a.opens + b.opens,
-    processes: both(a.processes, b.processes),
+    processes: union(a.processes, b.processes),
   }));
 }
 
-function addPeers(old: ConnectionInfo[], add: ConnectionInfo[]): ConnectionInfo[] {
+function addConnections(old: ConnectionInfo[], add: ConnectionInfo[]): ConnectionInfo[] {
   return addRows(old, add, (row) => `${row.protocol} ${row.role} ${row.local} ${row.peer}`, (a, b) => ({
     ...a,
     bytes_in: a.bytes_in + b.bytes_in,
@@ -273,7 +347,26 @@ function addPeers(old: ConnectionInfo[], add: ConnectionInfo[]): ConnectionInfo[
     ops_out: a.ops_out + b.ops_out,
     connects: a.connects + b.connects,
     failures: a.failures + b.failures,
-    processes: both(a.processes, b.processes),
+    processes: union(a.processes, b.processes),
+  }));
+}
+
+/** The number of processes of a folded row: at least the greater, as both may have the same ones. */
+function moreProcesses(a: ProcessInfo, b: ProcessInfo): Pick<ProcessInfo, "count" | "count_at_least"> {
+  return { count: Math.max(a.count, b.count), count_at_least: a.pid === 0 || a.count_at_least || b.count_at_least };
+}
+
+/** The number of connections is at least the larger one: the same ones may be in both. */
+function addPeers(old: PeerInfo[], add: PeerInfo[]): PeerInfo[] {
+  return addRows(old, add, (row) => `${row.protocol} ${row.role} ${row.port ?? ""} ${row.remote}`, (a, b) => ({
+    ...a,
+    connections: Math.max(a.connections, b.connections),
+    bytes_in: a.bytes_in + b.bytes_in,
+    bytes_out: a.bytes_out + b.bytes_out,
+    ops_in: a.ops_in + b.ops_in,
+    ops_out: a.ops_out + b.ops_out,
+    connects: a.connects + b.connects,
+    failures: a.failures + b.failures,
   }));
 }
 
@@ -281,9 +374,10 @@ function addProcesses(old: ProcessInfo[], add: ProcessInfo[]): ProcessInfo[] {
   return addRows(old, add, (row) => row.key, (a, b) => ({
     ...b,
     cpu_ns: a.cpu_ns + b.cpu_ns,
-    rss_max: Math.max(a.rss_max, b.rss_max),
-    vm_max: Math.max(a.vm_max, b.vm_max),
-    swap_max: Math.max(a.swap_max, b.swap_max),
+    rss_max: peak([a.rss_max ?? null, b.rss_max ?? null]),
+    vm_max: peak([a.vm_max ?? null, b.vm_max ?? null]),
+    swap_max: peak([a.swap_max ?? null, b.swap_max ?? null]),
+    ...moreProcesses(a, b),
     bytes_in: a.bytes_in + b.bytes_in,
     bytes_out: a.bytes_out + b.bytes_out,
     received: a.received + b.received,

@@ -1,101 +1,157 @@
-// The table of processes as a tree: children under the parent that was alive
-// when they began, many alike leaves under one row (`cc1 ×412`).
+// The table of processes as a tree. A process stands below the parent that ran when
+// it started. The programs that one process ran are one row (`bash → curl`), and many
+// leaves with the same name share one row (`cc1 ×412`).
 
 import type { ProcessInfo } from "./api/types";
 import { failed } from "./label";
+import { peak } from "./slots";
 
-export interface ProcessNode {
-  /** The row; for a group the sum of its members. */
-  row: ProcessInfo;
-  depth: number;
-  children: ProcessNode[];
-  /** Members, when the row stands for several alike. */
-  group: ProcessInfo[] | null;
+/** A process with all programs that it ran. */
+export interface ProcessLine extends ProcessInfo {
+  /** Names of its programs, the first one first. */
+  programs: string[];
 }
 
-/** From how many alike leaves on they are shown as one row. */
-export const ALIKE = 6;
+export interface ProcessNode {
+  /** The row. For a group, the sum of its members. */
+  row: ProcessLine;
+  /** Sums of the row and of all rows below. */
+  total: ProcessLine;
+  /** Number of rows below. */
+  below: number;
+  depth: number;
+  children: ProcessNode[];
+  /** Members, if the row is a group. */
+  group: ProcessLine[] | null;
+}
 
-/** Rows with the same key twice would be one in a table's eyes: the first counts. */
-export function distinct(rows: readonly ProcessInfo[]): ProcessInfo[] {
+/** Minimum number of leaves with the same name that share one row. */
+export const MIN_GROUP_SIZE = 6;
+/** A tree with at most this many rows is open as a whole. */
+export const MAX_OPEN_ROWS = 40;
+
+/** Drops rows whose key occurred before. A keyed list must not contain a key twice. */
+export function distinct<Row extends ProcessInfo>(rows: readonly Row[]): Row[] {
   const seen = new Set<string>();
   return rows.filter((row) => !seen.has(row.key) && seen.add(row.key));
 }
 
-export function processTree(rows: readonly ProcessInfo[], compare: (a: ProcessInfo, b: ProcessInfo) => number): ProcessNode[] {
-  const byPid = new Map<number, ProcessInfo[]>();
+/** `PID-START`, of a key or of a link: the same for all programs of a process. */
+export const lifeOf = (key: string): string => key.split("-", 2).join("-");
+
+/** One line per process: a fork and its execs are the same process. */
+export function mergePrograms(rows: readonly ProcessInfo[]): ProcessLine[] {
+  const lives = new Map<string, ProcessInfo[]>();
+  for (const row of rows) {
+    const life = row.pid === 0 ? row.key : `${row.pid}-${row.start}`;
+    const known = lives.get(life);
+    if (known === undefined) lives.set(life, [row]);
+    else known.push(row);
+  }
+  return [...lives.values()].map((programs) => {
+    const [first, ...more] = programs.sort((a, b) => a.exec - b.exec);
+    const last = more.at(-1);
+    if (first === undefined || last === undefined) return { ...(first as ProcessInfo), programs: [first?.name ?? ""] };
+    const names = programs.map((row) => row.name).filter((name, i, all) => name !== all[i - 1]);
+    return { ...last, ...used(programs), parent: first.parent, count: 1, programs: names };
+  });
+}
+
+/** `bash → curl`; of more than three programs the first and the last. */
+export function programsText(programs: readonly string[]): string {
+  return (programs.length > 3 ? [programs[0], "…", programs.at(-1)] : programs).join(" → ");
+}
+
+export function processTree(rows: readonly ProcessLine[], compare: (a: ProcessInfo, b: ProcessInfo) => number): ProcessNode[] {
+  const byPid = new Map<number, ProcessLine[]>();
   for (const row of rows) {
     if (row.pid === 0) continue;
     const known = byPid.get(row.pid);
     if (known === undefined) byPid.set(row.pid, [row]);
     else known.push(row);
   }
-  const children = new Map<ProcessInfo | null, ProcessInfo[]>();
+  const children = new Map<ProcessInfo | null, ProcessLine[]>();
   for (const row of rows) {
     const parent = parentOf(row, byPid);
     const siblings = children.get(parent);
     if (siblings === undefined) children.set(parent, [row]);
     else siblings.push(row);
   }
+  const leaf = (row: ProcessLine, depth: number): ProcessNode => ({ row, total: row, below: 0, depth, children: [], group: null });
   const build = (parent: ProcessInfo | null, depth: number): ProcessNode[] => {
-    const leaves = new Map<string, ProcessInfo[]>();
+    const leaves = new Map<string, ProcessLine[]>();
     const nodes: ProcessNode[] = [];
     for (const row of children.get(parent) ?? []) {
-      if (children.has(row) || row.end === null || row.end === undefined) {
-        nodes.push({ row, depth, children: build(row, depth + 1), group: null });
+      if (children.has(row)) {
+        const under = build(row, depth + 1);
+        const total = { ...row, ...used([row, ...under.map((node) => node.total)]) };
+        nodes.push({ row, total, below: under.reduce((sum, node) => sum + 1 + node.below, 0), depth, children: under, group: null });
+      } else if (row.end === null || row.end === undefined) {
+        nodes.push(leaf(row, depth));
       } else {
-        const alike = leaves.get(row.name);
-        if (alike === undefined) leaves.set(row.name, [row]);
+        const name = programsText(row.programs);
+        const alike = leaves.get(name);
+        if (alike === undefined) leaves.set(name, [row]);
         else alike.push(row);
       }
     }
-    for (const alike of leaves.values()) {
-      const leaf = (row: ProcessInfo, at: number): ProcessNode => ({ row, depth: at, children: [], group: null });
-      if (alike.length < ALIKE) nodes.push(...alike.map((row) => leaf(row, depth)));
-      else {
-        const members = [...alike].sort(compare);
-        nodes.push({
-          row: { ...sum(members), key: `alike ${parent?.key ?? ""} ${members[0]?.name}` },
-          depth,
-          children: members.map((row) => leaf(row, depth + 1)),
-          group: members,
-        });
+    for (const [name, alike] of leaves) {
+      if (alike.length < MIN_GROUP_SIZE) {
+        nodes.push(...alike.map((row) => leaf(row, depth)));
+        continue;
       }
+      const members = [...alike].sort(compare);
+      const row = { ...sum(members), key: `alike ${parent?.key ?? ""} ${name}` };
+      nodes.push({ row, total: row, below: members.length, depth, children: members.map((member) => leaf(member, depth + 1)), group: members });
     }
-    return nodes.sort((a, b) => compare(a.row, b.row));
+    // Siblings are in the order of what their subtrees used.
+    return nodes.sort((a, b) => compare(a.total, b.total));
   };
   return build(null, 0);
 }
 
-/** The row of the parent process that was alive when `row` began. */
-function parentOf(row: ProcessInfo, byPid: Map<number, ProcessInfo[]>): ProcessInfo | null {
-  // A program that was exec'd stands under what the same process ran before.
-  const before = (byPid.get(row.pid) ?? []).filter((other) => other.start === row.start && other.exec < row.exec);
-  const previous = before.sort((a, b) => b.exec - a.exec)[0];
-  if (previous !== undefined) return previous;
-  // A parent began before its child; of two that began at once it is the lower pid. So no row is its own ancestor.
-  const older = (other: ProcessInfo): boolean =>
-    other.start < row.start || (other.start === row.start && other.pid < row.pid);
-  const parents = (byPid.get(row.parent) ?? []).filter(older);
-  return parents.sort((a, b) => b.start - a.start || b.exec - a.exec)[0] ?? null;
+/** Keys of the rows that are open at first: all of a small tree, else the path of those that used most CPU. */
+export function openAtFirst(nodes: readonly ProcessNode[]): Set<string> {
+  const open = new Set<string>();
+  const size = (level: readonly ProcessNode[]): number => level.reduce((sum, node) => sum + 1 + (node.group === null ? size(node.children) : 0), 0);
+  if (size(nodes) <= MAX_OPEN_ROWS) {
+    const walk = (level: readonly ProcessNode[]): void => {
+      for (const node of level) {
+        if (node.group === null) open.add(node.row.key);
+        walk(node.children);
+      }
+    };
+    walk(nodes);
+    return open;
+  }
+  let level = nodes;
+  while (level.length > 0) {
+    const heaviest = level.reduce((a, b) => (b.total.cpu_ns > a.total.cpu_ns ? b : a));
+    if (heaviest.group !== null) break;
+    open.add(heaviest.row.key);
+    level = heaviest.children;
+  }
+  return open;
 }
 
-function sum(rows: ProcessInfo[]): ProcessInfo {
-  const first = rows[0] as ProcessInfo;
+/** The row of the parent process that ran when `row` started. */
+function parentOf(row: ProcessLine, byPid: Map<number, ProcessLine[]>): ProcessLine | null {
+  // A parent starts before its child, or at the same time with a lower pid. So no row is its own ancestor.
+  const older = (other: ProcessLine): boolean =>
+    other.start < row.start || (other.start === row.start && other.pid < row.pid);
+  const parents = (byPid.get(row.parent) ?? []).filter(older);
+  return parents.sort((a, b) => b.start - a.start)[0] ?? null;
+}
+
+/** What several rows used together. Memory is the highest of one row, as they may have held it at different times. */
+function used(rows: readonly ProcessInfo[]) {
   const add = (field: (row: ProcessInfo) => number) => rows.reduce((total, row) => total + field(row), 0);
-  const most = (field: (row: ProcessInfo) => number) => rows.reduce((top, row) => Math.max(top, field(row)), 0);
-  const failure = rows.find((row) => failed(row.exit));
+  const highest = (field: (row: ProcessInfo) => number | null | undefined) => peak(rows.map((row) => field(row) ?? null));
   return {
-    ...first,
-    args: [],
-    start: rows.reduce((low, row) => Math.min(low, row.start), first.start),
-    end: most((row) => row.end ?? 0),
-    exit: failure?.exit ?? first.exit ?? null,
-    count: add((row) => row.count),
     cpu_ns: add((row) => row.cpu_ns),
-    rss_max: most((row) => row.rss_max),
-    vm_max: most((row) => row.vm_max),
-    swap_max: most((row) => row.swap_max),
+    rss_max: highest((row) => row.rss_max),
+    vm_max: highest((row) => row.vm_max),
+    swap_max: highest((row) => row.swap_max),
     bytes_in: add((row) => row.bytes_in),
     bytes_out: add((row) => row.bytes_out),
     received: add((row) => row.received),
@@ -103,13 +159,28 @@ function sum(rows: ProcessInfo[]): ProcessInfo {
   };
 }
 
-/** The rows to show, in order; what is under a group shows when `open` has its key. */
+function sum(rows: ProcessLine[]): ProcessLine {
+  const first = rows[0] as ProcessLine;
+  const failure = rows.find((row) => failed(row.exit));
+  return {
+    ...first,
+    ...used(rows),
+    args: [],
+    start: rows.reduce((low, row) => Math.min(low, row.start), first.start),
+    end: rows.reduce((top, row) => Math.max(top, row.end ?? 0), 0),
+    exit: failure?.exit ?? first.exit ?? null,
+    count: rows.reduce((total, row) => total + row.count, 0),
+    count_at_least: rows.some((row) => row.count_at_least),
+  };
+}
+
+/** The visible rows in order. Rows below another one are visible if `open` contains its key. */
 export function flatten(nodes: readonly ProcessNode[], open: ReadonlySet<string>): ProcessNode[] {
   const rows: ProcessNode[] = [];
   const walk = (level: readonly ProcessNode[]): void => {
     for (const node of level) {
       rows.push(node);
-      if (node.group === null || open.has(node.row.key)) walk(node.children);
+      if (open.has(node.row.key)) walk(node.children);
     }
   };
   walk(nodes);

@@ -1,11 +1,11 @@
-// Numbers as people read them. Bytes are binary (KiB), CPU is percent of one
-// core (100 = one core), times are seconds since the Unix epoch.
+// Formats numbers for people. Bytes use binary units (KiB), CPU is in percent of
+// one core (100 = one core), times are seconds since the Unix epoch.
 
 export type Series = readonly (number | null)[];
 
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 
-/** What stands where a number is not known: never a zero. */
+/** Shown in place of an unknown number, never a zero. */
 export const UNKNOWN = "–";
 
 function digits(value: number): string {
@@ -38,7 +38,7 @@ export function rate(value: number | null | undefined): string {
   return text === UNKNOWN ? text : `${text}/s`;
 }
 
-/** `213 %`; small values keep a digit, so that little is not nothing. */
+/** `213 %`. Small values keep a digit, so that they do not look like zero. */
 export function percent(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
   if (value > 0 && value < 0.05) return "< 0.1 %";
@@ -52,7 +52,7 @@ export function cores(value: number | null | undefined): string {
   return number >= 10 ? number.toFixed(0) : number.toFixed(number >= 1 || number === 0 ? 1 : 2);
 }
 
-/** A span of CPU or wall time: `1.25 ms`, `12.3 s`, `3 min 20 s`, `5 h 12 min`, `3 d 4 h`. */
+/** A duration of CPU or wall time: `1.25 ms`, `12.3 s`, `3 min 20 s`, `5 h 12 min`, `3 d 4 h`. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return UNKNOWN;
   const size = Math.abs(seconds);
@@ -127,12 +127,12 @@ export function moment(at: number | null | undefined, utc: boolean): string {
   return at === null || at === undefined ? UNKNOWN : `${date(at, utc)} ${clock(at, utc)}`;
 }
 
-/** A moment close to another: the date is left out when it is the same day. */
+/** Like `moment`, without the date if `to` is on the same day. */
 export function near(at: number, to: number, utc: boolean): string {
   return date(at, utc) === date(to, utc) ? clock(at, utc) : moment(at, utc);
 }
 
-/** `UTC+02:00`: in which zone a time is written, for those who read it elsewhere. */
+/** `UTC+02:00`: the time zone of a picture, which may be read in another one. */
 export function zone(at: number, utc: boolean): string {
   const ahead = utc ? 0 : -new Date(at * 1000).getTimezoneOffset();
   if (ahead === 0) return "UTC";
@@ -140,7 +140,7 @@ export function zone(at: number, utc: boolean): string {
   return `UTC${ahead < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
-/** `6 h ago`: one unit is enough here. */
+/** `6 h ago`, in one unit. */
 export function ago(seconds: number): string {
   if (seconds < 1.5) return "now";
   if (seconds < 60) return `${Math.round(seconds)} s ago`;
@@ -149,7 +149,7 @@ export function ago(seconds: number): string {
   return `${Math.floor(seconds / 86_400)} d ago`;
 }
 
-/** Labels of a time axis: as much of the time as tells the ticks apart. */
+/** Labels of a time axis, as short as keeps the ticks distinguishable. */
 export function axisTimes(ticks: readonly number[], utc: boolean): string[] {
   const step = ticks.length > 1 ? (ticks[1] ?? 0) - (ticks[0] ?? 0) : 1;
   return ticks.map((at) => {

@@ -1,14 +1,14 @@
-// What the container page shows, as its address has it: a link is a view.
+// The view of the container page, as its address encodes it. A link reproduces a view.
 //
-// `from` and `to` are the range of the charts, `t` the instant of the tables,
-// `sel` the process that scopes everything, `pin` the panel shown large, `vs` the
-// container that is shown over this one. With neither `from` nor `t` the page is
-// live and shows the last `span` seconds.
+// `from` and `to` are the range of the charts, `t` is the instant of the tables,
+// `sel` the process that all panels are limited to, `pin` the panel shown large,
+// `vs` the container to compare with. Without `from` and `t` the page is live and
+// shows the last `span` seconds.
 
 export const SPANS = [60, 300, 900, 3600] as const;
 export const DEFAULT_SPAN = 300;
 
-/** Seconds shown around an instant when a link has no range. */
+/** Seconds shown around an instant if a link has no range. */
 const AROUND = 300;
 
 export interface View {
@@ -27,7 +27,7 @@ export function isLive(view: View): boolean {
   return view.from === null && view.at === null;
 }
 
-/** Whether `text` can be the id of a container: the server's own rule. */
+/** Whether `text` is a valid container id, by the server's rule. */
 export const isId = (text: string): boolean => /^[!"$&-.0->@-~]{1,255}$/.test(text);
 
 function number(search: URLSearchParams, name: string): number | null {
@@ -37,7 +37,7 @@ function number(search: URLSearchParams, name: string): number | null {
   return Number.isFinite(value) && value >= 0 ? value : null;
 }
 
-/** Reads an address. What makes no sense is left out, so any link shows something. */
+/** Parses an address. Ignores invalid values, so every link shows something. */
 export function parseView(text: string): View {
   const search = new URLSearchParams(text);
   let from = number(search, "from");
@@ -63,12 +63,12 @@ export function parseView(text: string): View {
   };
 }
 
-/** Seconds in an address: whole where they are, else to the millisecond. */
+/** Seconds for an address: whole, or with milliseconds if there are any. */
 function seconds(value: number): string {
   return String(Math.round(value * 1000) / 1000);
 }
 
-/** The search part of an address, with `?`, or empty. */
+/** The search part of an address with its `?`, or an empty string. */
 export function formatView(view: View): string {
   const search = new URLSearchParams();
   if (view.from !== null && view.to !== null) {
@@ -84,7 +84,7 @@ export function formatView(view: View): string {
   return text === "" ? "" : `?${text}`;
 }
 
-/** Moves `[from, to]`, its width kept, so that `at` is inside. */
+/** Moves `[from, to]` so that `at` is inside, without changing its width. */
 export function follow(from: number, to: number, at: number): [number, number] {
   const width = to - from;
   if (at < from) return [at - width / 10, at - width / 10 + width];

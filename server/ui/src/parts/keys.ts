@@ -1,15 +1,23 @@
-// The keys of the container page. They act unless the person is typing.
+// Keyboard shortcuts of the container page. Ignored while a field has the focus.
 
 import type { Page } from "../lib/state/page.svelte";
 
 export const KEYS: readonly [string, string][] = [
-  ["L", "live, or back to the past"],
-  ["← →", "one slot back or on; with Shift ten"],
-  ["Space", "play the past, or stop"],
+  ["L", "switch between live and past"],
+  ["T", "type a time: 12:03-12:05, -2h"],
+  ["W  S", "zoom in and out at the pointer; Shift + wheel, pinch"],
+  ["A  D", "to earlier and later; double click: zoom out"],
+  ["Alt ← →", "to the ranges before (the browser's history)"],
+  ["← →", "one slot back or forward; ten with Shift"],
+  ["Space", "pause the live view; in the past play or stop"],
   ["n  p", "next and previous event"],
-  ["Backspace", "all processes again"],
-  ["Escape", "tables over the whole range again"],
+  ["Backspace", "show all processes"],
+  ["Escape", "show the tables over the whole range"],
 ];
+
+/** What one key press does: the length of the range times this, and this share of it. */
+const ZOOM = 1.5;
+const PAN = 0.25;
 
 const TYPING = new Set(["INPUT", "SELECT", "TEXTAREA"]);
 
@@ -29,13 +37,28 @@ function action(page: Page, event: KeyboardEvent, target: HTMLElement | null): (
     case "l":
     case "L":
       return () => page.toggleLive();
+    case "t":
+    case "T":
+      return () => document.querySelector<HTMLElement>('[data-key="t"]')?.focus();
+    case "w":
+    case "W":
+      return () => page.zoomBy(1 / ZOOM);
+    case "s":
+    case "S":
+      return () => page.zoomBy(ZOOM);
+    case "a":
+    case "A":
+      return () => page.pan(-PAN);
+    case "d":
+    case "D":
+      return () => page.pan(PAN);
     case "ArrowLeft":
       return () => page.step(-slots);
     case "ArrowRight":
       return () => page.step(slots);
     case " ":
-      // A button that has the focus is pressed by it.
-      return target?.closest("button, a, summary") ? null : () => page.togglePlay();
+      // Space presses the button that has the focus.
+      return target?.closest("button, a, summary") ? null : () => page.togglePause();
     case "n":
       return () => page.jump(1);
     case "p":

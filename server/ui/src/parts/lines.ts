@@ -1,25 +1,32 @@
-// The lines of a stack by process: grouped, named and coloured the same way everywhere.
+// Lines of a stack by name of the process. Names and colours are the same in all charts.
 
 import type { ProcessInfo } from "../lib/api/types";
 import type { Line } from "../lib/chart/line";
-import { groupByName, type ProcessSeries } from "../lib/group";
 import { processLabel } from "../lib/label";
-import { palette } from "../lib/palette";
+import { OTHER, palette } from "../lib/palette";
+import { count, type Series } from "../lib/units";
 
-/** As many as a legend can hold, and as there are colours. */
-const MOST = 10;
+/** All processes of one name. */
+export interface NameSeries {
+  /** Key of the process, if there is one only. */
+  process?: string | null;
+  name: string;
+  count: number;
+  values: Series;
+}
 
-export function processLines(series: readonly ProcessSeries[], rows: ReadonlyMap<string, ProcessInfo>): Line[] {
-  return groupByName(series, MOST).map((group) => {
-    const row = group.process === null ? undefined : rows.get(group.process);
-    const alike = group.members > 1 ? `${group.name} ×${group.members}` : group.name;
+export function nameLines(series: readonly NameSeries[], rows: ReadonlyMap<string, ProcessInfo>): Line[] {
+  return series.map(({ process, name, count: members, values }) => {
+    const row = process == null ? undefined : rows.get(process);
+    const isSingle = row !== undefined && row.pid !== 0;
     return {
-      key: group.process ?? `alike ${group.name}`,
-      label: row === undefined ? alike : processLabel(row),
-      colour: palette.colour(group.name),
-      values: group.values,
+      // Other lines of a chart have keys of their own, which a process may have as its name.
+      key: `name ${name}`,
+      label: isSingle ? processLabel(row) : members > 1 && name !== OTHER ? `${name} ×${count(members)}` : name,
+      colour: palette.colour(name),
+      values,
       kind: "stack",
-      choice: row === undefined || row.pid === 0 ? null : row.key,
+      choice: isSingle ? row.key : null,
     };
   });
 }

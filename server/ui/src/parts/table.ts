@@ -1,15 +1,21 @@
-// Sorting of tables, the same for all of them.
+// Columns and sorting, shared by all tables.
 
 export interface Column<R> {
   key: string;
   label: string;
   numeric: boolean;
-  /** What the column is sorted by. */
+  /** Value to sort by. */
   value: (row: R) => string | number;
   text: (row: R) => string;
   title?: (row: R) => string;
-  /** Left out on narrow screens. */
+  /** Hidden on narrow screens. */
   wide?: boolean;
+  /** Column of the server's table. Without it the page cannot ask the server for this order. */
+  server?: string;
+  /** Text of the row that sums up what is not shown. */
+  rest?: (sums: Record<string, number | null>) => string;
+  /** The text is a path: a narrow cell cuts its middle. */
+  isPath?: boolean;
 }
 
 export interface Order {
@@ -17,7 +23,7 @@ export interface Order {
   down: boolean;
 }
 
-/** The order after a click on the head of `key`: numbers begin with the highest. */
+/** The order after a click on the head of `key`. Numbers start with the highest. */
 export function clicked(order: Order, key: string, numeric: boolean): Order {
   return order.key === key ? { key, down: !order.down } : { key, down: numeric };
 }

@@ -1,51 +1,55 @@
-//! The overhead in instructions, in a guest whose clock counts them.
+//! The overhead in instructions, in a guest with a clock that counts instructions.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Case, EMPTY, EMPTY_VARIANT, Loop, Measured, NONE, Report, report_all};
-use crate::{
-    command::say,
-    vm::{Guest, Kernel},
+use super::measured::{
+    Case, EMPTY_HOOKS, EMPTY_VARIANT, LoopResult, Measured, UNOBSERVED, report_all,
 };
+use crate::bench::example::Report;
+use crate::command::say;
+use crate::flags::Kernel;
+use crate::vm::Guest;
 
-/// The agent, as a function of the shell, told how to hook.
-const AGENT: &str = "agent() { exec bubble-agent --server http://127.0.0.1:1 --api none --cgroup /bench \
-                     --spool /tmp/spool --hooks $1; }\n";
+/// A shell function that runs the agent. Its argument is the family of hooks.
+const AGENT_FUNCTION: &str = "agent() { exec bubble-agent --server http://127.0.0.1:1 --api none \
+                              --cgroup /bench --spool /tmp/spool --hooks $1; }\n";
 
-/// Each with the observer that is started, if any.
+/// Each variant with the command of its observer.
 const VARIANTS: &[(&str, Option<&str>)] = &[
-    (NONE, None),
+    (UNOBSERVED, None),
     ("ours-vfs", Some("agent vfs")),
     ("ours-syscall", Some("agent syscall")),
-    (EMPTY_VARIANT, Some(EMPTY)),
+    (EMPTY_VARIANT, Some(EMPTY_HOOKS)),
 ];
 
-/// Rounds are many and short: the guest has one processor, so a round in which the agent did its
-/// work of the second contains that work; the middle one of all rounds does not.
+/// Rounds are many and short. The guest has one processor, so a round can contain the work that the
+/// agent does each second; the median round does not.
 const ROUNDS: u32 = 41;
-const SHORTER: u64 = 50;
+/// A round has so many times fewer operations than on a host.
+const COUNT_DIVISOR: u64 = 50;
 
-/// Until the guest has nothing left of its start to do, and the agent has attached.
-const SETTLE_S: u32 = 8;
+/// Time for the guest to finish its start, and for the observer to attach.
+const ATTACH_DELAY: Duration = Duration::from_secs(8);
 
 pub(super) fn run(programs: &[PathBuf], cases: &[Case], report: &mut Report<'_>) -> Result<()> {
     let kernel = Kernel::V6_12;
-    let place = format!("debian-{}", kernel.name());
+    let location = format!("debian-{}", kernel.name());
     let mut measured = Vec::new();
     for (variant, observer) in VARIANTS {
-        say(format!("overhead in {place}: {variant}"));
-        for found in boot(kernel, programs, cases, *observer)? {
+        say(format!("overhead in {location}: {variant}"));
+        for result in boot(kernel, programs, cases, *observer)? {
             measured.push(Measured {
-                case: found.case,
+                case: result.case,
                 variant: (*variant).to_owned(),
-                turns: vec![found.median_ns],
-                best: found.min_ns,
+                rounds: vec![result.median_ns],
+                min: result.min_ns,
             });
         }
     }
-    report_all(&place, "instructions", cases, &measured, report)
+    report_all(&location, "instructions", cases, &measured, report)
 }
 
 fn boot(
@@ -53,7 +57,7 @@ fn boot(
     programs: &[PathBuf],
     cases: &[Case],
     observer: Option<&str>,
-) -> Result<Vec<Loop>> {
+) -> Result<Vec<LoopResult>> {
     let mut guest = Guest {
         kernel,
         memory: 1024,
@@ -68,38 +72,38 @@ fn boot(
     for program in programs {
         guest.add_program(program)?;
     }
-    let mut found = Vec::new();
+    let mut results = Vec::new();
     let mut lines = Vec::new();
     let code = guest.run(&mut |line| match serde_json::from_str(line) {
-        Ok(result) => found.push(result),
+        Ok(result) => results.push(result),
         Err(_) => lines.push(line.to_owned()),
     })?;
-    if code != 0 || found.len() != cases.len() {
+    if code != 0 || results.len() != cases.len() {
         bail!(
             "the guest measured {} cases and ended with {code}:\n{}",
-            found.len(),
+            results.len(),
             lines.join("\n")
         );
     }
-    Ok(found)
+    Ok(results)
 }
 
 fn script(cases: &[Case], observer: Option<&str>) -> String {
     let mut script = String::from("mkdir /sys/fs/cgroup/bench || exit\n");
-    script.push_str(AGENT);
+    script.push_str(AGENT_FUNCTION);
     if let Some(observer) = observer {
         script.push_str(&format!(
             "{observer} >/tmp/observer.log 2>&1 &\nobserver=$!\n"
         ));
     }
-    script.push_str(&format!("sleep {SETTLE_S}\n"));
+    script.push_str(&format!("sleep {}\n", ATTACH_DELAY.as_secs()));
     if observer.is_some() {
-        // One that has ended counts nothing, and would be found to cost nothing.
+        // An observer that has exited would seem to cost nothing.
         script.push_str("kill -0 $observer || { cat /tmp/observer.log; exit 1; }\n");
     }
     script.push_str("echo $$ >/sys/fs/cgroup/bench/cgroup.procs || exit\n");
     for (case, count) in cases {
-        let count = (count / SHORTER).max(5);
+        let count = (count / COUNT_DIVISOR).max(5);
         script.push_str(&format!(
             "bubble-workload loop {case} --count {count} --rounds {ROUNDS} || exit\n"
         ));

@@ -1,40 +1,39 @@
-//! The overhead in ns, on this host: the variants take turns. What is measured is held to one core, as it is
-//! in QEMU: to wake another one takes a hypervisor any time, more than what anyone adds.
+//! The overhead in ns, on this host. The variants take turns.
+//!
+//! The measured program is pinned to one core, as in QEMU. On a virtual machine, waking another
+//! core takes an arbitrary time, which hides what an observer adds.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Case, EMPTY, EMPTY_VARIANT, Loop, Measured, NONE, Report, report_all};
-use crate::{
-    build::program,
-    cgroup::Cgroup,
-    command::{find, output, say},
-    install,
-    process::Process,
-    project,
-    service::Service,
+use super::measured::{
+    Case, EMPTY_HOOKS, EMPTY_VARIANT, LoopResult, Measured, UNOBSERVED, report_all,
 };
+use crate::bench::example::Report;
+use crate::build::program;
+use crate::cgroup::Cgroup;
+use crate::command::{find, output, say};
+use crate::process::Process;
+use crate::service::Service;
+use crate::{install, project};
 
-/// How often a case is repeated in one turn; the middle counts.
+/// Passes of a case in one round. The median counts.
 const PASSES: &str = "15";
-/// Until an observer has attached.
-const SETTLE: Duration = Duration::from_secs(3);
-/// The cgroup of what is measured, from the root of each hierarchy.
-const CGROUP: &str = "/bubble-bench";
-/// What one writes to see who calls the kernel how often.
-const BPFTRACE: &str = "tracepoint:raw_syscalls:sys_enter { @[cgroup] = count(); }";
-/// bpftrace looks for tracepoints in tracefs, which not every host has mounted: it gets a mount of
-/// its own, which goes with it.
-const IN_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing && exec \"$@\"";
+/// Time for an observer to attach.
+const ATTACH_DELAY: Duration = Duration::from_secs(3);
+/// The name of the measured program's cgroup.
+const CGROUP: &str = "bubble-bench";
+/// The usual one-liner that counts system calls by cgroup.
+const BPFTRACE_PROGRAM: &str = "tracepoint:raw_syscalls:sys_enter { @[cgroup] = count(); }";
+/// Runs a command with tracefs mounted, in a mount namespace of its own. bpftrace reads tracepoints
+/// there, and some hosts do not mount it.
+const WITH_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing && exec \"$@\"";
 
-/// Someone who watches, or nobody.
+/// An observer, or none.
 enum Variant {
     None,
     Agent {
@@ -52,37 +51,38 @@ enum Variant {
 impl Variant {
     fn name(&self) -> &'static str {
         match self {
-            Self::None => NONE,
+            Self::None => UNOBSERVED,
             Self::Agent { name, .. } => name,
             Self::Bpftrace { .. } => "bpftrace",
             Self::Empty { .. } => EMPTY_VARIANT,
         }
     }
 
-    fn start(&self, agent: &Path, folder: &Path) -> Result<Option<Service>> {
+    fn start(&self, agent: &Path, folder: &Path, cgroup: &Cgroup) -> Result<Option<Service>> {
         let command = match self {
             Self::None => return Ok(None),
             Self::Agent { hooks, .. } => {
                 let mut command = Process::command(agent);
                 command
                     .args(["--server", "http://127.0.0.1:1", "--api", "none"])
-                    .args(["--hooks", hooks, "--cgroup", CGROUP, "--spool"])
-                    .arg(folder.join("spool"));
+                    .args(["--hooks", hooks, "--cgroup", cgroup.path(), "--spool"])
+                    .arg(folder.join("spool"))
+                    .env("BUBBLE_BESIDE_OTHERS", "true");
                 command
             }
             Self::Empty { program } => Process::command(program),
             Self::Bpftrace { program } => {
-                let unshare = find("unshare").context("there is no unshare")?;
+                let unshare = find("unshare").context("unshare is not installed")?;
                 let mut command = Process::command(&unshare);
                 command
-                    .args(["--mount", "sh", "-c", IN_TRACEFS, "sh"])
+                    .args(["--mount", "sh", "-c", WITH_TRACEFS, "sh"])
                     .arg(program)
-                    .args(["-e", BPFTRACE]);
+                    .args(["-e", BPFTRACE_PROGRAM]);
                 command
             }
         };
         let mut service = Service::start(self.name(), command, folder)?;
-        thread::sleep(SETTLE);
+        thread::sleep(ATTACH_DELAY);
         service.check()?;
         Ok(Some(service))
     }
@@ -95,16 +95,16 @@ pub(super) fn run(
     report: &mut Report<'_>,
 ) -> Result<()> {
     if !install::is_root()? {
-        bail!("the overhead on this host is measured by root: run this as root");
+        bail!("measuring the overhead on this host needs root: run this as root");
     }
     let (agent, workload) = (
         program(programs, "bubble-agent")?,
         program(programs, "bubble-workload")?,
     );
     let folder = project::target().join("bench-overhead");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let cgroup = Cgroup::create(CGROUP)?;
-    let variants = available(agent, program(programs, EMPTY)?, &folder)?;
+    let variants = available(agent, program(programs, EMPTY_HOOKS)?, &folder, &cgroup)?;
     let mut measured: Vec<Measured> = Vec::new();
     for round in 1..=rounds {
         for variant in &variants {
@@ -112,9 +112,9 @@ pub(super) fn run(
             say(format!(
                 "overhead on this host: round {round} of {rounds}, {name}"
             ));
-            let _observer = variant.start(agent, &folder)?;
+            let _observer = variant.start(agent, &folder, &cgroup)?;
             for (case, count) in cases {
-                let Loop {
+                let LoopResult {
                     median_ns, min_ns, ..
                 } = measure(workload, &cgroup, case, *count)?;
                 match measured
@@ -122,14 +122,14 @@ pub(super) fn run(
                     .find(|row| (row.case.as_str(), row.variant.as_str()) == (*case, name))
                 {
                     Some(row) => {
-                        row.turns.push(median_ns);
-                        row.best = row.best.min(min_ns);
+                        row.rounds.push(median_ns);
+                        row.min = row.min.min(min_ns);
                     }
                     None => measured.push(Measured {
                         case: (*case).to_owned(),
                         variant: name.to_owned(),
-                        turns: vec![median_ns],
-                        best: min_ns,
+                        rounds: vec![median_ns],
+                        min: min_ns,
                     }),
                 }
             }
@@ -138,20 +138,20 @@ pub(super) fn run(
     report_all("this host", "ns", cases, &measured, report)
 }
 
-/// The last of the cores that we may run on.
+/// The last core that this process may run on.
 fn last_core() -> Result<String> {
     let status =
         fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let list = status
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .context("/proc/self/status does not tell on which cores we may run")?;
+        .context("/proc/self/status has no Cpus_allowed_list")?;
     let last = list.trim().rsplit([',', '-']).next();
     Ok(last.unwrap_or_default().to_owned())
 }
 
-/// The variants that this kernel allows; those that it refuses are named.
-fn available(agent: &Path, empty: &Path, folder: &Path) -> Result<Vec<Variant>> {
+/// The variants that start on this kernel. Names the others.
+fn available(agent: &Path, empty: &Path, folder: &Path, cgroup: &Cgroup) -> Result<Vec<Variant>> {
     install::bpftrace()?;
     let bpftrace = find("bpftrace").context("bpftrace is not installed")?;
     let wanted = [
@@ -170,16 +170,16 @@ fn available(agent: &Path, empty: &Path, folder: &Path) -> Result<Vec<Variant>> 
     ];
     let mut available = vec![Variant::None];
     for variant in wanted {
-        match variant.start(agent, folder) {
+        match variant.start(agent, folder, cgroup) {
             Ok(_) => available.push(variant),
-            Err(error) => say(format!("{} does not run here: {error:#}", variant.name())),
+            Err(error) => say(format!("leaving out {}: {error:#}", variant.name())),
         }
     }
     Ok(available)
 }
 
-/// Some passes of one case, in the cgroup.
-fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<Loop> {
+/// Measures one case in the cgroup.
+fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<LoopResult> {
     let line = output(
         Command::new("/bin/sh")
             .arg("-c")
@@ -195,5 +195,5 @@ fn measure(workload: &Path, cgroup: &Cgroup, case: &str, count: u64) -> Result<L
                 PASSES,
             ]),
     )?;
-    serde_json::from_str(&line).with_context(|| format!("not a result: {line}"))
+    serde_json::from_str(&line).with_context(|| format!("cannot parse the result: {line}"))
 }

@@ -1,5 +1,5 @@
-//! Plain cgroups as containers: the workload runs on the host's own files, network and process
-//! ids, and only its cgroup tells it apart. This is all that a guest without Docker needs.
+//! Runs the workload in plain cgroups: it shares files, network and process ids with the host, and
+//! only its cgroup identifies it. A guest needs no Docker for this.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,23 +12,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Finished, LISTENING, Runner, Running, Spec, truth, usage};
+use super::runner::{Finished, LISTENING, Runner, Running, Spec, truth};
+use super::usage;
 use crate::server::free_port;
 use crate::{keeper, settings};
 
-/// Name of the folder of the suite's cgroups, in every hierarchy.
+/// Parent of the suite's cgroups in every hierarchy.
 const PARENT: &str = "bubble-suite";
 
-/// Makes cgroups and runs workloads within.
+/// Creates cgroups and runs workloads in them.
 #[derive(Debug)]
-pub(super) struct Cgroups {
-    /// The folder of the suite's cgroups in each hierarchy used; the unified one is the first.
+pub(crate) struct Cgroups {
+    /// The parent in each hierarchy. The first one is in the unified hierarchy.
     parents: Vec<PathBuf>,
     shared: PathBuf,
-    next: AtomicU32,
 }
 
-/// Where hierarchies are mounted: the unified one, and those of v1 that count CPU and memory.
+/// Arguments of the agent to see these cgroups.
+pub(crate) fn agent_args() -> Vec<String> {
+    vec!["--cgroup".to_owned(), format!("/{PARENT}/*")]
+}
+
+/// The mount points of the unified hierarchy, and of the v1 hierarchies for CPU and memory.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
     let mut unified = Vec::new();
@@ -55,10 +60,10 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
     Ok(unified)
 }
 
-/// Lets the children of `folder` have the controllers that count and limit, as far as there are.
+/// Enables the available controllers for the children of `folder`.
 fn delegate(folder: &Path) {
     for controller in ["cpu", "memory", "io", "pids"] {
-        // On a hybrid host the controllers are with v1; then v2 has none to give.
+        // Fails on a hybrid host, where v1 has the controllers.
         let _ = fs::write(
             folder.join("cgroup.subtree_control"),
             format!("+{controller}"),
@@ -67,29 +72,44 @@ fn delegate(folder: &Path) {
 }
 
 impl Cgroups {
-    /// Makes the parents.
+    /// Creates the parents.
     ///
     /// # Errors
-    /// When this is not allowed.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    /// If this is not allowed.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         let hierarchies = hierarchies()?;
         let parents: Vec<PathBuf> = hierarchies.iter().map(|path| path.join(PARENT)).collect();
         for parent in &parents {
             fs::create_dir_all(parent)
-                .with_context(|| format!("cannot make {} (are you root?)", parent.display()))?;
+                .with_context(|| format!("cannot create {} (are you root?)", parent.display()))?;
         }
         delegate(&hierarchies[0]);
         delegate(&parents[0]);
         let shared = folder.join("shared");
         fs::create_dir_all(&shared)?;
-        Ok(Self {
-            parents,
-            shared,
-            next: AtomicU32::new(0),
-        })
+        Ok(Self { parents, shared })
     }
 
-    fn limit(&self, cgroups: &[PathBuf], bytes: u64) -> Result<()> {
+    /// Creates the cgroups of one container, and returns its name.
+    ///
+    /// # Errors
+    /// If this is not allowed.
+    pub(crate) fn create(&self) -> Result<(String, OwnedCgroups)> {
+        // Several runners may exist in one process.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("suite-{}-{number}", std::process::id());
+        let mut created = OwnedCgroups(Vec::new());
+        for parent in &self.parents {
+            let cgroup = parent.join(&name);
+            fs::create_dir(&cgroup)
+                .with_context(|| format!("cannot create {}", cgroup.display()))?;
+            created.0.push(cgroup);
+        }
+        Ok((name, created))
+    }
+
+    fn limit_memory(&self, cgroups: &[PathBuf], bytes: u64) -> Result<()> {
         let bytes = bytes.to_string();
         let files = ["memory.max", "memory.limit_in_bytes"];
         let set = |file: &PathBuf| file.exists() && fs::write(file, &bytes).is_ok();
@@ -97,10 +117,10 @@ impl Cgroups {
             .iter()
             .flat_map(|cgroup| files.map(|file| cgroup.join(file)));
         if all.filter(set).count() == 0 {
-            bail!("no memory controller is to be had here");
+            bail!("no memory controller is available here");
         }
         for cgroup in cgroups {
-            // Where there is no swap there is nothing to forbid.
+            // Fails without swap, which then needs no limit.
             let _ = fs::write(cgroup.join("memory.swap.max"), "0");
             let _ = fs::write(cgroup.join("memory.memsw.limit_in_bytes"), &bytes);
         }
@@ -110,19 +130,9 @@ impl Cgroups {
 
 impl Runner for Cgroups {
     fn start(&self, spec: &Spec) -> Result<Box<dyn Running>> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("suite-{}-{number}", std::process::id());
-        let cgroups: Vec<PathBuf> = self
-            .parents
-            .iter()
-            .map(|parent| parent.join(&name))
-            .collect();
-        for cgroup in &cgroups {
-            fs::create_dir(cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
-        }
-        let cgroups = Made(cgroups);
+        let (name, cgroups) = self.create()?;
         if let Some(bytes) = spec.memory {
-            self.limit(&cgroups.0, bytes)?;
+            self.limit_memory(&cgroups.0, bytes)?;
         }
         let program = settings::program("bubble-workload")?;
         let folder = self.shared.join(&name);
@@ -139,8 +149,18 @@ impl Runner for Cgroups {
             child,
             cgroups,
             stderr: None,
-            said: String::new(),
+            stderr_text: String::new(),
         }))
+    }
+
+    fn run_lives(&self, args: &[String], lives: u32, duration: Duration) -> Result<String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("suite-lives-{}-{number}", std::process::id());
+        let parents = self.parents.iter();
+        let cgroups: Vec<PathBuf> = parents.map(|parent| parent.join(&name)).collect();
+        run_lives(&cgroups, args, lives, duration)?;
+        Ok(name)
     }
 
     fn addresses(&self, ipv6: bool) -> Result<[SocketAddr; 2]> {
@@ -157,7 +177,7 @@ impl Runner for Cgroups {
     }
 
     fn agent_args(&self) -> Vec<String> {
-        vec!["--cgroup".to_owned(), format!("/{PARENT}/*")]
+        agent_args()
     }
 
     fn id(&self, _: &str) -> Option<String> {
@@ -169,14 +189,77 @@ impl Runner for Cgroups {
     }
 }
 
-/// Cgroups that are removed in the end.
-#[derive(Debug)]
-struct Made(Vec<PathBuf>);
+/// Runs a workload several times in cgroups that are created for each, at the same paths.
+fn run_lives(cgroups: &[PathBuf], args: &[String], lives: u32, duration: Duration) -> Result<()> {
+    let program = settings::program("bubble-workload")?;
+    for _ in 0..lives {
+        for cgroup in cgroups {
+            fs::create_dir_all(cgroup)
+                .with_context(|| format!("cannot create {}", cgroup.display()))?;
+        }
+        let _cgroups = OwnedCgroups(cgroups.to_vec());
+        let mut command = keeper::command(&program, cgroups, args)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = keeper::spawn(command)?;
+        sleep(duration);
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(())
+}
 
-impl Drop for Made {
+/// As [`Runner::run_lives`], in cgroups as Docker's without Docker. `id` is that of the container.
+///
+/// # Errors
+/// If the cgroups cannot be created.
+pub fn run_lives_as_docker(
+    id: &str,
+    args: &[String],
+    lives: u32,
+    duration: Duration,
+) -> Result<()> {
+    let parents = hierarchies()?.into_iter();
+    let cgroups: Vec<PathBuf> = parents.map(|root| root.join("docker").join(id)).collect();
+    run_lives(&cgroups, args, lives, duration)
+}
+
+/// Runs a workload for `duration` in the cgroup `name` below `folder`, which belongs to `user`.
+///
+/// # Errors
+/// If the cgroups cannot be created.
+pub fn run_as_user(
+    user: u32,
+    folder: &str,
+    name: &str,
+    args: &[String],
+    duration: Duration,
+) -> Result<()> {
+    let parents = hierarchies()?.into_iter().map(|root| root.join(folder));
+    let parents = OwnedCgroups(parents.collect());
+    for parent in &parents.0 {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+        std::os::unix::fs::chown(parent, Some(user), None)?;
+    }
+    let cgroups: Vec<PathBuf> = parents.0.iter().map(|parent| parent.join(name)).collect();
+    run_lives(&cgroups, args, 1, duration)
+}
+
+/// Cgroups that are removed on drop.
+#[derive(Debug)]
+pub(crate) struct OwnedCgroups(Vec<PathBuf>);
+
+impl OwnedCgroups {
+    /// Their folders, one in each hierarchy.
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.0
+    }
+}
+
+impl Drop for OwnedCgroups {
     fn drop(&mut self) {
         for cgroup in &self.0 {
-            // A process that was just reaped may still be on its way out.
+            // A reaped process may be in the cgroup for a moment.
             for _ in 0..100 {
                 match fs::remove_dir(cgroup) {
                     Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
@@ -193,9 +276,9 @@ impl Drop for Made {
 struct Run {
     name: String,
     child: Child,
-    cgroups: Made,
+    cgroups: OwnedCgroups,
     stderr: Option<BufReader<std::process::ChildStderr>>,
-    said: String,
+    stderr_text: String,
 }
 
 impl Running for Run {
@@ -203,16 +286,19 @@ impl Running for Run {
         &self.name
     }
 
-    fn listening(&mut self) -> Result<()> {
+    fn wait_until_listening(&mut self) -> Result<()> {
         let stderr = self
             .child
             .stderr
             .take()
             .context("stderr was taken already")?;
         let stderr = self.stderr.insert(BufReader::new(stderr));
-        while !self.said.contains(LISTENING) {
-            if stderr.read_line(&mut self.said)? == 0 {
-                bail!("the workload ended before it listened: {}", self.said);
+        while !self.stderr_text.contains(LISTENING) {
+            if stderr.read_line(&mut self.stderr_text)? == 0 {
+                bail!(
+                    "the workload ended before it listened: {}",
+                    self.stderr_text
+                );
             }
         }
         Ok(())
@@ -224,10 +310,10 @@ impl Running for Run {
             pipe.read_to_end(&mut stdout)?;
         }
         if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut self.said)?;
+            pipe.read_to_string(&mut self.stderr_text)?;
         }
         if let Some(mut pipe) = self.stderr.take() {
-            pipe.read_to_string(&mut self.said)?;
+            pipe.read_to_string(&mut self.stderr_text)?;
         }
         let status = self.child.wait()?;
         let code = status.code().unwrap_or_else(|| {
@@ -239,18 +325,18 @@ impl Running for Run {
             .0
             .iter()
             .flat_map(|cgroup| files.map(|file| cgroup.join(file)));
-        // The v1 count first: where it exists, v2 has no controller, and its own count may lag.
+        // v1 first: if it counts, v2 has no controller, and its count may lag.
         let mut counts: Vec<PathBuf> = files.collect();
         counts.sort_by_key(|file| !file.ends_with("cpuacct.usage"));
         let cpu_ns = counts.iter().find_map(usage::read);
-        let truth = truth(&stdout, &self.said)?;
-        // No runtime removes a cgroup at once, and what it has counted is only there as long as it is.
-        sleep(settings::patience(Duration::from_millis(500)));
+        let truth = truth(&stdout, &self.stderr_text)?;
+        // Runtimes remove a cgroup a moment later. The agent can read its count only until then.
+        sleep(settings::timeout(Duration::from_millis(500)));
         Ok(Finished {
             name: self.name.clone(),
             truth,
             exit_code: code,
-            end_is_told: false,
+            runtime_reports_exit: false,
             cpu_ns,
         })
     }

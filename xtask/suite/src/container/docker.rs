@@ -1,5 +1,5 @@
-//! Docker containers: an image FROM scratch with nothing in it but the static workload, on a
-//! network of the suite's own.
+//! Runs Docker containers: an image FROM scratch that holds only the static workload, in the suite's own
+//! network.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Finished, LISTENING, Runner, Running, Spec, truth, usage};
+use super::runner::{Finished, LISTENING, Runner, Running, Spec, truth};
+use super::usage;
 use crate::settings;
 
-/// The port that servers listen on: every container has a network of its own.
+/// The port on which servers listen. Every container has its own network namespace.
 const PORT: u16 = 4000;
 
-/// The network that the containers are on.
+/// The network of the containers.
 const NETWORK: &str = "bubble-suite";
 
 /// Runs containers by the `docker` command.
@@ -26,7 +27,8 @@ const NETWORK: &str = "bubble-suite";
 pub(super) struct Docker {
     image: String,
     shared: PathBuf,
-    /// Numbers names and addresses; begins anywhere, so that two suites at a time keep apart.
+    /// The next number for names and addresses. It starts at the process id, so that two suites at the
+    /// same time rarely collide.
     next: AtomicU32,
 }
 
@@ -36,17 +38,17 @@ fn docker(args: &[&str]) -> Result<String> {
         .env("DOCKER_BUILDKIT", "0")
         .output()
         .context("cannot run docker")?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
         "docker {args:?} failed: {}",
-        said.trim()
+        stderr.trim()
     );
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Makes the suite's network if it is not there; it stays for the next time.
-fn network() -> Result<()> {
+/// Creates the suite's network if it does not exist. It remains for the next run.
+fn create_network() -> Result<()> {
     if docker(&["network", "inspect", NETWORK]).is_ok() {
         return Ok(());
     }
@@ -56,21 +58,25 @@ fn network() -> Result<()> {
         "--ipv6",
         "--subnet",
         "fd42:b0bb:1e::/64",
+        // A fixed name: Docker takes over the bridge that a killed daemon has left behind. A second
+        // bridge with the same addresses would get the packets.
+        "--opt",
+        "com.docker.network.bridge.name=bubble-suite",
     ];
-    let made = docker(&[&["network", "create"], subnets.as_slice(), &[NETWORK]].concat());
-    // Another suite may have been quicker.
+    let created = docker(&[&["network", "create"], subnets.as_slice(), &[NETWORK]].concat());
+    // Another suite may have created it at the same time.
     if docker(&["network", "inspect", NETWORK]).is_ok() {
         Ok(())
     } else {
-        made.map(drop)
+        created.map(drop)
     }
 }
 
 impl Docker {
-    /// Builds the image and makes the network, if it is not there; both stay.
+    /// Builds the image, and creates the network if it does not exist. Both remain.
     ///
     /// # Errors
-    /// When Docker refuses.
+    /// If Docker refuses.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let context = folder.join("image");
         fs::create_dir_all(&context)?;
@@ -85,7 +91,7 @@ impl Docker {
         let path = context.to_str().context("the folder's name is not UTF-8")?;
         let image = "bubble-workload:suite".to_owned();
         docker(&["build", "--quiet", "--tag", &image, path])?;
-        network()?;
+        create_network()?;
         let shared = folder.join("shared");
         fs::create_dir_all(&shared)?;
         Ok(Self {
@@ -107,7 +113,7 @@ impl Runner for Docker {
         let mut command = Command::new("docker");
         command.args(["run", "--name", &name, "--volume", &shared]);
         command.args(["--network", NETWORK]);
-        // Docker's own filter refuses io_uring; what the kernel can do is what is tested here.
+        // Docker's default seccomp filter refuses io_uring, which the suite tests.
         command.args(["--security-opt", "seccomp=unconfined"]);
         match spec.address {
             Some(IpAddr::V4(ip)) => command.args(["--ip", &ip.to_string()]),
@@ -132,23 +138,44 @@ impl Runner for Docker {
             container: name,
             id: String::new(),
             child,
-            follow: None,
+            follower: None,
             stderr: None,
         };
-        run.id = run.find()?;
+        run.id = run.wait_for_id()?;
         let id = &run.id;
-        let places = [
+        let files = [
             format!("/sys/fs/cgroup/cpuacct/docker/{id}/cpuacct.usage"),
             format!("/sys/fs/cgroup/cpu,cpuacct/docker/{id}/cpuacct.usage"),
             format!("/sys/fs/cgroup/system.slice/docker-{id}.scope/cpu.stat"),
             format!("/sys/fs/cgroup/docker/{id}/cpu.stat"),
         ];
-        run.follow = Some(usage::Follow::new(places.map(PathBuf::from).into()));
+        run.follower = Some(usage::Follower::new(files.map(PathBuf::from).into()));
         Ok(Box::new(run))
     }
 
+    fn run_lives(&self, args: &[String], lives: u32, duration: Duration) -> Result<String> {
+        let name = format!("bubble-suite-{}-{}", std::process::id(), self.number());
+        let shared = format!("{}:/shared", self.shared.display());
+        let run = ["run", "--detach", "--name", &name, "--volume", &shared];
+        let args = args.iter().map(String::as_str);
+        let image = ["--network", "none", &self.image];
+        let command: Vec<&str> = run.into_iter().chain(image).chain(args).collect();
+        let id = docker(&command)?;
+        let live = || {
+            for _ in 1..lives {
+                sleep(duration);
+                docker(&["restart", "--time", "1", &name])?;
+            }
+            sleep(duration);
+            docker(&["stop", "--time", "1", &name])
+        };
+        let lived = live();
+        docker(&["rm", "--force", &name])?;
+        lived.map(|_| id)
+    }
+
     fn addresses(&self, ipv6: bool) -> Result<[SocketAddr; 2]> {
-        // 1 is the bridge's. Far from what Docker hands out by itself, which begins at 2.
+        // Docker assigns addresses from 2 on (1 is the bridge), so these are far above.
         let pair = self.number() % 10_000;
         let address = |number: u32| -> SocketAddr {
             let (high, low) = ((number / 250) as u8, (number % 250) as u8);
@@ -180,14 +207,14 @@ struct Run {
     container: String,
     id: String,
     child: Child,
-    follow: Option<usage::Follow>,
+    follower: Option<usage::Follower>,
     stderr: Option<(BufReader<std::process::ChildStderr>, String)>,
 }
 
 impl Run {
-    /// The id, as soon as the daemon knows it.
-    fn find(&mut self) -> Result<String> {
-        let deadline = Instant::now() + settings::patience(Duration::from_secs(20));
+    /// Waits until the daemon knows the container, and returns its id.
+    fn wait_for_id(&mut self) -> Result<String> {
+        let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
         loop {
             let format = [
                 "inspect",
@@ -211,42 +238,42 @@ impl Running for Run {
         &self.id
     }
 
-    fn listening(&mut self) -> Result<()> {
+    fn wait_until_listening(&mut self) -> Result<()> {
         let stderr = self
             .child
             .stderr
             .take()
             .context("stderr was taken already")?;
-        let (reader, said) = self.stderr.insert((BufReader::new(stderr), String::new()));
-        while !said.contains(LISTENING) {
-            if reader.read_line(said)? == 0 {
-                bail!("the workload ended before it listened: {said}");
+        let (reader, text) = self.stderr.insert((BufReader::new(stderr), String::new()));
+        while !text.contains(LISTENING) {
+            if reader.read_line(text)? == 0 {
+                bail!("the workload ended before it listened: {text}");
             }
         }
         Ok(())
     }
 
     fn wait(mut self: Box<Self>) -> Result<Finished> {
-        let (mut stdout, mut said) = (Vec::new(), String::new());
+        let (mut stdout, mut stderr) = (Vec::new(), String::new());
         if let Some(mut pipe) = self.child.stdout.take() {
             pipe.read_to_end(&mut stdout)?;
         }
         if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut said)?;
+            pipe.read_to_string(&mut stderr)?;
         }
         if let Some((mut pipe, before)) = self.stderr.take() {
-            said.push_str(&before);
-            pipe.read_to_string(&mut said)?;
+            stderr.push_str(&before);
+            pipe.read_to_string(&mut stderr)?;
         }
         let status = self.child.wait()?;
         let exit_code = status.code().context("the docker command was killed")?;
-        let cpu_ns = self.follow.take().and_then(usage::Follow::end);
-        let truth = truth(&stdout, &said)?;
+        let cpu_ns = self.follower.take().and_then(usage::Follower::end);
+        let truth = truth(&stdout, &stderr)?;
         Ok(Finished {
             name: self.id.clone(),
             truth,
             exit_code,
-            end_is_told: true,
+            runtime_reports_exit: true,
             cpu_ns,
         })
     }
@@ -254,13 +281,13 @@ impl Running for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if let Some(follow) = self.follow.take() {
-            follow.end();
+        if let Some(follower) = self.follower.take() {
+            follower.end();
         }
         if let Err(error) = docker(&["rm", "--force", &self.container]) {
             eprintln!("{error:#}");
         }
-        // With its container gone, the command ends.
+        // The command ends with its container.
         let _ = self.child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! A cgroup's own count of its CPU, followed to its end.
+//! Reads a cgroup's own count of CPU time until the cgroup's end.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
-/// Reads the count now: `cpu.stat` of v2 or `cpuacct.usage` of v1, ns.
+/// Reads the count from `cpu.stat` (v2) or `cpuacct.usage` (v1), ns.
 pub(super) fn read(file: &PathBuf) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     match text
@@ -18,15 +18,15 @@ pub(super) fn read(file: &PathBuf) -> Option<u64> {
     }
 }
 
-/// Reads on and on, in a thread: the cgroup may be gone the moment its last process is.
+/// A thread that reads the count all the time, as the cgroup may vanish with its last process.
 #[derive(Debug)]
-pub(super) struct Follow {
+pub(super) struct Follower {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Option<u64>>,
 }
 
-impl Follow {
-    /// Follows the first of `files` that there is (the other places are of other set-ups).
+impl Follower {
+    /// Follows the first of `files` that exists. Their paths depend on the version of cgroups.
     pub(super) fn new(files: Vec<PathBuf>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -41,7 +41,7 @@ impl Follow {
         Self { stop, thread }
     }
 
-    /// The last count that was read.
+    /// Stops, and returns the last count.
     pub(super) fn end(self) -> Option<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().ok().flatten()

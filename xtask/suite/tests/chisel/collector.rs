@@ -1,4 +1,4 @@
-//! A small HTTP server that keeps the bodies posted to it, and misbehaves when it is asked to.
+//! A small HTTP server that records the bodies posted to it, and can answer wrongly.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-/// What a post is answered with.
+/// The answer to a post.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Status(u16),
-    /// None: the connection is closed when all has been read.
+    /// No answer: the server reads the request and closes the connection.
     None,
 }
 
@@ -24,17 +24,17 @@ pub(crate) struct Post {
     pub(crate) answer: Answer,
 }
 
-/// Rows and their values, by second, kind and the row's further fields.
+/// The values of rows by second, kind and the other fields of the row.
 pub(crate) type Rows = BTreeMap<(u64, String, Vec<String>), u64>;
 
-/// A server, which serves until it is told to stop.
+/// A running server.
 pub(crate) struct Collector {
     pub(crate) port: u16,
     is_stopped: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Post>>,
 }
 
-/// A port on which nobody listens.
+/// A port without a listener.
 pub(crate) fn free_port() -> u16 {
     bubble_suite::server::free_port("127.0.0.1").expect("a free port")
 }
@@ -45,19 +45,19 @@ impl Collector {
         Self::start_on(0, |_| Answer::Status(200))
     }
 
-    /// On a port of choice, with an answer for the `n`-th post.
+    /// Listens on `port`. `answer` decides the answer to the n-th post.
     pub(crate) fn start_on(port: u16, answer: fn(usize) -> Answer) -> Self {
         Self::start_with(port, answer, |stream| stream)
     }
 
-    /// With something between TCP and HTTP.
+    /// As [`Self::start_on`], with another layer between TCP and HTTP, such as TLS.
     pub(crate) fn start_with<S: Read + Write + 'static>(
         port: u16,
         answer: fn(usize) -> Answer,
         wrap: impl Fn(TcpStream) -> S + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-        let port = listener.local_addr().expect("it is bound").port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let port = listener.local_addr().expect("a bound listener").port();
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stopped = is_stopped.clone();
         let serve = move || {
@@ -66,13 +66,13 @@ impl Collector {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                // A client that does not trust us posts nothing.
+                // A client that rejects our certificate posts nothing.
                 if let Some((mut stream, path, body)) = read(wrap(stream.expect("a client"))) {
                     let answer = answer(posts.len());
                     if let Answer::Status(status) = answer {
                         let head = format!("HTTP/1.1 {status} It\r\ncontent-length: 0\r\n\r\n");
-                        stream.write_all(head.as_bytes()).expect("it waits");
-                        stream.flush().expect("it waits");
+                        stream.write_all(head.as_bytes()).expect("a waiting client");
+                        stream.flush().expect("a waiting client");
                     }
                     posts.push(Post { path, body, answer });
                 }
@@ -86,26 +86,26 @@ impl Collector {
         }
     }
 
-    /// Where a chisel posts to it.
+    /// The URL for a chisel.
     pub(crate) fn url(&self) -> String {
         url(self.port)
     }
 
-    /// Stops it, and gives what was posted.
+    /// Stops it and returns the posts.
     pub(crate) fn stop(self) -> Vec<Post> {
         self.is_stopped.store(true, Ordering::SeqCst);
-        // It looks when somebody comes.
-        TcpStream::connect(("127.0.0.1", self.port)).expect("it runs");
-        self.thread.join().expect("it did not panic")
+        // The thread checks the flag when a client connects.
+        TcpStream::connect(("127.0.0.1", self.port)).expect("a running server");
+        self.thread.join().expect("no panic")
     }
 }
 
-/// Where a chisel posts to a collector on this port.
+/// The URL for a chisel of a collector on this port.
 pub(crate) fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}/event/api/KEY")
 }
 
-/// The request: the stream, its path, its body.
+/// Reads a request. Returns the stream, the path and the body.
 fn read<S: Read + Write>(stream: S) -> Option<(S, String, String)> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -126,7 +126,10 @@ fn read<S: Read + Write>(stream: S) -> Option<(S, String, String)> {
     Some((reader.into_inner(), path, body))
 }
 
-/// What the bodies tell; a row that is told twice of one second is a failure.
+/// The rows of the bodies.
+///
+/// # Panics
+/// If a row occurs twice in a second.
 pub(crate) fn rows<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Rows {
     let mut rows = Rows::new();
     for body in bodies {
@@ -149,7 +152,7 @@ pub(crate) fn rows<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Rows {
                 .iter()
                 .map(|field| field.as_str().expect("text").to_owned())
                 .collect();
-            // The direction of a descriptor's bytes is in no column.
+            // The direction of a descriptor's bytes has no column.
             assert_eq!(fields.len(), columns + usize::from(kind == "fd"));
             let key = (ts / 1_000_000_000, kind.to_owned(), fields);
             let value = value.as_u64().expect("a number");
@@ -159,7 +162,7 @@ pub(crate) fn rows<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Rows {
     rows
 }
 
-/// The rows of one kind, over all seconds.
+/// Sums of the rows of one kind over all seconds.
 pub(crate) fn sums(rows: &Rows, wanted: &str) -> BTreeMap<Vec<String>, u64> {
     let mut sums = BTreeMap::new();
     for ((_, kind, fields), value) in rows {

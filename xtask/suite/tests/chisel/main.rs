@@ -1,10 +1,9 @@
-//! The chisels, run by a real sysdig over real captures, against a small server of the tests' own
-//! or a real one. The captures are others', so they are not in this project: see
-//! `bubble_common::testing`.
+//! Tests of the chisels: a real sysdig runs them over real captures, against a test server or a real
+//! server. The captures are not part of this repository: see [`bubble_testing::captures`].
 
 mod collector;
+mod outage;
 mod real_server;
-mod server_away;
 mod sysdig;
 mod tls;
 mod variant;

@@ -1,13 +1,13 @@
-//! All the way: what is posted, by the original chisel and by ours, is what a real server's API and
-//! its paths of the Python system say of the containers.
+//! Posts to a real server, from the original chisel and from ours. Compares the posted rows with the
+//! answers of the API and of the paths of the Python system.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bubble_common::testing::others;
 use bubble_suite::api::{Process, Span};
 use bubble_suite::server::Server;
+use bubble_testing::captures;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,8 +32,8 @@ fn pid(key: &str) -> String {
     key.split('-').next().expect("a first part").to_owned()
 }
 
-/// What the rows say of a container.
-fn told(rows: &Rows, id: &str) -> (Cpu, Bytes) {
+/// CPU time and bytes of a container in the rows.
+fn sums_of(rows: &Rows, id: &str) -> (Cpu, Bytes) {
     let (mut cpu, mut bytes) = (Cpu::new(), Bytes::new());
     for ((second, kind, fields), value) in rows {
         match kind.as_str() {
@@ -63,9 +63,9 @@ fn told(rows: &Rows, id: &str) -> (Cpu, Bytes) {
     (cpu, bytes)
 }
 
-/// The API, by which the page shows a container.
+/// Compares with the API that the page uses.
 fn check_api(server: &Server, rows: &Rows, id: &str) -> Vec<Process> {
-    let (cpu, expected) = told(rows, id);
+    let (cpu, expected) = sums_of(rows, id);
     let seconds = rows.keys().map(|(second, ..)| *second);
     let span = Span {
         from: seconds.clone().min().expect("rows") as f64,
@@ -98,7 +98,7 @@ fn check_api(server: &Server, rows: &Rows, id: &str) -> Vec<Process> {
     ledger.processes
 }
 
-/// The rows of an answer that has an array of them for each process id.
+/// The rows of an answer that maps each process id to an array of rows.
 fn flat(answer: &Value) -> Vec<(String, Value)> {
     let processes = answer.as_object().expect("by process").iter();
     let rows = |(pid, rows): (&String, &Value)| {
@@ -110,9 +110,9 @@ fn flat(answer: &Value) -> Vec<(String, Value)> {
     processes.flat_map(rows).collect()
 }
 
-/// `/container/ID/…`, which the page of the Python system read.
+/// Compares with `/container/ID/…`, which the page of the Python system uses.
 fn check_legacy(server: &Server, rows: &Rows, id: &str) {
-    let (cpu, bytes) = told(rows, id);
+    let (cpu, bytes) = sums_of(rows, id);
     let get = |path: &str| {
         let path = format!("/container/{id}/{path}");
         server.api().json(&path).expect("an answer")
@@ -149,19 +149,19 @@ fn check(server: &Server, rows: &Rows) {
 }
 
 fn start(folder: &TempDir) -> Server {
-    Server::start(folder.path()).expect("a server: name one by BUBBLE_SERVER_BIN")
+    Server::start(folder.path()).expect("a server (set BUBBLE_SERVER_BIN)")
 }
 
 #[test]
-fn the_originals_bodies() {
-    let Some(captures) = others() else {
+fn the_bodies_of_the_original_chisel() {
+    let Some(captures) = captures::folder_if_present() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
     let server = start(&folder);
     let bodies = ["cpu", "fd"].map(|kind| {
         let path = captures.join(format!("legacy/chisel-{kind}.json"));
-        fs::read_to_string(path).expect("its body")
+        fs::read_to_string(path).expect("a readable body")
     });
     for body in &bodies {
         let answer = ureq::post(&url(&server))
@@ -174,13 +174,13 @@ fn the_originals_bodies() {
 
 fn run(server: &Server, capture: &Path) {
     let ended = Sysdig::start(capture, "sysdigdocker", &url(server), &[]).wait();
-    assert!(ended.success && ended.said.is_empty(), "{}", ended.said);
+    assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
 }
 
-/// Twice, as everything may be posted again: it counts once.
+/// Posts everything twice, as happens with retries. It counts once.
 #[test]
 fn our_chisel() {
-    let Some(captures) = others() else {
+    let Some(captures) = captures::folder_if_present() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
@@ -193,41 +193,41 @@ fn our_chisel() {
     }
 }
 
-/// The server is away when the first rows come, and is killed when some of them are there: each
-/// counts once.
+/// The server is unavailable at first, and is killed after some rows have arrived. Each row counts
+/// once.
 #[test]
-fn our_chisel_while_the_server_comes_and_goes() {
-    let Some(captures) = others() else {
+fn our_chisel_with_outages_of_the_server() {
+    let Some(captures) = captures::folder_if_present() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
     let mut server = start(&folder);
     let capture = captures.join("captures/502error.scap");
     let rows = posted(&capture, "sysdigdocker", &[]);
-    server.kill().expect("it runs");
+    server.kill().expect("a running server");
     let mut sysdig = Sysdig::start(&capture, "sysdigdocker", &url(&server), &[]);
-    sysdig.wait_until_it_says("is away");
-    server.resume().expect("it comes back");
+    sysdig.wait_for_message("is unavailable");
+    server.resume().expect("a restarted server");
     while server
         .api()
         .container(BALANCER)
         .expect("an answer")
         .is_none()
     {}
-    server.kill().expect("it runs");
-    server.resume().expect("it comes back");
+    server.kill().expect("a running server");
+    server.resume().expect("a restarted server");
     let ended = sysdig.wait();
     assert!(
-        ended.success && ended.said.contains("is back"),
+        ended.success && ended.stderr.contains("is available again"),
         "{}",
-        ended.said
+        ended.stderr
     );
     check(&server, &rows);
 }
 
 #[test]
-fn a_key_that_the_server_does_not_know() {
-    let Some(captures) = others() else {
+fn a_key_unknown_to_the_server() {
+    let Some(captures) = captures::folder_if_present() else {
         return;
     };
     let folder = TempDir::new().expect("a temporary folder");
@@ -236,9 +236,9 @@ fn a_key_that_the_server_does_not_know() {
     let wrong = format!("{}/event/api/wrong", server.url());
     let ended = Sysdig::start(&capture, "sysdigdocker", &wrong, &[]).wait();
     assert!(
-        !ended.success && ended.said.contains("status 401"),
+        !ended.success && ended.stderr.contains("status 401"),
         "{}",
-        ended.said
+        ended.stderr
     );
     assert!(server.api().container(WEB).expect("an answer").is_none());
 }

@@ -1,21 +1,20 @@
-//! sysdig, reading a capture with one of our chisels.
+//! Runs sysdig with one of our chisels over a capture.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-/// One that runs.
+/// A running sysdig.
 pub(crate) struct Sysdig {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    said: String,
+    stderr_text: String,
 }
 
-/// How it ended.
+/// A finished sysdig.
 pub(crate) struct Ended {
     pub(crate) success: bool,
-    /// All of its stderr.
-    pub(crate) said: String,
+    pub(crate) stderr: String,
     pub(crate) stdout: String,
 }
 
@@ -26,7 +25,7 @@ fn command(capture: &Path) -> Command {
         .arg("-r")
         .arg(capture)
         .arg("-pc")
-        // sysdig looks for chisels here, and in ./chisels.
+        // sysdig searches this folder and ./chisels for chisels.
         .env("SYSDIG_CHISEL_DIR", project.join("../../chisel"))
         .current_dir(project.join("tests/chisel"))
         .stdin(Stdio::null())
@@ -36,7 +35,7 @@ fn command(capture: &Path) -> Command {
 }
 
 impl Sysdig {
-    /// `sysdig -r CAPTURE -pc -c CHISEL URL -j`, with further variables.
+    /// Starts `sysdig -r CAPTURE -pc -c CHISEL URL -j` with further environment variables.
     pub(crate) fn start(
         capture: &Path,
         chisel: &str,
@@ -48,40 +47,46 @@ impl Sysdig {
             .envs(variables.iter().copied())
             .spawn()
             .expect("sysdig must be installed: apt-get install sysdig lua-socket lua-sec");
-        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("a piped stderr"));
         Self {
             child,
             stderr,
-            said: String::new(),
+            stderr_text: String::new(),
         }
     }
 
-    /// Waits until it has said this on stderr.
-    pub(crate) fn wait_until_it_says(&mut self, text: &str) {
-        while !self.said.contains(text) {
-            let read = self.stderr.read_line(&mut self.said).expect("text");
-            assert!(read > 0, "it ended, and said only: {}", self.said);
+    /// Waits until stderr contains `text`.
+    pub(crate) fn wait_for_message(&mut self, text: &str) {
+        while !self.stderr_text.contains(text) {
+            let read = self.stderr.read_line(&mut self.stderr_text);
+            let ended = read.expect("text") == 0;
+            assert!(
+                !ended,
+                "sysdig ended without {text:?}: {}",
+                self.stderr_text
+            );
         }
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) fn wait(mut self) -> Ended {
-        self.stderr.read_to_string(&mut self.said).expect("text");
-        let output = self.child.wait_with_output().expect("it ends");
+        let read = self.stderr.read_to_string(&mut self.stderr_text);
+        read.expect("text");
+        let output = self.child.wait_with_output().expect("a finished process");
         Ended {
             success: output.status.success(),
-            said: self.said,
+            stderr: self.stderr_text,
             stdout: String::from_utf8(output.stdout).expect("text"),
         }
     }
 }
 
-/// What sysdig itself, without any chisel, prints for each event that passes the filter.
+/// The output of sysdig without a chisel for each event that passes the filter.
 pub(crate) fn print(capture: &Path, format: &str, filter: &str) -> String {
     let output = command(capture)
         .args(["-p", format, filter])
         .output()
-        .expect("sysdig runs");
+        .expect("sysdig must be installed");
     assert!(output.status.success());
     String::from_utf8(output.stdout).expect("text")
 }

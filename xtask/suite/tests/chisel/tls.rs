@@ -1,21 +1,21 @@
-//! https, for which the chisel needs LuaSec.
+//! Posts over https, for which the chisel needs LuaSec.
 
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use bubble_common::testing::others;
+use bubble_testing::captures;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
 use crate::collector::{Answer, Collector};
-use crate::server_away::nothing_arrives;
+use crate::outage::nothing_arrives;
 use crate::sysdig::Sysdig;
 
-/// A certificate for `localhost`, which signs itself, and its key.
+/// Makes a self-signed certificate for `localhost`, and its key.
 fn certify(folder: &Path) {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=x"])
@@ -33,7 +33,7 @@ fn certify(folder: &Path) {
     );
 }
 
-/// A collector with that certificate.
+/// Starts a collector with such a certificate.
 fn collector(folder: &Path) -> Collector {
     certify(folder);
     let certificate = CertificateDer::from_pem_file(folder.join("certificate.pem"));
@@ -41,13 +41,13 @@ fn collector(folder: &Path) -> Collector {
     let provider = rustls::crypto::ring::default_provider();
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
-        .expect("the provider has them")
+        .expect("supported versions")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.expect("PEM")], key.expect("PEM"))
-        .expect("they go together");
+        .expect("a certificate with its key");
     let config = Arc::new(config);
     let wrap = move |stream: TcpStream| {
-        let connection = ServerConnection::new(config.clone()).expect("a good configuration");
+        let connection = ServerConnection::new(config.clone()).expect("a valid configuration");
         StreamOwned::new(connection, stream)
     };
     Collector::start_with(0, |_| Answer::Status(200), wrap)
@@ -55,7 +55,7 @@ fn collector(folder: &Path) -> Collector {
 
 #[test]
 fn the_servers_certificate_is_verified() {
-    let Some(folder) = others() else {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
@@ -65,15 +65,15 @@ fn the_servers_certificate_is_verified() {
     let certificate = own.path().join("certificate.pem");
     let trust = [("SSL_CERT_FILE", certificate.to_str().expect("text"))];
 
-    let said = nothing_arrives(&capture, &url("localhost"), &[]);
-    assert!(said.contains("certificate verify failed"), "{said}");
-    let said = nothing_arrives(&capture, &url("127.0.0.1"), &trust);
+    let stderr = nothing_arrives(&capture, &url("localhost"), &[]);
+    assert!(stderr.contains("certificate verify failed"), "{stderr}");
+    let stderr = nothing_arrives(&capture, &url("127.0.0.1"), &trust);
     assert!(
-        said.contains("the certificate is not one for 127.0.0.1"),
-        "{said}"
+        stderr.contains("the certificate is not for 127.0.0.1"),
+        "{stderr}"
     );
 
     let ended = Sysdig::start(&capture, "sysdigdocker", &url("localhost"), &trust).wait();
-    assert!(ended.success && ended.said.is_empty(), "{}", ended.said);
+    assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
     assert_eq!(collector.stop().len(), 26);
 }

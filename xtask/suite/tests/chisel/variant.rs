@@ -1,19 +1,19 @@
-//! Which containers are told, and by what name.
+//! Which containers the chisels post, and by which name.
 
 use std::collections::BTreeSet;
 
-use bubble_common::testing::others;
+use bubble_testing::captures;
 
 use crate::collector::{Collector, free_port, rows, url};
 use crate::sysdig::Sysdig;
 
-/// The containers in the rows that a chisel posts of 502error.scap.
+/// The containers in the rows that a chisel posts for 502error.scap.
 fn containers(chisel: &str, variables: &[(&str, &str)]) -> Option<BTreeSet<String>> {
-    let folder = others()?;
+    let folder = captures::folder_if_present()?;
     let collector = Collector::start();
     let capture = folder.join("captures/502error.scap");
     let ended = Sysdig::start(&capture, chisel, &collector.url(), variables).wait();
-    assert!(ended.success, "{}", ended.said);
+    assert!(ended.success, "{}", ended.stderr);
     let posts = collector.stop();
     let rows = rows(posts.iter().map(|post| post.body.as_str()));
     let container = |kind: &str| if kind == "cpu" { 5 } else { 2 };
@@ -33,7 +33,7 @@ fn check(chisel: &str, variables: &[(&str, &str)], expected: &[&str]) {
 }
 
 #[test]
-fn containers_that_are_dropped_can_be_chosen() {
+fn the_user_chooses_the_dropped_containers() {
     let (balancer, web) = ("59fd49aa4072", "c78a447010cd");
     check("sysdigdocker", &[], &[balancer, web]);
     let drop = [("BUBBLE_CHISEL_DROP", "host, example2_web_1")];
@@ -45,15 +45,15 @@ fn containers_that_are_dropped_can_be_chosen() {
     );
 }
 
-/// A test's own chisel gives the two containers the cgroups that Slurm makes; all else is not a job.
+/// A chisel of the tests pretends that the two containers are in cgroups of Slurm jobs.
 #[test]
 fn a_slurm_job_is_a_container() {
     check("fake_slurm", &[], &["job_42", "job_43"]);
 }
 
 #[test]
-fn a_mistake_is_told_without_the_key() {
-    let Some(folder) = others() else {
+fn errors_do_not_show_the_key() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
@@ -63,13 +63,13 @@ fn a_mistake_is_told_without_the_key() {
         (
             url.as_str(),
             &[("BUBBLE_CHISEL_QUEUE", "much")],
-            "BUBBLE_CHISEL_QUEUE is much",
+            "BUBBLE_CHISEL_QUEUE=much",
         ),
     ] {
         let ended = Sysdig::start(&capture, "sysdigdocker", url, variables).wait();
-        let said = ended.said + &ended.stdout;
+        let output = ended.stderr + &ended.stdout;
         assert!(!ended.success);
-        assert!(said.contains(expected), "{said}");
-        assert!(!said.contains("//KEY"), "{said}");
+        assert!(output.contains(expected), "{output}");
+        assert!(!output.contains("//KEY"), "{output}");
     }
 }

@@ -1,22 +1,22 @@
-//! What is posted, compared with what an independent reader finds in the capture, with what the
-//! original chisel posted of it, and with what sysdig itself prints.
+//! Compares the posted rows with those of an independent reader of the capture, with those of the
+//! original chisel, and with the output of sysdig itself.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bubble_common::testing::others;
+use bubble_testing::captures;
 use serde_json::Value;
 
 use crate::collector::{Collector, Rows, rows, sums};
 use crate::sysdig::{self, Sysdig};
 
-/// The rows that a chisel posts of a capture.
+/// The rows that a chisel posts for a capture.
 pub(crate) fn posted(capture: &Path, chisel: &str, variables: &[(&str, &str)]) -> Rows {
     let collector = Collector::start();
     let ended = Sysdig::start(capture, chisel, &collector.url(), variables).wait();
-    assert!(ended.success, "{}", ended.said);
-    assert_eq!(ended.said + &ended.stdout, "");
+    assert!(ended.success, "{}", ended.stderr);
+    assert_eq!(ended.stderr + &ended.stdout, "");
     let posts = collector.stop();
     assert!(posts.iter().all(|post| post.path == "/event/api/KEY"));
     rows(posts.iter().map(|post| post.body.as_str()))
@@ -27,13 +27,13 @@ fn owned(fields: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn bytes_are_those_of_the_capture() {
-    let Some(folder) = others() else {
+fn bytes_are_as_in_the_capture() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     for name in ["502error", "run_as_user_0"] {
         let table = folder.join(format!("captures/expected/{name}.io.tsv"));
-        let table = fs::read_to_string(table).expect("the table");
+        let table = fs::read_to_string(table).expect("a readable table");
         let mut expected: BTreeMap<Vec<String>, u64> = BTreeMap::new();
         for line in table.lines().skip(1) {
             let columns: Vec<&str> = line.split('\t').collect();
@@ -51,21 +51,22 @@ fn bytes_are_those_of_the_capture() {
 }
 
 #[test]
-fn cpu_is_what_the_original_posted() {
-    let Some(folder) = others() else {
+fn cpu_is_as_in_the_original() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
-    let original = fs::read_to_string(folder.join("legacy/chisel-cpu.json")).expect("its body");
+    let original =
+        fs::read_to_string(folder.join("legacy/chisel-cpu.json")).expect("a readable body");
     let posted = posted(&folder.join("captures/502error.scap"), "sysdigdocker", &[]);
-    // The original posts a file as one second.
+    // The original posts the whole file as one second.
     let original = sums(&rows([original.as_str()]), "cpu");
     assert!(original.values().any(|ns| *ns > 0));
     assert_eq!(sums(&posted, "cpu"), original);
 }
 
 #[test]
-fn columns_are_named_as_the_originals() {
-    let Some(folder) = others() else {
+fn columns_are_named_as_in_the_original() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let collector = Collector::start();
@@ -74,21 +75,21 @@ fn columns_are_named_as_the_originals() {
     let posts = collector.stop();
     for kind in ["cpu", "fd"] {
         let text = fs::read_to_string(folder.join(format!("legacy/chisel-{kind}.json")));
-        let original: Value = serde_json::from_str(&text.expect("its body")).expect("JSON");
+        let original: Value = serde_json::from_str(&text.expect("a readable body")).expect("JSON");
         let ours = posts
             .iter()
             .map(|post| serde_json::from_str::<Value>(&post.body).expect("JSON"))
             .find(|body| body["evt_type"] == kind)
-            .expect("one of this kind");
+            .expect("a body of this kind");
         assert_eq!(ours["jinfo"], original["jinfo"]);
     }
 }
 
-/// sysdig's own output, summed up by second, has the same rows: none is lost at a second's edge, or
-/// moved over it.
+/// Compares with the output of sysdig, summed up by second. No row is lost or moved at the edge of a
+/// second.
 #[test]
 fn bytes_are_in_their_second() {
-    let Some(folder) = others() else {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
@@ -119,7 +120,7 @@ fn bytes_are_in_their_second() {
 
 #[test]
 fn each_process_has_a_name_in_each_second() {
-    let Some(folder) = others() else {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let posted = posted(&folder.join("captures/502error.scap"), "sysdigdocker", &[]);
@@ -136,27 +137,30 @@ fn each_process_has_a_name_in_each_second() {
     }
 }
 
-/// A test's own chisel gives descriptors long names with bytes that are not UTF-8.
+/// A chisel of the tests gives descriptors long names with bytes that are not UTF-8.
 #[test]
-fn any_name_can_be_told() {
-    let Some(folder) = others() else {
+fn any_name_can_be_posted() {
+    let Some(folder) = captures::folder_if_present() else {
         return;
     };
     let capture = folder.join("captures/502error.scap");
     let collector = Collector::start();
     let ended = Sysdig::start(&capture, "fake_names", &collector.url(), &[]).wait();
-    assert!(ended.success, "{}", ended.said);
+    assert!(ended.success, "{}", ended.stderr);
     let posts = collector.stop();
     assert!(posts.iter().all(|post| post.body.len() < 2 << 20));
     let rows = rows(posts.iter().map(|post| post.body.as_str()));
-    // The names have been made different by what they were.
+    // Each new name contains the original one, so all rows stay different.
     let plain = posted(&capture, "sysdigdocker", &[]);
     assert_eq!(rows.len(), plain.len());
     assert!(
         posts.len() > 2 * 13,
-        "some seconds need more than one body of a kind"
+        "no second needed several bodies of one kind"
     );
-    let fd = rows.keys().find(|(_, kind, _)| kind == "fd").expect("one");
+    let fd = rows
+        .keys()
+        .find(|(_, kind, _)| kind == "fd")
+        .expect("a row");
     let expected = "/\u{fffd}\"\\\n\u{7f}\u{1}é€😀\u{fffd}\u{fffd}\u{fffd}\u{fffd}";
-    assert_eq!(fd.2[3].split_once('~').expect("the mark").0, expected);
+    assert_eq!(fd.2[3].split_once('~').expect("a mark").0, expected);
 }

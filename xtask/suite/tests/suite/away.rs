@@ -1,4 +1,4 @@
-//! The server away for a while: the agent keeps what it counts, and there is no gap afterwards.
+//! An outage of the server: the agent spools what it counts, and no gap remains afterwards.
 
 use std::fs;
 use std::thread::sleep;
@@ -9,10 +9,10 @@ use bubble_suite::container::Spec;
 use bubble_suite::{pulse, settings};
 
 #[test]
-fn nothing_is_missing_afterwards() {
+fn no_gap_remains_after_an_outage() {
     let away = settings::number("BUBBLE_AWAY_SECONDS", 120).expect("a number of seconds");
-    let mut bench = Bench::new("away").expect("the bench comes up");
-    let runner = containers().expect("containers can be run");
+    let mut bench = Bench::new("away").expect("a running bench");
+    let runner = containers().expect("a container runner");
     let (here, there) = runner.shared();
     let until = "away-is-over";
     let args = [
@@ -25,23 +25,23 @@ fn nothing_is_missing_afterwards() {
     ];
     let mut spec = Spec::new(&args);
     spec.args.push(format!("{there}/{until}"));
-    let running = runner.start(&spec).expect("a container starts");
+    let running = runner.start(&spec).expect("a started container");
     sleep(Duration::from_secs(3));
-    bench.server.kill().expect("the server was running");
+    bench.server.kill().expect("a running server");
     sleep(Duration::from_secs(away));
-    bench.server.resume().expect("the server comes up again");
+    bench.server.resume().expect("a restarted server");
     sleep(Duration::from_secs(3));
-    fs::write(here.join(until), "").expect("the workload can be told to end");
-    let finished = running.wait().expect("the workload does its work");
-    fs::remove_file(here.join(until)).expect("the sign can be taken away");
+    fs::write(here.join(until), "").expect("a writable shared folder");
+    let finished = running.wait().expect("a successful workload");
+    fs::remove_file(here.join(until)).expect("a removable file");
 
     let api = bench.server.api();
     let id = find(api, &finished.name, Some("ended"))
-        .expect("the server knows it")
+        .expect("a known container")
         .id;
-    let deadline = Instant::now() + settings::patience(Duration::from_secs(30));
+    let deadline = Instant::now() + settings::timeout(Duration::from_secs(30));
     let missing = loop {
-        let missing = pulse::missing(api, &id, &finished).expect("nothing is stored twice");
+        let missing = pulse::missing(api, &id, &finished).expect("no pulse stored twice");
         if missing.is_empty() || Instant::now() > deadline {
             break missing;
         }
@@ -53,11 +53,14 @@ fn nothing_is_missing_afterwards() {
         "of {all} writes {} are missing: {missing:?}",
         missing.len()
     );
-    assert!(all as u64 > away, "{all} writes in more than {away} s");
+    assert!(all as u64 > away, "only {all} writes in more than {away} s");
 
     let span = span(&finished);
-    let covered = api.summary(&id, span).expect("the server answers").covered;
-    // The first and the last second of a container are known in part.
+    let covered = api
+        .summary(&id, span)
+        .expect("an answer of the server")
+        .covered;
+    // The first and the last second of a container are covered partly.
     let slot = |ns: u64| (ns as f64 / 1e9 - span.from) as usize;
     let life = slot(finished.truth.start_ns) + 1..slot(finished.truth.end_ns);
     let gaps: Vec<usize> = life.filter(|slot| covered[*slot] < 1.0).collect();

@@ -1,20 +1,20 @@
-//! One line per workload: run it, compare it.
+//! Runs a workload and compares the stored data, in one line a test.
 
 use std::net::SocketAddr;
 
 use bubble_suite::bench::{Bench, check, run, run_pair};
 use bubble_suite::container::{Finished, Spec};
 
-/// Runs one workload and compares; gives what it was.
+/// Runs a workload, compares the stored data, and returns the finished container.
 pub(crate) fn exact(args: &[&str]) -> Finished {
     exact_spec(&Spec::new(args))
 }
 
-/// The same with limits.
+/// The same for a container with limits.
 pub(crate) fn exact_spec(spec: &Spec) -> Finished {
-    // The agent must be there before the container is.
+    // The agent must run before the container starts.
     let _ = Bench::shared();
-    let finished = run(spec).expect("the workload does its work");
+    let finished = run(spec).expect("a successful workload");
     if let Some(why) = &finished.truth.unsupported {
         panic!("this kernel refuses the workload {:?}: {why}", spec.args);
     }
@@ -24,7 +24,7 @@ pub(crate) fn exact_spec(spec: &Spec) -> Finished {
     finished
 }
 
-/// Runs a server and a client of two containers and compares both.
+/// Runs a server and a client in two containers, and compares both.
 pub(crate) fn exact_pair(
     [server, client]: [SocketAddr; 2],
     server_args: &[String],
@@ -36,7 +36,7 @@ pub(crate) fn exact_pair(
         ..Spec::new(args)
     };
     let both = run_pair(&spec(server_args, server), &spec(client_args, client))
-        .expect("both workloads do their work");
+        .expect("two successful workloads");
     if let Err(error) = check(&both) {
         panic!("{error:#}");
     }

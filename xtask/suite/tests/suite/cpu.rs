@@ -1,4 +1,4 @@
-//! CPU: of a task that never yields, and of many that hardly live.
+//! CPU time of a task that never yields.
 
 use crate::common::exact;
 

@@ -1,14 +1,19 @@
-//! What the agent says of this kernel. The other tests expect every number to be exact, so nothing
-//! may be missing by the agent's own table of hooks either.
+//! `bubble-agent doctor` on this kernel. The other tests expect exact numbers, so it must report
+//! nothing as missing.
 
 use bubble_suite::{agent, settings};
 
 #[test]
 fn nothing_is_missing_here() {
-    let said = agent::doctor().expect("doctor prints JSON");
-    let asked = settings::hooks();
-    if asked != "auto" {
-        assert_eq!(said["family"], asked.as_str(), "{}", said["refused"]);
+    let report = agent::doctor().expect("JSON of doctor");
+    let requested = settings::hooks();
+    if requested != "auto" {
+        assert_eq!(
+            report["family"],
+            requested.as_str(),
+            "{}",
+            report["refused"]
+        );
     }
-    assert_eq!(said["missing"], serde_json::json!([]));
+    assert_eq!(report["missing"], serde_json::json!([]));
 }

@@ -1,4 +1,4 @@
-//! How long it takes from a write in a container to a page that shows it.
+//! The delay from a write in a container to the page that shows it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,20 +7,20 @@ use bubble_suite::bench::{Bench, containers, find, now};
 use bubble_suite::container::Spec;
 use bubble_suite::{pulse, settings};
 
-/// Writes that are followed.
+/// Number of writes.
 const PULSES: usize = 20;
 
-/// Every write is on the live stream while the container still runs; how late, is printed. With
-/// `BUBBLE_FRESH_MS` set, the median must not be above it.
+/// Each write appears in the live stream while the container still runs. The test prints the delay.
+/// `BUBBLE_FRESH_MS` is an optional maximum of the median.
 #[test]
-fn a_write_is_soon_on_the_live_stream() {
+fn a_write_appears_in_the_live_stream() {
     let api = Bench::shared()
         .lock()
-        .expect("the bench stands")
+        .expect("an unpoisoned lock")
         .server
         .api()
         .clone();
-    // Not a whole second, so that the writes fall on all parts of the agent's.
+    // Not a whole second, so that the writes are at different points of the agent's second.
     let args = [
         "pulse",
         "--count",
@@ -32,12 +32,12 @@ fn a_write_is_soon_on_the_live_stream() {
     ];
     let running = containers()
         .and_then(|containers| containers.start(&Spec::new(&args)))
-        .expect("a container starts");
+        .expect("a started container");
     let id = find(&api, running.name(), None)
-        .expect("the server knows it")
+        .expect("a known container")
         .id;
     let mut seen: HashMap<String, f64> = HashMap::new();
-    let deadline = Instant::now() + settings::patience(Duration::from_secs(60));
+    let deadline = Instant::now() + settings::timeout(Duration::from_secs(60));
     api.live(&id, deadline, |summary| {
         let now = now();
         for row in summary.files.rows {
@@ -47,15 +47,15 @@ fn a_write_is_soon_on_the_live_stream() {
         }
         seen.len() < PULSES
     })
-    .expect("the server streams");
-    let truth = running.wait().expect("the workload does its work").truth;
+    .expect("a stream of the server");
+    let truth = running.wait().expect("a successful workload").truth;
     assert_eq!(truth.pulses.len(), PULSES);
     let delay = |p: &bubble_workload::truth::Pulse| seen.get(&p.path).map(|at| at - pulse::time(p));
     let mut delays: Vec<f64> = truth.pulses.iter().filter_map(delay).collect();
     assert_eq!(
         delays.len(),
         PULSES,
-        "not all writes were on the stream: {seen:?}"
+        "not all writes were in the stream: {seen:?}"
     );
     delays.sort_by(f64::total_cmp);
     let (median, worst) = (delays[PULSES / 2], delays[PULSES - 1]);

@@ -1,17 +1,23 @@
-//! The privileged suite: every workload of known truth, in a real container, seen by a real agent,
-//! stored by a real server, and compared to the last byte. See the head of the crate for what the
-//! environment can say; it needs root.
+//! The privileged suite: runs each workload in a real container, with a real agent and server, and
+//! compares the stored data with the workload's truth to the last byte. It needs root. The head of the
+//! crate lists the environment variables.
 
 mod common;
 
 mod away;
+mod calls;
 mod container;
 mod cpu;
 mod doctor;
 mod file;
 mod fresh;
 mod kill;
+mod lives;
+mod log;
 mod memory;
+mod mixed;
+mod mounts;
 mod network;
+mod newer;
 mod process;
 mod refused;

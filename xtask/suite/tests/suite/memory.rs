@@ -1,5 +1,7 @@
-//! Memory: held, and asked for until the kernel kills.
+//! Memory: held for a while, and allocated until the kernel kills the process.
 
+use bubble_suite::api::Span;
+use bubble_suite::bench::{Bench, find, ledger, run};
 use bubble_suite::container::Spec;
 
 use crate::common::{exact, exact_spec};
@@ -7,6 +9,45 @@ use crate::common::{exact, exact_spec};
 #[test]
 fn held() {
     exact(&["memory", "--mib", "64", "--seconds", "3"]);
+}
+
+/// Its memory is known each second, and not only from its highest value at the end.
+#[test]
+fn held_by_a_process_without_its_first_thread() {
+    let finished = exact(&["identity", "dead-leader"]);
+    let bench = Bench::shared().lock().expect("an unpoisoned lock");
+    let api = bench.server.api();
+    let container = find(api, &finished.name, None).expect("a known container");
+    let truth = &finished.truth;
+    // The seconds in which nothing but the held memory changes.
+    let second = |ns: u64| ns as f64 / 1e9;
+    let (from, to) = (
+        second(truth.start_ns).ceil() + 1.0,
+        second(truth.end_ns).floor() - 1.0,
+    );
+    assert!(from < to);
+    let ledger = api
+        .ledger(&container.id, Span { from, to })
+        .expect("stored data");
+    let child = &truth.processes[1];
+    let rows = ledger.processes.iter();
+    let row = rows.into_iter().find(|row| row.container_pid == child.pid);
+    let rss = row.expect("it lives").rss_max.unwrap_or_default();
+    assert!(rss >= 64 << 20, "{rss} of {:?}", child.max_rss_bytes);
+}
+
+/// Each of the processes that share a mapping has all of it, the container has it once.
+#[test]
+fn shared() {
+    const MIB: u64 = 1 << 20;
+    let _ = Bench::shared();
+    let finished = run(&Spec::new(&["shared", "--mib", "40", "--processes", "10"]));
+    let ledger = ledger(&finished.expect("a successful workload")).expect("stored data");
+    let memory = ledger.summary.memory;
+    let container = memory.current.iter().flatten().max().expect("a reading");
+    assert!((40 * MIB..80 * MIB).contains(container), "{container}");
+    let processes = memory.at_one_time.iter().flatten().max();
+    assert!(processes >= Some(&(400 * MIB)), "{processes:?}");
 }
 
 #[test]
@@ -19,6 +60,6 @@ fn out_of_memory() {
     assert_eq!(
         finished.truth.processes[1].signal,
         Some(9),
-        "the kernel did not kill"
+        "the kernel did not kill the child"
     );
 }

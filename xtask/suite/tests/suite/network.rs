@@ -1,4 +1,4 @@
-//! Bytes and operations of connections, by peer, on both sides.
+//! Bytes and operations of connections, by peer, at both ends.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ fn words(text: &str) -> Vec<String> {
 fn addresses(ipv6: bool) -> [SocketAddr; 2] {
     containers()
         .and_then(|containers| containers.addresses(ipv6))
-        .expect("two containers can have addresses")
+        .expect("addresses for two containers")
 }
 
 fn tcp(by: &str, ipv6: bool) {
@@ -25,15 +25,15 @@ fn tcp(by: &str, ipv6: bool) {
     );
 }
 
-fn udp(ipv6: bool, more: &str) {
+fn udp(ipv6: bool, options: &str) {
     let [server, client] = addresses(ipv6);
     exact_pair(
         [server, client],
         &words(&format!(
-            "udp-server --local {server} --peer {client} {more}"
+            "udp-server --local {server} --peer {client} {options}"
         )),
         &words(&format!(
-            "udp-client --local {client} --peer {server} {more}"
+            "udp-client --local {client} --peer {server} {options}"
         )),
     );
 }
@@ -43,7 +43,7 @@ fn tcp_send_recv() {
     tcp("send-recv", false);
 }
 
-/// The same bytes pass the hooks of files and those of sockets, and count once.
+/// The bytes pass the hooks of files and those of sockets, but count once.
 #[test]
 fn tcp_read_write() {
     tcp("read-write", false);
@@ -70,6 +70,12 @@ fn udp_ipv6() {
 }
 
 #[test]
+fn multipath() {
+    let finished = exact(&["multipath"]);
+    assert_eq!(finished.truth.connections.len(), 2);
+}
+
+#[test]
 fn unix_stream() {
     exact(&["unix", "--kind", "stream"]);
 }
@@ -86,6 +92,6 @@ fn unix_datagram() {
 
 #[test]
 fn refused() {
-    // Port 9 of itself: nobody discards here any more.
+    // Port 9 (discard) has no listener.
     exact(&["refused", "--connect", "127.0.0.1:9"]);
 }

@@ -1,4 +1,4 @@
-//! CPU: a child that never yields, so that its whole life is known to its parent.
+//! CPU: a child that never yields. Its parent knows the CPU time of its whole life.
 
 use anyhow::Result;
 use bubble_workload::truth::Truth;
@@ -6,8 +6,8 @@ use bubble_workload::truth::Truth;
 use super::process::{Program, hidden};
 use crate::ledger::Ledger;
 
-/// Burns `ns` of CPU in a child of its own. The process a container begins with has a past (the
-/// runtime that made it) which is in its own count; a child has none.
+/// Burns `ns` of CPU time in a child. The first process of a container cannot do it: its count
+/// includes the work of the runtime before its `exec`.
 pub(crate) fn run(ns: u64) -> Result<Truth> {
     let mut ledger = Ledger::new("burn");
     Program::this()?.run(&mut ledger, hidden(&["burn-here", "--ns", &ns.to_string()]))?;

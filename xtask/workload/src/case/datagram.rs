@@ -1,5 +1,5 @@
-//! UDP: a known number of datagrams each way. Every one is answered before the next is sent, so
-//! that none is dropped for want of room. Server and client each print their own side.
+//! UDP: a known number of datagrams each way. The client waits for each answer before it sends the
+//! next datagram, so that no socket buffer overflows. Server and client each print their own side.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -11,25 +11,25 @@ use clap::Args;
 use crate::ledger::Ledger;
 use crate::sys;
 
-/// Who talks to whom, and how much. Both ends must be told the same numbers.
+/// Addresses and amounts. Both ends need the same numbers.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Own address and port
+    /// Local address and port
     #[arg(long)]
     local: SocketAddr,
-    /// The other's address and port
+    /// Address and port of the other end
     #[arg(long)]
     peer: SocketAddr,
-    /// Connect the socket to the peer; else the peer is named call by call
+    /// Connect the socket to the peer; by default each call names the peer
     #[arg(long)]
     connected: bool,
     /// Datagrams each way
     #[arg(long, default_value_t = 1000)]
     count: u64,
-    /// Bytes in a datagram of the client's
+    /// Bytes in a datagram of the client
     #[arg(long, default_value_t = 777)]
     bytes: usize,
-    /// Bytes in an answer of the server's
+    /// Bytes in an answer of the server
     #[arg(long, default_value_t = 111)]
     reply: usize,
 }
@@ -78,13 +78,14 @@ impl<'a> End<'a> {
         .context("no datagram within 20 s")?;
         ensure!(
             moved == buffer.len() as u64,
-            "a datagram of {moved} bytes came"
+            "received a datagram of {moved} bytes instead of {}",
+            buffer.len()
         );
         self.received.add(moved);
         Ok(())
     }
 
-    fn end(self, mut ledger: Ledger) -> Result<Truth> {
+    fn finish(self, mut ledger: Ledger) -> Result<Truth> {
         ledger.connection(ConnectionTruth {
             protocol: "udp".into(),
             local: self.socket.local_addr()?.to_string(),
@@ -93,6 +94,7 @@ impl<'a> End<'a> {
             pid: ledger.pid(),
             received: self.received,
             sent: self.sent,
+            role: None,
         });
         Ok(ledger.close())
     }
@@ -108,10 +110,10 @@ pub(crate) fn serve(options: &Options) -> Result<Truth> {
         end.receive(&mut question)?;
         end.send(&answer)?;
     }
-    end.end(ledger)
+    end.finish(ledger)
 }
 
-/// Sends `count` datagrams and waits for the answer to each. The server must be there.
+/// Sends `count` datagrams and waits for the answer to each. The server must run already.
 pub(crate) fn ask(options: &Options) -> Result<Truth> {
     let ledger = Ledger::new("udp-client");
     let mut end = End::new(options)?;
@@ -120,5 +122,5 @@ pub(crate) fn ask(options: &Options) -> Result<Truth> {
         end.send(&question)?;
         end.receive(&mut answer)?;
     }
-    end.end(ledger)
+    end.finish(ledger)
 }

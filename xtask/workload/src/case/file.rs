@@ -1,13 +1,13 @@
-//! Files: a known number of bytes in and out, by every kind of call that can move them.
+//! Files: a known number of bytes read and written by every kind of call.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bubble_workload::truth::Truth;
 use clap::{Args, ValueEnum};
 
+use super::blocks::{fill, open, repeat};
 use crate::ledger::Ledger;
 use crate::sys;
 
@@ -28,9 +28,21 @@ pub(crate) enum By {
     CopyFileRange,
     /// write a file and read it back through `io_uring`
     IoUring,
+    /// the same, with more completions than the queue can hold
+    IoUringOverflow,
+    /// write a file through `io_uring` without completions
+    IoUringSkip,
+    /// through a pipe by a multishot read of `io_uring`
+    IoUringMultishot,
+    /// write a file and read it back by `io_submit`
+    Aio,
+    /// write a file and read it back through a mapping
+    Mapped,
+    /// from one file to another by the `sendfile64` of 32-bit programs
+    Narrow,
 }
 
-/// How much, and how.
+/// Amount and calls.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Calls that move the bytes
@@ -39,62 +51,15 @@ pub(crate) struct Options {
     /// Bytes each way
     #[arg(long, default_value_t = 10_240_000)]
     bytes: u64,
-    /// Bytes asked for in one call
+    /// Bytes requested in one call
     #[arg(long, default_value_t = 4096)]
     block: usize,
 }
 
-/// A page: within the kernel a copy of no more than that is one read and one write.
+/// Size of a page. The kernel copies up to one page with one read and one write.
 const PAGE: usize = 4096;
 
-/// Opens `path` for writing (new and empty) or for reading, and says so in the ledger.
-pub(crate) fn open(ledger: &mut Ledger, path: &Path, writing: bool) -> Result<File> {
-    let mut options = OpenOptions::new();
-    if writing {
-        options.write(true).create(true).truncate(true);
-    } else {
-        options.read(true);
-    }
-    let file = options
-        .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    ledger.opened(path);
-    Ok(file)
-}
-
-/// Repeats `call(offset, length)` until `bytes` have been moved; a call that moves none is an
-/// error, as nothing here reads past an end.
-pub(crate) fn repeat(
-    bytes: u64,
-    block: usize,
-    mut call: impl FnMut(u64, usize) -> io::Result<u64>,
-) -> Result<()> {
-    let mut offset = 0;
-    while offset < bytes {
-        let length = block.min((bytes - offset) as usize);
-        let moved = call(offset, length)?;
-        ensure!(
-            moved > 0,
-            "the kernel moved nothing at offset {offset} of {bytes}"
-        );
-        offset += moved;
-    }
-    Ok(())
-}
-
-/// Writes `bytes` to `path`, `block` by `block`, by `write`.
-pub(crate) fn fill(ledger: &mut Ledger, path: &Path, bytes: u64, block: usize) -> Result<()> {
-    let name = path.to_string_lossy().into_owned();
-    let data = vec![0x5a; block];
-    let file = open(ledger, path, true)?;
-    repeat(bytes, block, |_, length| {
-        let moved = sys::write(&file, &data[..length])?;
-        ledger.written(&name, moved);
-        Ok(moved)
-    })
-}
-
-/// The two files of a case, removed when it is over.
+/// The two files of a case. Removed at its end.
 struct Pair {
     first: PathBuf,
     second: PathBuf,
@@ -111,7 +76,7 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        // Either may never have been made.
+        // Either may not exist.
         let _ = fs::remove_file(&self.first);
         let _ = fs::remove_file(&self.second);
     }
@@ -131,6 +96,17 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
         }
         By::IoUring => {
             super::uring::there_and_back(&mut ledger, &pair.first, options.bytes, options.block)?;
+        }
+        By::IoUringOverflow => super::uring::overflow(&mut ledger, &pair.first)?,
+        By::IoUringSkip => super::uring::skip(&mut ledger, &pair.first)?,
+        By::IoUringMultishot => super::uring::multishot(&mut ledger)?,
+        By::Aio => {
+            super::aio::there_and_back(&mut ledger, &pair.first, options.bytes, options.block)?;
+        }
+        By::Mapped => super::mapped::there_and_back(&mut ledger, &pair.first, options.bytes)?,
+        By::Narrow => {
+            let files = [pair.first.as_path(), pair.second.as_path()];
+            super::narrow::copy(&mut ledger, files, options.bytes, options.block)?;
         }
         By::Sendfile | By::CopyFileRange => copy(&mut ledger, &pair, options)?,
         By::Splice => through_a_pipe(&mut ledger, &pair, options)?,

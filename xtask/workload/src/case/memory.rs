@@ -1,4 +1,4 @@
-//! Memory: held for a while by a child, or asked for until the kernel kills that child.
+//! Memory: a child that holds it for a while, or allocates it until the kernel kills the child.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::ledger::Ledger;
 const MIB: usize = 1 << 20;
 const PAGE: usize = 4096;
 
-/// Takes `mib` MiB, a MiB at a time, writing to every page.
-fn take(mib: usize) -> Vec<Vec<u8>> {
+/// Allocates `mib` MiB, one MiB at a time, and writes to every page.
+fn allocate(mib: usize) -> Vec<Vec<u8>> {
     (0..mib)
         .map(|_| {
             let mut piece = vec![0; MIB];
@@ -34,19 +34,43 @@ pub(crate) fn hold(mib: usize, ms: u64) -> Result<Truth> {
     Ok(ledger.close())
 }
 
-/// What the child does: takes and waits.
+/// Runs `processes` children that hold `mib` MiB together with this process: one mapping.
+pub(crate) fn share(mib: usize, processes: u32, ms: u64) -> Result<Truth> {
+    let mut ledger = Ledger::new("shared");
+    let length = mib * MIB;
+    let mapping = crate::sys::shared_memory(length)?;
+    crate::sys::touch(mapping, length);
+    let mut children = Vec::new();
+    for _ in 0..processes {
+        match crate::sys::fork()? {
+            Some(pid) => children.push(pid),
+            None => {
+                crate::sys::touch(mapping, length);
+                sleep(Duration::from_millis(ms));
+                crate::sys::exit(0);
+            }
+        }
+    }
+    for pid in children {
+        let ended = crate::sys::wait(pid)?;
+        ledger.ended(pid, std::env::args().collect(), ended);
+    }
+    Ok(ledger.close())
+}
+
+/// The work of the child.
 pub(crate) fn hold_here(mib: usize, ms: u64) {
-    let held = take(mib);
+    let held = allocate(mib);
     sleep(Duration::from_millis(ms));
     drop(held);
 }
 
-/// Runs a child that takes memory until it is killed, or until it has `at_most_mib` MiB, which
-/// keeps a host safe where no limit is set.
-pub(crate) fn exhaust(at_most_mib: usize) -> Result<Truth> {
+/// Runs a child that allocates memory until the kernel kills it. It stops at `max_mib` MiB, which
+/// protects a host without a limit.
+pub(crate) fn exhaust(max_mib: usize) -> Result<Truth> {
     let mut ledger = Ledger::new("out-of-memory");
-    let at_most = at_most_mib.to_string();
-    let args = hidden(&["hold-here", "--mib", &at_most, "--ms", "0"]);
+    let max_mib = max_mib.to_string();
+    let args = hidden(&["hold-here", "--mib", &max_mib, "--ms", "0"]);
     let program = Program::this()?;
     let pid = program.start(&args)?;
     let ended = crate::sys::wait(pid)?;

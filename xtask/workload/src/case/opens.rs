@@ -1,4 +1,4 @@
-//! Opens: more different files than any table can hold.
+//! Opens: more files than any table of the agent can hold.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -8,16 +8,16 @@ use bubble_workload::truth::Truth;
 
 use crate::ledger::Ledger;
 
-/// Files in one folder.
-const IN_ONE: u32 = 1000;
+/// Number of files in a folder.
+const FILES_PER_FOLDER: u32 = 1000;
 
-/// Makes, opens once and closes `count` files, then removes them by name.
+/// Creates (and so opens once) `count` files, then removes them.
 pub(crate) fn run(directory: &Path, count: u32) -> Result<Truth> {
     let mut ledger = Ledger::new("opens");
-    let folder = |number: u32| directory.join(format!("opens-{:04}", number / IN_ONE));
+    let folder = |number: u32| directory.join(format!("opens-{:04}", number / FILES_PER_FOLDER));
     let path = |number: u32| folder(number).join(format!("{number:07}"));
     for number in 0..count {
-        if number % IN_ONE == 0 {
+        if number % FILES_PER_FOLDER == 0 {
             let folder = folder(number);
             fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
@@ -32,7 +32,7 @@ pub(crate) fn run(directory: &Path, count: u32) -> Result<Truth> {
     for number in 0..count {
         fs::remove_file(path(number))?;
     }
-    for number in (0..count).step_by(IN_ONE as usize) {
+    for number in (0..count).step_by(FILES_PER_FOLDER as usize) {
         fs::remove_dir(folder(number))?;
     }
     Ok(ledger.close())

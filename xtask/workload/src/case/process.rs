@@ -1,4 +1,4 @@
-//! Processes: many short ones with their arguments and endings, and one that ends badly.
+//! Processes: many short ones with different arguments and exits, and one that fails.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,20 +11,25 @@ use bubble_workload::truth::Truth;
 use crate::ledger::Ledger;
 use crate::{cpu, sys};
 
-/// This very program, for `exec`.
+/// The path of this program, for `exec`.
 pub(crate) struct Program(CString);
 
 impl Program {
-    /// Finds its own file.
+    /// Finds the path.
     pub(crate) fn this() -> Result<Self> {
         let path =
             std::env::current_exe().context("cannot find this program (is /proc mounted?)")?;
         Ok(Self(CString::new(path.as_os_str().as_bytes())?))
     }
 
-    /// Forks and executes this program with `args`, its name before them.
+    /// Executes this program. Returns only on failure.
+    pub(crate) fn exec(&self, args: &[CString]) -> std::io::Error {
+        sys::exec(&self.0, args)
+    }
+
+    /// Forks and executes this program. `args` begins with its name.
     pub(crate) fn start(&self, args: &[String]) -> Result<u32> {
-        let args = words(args)?;
+        let args = to_c_strings(args)?;
         match sys::fork().context("cannot fork")? {
             Some(pid) => Ok(pid),
             None => {
@@ -35,7 +40,7 @@ impl Program {
         }
     }
 
-    /// Runs a child to its end and enters it in the ledger.
+    /// Runs a child to its end and records it in the ledger.
     pub(crate) fn run(&self, ledger: &mut Ledger, args: Vec<String>) -> Result<u32> {
         let pid = self.start(&args)?;
         let ended = sys::wait(pid).context("cannot wait for a child")?;
@@ -44,13 +49,13 @@ impl Program {
     }
 }
 
-/// As `exec` takes them.
-fn words(args: &[String]) -> Result<Vec<CString>> {
-    let words = args.iter().map(|arg| CString::new(arg.as_str()));
-    Ok(words.collect::<Result<_, _>>()?)
+/// Converts arguments for `exec`.
+pub(crate) fn to_c_strings(args: &[String]) -> Result<Vec<CString>> {
+    let args = args.iter().map(|arg| CString::new(arg.as_str()));
+    Ok(args.collect::<Result<_, _>>()?)
 }
 
-/// The argument vector of one of this program's hidden subcommands.
+/// The arguments for a hidden subcommand of this program.
 pub(crate) fn hidden(args: &[&str]) -> Vec<String> {
     std::iter::once("bubble-workload")
         .chain(args.iter().copied())
@@ -58,8 +63,8 @@ pub(crate) fn hidden(args: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Runs `count` children, one after the other, each of about `us` microseconds of CPU, with
-/// arguments of their own and exit codes 0 to 249; every fiftieth dies by signal 9 or 15 instead.
+/// Runs `count` children one after the other, each for about `us` microseconds of CPU time. Each has
+/// different arguments. They exit with 0 to 249, but signal 9 or 15 kills every fiftieth.
 pub(crate) fn many(count: u32, us: u64) -> Result<Truth> {
     let mut ledger = Ledger::new("processes");
     let program = Program::this()?;
@@ -76,7 +81,22 @@ pub(crate) fn many(count: u32, us: u64) -> Result<Truth> {
     Ok(ledger.close())
 }
 
-/// What each of them does. Returns what to leave with.
+/// Runs `count` children one after the other that do nothing but exit.
+pub(crate) fn forks(count: u32) -> Result<Truth> {
+    let mut ledger = Ledger::new("forks");
+    for _ in 0..count {
+        match sys::fork().context("cannot fork")? {
+            Some(pid) => {
+                let ended = sys::wait(pid).context("cannot wait for a child")?;
+                ledger.ended(pid, Vec::new(), ended);
+            }
+            None => sys::exit(0),
+        }
+    }
+    Ok(ledger.close())
+}
+
+/// The work of such a child. Returns the exit code.
 pub(crate) fn child(us: u64, code: i32, signal: Option<i32>) -> Result<i32> {
     cpu::spin_for(us);
     if let Some(signal) = signal {
@@ -85,44 +105,50 @@ pub(crate) fn child(us: u64, code: i32, signal: Option<i32>) -> Result<i32> {
     Ok(code)
 }
 
-/// The name that [`rename`] takes.
-const NAME: &CStr = c"another-name";
-/// What each of these does in the meantime, us of CPU.
-const MEANWHILE: u64 = 1_000;
+/// The last name in [`rename`].
+const NEW_NAME: &CStr = c"another-name";
+/// Names before it.
+const OTHER_NAMES: u32 = 2_000;
+/// CPU time between the changes of the name, microseconds.
+const WORK_US: u64 = 1_000;
 
-/// What it runs in the end.
-const LAST: [&str; 6] = ["child", "0", "--us", "1000", "--code", "7"];
+/// Its last program.
+const LAST_ARGS: [&str; 6] = ["child", "0", "--us", "1000", "--code", "7"];
 
-/// Runs a child that is this program, gives itself another name, and then is this program again.
+/// Runs a child that executes this program, renames itself many times, and executes this program again.
 pub(crate) fn renames() -> Result<Truth> {
     let mut ledger = Ledger::new("renames");
     let pid = Program::this()?.start(&hidden(&["rename"]))?;
     let ended = sys::wait(pid).context("cannot wait for a child")?;
-    ledger.ended(pid, hidden(&LAST), ended);
-    let (own, other) = ("bubble-workload", NAME.to_str()?);
-    ledger.named(&[own, own, other, own]);
+    ledger.ended(pid, hidden(&LAST_ARGS), ended);
+    let (own, other) = ("bubble-workload", NEW_NAME.to_str()?);
+    ledger.named(&[own, other, own]);
     Ok(ledger.close())
 }
 
-/// What that child does. Returns only if it cannot.
+/// The work of that child. Returns only on failure.
 pub(crate) fn rename() -> Result<i32> {
     let program = Program::this()?;
-    cpu::spin_for(MEANWHILE);
-    sys::set_name(NAME).context("cannot take another name")?;
+    cpu::spin_for(WORK_US);
+    for number in 0..OTHER_NAMES {
+        let name = CString::new(format!("zz-{number}"))?;
+        sys::set_name(&name).context("cannot set the name")?;
+    }
+    sys::set_name(NEW_NAME).context("cannot set the name")?;
     let name = sys::name()?;
     ensure!(
-        name.as_c_str() == NAME,
-        "the name is {name:?} now, not {NAME:?}"
+        name.as_c_str() == NEW_NAME,
+        "the name is {name:?} now, not {NEW_NAME:?}"
     );
-    cpu::spin_for(MEANWHILE);
-    let args = words(&hidden(&LAST))?;
+    cpu::spin_for(WORK_US);
+    let args = to_c_strings(&hidden(&LAST_ARGS))?;
     Err(sys::exec(&program.0, &args)).context("cannot execute this program")
 }
 
-/// Lives for `after_ms`, then leaves with `code`.
+/// Sleeps for `after_ms`, then exits with `code`.
 pub(crate) fn exit(after_ms: u64, code: i32) -> Truth {
     let mut ledger = Ledger::new("exit");
     sleep(Duration::from_millis(after_ms));
-    ledger.leaves_with(code);
+    ledger.exit_code(code);
     ledger.close()
 }

@@ -1,5 +1,5 @@
-//! Pulses: small writes, each to a file of its own, at known times. A file is seen whole, once,
-//! or not at all, so that what came late, twice or never is told apart.
+//! Pulses: small writes at known times, each to another file. So a test can distinguish writes that
+//! arrived late, twice or never.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use anyhow::{Result, ensure};
 use bubble_workload::truth::{Pulse, Truth};
 use clap::Args;
 
-use super::file;
+use super::blocks;
 use crate::ledger::{Ledger, now_ns};
 use crate::sys;
 
-/// How many, how often.
+/// Number and interval.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Writes
+    /// Number of writes
     #[arg(long, default_value_t = 20)]
     count: u32,
-    /// Time between two, ms
+    /// Time between two writes, ms
     #[arg(long, default_value_t = 1000)]
     interval_ms: u64,
-    /// Bytes of each
+    /// Bytes of each write
     #[arg(long, default_value_t = 4096)]
     bytes: usize,
-    /// End early, between two writes, when this file exists
+    /// End when this file exists
     #[arg(long)]
     until: Option<PathBuf>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
         }
         let path = directory.join(format!("pulse-{number:06}"));
         let name = path.to_string_lossy().into_owned();
-        let to = file::open(&mut ledger, &path, true)?;
+        let to = blocks::open(&mut ledger, &path, true)?;
         let at_ns = now_ns();
         let bytes = sys::write(&to, &data)?;
         drop(to);

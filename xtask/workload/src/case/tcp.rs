@@ -1,4 +1,4 @@
-//! TCP: a known number of bytes each way, by the socket's own calls, by those of files, and by
+//! TCP: a known number of bytes each way, by calls for sockets, by calls for files, and by
 //! `sendfile`. Server and client each print their own side.
 
 use std::fs;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use bubble_workload::truth::{ConnectionTruth, EventTruth, Flow, Truth};
 use clap::{Args, ValueEnum};
 
-use super::file;
+use super::blocks;
 use crate::ledger::Ledger;
 use crate::sys;
 
@@ -23,11 +23,11 @@ pub(crate) enum By {
     SendRecv,
     /// `write` and `read`, as if the socket were a file
     ReadWrite,
-    /// the client sends by `sendfile` from a file; all else by `send` and `recv`
+    /// the client sends a file by `sendfile`; everything else by `send` and `recv`
     Sendfile,
 }
 
-/// How much, and how. Both ends must be told the same.
+/// Amount and calls. Both ends need the same.
 #[derive(Debug, Args)]
 pub(crate) struct Amount {
     /// Calls that move the bytes
@@ -36,10 +36,10 @@ pub(crate) struct Amount {
     /// Bytes from the client to the server
     #[arg(long, default_value_t = 777_000)]
     pub(crate) bytes: u64,
-    /// Bytes from the server back to the client, after all others
+    /// Bytes from the server back to the client, after the others
     #[arg(long, default_value_t = 111_000)]
     pub(crate) reply: u64,
-    /// Bytes offered in one call
+    /// Bytes passed to one call
     #[arg(long, default_value_t = 4096)]
     pub(crate) block: usize,
 }
@@ -54,11 +54,11 @@ impl Amount {
     }
 }
 
-/// Sends `bytes` and counts.
+/// Sends `bytes`, and counts bytes and calls.
 pub(crate) fn send(socket: &impl AsRawFd, by: By, bytes: u64, block: usize) -> Result<Flow> {
     let mut flow = Flow::default();
     let data = vec![0x5a; block];
-    file::repeat(bytes, block, |_, length| {
+    blocks::repeat(bytes, block, |_, length| {
         let moved = match by {
             By::ReadWrite => sys::write(socket, &data[..length])?,
             By::SendRecv | By::Sendfile => sys::send(socket, &data[..length])?,
@@ -69,11 +69,11 @@ pub(crate) fn send(socket: &impl AsRawFd, by: By, bytes: u64, block: usize) -> R
     Ok(flow)
 }
 
-/// Receives `bytes`, no more, and counts.
+/// Receives exactly `bytes`, and counts bytes and calls.
 pub(crate) fn receive(socket: &impl AsRawFd, by: By, bytes: u64, block: usize) -> Result<Flow> {
     let mut flow = Flow::default();
     let mut buffer = vec![0; block];
-    file::repeat(bytes, block, |_, length| {
+    blocks::repeat(bytes, block, |_, length| {
         let moved = match by {
             By::ReadWrite => sys::read(socket, &mut buffer[..length])?,
             By::SendRecv | By::Sendfile => sys::recv(socket, &mut buffer[..length])?,
@@ -84,7 +84,7 @@ pub(crate) fn receive(socket: &impl AsRawFd, by: By, bytes: u64, block: usize) -
     Ok(flow)
 }
 
-fn end(ledger: &mut Ledger, socket: &TcpStream, received: Flow, sent: Flow) -> Result<()> {
+fn record(ledger: &mut Ledger, socket: &TcpStream, received: Flow, sent: Flow) -> Result<()> {
     ledger.connection(ConnectionTruth {
         protocol: "tcp".into(),
         local: socket.local_addr()?.to_string(),
@@ -93,6 +93,7 @@ fn end(ledger: &mut Ledger, socket: &TcpStream, received: Flow, sent: Flow) -> R
         pid: ledger.pid(),
         received,
         sent,
+        role: None,
     });
     Ok(())
 }
@@ -106,11 +107,11 @@ pub(crate) fn serve(listen: SocketAddr, amount: &Amount) -> Result<Truth> {
     let (socket, _) = listener.accept().context("cannot accept a connection")?;
     let received = receive(&socket, amount.by, amount.bytes, amount.block)?;
     let sent = send(&socket, amount.by, amount.reply, amount.block)?;
-    end(&mut ledger, &socket, received, sent)?;
+    record(&mut ledger, &socket, received, sent)?;
     Ok(ledger.close())
 }
 
-/// Connects to a server, and waits for one to appear if there is none.
+/// Connects to a server. Retries for 10 s if it does not listen yet.
 pub(crate) fn connect(to: SocketAddr, amount: &Amount, directory: &Path) -> Result<Truth> {
     let mut ledger = Ledger::new(amount.name("client"));
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -128,7 +129,7 @@ pub(crate) fn connect(to: SocketAddr, amount: &Amount, directory: &Path) -> Resu
         by => send(&socket, by, amount.bytes, amount.block)?,
     };
     let received = receive(&socket, amount.by, amount.reply, amount.block)?;
-    end(&mut ledger, &socket, received, sent)?;
+    record(&mut ledger, &socket, received, sent)?;
     Ok(ledger.close())
 }
 
@@ -138,15 +139,15 @@ fn send_file(
     amount: &Amount,
     path: &Path,
 ) -> Result<Flow> {
-    file::fill(ledger, path, amount.bytes, 4096)?;
+    blocks::fill(ledger, path, amount.bytes, 4096)?;
     let name = path.to_string_lossy().into_owned();
-    let from = file::open(ledger, path, false)?;
-    // A page crosses a page's border in the file where blocks are not pages, and goes out in two.
+    let from = blocks::open(ledger, path, false)?;
+    // Unless blocks are pages, a block crosses a page boundary of the file and is sent in two operations.
     if amount.block != 4096 {
         ledger.operations_differ();
     }
     let mut flow = Flow::default();
-    file::repeat(amount.bytes, amount.block, |_, length| {
+    blocks::repeat(amount.bytes, amount.block, |_, length| {
         let moved = sys::sendfile(socket, &from, length)?;
         ledger.read(&name, moved);
         flow.add(moved);
@@ -156,11 +157,11 @@ fn send_file(
     Ok(flow)
 }
 
-/// Connects to where nobody listens.
+/// Connects to an address without a listener.
 pub(crate) fn refused(to: SocketAddr) -> Result<Truth> {
     let mut ledger = Ledger::new("refused");
     match TcpStream::connect(to) {
-        Ok(_) => bail!("somebody listens on {to}; name an address where nobody does"),
+        Ok(_) => bail!("{to} has a listener: give an address without one"),
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             let pid = ledger.pid();
             ledger.event(EventTruth::ConnectionRefused {

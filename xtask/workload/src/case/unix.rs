@@ -1,4 +1,4 @@
-//! Unix sockets: a parent and its child, each at one end of one socket.
+//! Unix sockets: a parent and its child at the two ends of a socket.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Datagram,
 }
 
-/// How much, and how.
+/// Amount and calls.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Kind of socket
@@ -35,19 +35,19 @@ pub(crate) struct Options {
     /// Bytes from the child to the parent
     #[arg(long, default_value_t = 777_000)]
     bytes: u64,
-    /// Bytes from the parent back to the child, after all others
+    /// Bytes from the parent back to the child, after the others
     #[arg(long, default_value_t = 111_000)]
     reply: u64,
-    /// Bytes offered in one call; a datagram's size
+    /// Bytes passed to one call; the size of a datagram
     #[arg(long, default_value_t = 1000)]
     block: usize,
 }
 
-/// Runs the case: forks, and takes over what the child counted.
+/// Runs the case in a parent and a child, and unites their counts.
 pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
     ensure!(
         options.by != By::Sendfile,
-        "sendfile is not one of this case's ways"
+        "--by sendfile is not supported for Unix sockets"
     );
     let (parents, childs) = (
         directory.join("parent.socket"),
@@ -96,7 +96,7 @@ fn datagram(options: &Options, parents: &Path, childs: &Path) -> Result<Truth> {
     Ok(ledger.close())
 }
 
-/// One end: the child sends first, the parent answers.
+/// Does the work of one end. The child sends first, the parent answers.
 fn talk(
     socket: &impl AsRawFd,
     options: &Options,
@@ -129,10 +129,11 @@ fn talk(
         pid: sys::getpid(),
         received,
         sent,
+        role: None,
     })
 }
 
-/// Runs `child` in a fork, `parent` here, and enters both accounts.
+/// Runs `child` in a fork and `parent` here, and records the counts of both.
 fn with_child(
     ledger: &mut Ledger,
     child: impl FnOnce() -> Result<ConnectionTruth>,
@@ -142,7 +143,7 @@ fn with_child(
     let Some(pid) = sys::fork().context("cannot fork")? else {
         drop(out_of_pipe);
         sys::exit(
-            match child().and_then(|account| hand_over(into_pipe.into(), account)) {
+            match child().and_then(|account| send_counts(into_pipe.into(), account)) {
                 Ok(()) => 0,
                 Err(error) => {
                     eprintln!("child: {error:#}");
@@ -158,12 +159,12 @@ fn with_child(
     let ended = sys::wait(pid).context("cannot wait for the child")?;
     ensure!(ended.exit_code == Some(0), "the child failed");
     ledger.connection(own);
-    ledger.unite(serde_json::from_str(&accounts).context("the child's account is not JSON")?);
+    ledger.unite(serde_json::from_str(&accounts).context("the child's counts are not JSON")?);
     ledger.ended(pid, std::env::args().collect(), ended);
     Ok(())
 }
 
-fn hand_over(mut pipe: File, account: ConnectionTruth) -> Result<()> {
+fn send_counts(mut pipe: File, account: ConnectionTruth) -> Result<()> {
     let truth = Truth {
         connections: vec![account],
         ..Truth::default()

@@ -1,26 +1,27 @@
-//! io_uring: reads and writes for which no process made a call of that name.
+//! io_uring: reads and writes without the system calls of that name.
 
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::file;
+use super::blocks;
 use crate::ledger::Ledger;
+use crate::sys;
 
 /// Submits one request and waits for its result.
-fn one(ring: &mut IoUring, request: &squeue::Entry) -> io::Result<u64> {
-    // SAFETY: the caller waits here until the request is over, so its buffer and its descriptor,
-    // borrowed by the caller, outlive it.
+fn submit(ring: &mut IoUring, request: &squeue::Entry) -> io::Result<u64> {
+    // SAFETY: this function returns only after the request has completed, so its buffer and its
+    // descriptor, which the caller borrows, outlive it.
     unsafe { ring.submission().push(request) }
         .map_err(|_| io::Error::other("the submission queue is full"))?;
     ring.submit_and_wait(1)?;
     let result = ring
         .completion()
         .next()
-        .ok_or_else(|| io::Error::other("io_uring has waited, but nothing is complete"))?
+        .ok_or_else(|| io::Error::other("io_uring returned without a completion"))?
         .result();
     u64::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
@@ -34,7 +35,7 @@ pub(crate) fn there_and_back(
 ) -> Result<()> {
     let mut ring = match IoUring::new(4) {
         Ok(ring) => ring,
-        // Not built in, switched off (kernel.io_uring_disabled), or refused by seccomp.
+        // Not compiled in, disabled (kernel.io_uring_disabled), or refused by seccomp.
         Err(error) => {
             ledger.unsupported("io_uring_setup", &error);
             return Ok(());
@@ -42,20 +43,123 @@ pub(crate) fn there_and_back(
     };
     let name = path.to_string_lossy().into_owned();
     let mut buffer = vec![0x5a_u8; block];
-    let to = file::open(ledger, path, true)?;
-    file::repeat(bytes, block, |offset, length| {
+    let to = blocks::open(ledger, path, true)?;
+    blocks::repeat(bytes, block, |offset, length| {
         let fd = types::Fd(to.as_raw_fd());
         let request = opcode::Write::new(fd, buffer.as_ptr(), length as u32).offset(offset);
-        let moved = one(&mut ring, &request.build())?;
+        let moved = submit(&mut ring, &request.build())?;
         ledger.written(&name, moved);
         Ok(moved)
     })?;
-    let from = file::open(ledger, path, false)?;
-    file::repeat(bytes, block, |offset, length| {
+    let from = blocks::open(ledger, path, false)?;
+    blocks::repeat(bytes, block, |offset, length| {
         let fd = types::Fd(from.as_raw_fd());
         let request = opcode::Read::new(fd, buffer.as_mut_ptr(), length as u32).offset(offset);
-        let moved = one(&mut ring, &request.build())?;
+        let moved = submit(&mut ring, &request.build())?;
         ledger.read(&name, moved);
         Ok(moved)
     })
+}
+
+/// Opens a ring, or records that the kernel refuses.
+fn ring(ledger: &mut Ledger, entries: u32) -> Option<IoUring> {
+    IoUring::new(entries)
+        .map_err(|error| ledger.unsupported("io_uring_setup", &error))
+        .ok()
+}
+
+/// Bytes of each write of the cases below.
+const BLOCK: usize = 1000;
+
+/// Pushes one request and submits it.
+fn push(ring: &mut IoUring, requests: &[squeue::Entry]) -> Result<()> {
+    for request in requests {
+        // SAFETY: the callers keep buffers and descriptors until all requests have completed.
+        unsafe { ring.submission().push(request) }
+            .map_err(|_| io::Error::other("the submission queue is full"))?;
+    }
+    ring.submit()?;
+    Ok(())
+}
+
+/// Writes four times as many blocks as the queue of completions can hold, before it looks at one.
+pub(crate) fn overflow(ledger: &mut Ledger, path: &Path) -> Result<()> {
+    const ENTRIES: u32 = 16;
+    let Some(mut ring) = ring(ledger, ENTRIES) else {
+        return Ok(());
+    };
+    let name = path.to_string_lossy().into_owned();
+    let buffer = [0x5a_u8; BLOCK];
+    let file = blocks::open(ledger, path, true)?;
+    // The queue of completions is twice as long as the other.
+    let count = ENTRIES as usize * 8;
+    for n in 0..count {
+        let fd = types::Fd(file.as_raw_fd());
+        let request = opcode::Write::new(fd, buffer.as_ptr(), BLOCK as u32);
+        push(&mut ring, &[request.offset((n * BLOCK) as u64).build()])?;
+    }
+    for _ in 0..count {
+        if ring.completion().is_empty() {
+            ring.submit_and_wait(1)?;
+        }
+        let result = ring.completion().next().map(|entry| entry.result());
+        let moved = result.ok_or_else(|| io::Error::other("a completion is missing"))?;
+        ledger.written(&name, u64::try_from(moved).context("a write failed")?);
+    }
+    Ok(())
+}
+
+/// Writes blocks without completions. Each is linked to an operation that has one.
+pub(crate) fn skip(ledger: &mut Ledger, path: &Path) -> Result<()> {
+    const COUNT: u64 = 50;
+    let Some(mut ring) = ring(ledger, 4) else {
+        return Ok(());
+    };
+    let buffer = [0x5a_u8; BLOCK];
+    let file = blocks::open(ledger, path, true)?;
+    for n in 0..COUNT {
+        let fd = types::Fd(file.as_raw_fd());
+        let write = opcode::Write::new(fd, buffer.as_ptr(), BLOCK as u32)
+            .offset(n * BLOCK as u64)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK);
+        push(&mut ring, &[write, opcode::Nop::new().build()])?;
+        ring.submit_and_wait(1)?;
+        ring.completion().for_each(drop);
+    }
+    let length = file.metadata()?.len();
+    anyhow::ensure!(
+        length == COUNT * BLOCK as u64,
+        "the file has {length} bytes"
+    );
+    ledger.lost("io_uring", COUNT);
+    Ok(())
+}
+
+/// Reads from a pipe by one request that completes many times.
+pub(crate) fn multishot(ledger: &mut Ledger) -> Result<()> {
+    const GROUP: u16 = 0;
+    let Some(mut ring) = ring(ledger, 4) else {
+        return Ok(());
+    };
+    let (out_of_pipe, into_pipe) = sys::pipe()?;
+    let pipe = format!("pipe:[{}]", sys::inode(&into_pipe)?);
+    // The pipe may be closed before the ring, which is one more read: of nothing.
+    ledger.operations_differ();
+    let mut buffers = vec![0_u8; 16 * 4096];
+    let provide = opcode::ProvideBuffers::new(buffers.as_mut_ptr(), 4096, 16, GROUP, 0);
+    submit(&mut ring, &provide.build())?;
+    let read = opcode::ReadMulti::new(types::Fd(out_of_pipe.as_raw_fd()), 0, GROUP);
+    push(&mut ring, &[read.build()])?;
+    for _ in 0..10 {
+        ledger.written(&pipe, sys::write(&into_pipe, &[0x5a; 700])?);
+        ring.submit_and_wait(1)?;
+        let result = ring.completion().next().map_or(-1, |entry| entry.result());
+        if result == -libc::EINVAL {
+            ledger.unsupported("a multishot read", &io::Error::from_raw_os_error(-result));
+            return Ok(());
+        }
+        ledger.read(&pipe, u64::try_from(result).context("a read failed")?);
+    }
+    Ok(())
 }

@@ -1,18 +1,18 @@
-//! A small BTF made here, the running kernel's own, and bytes that are none.
+//! A small BTF made here, the BTF of the running kernel, and damaged bytes.
 
 use proptest::prelude::{any, proptest};
 
 use super::{Argument, Btf, BtfError};
 
-/// Makes BTF, type by type.
+/// Builds BTF, type by type.
 #[derive(Default)]
-struct Maker {
+struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
     count: u32,
 }
 
-impl Maker {
+impl Builder {
     fn new() -> Self {
         Self {
             strings: vec![0],
@@ -73,29 +73,29 @@ impl Maker {
 /// `struct task` with an anonymous union in an anonymous struct, a struct in an array behind
 /// qualifiers, a bit field, a tracepoint and an enumeration.
 fn sample() -> Vec<u8> {
-    let mut maker = Maker::new();
-    let int = maker.add("int", 1, 0, 4, &[32]);
-    let element = maker.record("element", 4, &[("first", int, 0), ("second", int, 32)]);
-    let constant = maker.add("", 10, 0, element, &[]);
-    let named = maker.add("element_t", 8, 0, constant, &[]);
-    let array = maker.add("", 3, 0, 0, &[named, int, 3]);
-    let union = maker.record("", 5, &[("a", int, 0), ("b", int, 0)]);
-    let inner = maker.record("", 4, &[("skipped", int, 0), ("", union, 32)]);
-    let task = maker.record(
+    let mut builder = Builder::new();
+    let int = builder.add("int", 1, 0, 4, &[32]);
+    let element = builder.record("element", 4, &[("first", int, 0), ("second", int, 32)]);
+    let constant = builder.add("", 10, 0, element, &[]);
+    let named = builder.add("element_t", 8, 0, constant, &[]);
+    let array = builder.add("", 3, 0, 0, &[named, int, 3]);
+    let union = builder.record("", 5, &[("a", int, 0), ("b", int, 0)]);
+    let inner = builder.record("", 4, &[("skipped", int, 0), ("", union, 32)]);
+    let task = builder.record(
         "task",
         4,
         &[("pid", int, 0), ("", inner, 64), ("all", array, 128)],
     );
-    let more: Vec<u32> = [maker.text("flag"), int, 3 << 24 | 5].to_vec();
-    maker.add("bits", 4 | 0x80, 1, 4, &more);
-    let pointer = maker.add("", 2, 0, task, &[]);
-    let prototype = maker.add("", 13, 3, 0, &[0, 0, 0, pointer, 0, int]);
-    let function = maker.add("", 2, 0, prototype, &[]);
-    maker.add("btf_trace_thing", 8, 0, function, &[]);
-    maker.add("vfs_thing", 12, 0, prototype, &[]);
-    let more = [maker.text("one_id"), 4, maker.text("two_id"), 9];
-    maker.add("ids", 6, 2, 4, &more);
-    maker.bytes()
+    let more: Vec<u32> = [builder.text("flag"), int, 3 << 24 | 5].to_vec();
+    builder.add("bits", 4 | 0x80, 1, 4, &more);
+    let pointer = builder.add("", 2, 0, task, &[]);
+    let prototype = builder.add("", 13, 3, 0, &[0, 0, 0, pointer, 0, int]);
+    let function = builder.add("", 2, 0, prototype, &[]);
+    builder.add("btf_trace_thing", 8, 0, function, &[]);
+    builder.add("vfs_thing", 12, 0, prototype, &[]);
+    let more = [builder.text("one_id"), 4, builder.text("two_id"), 9];
+    builder.add("ids", 6, 2, 4, &more);
+    builder.bytes()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn members_are_found_through_anonymous_ones_arrays_and_names() {
 }
 
 #[test]
-fn what_is_not_there_is_said_by_name() {
+fn a_missing_type_or_member_is_named() {
     let btf = Btf::parse(sample()).expect("it is well-formed");
     assert!(matches!(btf.offset("taks", "pid"), Err(BtfError::NoType(of)) if of == "taks"));
     assert!(
@@ -137,7 +137,7 @@ fn tracepoints_functions_and_constants_are_known() {
 }
 
 #[test]
-fn what_is_cut_is_an_error() {
+fn a_truncated_btf_is_an_error() {
     let bytes = sample();
     for length in 0..bytes.len() {
         assert!(
@@ -148,12 +148,12 @@ fn what_is_cut_is_an_error() {
 }
 
 #[test]
-fn references_that_go_in_circles_end() {
-    let mut maker = Maker::new();
-    maker.add("loop", 8, 0, 2, &[]);
-    maker.add("loop", 10, 0, 1, &[]);
-    maker.record("own", 4, &[("", 3, 0), ("", 3, 8), ("next", 1, 16)]);
-    let btf = Btf::parse(maker.bytes()).expect("it is well-formed");
+fn circular_references_end() {
+    let mut builder = Builder::new();
+    builder.add("loop", 8, 0, 2, &[]);
+    builder.add("loop", 10, 0, 1, &[]);
+    builder.record("own", 4, &[("", 3, 0), ("", 3, 8), ("next", 1, 16)]);
+    let btf = Btf::parse(builder.bytes()).expect("it is well-formed");
     assert!(btf.offset("own", "next.more").is_err());
     assert!(btf.offset("own", "absent").is_err());
 }
@@ -163,7 +163,7 @@ fn the_running_kernel_has_what_the_programs_read() {
     // Where the kernel has no BTF there is nothing to read; every kernel that the programs run on
     // has it, and the vm tests run this source there.
     if let Ok(btf) = Btf::of_kernel() {
-        for (_, fields) in bubble_common::kernel::offsets::TABLES {
+        for (_, fields) in bubble_common::kernel::fields::TABLES {
             for field in fields.iter().filter(|field| !field.optional) {
                 let found = btf.offset(field.of, field.path);
                 assert!(found.is_ok(), "{}.{}: {found:?}", field.of, field.path);

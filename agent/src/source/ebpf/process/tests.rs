@@ -1,8 +1,9 @@
-//! The table of processes, fed with records as the kernel sends them.
+//! The table of processes, given records as the kernel sends them.
 
 use std::path::Path;
 
-use bubble_common::kernel::process::{ExecRecord, ExitRecord, ProcessKey, ProcessRecord};
+use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::process::{ExecRecord, ExitRecord, ProcessRecord};
 use bubble_common::kernel::record::{Header, Kind};
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::event::EventKind;
@@ -12,30 +13,33 @@ use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Exit, Memory, Process};
 use bubble_common::segment::total::Metric;
 
-use super::{Processes, status};
+use super::status;
+use super::table::Processes;
 use crate::clock::Clock;
 use crate::container::Containers;
 use crate::container::hierarchy::Hierarchies;
 use crate::container::rule::Rules;
+use crate::proc::{ProcessFolder, TICK};
 use crate::sink::{ConnectionHandle, ContainerHandle, FileHandle, ProcessHandle, Sink};
 use crate::source::Host;
 use crate::source::ebpf::cgroup::Ignored;
-use crate::source::ebpf::turn::Turn;
+use crate::source::ebpf::context::Context;
+use crate::source::ebpf::memory::Reader;
 
 const DOCKER: &str = "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const CGROUP: u64 = 77;
 const HOST: u64 = 5;
 
-/// Keeps what it is told; the handle of a process is where its row is.
+/// A sink that records its calls. The handle of a process is the index of its row.
 #[derive(Default)]
-struct Kept {
+struct Recorder {
     rows: Vec<Process>,
     released: Vec<u32>,
     memory: Vec<(u32, Memory)>,
     events: Vec<(EventKind, Option<ProcessHandle>)>,
 }
 
-impl Sink for Kept {
+impl Sink for Recorder {
     fn container(&mut self, _: &ContainerId) -> ContainerHandle {
         ContainerHandle(0)
     }
@@ -87,7 +91,7 @@ struct Bench {
     ignored: Ignored,
     clock: Clock,
     containers: Containers,
-    sink: Kept,
+    sink: Recorder,
 }
 
 impl Bench {
@@ -96,25 +100,25 @@ impl Bench {
         std::fs::write(folder.path().join("cgroup.controllers"), "cpu memory").expect("writable");
         let hierarchies = Hierarchies::under(folder.path()).expect("it looks like cgroup v2");
         let mut containers = Containers::new(hierarchies, Rules::default(), false);
-        let mut sink = Kept::default();
-        containers.created(0, CGROUP, DOCKER, &mut sink);
-        containers.created(0, HOST, "/init.scope", &mut sink);
+        let mut sink = Recorder::default();
+        containers.created(0, CGROUP, Some(DOCKER), &mut sink);
+        containers.created(0, HOST, Some("/init.scope"), &mut sink);
         assert!(Path::new(DOCKER).is_absolute());
         Self {
             processes: Processes::default(),
-            ignored: Ignored::nowhere(),
+            ignored: Ignored::without_map(),
             clock: Clock::new(),
             containers,
             sink,
         }
     }
 
-    fn turn(&mut self, work: impl FnOnce(&mut Turn<'_, '_, Kept>)) {
+    fn with_context(&mut self, work: impl FnOnce(&mut Context<'_, '_, Recorder>)) {
         let mut host = Host {
             clock: &self.clock,
             containers: &mut self.containers,
         };
-        work(&mut Turn {
+        work(&mut Context {
             at: 0,
             processes: &mut self.processes,
             ignored: &mut self.ignored,
@@ -124,24 +128,24 @@ impl Bench {
     }
 
     fn drain(&mut self) {
-        self.turn(|turn| {
-            turn.processes.turn(turn.sink);
+        self.with_context(|context| {
+            context.processes.end_drain(context.sink);
         });
     }
 
     fn process(&mut self, kind: Kind, key: ProcessKey, comm: &str) {
-        let record = told(kind, key, comm);
-        self.turn(|turn| turn.process(&record));
+        let record = record(kind, key, comm);
+        self.with_context(|context| context.process(&record));
     }
 
     fn exec(&mut self, key: ProcessKey, comm: &str, exe: &str, args: &str) {
         let exec = ExecRecord {
-            process: told(Kind::EXEC, key, comm),
+            process: record(Kind::EXEC, key, comm),
             peak_pages: 100,
             args_total: args.len() as u32,
             ..ExecRecord::default()
         };
-        self.turn(|turn| turn.exec(&exec, exe.as_bytes(), args.as_bytes()));
+        self.with_context(|context| context.exec(&exec, exe.as_bytes(), args.as_bytes()));
     }
 
     fn exit(&mut self, key: ProcessKey, status: u32, peak_pages: u64, vm_pages: u64) {
@@ -151,13 +155,15 @@ impl Bench {
             vm_pages,
             status,
             container_pid: 9,
+            uid: 34,
+            unused: 0,
             comm: comm("late"),
         };
-        self.turn(|turn| turn.exit(&exit));
+        self.with_context(|context| context.exit(&exit));
     }
 }
 
-/// A number that no process of this host has: beyond the kernel's highest.
+/// A pid beyond the kernel's maximum, so that no process has it.
 fn key(exec: u32) -> ProcessKey {
     ProcessKey {
         cgroup: CGROUP,
@@ -182,13 +188,14 @@ fn comm(name: &str) -> [u8; 16] {
     comm
 }
 
-fn told(kind: Kind, key: ProcessKey, name: &str) -> ProcessRecord {
+fn record(kind: Kind, key: ProcessKey, name: &str) -> ProcessRecord {
     ProcessRecord {
         header: header(kind, key),
         parent: ProcessKey {
             pid: 5_000_000,
             ..key
         },
+        stack: 0x7fff_0000,
         uid: 33,
         container_pid: 9,
         comm: comm(name),
@@ -204,7 +211,7 @@ fn a_status_is_a_code_or_a_signal() {
 }
 
 #[test]
-fn a_short_life_is_told_in_full() {
+fn a_short_process_has_all_its_rows() {
     let mut bench = Bench::new();
     bench.process(Kind::FORK, key(7), "sh");
     bench.exec(key(8), "true", "/bin/true", "true\0one two\0");
@@ -216,24 +223,25 @@ fn a_short_life_is_told_in_full() {
         (rows[0].exit, rows[0].end),
         (None, bench.clock.of_boot(2_000_000_008))
     );
-    assert_eq!((rows[1].id.exec, &*rows[1].name), (1, "true"));
+    assert_eq!((rows[1].id.exec, &*rows[1].name), (1, "late"));
     assert_eq!(
         (&*rows[1].exe, &*rows[1].args),
         ("/bin/true", "true\0one two")
     );
     assert_eq!(
         (rows[1].uid, rows[1].container_pid, rows[1].parent),
-        (33, 9, 5_000_000)
+        (34, 9, 5_000_000),
+        "the user at its end"
     );
     assert_eq!(rows[1].exit, Some(Exit::Code(3)));
     assert_eq!(rows[0].id.start, rows[1].id.start);
     let page = crate::source::ebpf::memory::page_size();
     assert_eq!(bench.sink.memory[0].1.rss, 300 * page);
-    assert_eq!(bench.processes.exits().len(), 1, "the last one ended");
+    assert_eq!(bench.processes.take_exits().len(), 1, "the last one ended");
 }
 
 #[test]
-fn the_peak_of_the_program_before_is_not_taken_for_this_one() {
+fn the_peak_of_an_earlier_program_is_not_counted() {
     let mut bench = Bench::new();
     bench.exec(key(8), "true", "/bin/true", "true\0");
     bench.exit(key(8), 0, 100, 20);
@@ -247,16 +255,41 @@ fn a_row_outlives_its_exit_by_the_sums_that_come_late() {
     bench.exec(key(1), "true", "/bin/true", "true\0");
     bench.exit(key(1), 0, 1, 1);
     bench.drain();
-    assert!(bench.processes.known(&key(1)).is_some());
+    assert!(bench.processes.touch(&key(1)).is_some());
     bench.drain();
     bench.drain();
     assert_eq!(bench.sink.released, [0]);
-    assert!(bench.processes.known(&key(1)).is_none());
+    assert!(bench.processes.touch(&key(1)).is_none());
     assert!(bench.processes.is_empty());
 }
 
 #[test]
-fn a_container_is_told_of_when_its_last_process_ends() {
+fn the_rows_of_a_released_container_are_dropped() {
+    let mut bench = Bench::new();
+    bench.exec(key(1), "x", "/x", "x\0");
+    bench.exit(key(1), 0, 1, 1);
+    let other = ProcessKey {
+        pid: 5_000_002,
+        ..key(1)
+    };
+    bench.process(Kind::FORK, other, "y");
+    bench
+        .processes
+        .release(ContainerHandle(0), 9, &mut bench.sink);
+    assert!(bench.processes.is_empty());
+    bench.sink.released.sort_unstable();
+    assert_eq!(bench.sink.released, [0, 1]);
+    assert_eq!(bench.sink.rows[1].end, 9, "its exit was lost");
+    // A late sum makes another row, which the end of the former one does not remove.
+    bench.process(Kind::ALIVE, key(1), "x");
+    for _ in 0..4 {
+        bench.drain();
+    }
+    assert!(bench.processes.touch(&key(1)).is_some());
+}
+
+#[test]
+fn a_container_is_reported_when_its_last_process_ends() {
     let mut bench = Bench::new();
     let other = ProcessKey {
         pid: 5_000_002,
@@ -265,20 +298,20 @@ fn a_container_is_told_of_when_its_last_process_ends() {
     bench.exec(key(1), "x", "/x", "x\0");
     bench.exec(key(1), "x", "/x", "x\0");
     bench.process(Kind::FORK, other, "y");
-    // What runs another program lives on.
+    // A process that runs another program lives on.
     bench.exec(key(2), "z", "/z", "z\0");
     bench.exit(other, 0, 1, 1);
-    assert_eq!(bench.processes.exits(), [], "z still runs");
+    assert_eq!(bench.processes.take_exits(), [0; 0], "z still runs");
     bench.exit(key(2), 0, 1, 1);
-    assert_eq!(bench.processes.exits().len(), 1);
-    assert_eq!(bench.processes.exits(), [], "it is told once");
+    assert_eq!(bench.processes.take_exits(), [CGROUP]);
+    assert_eq!(bench.processes.take_exits(), [0; 0], "it is reported once");
     for _ in 0..4 {
         bench.drain();
     }
     assert!(bench.processes.is_empty());
     bench.exec(key(3), "x", "/x", "x\0");
     bench.exit(key(3), 0, 1, 1);
-    assert_eq!(bench.processes.exits().len(), 1, "nobody else is left");
+    assert_eq!(bench.processes.take_exits().len(), 1, "nobody else is left");
 }
 
 #[test]
@@ -295,24 +328,93 @@ fn two_exits_of_one_process_are_one() {
 }
 
 #[test]
-fn a_process_that_renames_itself_is_another_row() {
+fn a_process_that_renames_itself_is_one_row() {
     let mut bench = Bench::new();
     bench.exec(key(4), "server", "/server", "server\0");
-    bench.process(Kind::RENAME, key(4), "worker");
+    for number in 0..2_000 {
+        bench.process(Kind::RENAME, key(4), &format!("worker-{number}"));
+    }
     let rows = &bench.sink.rows;
-    assert_eq!(rows.len(), 2);
+    assert_eq!(rows.len(), 1);
     assert_eq!(
-        (&*rows[1].name, &*rows[1].args, rows[1].id.exec),
-        ("worker", "server", 1)
+        (&*rows[0].name, &*rows[0].args, rows[0].id.exec),
+        ("worker-1999", "server", 0)
     );
-    assert_ne!(rows[0].end, 0);
-    assert_eq!(rows[1].end, 0);
+    assert_eq!(rows[0].end, 0);
     bench.exec(key(5), "other", "/other", "other\0");
-    assert_eq!(bench.sink.rows[2].id.exec, 2, "numbers go on");
+    assert_eq!(bench.sink.rows[1].id.exec, 1);
+}
+
+/// The row of this test's own process, with a record that says `stack`.
+fn own_row(bench: &mut Bench, stack: u64) -> ProcessKey {
+    let pid = std::process::id();
+    let folder = ProcessFolder::new(Path::new("/proc"), pid);
+    let stat = folder
+        .stat()
+        .expect("it runs")
+        .expect("as the kernel writes it");
+    let key = ProcessKey {
+        pid,
+        start: stat.start * TICK,
+        ..key(1)
+    };
+    let mut record = record(Kind::ALIVE, key, "an-old-name");
+    record.stack = if stack == 0 { stat.stack } else { stack };
+    bench.with_context(|context| context.process(&record));
+    let mut reader = Reader::new();
+    bench.with_context(|context| context.processes.check(1, &mut reader, context.sink));
+    key
 }
 
 #[test]
-fn what_is_not_in_a_container_is_left_out() {
+fn proc_has_what_the_record_of_a_process_lacks() {
+    let mut bench = Bench::new();
+    own_row(&mut bench, 0);
+    let row = &bench.sink.rows[0];
+    let exe = std::env::current_exe().expect("/proc is mounted");
+    assert_eq!(Some(&*row.exe), exe.to_str());
+    assert_eq!(
+        row.args.split('\0').next(),
+        std::env::args().next().as_deref()
+    );
+    assert_ne!(row.name, "an-old-name");
+    assert!(
+        !bench.sink.memory.is_empty(),
+        "the segment of this second has the state"
+    );
+}
+
+#[test]
+fn proc_is_not_believed_about_another_program() {
+    let mut bench = Bench::new();
+    own_row(&mut bench, 1);
+    let row = &bench.sink.rows[0];
+    assert_eq!((&*row.name, &*row.exe, &*row.args), ("an-old-name", "", ""));
+}
+
+#[test]
+fn a_process_without_a_record_waits_for_one() {
+    let mut bench = Bench::new();
+    bench.processes.set_can_list(true);
+    bench.with_context(|context| assert!(context.owner(&key(3)).is_some()));
+    assert!(bench.processes.take_needs_list());
+    assert!(!bench.processes.take_needs_list(), "once");
+    bench.process(Kind::ALIVE, key(3), "found");
+    bench.process(Kind::ALIVE, key(3), "again");
+    assert_eq!(bench.sink.rows.len(), 1);
+    assert_eq!(
+        (&*bench.sink.rows[0].name, bench.sink.rows[0].uid),
+        ("found", 33)
+    );
+    // The record of its exec was lost: the list has its newer program.
+    bench.process(Kind::ALIVE, key(4), "newer");
+    assert_eq!(bench.sink.rows.len(), 2);
+    assert_ne!(bench.sink.rows[0].end, 0);
+    assert_eq!(bench.sink.rows[1].id.exec, 1);
+}
+
+#[test]
+fn processes_outside_of_containers_are_ignored() {
     let mut bench = Bench::new();
     let outside = ProcessKey {
         cgroup: HOST,
@@ -332,7 +434,7 @@ fn an_exit_alone_still_names_its_process() {
 }
 
 #[test]
-fn a_kill_that_is_told_by_number_finds_its_process() {
+fn a_kill_with_only_a_pid_finds_its_process() {
     let mut bench = Bench::new();
     bench.exec(key(1), "hog", "/hog", "hog\0");
     let victim = Header {
@@ -342,7 +444,7 @@ fn a_kill_that_is_told_by_number_finds_its_process() {
         },
         ..header(Kind::OOM, key(1))
     };
-    bench.turn(|turn| turn.oom(&victim));
+    bench.with_context(|context| context.oom(&victim));
     assert_eq!(
         bench.sink.events,
         [(EventKind::OOM_KILL, Some(ProcessHandle(0)))]
@@ -350,11 +452,11 @@ fn a_kill_that_is_told_by_number_finds_its_process() {
 }
 
 #[test]
-fn what_ended_unheard_is_found_out() {
+fn a_lost_exit_record_is_noticed() {
     let mut bench = Bench::new();
     bench.exec(key(1), "lost", "/lost", "lost\0");
-    let gone = bench.processes.gone();
-    bench.turn(|turn| turn.processes.end_gone(&gone, 42, turn.sink));
+    let gone = bench.processes.find_gone();
+    bench.with_context(|context| context.processes.end_gone(&gone, 42, context.sink));
     assert_eq!(
         (bench.sink.rows[0].end, bench.sink.rows[0].exit),
         (42, None)
@@ -362,12 +464,12 @@ fn what_ended_unheard_is_found_out() {
 }
 
 #[test]
-fn an_exit_that_is_heard_after_the_look_is_not_lost() {
+fn an_exit_record_after_the_check_wins() {
     let mut bench = Bench::new();
-    bench.exec(key(1), "told", "/told", "told\0");
-    let gone = bench.processes.gone();
+    bench.exec(key(1), "late", "/late", "late\0");
+    let gone = bench.processes.find_gone();
     assert_eq!(gone, [key(1)]);
     bench.exit(key(1), 3 << 8, 1, 1);
-    bench.turn(|turn| turn.processes.end_gone(&gone, 42, turn.sink));
+    bench.with_context(|context| context.processes.end_gone(&gone, 42, context.sink));
     assert_eq!(bench.sink.rows[0].exit, Some(Exit::Code(3)));
 }

@@ -3,7 +3,7 @@ use std::io::{self, Cursor, Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Input, PIECE};
+use super::{Input, MAX_PIECE};
 use crate::source::recording::Error;
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -13,12 +13,12 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 fn content() -> Vec<u8> {
-    (0..3 * PIECE as u32 / 4)
+    (0..3 * MAX_PIECE as u32 / 4)
         .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes())
         .collect()
 }
 
-/// All of an input, `keep` bytes of which are left unconsumed at each step; and how it ended.
+/// All bytes of an input, and how it ended; `keep` bytes are left unconsumed at each step.
 fn all(input: &mut Input, keep: usize) -> (Vec<u8>, Result<(), Error>) {
     let mut all = Vec::new();
     let end = loop {
@@ -37,10 +37,11 @@ fn all(input: &mut Input, keep: usize) -> (Vec<u8>, Result<(), Error>) {
 }
 
 #[test]
-fn gives_what_is_there_whatever_is_left_over() {
+fn all_bytes_come_however_many_are_left_over() {
     let content = content();
-    for stored in [content.clone(), gzip(&content)] {
-        for keep in [0, 7, 100_000, 2 * PIECE] {
+    let zstd = zstd::encode_all(&content[..], 1).unwrap();
+    for stored in [content.clone(), gzip(&content), zstd] {
+        for keep in [0, 7, 100_000, 2 * MAX_PIECE] {
             let total = Some(stored.len() as u64);
             let mut input = Input::new(Cursor::new(stored.clone()), total).unwrap();
             let (read, end) = all(&mut input, keep);
@@ -51,7 +52,7 @@ fn gives_what_is_there_whatever_is_left_over() {
 }
 
 #[test]
-fn goes_on_with_the_next_member_of_gzip() {
+fn a_second_gzip_member_is_read() {
     let stored = [gzip(b"one "), gzip(b"two")].concat();
     let mut input = Input::new(Cursor::new(stored), None).unwrap();
     let (read, end) = all(&mut input, 0);
@@ -60,7 +61,7 @@ fn goes_on_with_the_next_member_of_gzip() {
 }
 
 #[test]
-fn keeps_what_comes_before_a_cut() {
+fn bytes_before_a_cut_are_kept() {
     let content = content();
     let mut stored = gzip(&content);
     stored.truncate(stored.len() / 2);
@@ -71,7 +72,25 @@ fn keeps_what_comes_before_a_cut() {
 }
 
 #[test]
-fn says_that_compressed_data_is_damaged() {
+fn frames_of_zstd_are_read_up_to_a_cut() {
+    let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let mut stored = [frame(b"one "), frame(b"two"), frame(&content())].concat();
+    stored.truncate(stored.len() - 9);
+    let mut input = Input::new(Cursor::new(stored), None).unwrap();
+    let (read, end) = all(&mut input, 0);
+    assert!(read.starts_with(b"one two"));
+    assert!(matches!(end, Err(Error::Cut { .. })), "{end:?}");
+    let mut stored = frame(&content());
+    let middle = stored.len() / 2;
+    stored[middle..middle + 64].fill(0xff);
+    let mut input = Input::new(Cursor::new(stored), None).unwrap();
+    // Random content is stored as it is: only its checksum can show damage, and ours has none.
+    let (read, end) = all(&mut input, 0);
+    assert!(end.is_err() || read != content());
+}
+
+#[test]
+fn damaged_gzip_is_an_error() {
     let mut stored = gzip(&content());
     let middle = stored.len() / 2;
     stored[middle..middle + 64].fill(0xff);
@@ -80,15 +99,15 @@ fn says_that_compressed_data_is_damaged() {
 }
 
 #[test]
-fn does_not_hold_a_live_stream_back() {
-    /// Gives a few bytes, and what comes after them never.
+fn a_live_stream_is_not_held_back() {
+    /// Gives a few bytes, and then blocks for ever.
     struct Live(Option<&'static [u8]>);
 
     impl Read for Live {
-        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             match self.0.take() {
                 Some(bytes) => {
-                    room[..bytes.len()].copy_from_slice(bytes);
+                    buffer[..bytes.len()].copy_from_slice(bytes);
                     Ok(bytes.len())
                 }
                 None => loop {

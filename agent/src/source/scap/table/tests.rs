@@ -1,7 +1,12 @@
-use super::{CONVERSIONS, PARAMETERS, Place, Rule, Table, follow};
+use super::super::event_type::EventType;
+use super::{CONVERSIONS, ParamSource, Rule, Table, TypeInfo, follow};
 
 fn rules() -> Vec<Rule<'static>> {
     CONVERSIONS.lines().filter_map(Rule::parse).collect()
+}
+
+fn info(event_type: EventType) -> &'static TypeInfo {
+    Table::get().by_number(event_type.number()).unwrap()
 }
 
 #[test]
@@ -18,32 +23,37 @@ fn every_rule_is_understood() {
 #[test]
 fn every_chain_ends_in_the_newest_form() {
     for rule in rules().iter().filter(|rule| rule.converts()) {
-        let plan = follow(&rules(), rule.code, rule.count);
+        let conversion = follow(&rules(), rule.event_type, rule.count);
         assert_eq!(
-            plan.places.len(),
-            usize::from(PARAMETERS[usize::from(plan.code)]),
-            "{rule:?} became {plan:?}"
+            conversion.params.len(),
+            usize::from(conversion.event_type.parameters()),
+            "{rule:?} became {conversion:?}"
         );
     }
 }
 
 #[test]
-fn the_first_exec_there_was_is_one_of_today() {
-    let plan = follow(&rules(), 13, 8);
-    assert_eq!(plan.code, 293);
-    assert_eq!(plan.place(0), Place::Own(0));
-    assert_eq!(plan.place(7), Place::Own(7));
-    assert_eq!(plan.place(14), Place::Empty, "it had no cgroups");
+fn the_first_form_of_exec_becomes_the_newest() {
+    let conversion = follow(&rules(), EventType::SYSCALL_EXECVE_8_X, 8);
+    assert_eq!(conversion.event_type, EventType::SYSCALL_EXECVE_19_X);
+    assert_eq!(conversion.source(0), ParamSource::Own(0));
+    assert_eq!(conversion.source(7), ParamSource::Own(7));
+    assert_eq!(conversion.source(14), ParamSource::Empty, "no cgroups");
 }
 
 #[test]
-fn what_an_old_read_lacks_is_where_it_began() {
-    let table = Table::get();
-    let read = table.code(7).unwrap();
-    let plan = read.plan(2).unwrap();
-    assert_eq!((plan.code, plan.enter), (7, Some(6)));
-    assert_eq!(plan.place(2), Place::Enter(0));
-    assert!(read.plan(4).is_none());
-    assert!(table.code(6).unwrap().keep);
-    assert!(!table.code(64).unwrap().keep, "nobody asks about a futex");
+fn an_old_read_has_its_descriptor_at_its_beginning() {
+    let read = info(EventType::SYSCALL_READ_X);
+    let conversion = read.conversion(2).unwrap();
+    assert_eq!(
+        (conversion.event_type, conversion.enter),
+        (EventType::SYSCALL_READ_X, Some(EventType::SYSCALL_READ_E))
+    );
+    assert_eq!(conversion.source(2), ParamSource::Enter(0));
+    assert!(read.conversion(4).is_none());
+    assert!(info(EventType::SYSCALL_READ_E).is_kept);
+    assert!(
+        !info(EventType::SYSCALL_FUTEX_E).is_kept,
+        "nothing counts it"
+    );
 }

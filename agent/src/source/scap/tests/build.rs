@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use bubble_common::segment::SourceId;
 
+use super::super::event_type::EventType;
 use super::super::{Capture, Options};
 use crate::analyse::tables::Tables;
 use crate::source::recording::input::Input;
@@ -41,7 +42,7 @@ pub(super) fn t(text: &str) -> Vec<u8> {
     [text.as_bytes(), b"\0"].concat()
 }
 
-/// Nothing: what is not known.
+/// An empty parameter.
 pub(super) fn none() -> Vec<u8> {
     Vec::new()
 }
@@ -84,9 +85,20 @@ impl Build {
     }
 
     /// An event, 1 ms after the one before.
-    pub(super) fn event(&mut self, tid: i64, code: u16, params: &[Vec<u8>]) -> &mut Self {
+    pub(super) fn event(
+        &mut self,
+        tid: i64,
+        event_type: EventType,
+        params: &[Vec<u8>],
+    ) -> &mut Self {
+        self.numbered_event(tid, event_type.number(), params)
+    }
+
+    /// The same, of a type that need not exist.
+    pub(super) fn numbered_event(&mut self, tid: i64, code: u16, params: &[Vec<u8>]) -> &mut Self {
         self.at += 1_000_000;
-        let wide = matches!(code, 322 | 324 | 402);
+        let event_type = EventType::ALL.get(usize::from(code));
+        let wide = event_type.is_some_and(|event_type| event_type.has_wide_lengths());
         let mut content = Vec::new();
         for param in params {
             match wide {
@@ -114,7 +126,7 @@ impl Build {
         let mut params = fork(0, tid, parent);
         params[18] = n(vpid);
         params[19] = n(vpid);
-        self.event(tid, 223, &params)
+        self.event(tid, EventType::SYSCALL_CLONE_20_X, &params)
     }
 
     /// A process called `work` in a container, made by an event.
@@ -124,18 +136,22 @@ impl Build {
 
     /// The thread reads this much from a descriptor.
     pub(super) fn read(&mut self, tid: i64, fd: i64, bytes: i64) -> &mut Self {
-        self.event(tid, 7, &[n(bytes), none(), n(fd), u(4_096)])
+        self.event(
+            tid,
+            EventType::SYSCALL_READ_X,
+            &[n(bytes), none(), n(fd), u(4_096)],
+        )
     }
 
     pub(super) fn open(&mut self, tid: i64, fd: i64, path: &str, flags: u32) -> &mut Self {
         let params = [n(fd), t(path), u(flags), u(0), u(0), n(0)];
-        self.event(tid, 3, &params)
+        self.event(tid, EventType::SYSCALL_OPEN_X, &params)
     }
 
     /// A core goes from one thread on to another.
     pub(super) fn switch(&mut self, from: i64, to: i64) -> &mut Self {
         let params = [n(to), n(0), n(0), u(1_000), u(500), u(0)];
-        self.event(from, 152, &params)
+        self.event(from, EventType::SCHEDSWITCH_6_E, &params)
     }
 
     pub(super) fn run(&self) -> Ran {
@@ -189,7 +205,7 @@ pub(super) fn fork(result: i64, tid: i64, parent: i64) -> Vec<Vec<u8>> {
     ]
 }
 
-/// What came of a capture.
+/// The results of a capture.
 pub(super) struct Ran {
     pub(super) tables: Tables<Window>,
     pub(super) end: Result<(), Error>,

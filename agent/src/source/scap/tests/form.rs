@@ -1,20 +1,25 @@
-//! Forms of events, old and new, and what is not one.
+//! Forms of events, old, new and invalid.
 
-use super::super::container::Options;
+use super::super::containers::Options;
+use super::super::event_type::EventType;
 use super::build::{BEGIN, Build, CGROUPS, fork, n, none, t, u};
 use crate::source::recording::Error;
 
 #[test]
-fn what_an_old_event_lacks_was_in_the_one_before() {
+fn an_old_event_is_completed_by_the_one_before() {
     let mut build = Build::new();
     build.old = true;
     build.worker(7);
-    build.event(7, 2, &[t("/old"), u(1), u(0)]);
-    build.event(7, 3, &[n(3), t("/changed"), u(1), u(0)]);
-    build.event(7, 6, &[n(3), u(64)]);
-    build.event(7, 7, &[n(12), none()]);
-    // Without its beginning it is not known of which descriptor it was.
-    build.event(7, 7, &[n(5), none()]);
+    build.event(7, EventType::SYSCALL_OPEN_E, &[t("/old"), u(1), u(0)]);
+    build.event(
+        7,
+        EventType::SYSCALL_OPEN_X,
+        &[n(3), t("/changed"), u(1), u(0)],
+    );
+    build.event(7, EventType::SYSCALL_READ_E, &[n(3), u(64)]);
+    build.event(7, EventType::SYSCALL_READ_X, &[n(12), none()]);
+    // Without its beginning the descriptor is not known.
+    build.event(7, EventType::SYSCALL_READ_X, &[n(5), none()]);
     let ran = build.run();
     assert_eq!(
         ran.io(),
@@ -27,15 +32,15 @@ fn what_an_old_event_lacks_was_in_the_one_before() {
 }
 
 #[test]
-fn the_first_clone_and_exec_there_were_are_understood() {
+fn the_first_forms_of_clone_and_exec_are_read() {
     let mut build = Build::new();
     build.old = true;
     // 11 and 8 parameters: no name, no cgroups.
     let mut clone = fork(0, 7, 1)[..8].to_vec();
     clone.extend([u(0), u(0), u(0)]);
-    build.event(7, 15, &clone);
-    build.event(7, 13, &fork(0, 7, 1)[..8]);
-    build.event(7, 16, &[]);
+    build.event(7, EventType::SYSCALL_CLONE_11_X, &clone);
+    build.event(7, EventType::SYSCALL_EXECVE_8_X, &fork(0, 7, 1)[..8]);
+    build.event(7, EventType::PROCEXIT_E, &[]);
     let ran = build.run_with(Options {
         host: true,
         ..Options::default()
@@ -50,8 +55,12 @@ fn lengths_are_wide_by_type() {
     let mut build = Build::new();
     build.worker(7);
     let json = t("{\"container\":{\"id\":\"0123456789ab\",\"name\":\"web\",\"type\":0}}");
-    build.event(-1, 402, &[u(0), t("container"), json.clone()]);
-    build.event(-1, 324, &[json]);
+    build.event(
+        -1,
+        EventType::ASYNCEVENT_E,
+        &[u(0), t("container"), json.clone()],
+    );
+    build.event(-1, EventType::CONTAINER_JSON_2_E, &[json]);
     let ran = build.run();
     assert_eq!(ran.position.skipped, 0);
     let mut window = ran.tables.inner;
@@ -64,10 +73,10 @@ fn lengths_are_wide_by_type() {
 }
 
 #[test]
-fn what_cannot_be_an_event_is_passed_over() {
+fn an_invalid_event_is_skipped() {
     let mut build = Build::new();
     build.worker(7);
-    build.event(7, 9_999, &[n(1)]);
+    build.numbered_event(7, 9_999, &[n(1)]);
     build.block(0x216, &[0; 5]);
     // More parameters than there are bytes.
     let mut body = vec![0; 2];
@@ -85,10 +94,29 @@ fn what_cannot_be_an_event_is_passed_over() {
     let ran = build.run();
     assert_eq!(ran.io(), ["7 1 work file /a in 4 1"]);
     assert_eq!((ran.position.events, ran.position.skipped), (3, 4));
+    assert!(ran.end.is_ok());
+}
+
+/// A newer writer may have events in blocks that this version does not know.
+#[test]
+fn a_block_of_a_newer_version_is_named() {
+    let mut build = Build::new();
+    build.worker(7).open(7, 3, "/a", 1);
+    build.block(0x223, &[1, 2, 3]);
+    build.block(0x224, &[1, 2, 3]);
+    build.read(7, 3, 4);
+    let ran = build.run();
+    assert_eq!(ran.io(), ["7 1 work file /a in 4 1"]);
+    assert_eq!((ran.position.events, ran.position.skipped), (3, 2));
+    let end = ran.end.unwrap_err().to_string();
+    assert!(
+        end.contains("type 0x223") && end.contains("1 more"),
+        "{end}"
+    );
 }
 
 #[test]
-fn damage_is_told_with_its_place() {
+fn an_error_has_the_offset_of_the_damage() {
     let mut build = Build::new();
     build.worker(7);
     let at = build.bytes.len();
@@ -96,17 +124,17 @@ fn damage_is_told_with_its_place() {
     let last = build.bytes.len() - 1;
     build.bytes[last] = 1;
     let end = build.run().end;
-    assert!(matches!(end, Err(Error::Damaged { at: place, .. }) if place == at as u64));
+    assert!(matches!(end, Err(Error::Damaged { at: offset, .. }) if offset == at as u64));
     build.bytes.truncate(last);
     let end = build.run().end;
-    assert!(matches!(end, Err(Error::Cut { at: place, .. }) if place == at as u64));
+    assert!(matches!(end, Err(Error::Cut { at: offset, .. }) if offset == at as u64));
     let mut build = Build::new();
     build.block(0x215, &u(3));
     let end = build.run().end;
     assert!(matches!(end, Err(Error::Damaged { at: 28, .. })), "{end:?}");
 }
 
-/// Forks that copy what they can, without end: what is kept stays bounded, and the rest is read.
+/// Endless forks that copy descriptors: memory stays bounded, and the rest is read.
 #[test]
 fn a_capture_cannot_ask_for_any_amount_of_memory() {
     let mut build = Build::new();
@@ -116,7 +144,7 @@ fn a_capture_cannot_ask_for_any_amount_of_memory() {
     }
     for child in 0..2_000 {
         let tid = 1_000 + child;
-        build.event(tid, 223, &fork(0, tid, 7));
+        build.event(tid, EventType::SYSCALL_CLONE_20_X, &fork(0, tid, 7));
     }
     build.read(7, 0, 4).read(1_000, 0, 5).read(2_999, 0, 6);
     let ran = build.run();
@@ -133,12 +161,14 @@ fn a_capture_cannot_ask_for_any_amount_of_memory() {
 }
 
 #[test]
-fn a_fork_tells_where_a_process_was_all_the_time() {
+fn a_fork_shows_the_container_of_earlier_activity() {
     let mut build = Build::new();
     build.open(7, 3, "/a", 1).read(7, 3, 4);
-    let mut told = fork(2, 7, 1);
-    told[14] = CGROUPS.to_vec();
-    (told[18], told[19]) = (n(1), n(1));
-    build.event(7, 223, &told).read(7, 3, 5);
+    let mut parents = fork(2, 7, 1);
+    parents[14] = CGROUPS.to_vec();
+    (parents[18], parents[19]) = (n(1), n(1));
+    build
+        .event(7, EventType::SYSCALL_CLONE_20_X, &parents)
+        .read(7, 3, 5);
     assert_eq!(build.run().io(), ["7 1 work file /a in 9 2"]);
 }

@@ -1,5 +1,6 @@
-//! What single events do, in captures made for it; whole real ones are read by `tests/captures.rs`.
+//! Tests of single events, in captures made for them; `tests/captures.rs` reads whole real ones.
 
+mod accuracy;
 mod build;
 mod descriptor;
 mod form;

@@ -1,12 +1,12 @@
-// Asks the server. Every answer is typed; every failure is a `ApiError` that
-// carries the server's own sentence.
+// Client of the server's API. Every answer is typed. Every failure is an `ApiError`
+// with the server's message.
 
 import { token } from "../token";
-import type { ContainerItem, ContainerList, HostList, Life, Me, Summary } from "./types";
+import type { ContainerItem, ContainerList, HostList, Life, Me, Summary, Table } from "./types";
 
 const ROOT = "/api/v1";
 
-/** What the server refused, or that it did not answer (`status` 0). */
+/** The server's error, or status 0 if it did not answer. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -17,34 +17,34 @@ export class ApiError extends Error {
     super(message);
   }
 
-  /** `error` as the page says it, whatever it is. */
+  /** Converts any error. */
   static of(error: unknown): ApiError {
-    return error instanceof ApiError ? error : new ApiError(0, "", `the answer could not be read: ${String(error)}`);
+    return error instanceof ApiError ? error : new ApiError(0, "", `cannot read the server's answer: ${String(error)}`);
   }
 
-  /** Whether another token is needed. */
+  /** Whether the token is missing, invalid or not sufficient. */
   get refused(): boolean {
     return this.status === 401 || this.status === 403;
   }
 }
 
-/** How far the server's clock is ahead of this browser's, in seconds. */
+/** Seconds that the server's clock is ahead of the browser's. */
 let ahead = 0;
 
-/** The time by the server's clock, in seconds since the Unix epoch. */
+/** The server's time, in seconds since the Unix epoch. */
 export function serverNow(): number {
   return Date.now() / 1000 + ahead;
 }
 
 function noteClock(response: Response): void {
   const date = Date.parse(response.headers.get("date") ?? "");
-  // The header has whole seconds: half a second more is right on average.
+  // The header has whole seconds, so the mean error is half a second.
   if (!Number.isNaN(date)) ahead = date / 1000 + 0.5 - Date.now() / 1000;
 }
 
 export type Query = Record<string, string | number | boolean | null | undefined>;
 
-/** The address of a request, without the parameters that are not set. */
+/** The URL of a request. Omits parameters that are not set. */
 export function address(path: string, query: Query = {}): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -54,7 +54,7 @@ export function address(path: string, query: Query = {}): string {
   return ROOT + path + (text === "" ? "" : `?${text}`);
 }
 
-/** A request with the token; throws an `ApiError` unless the answer is good. */
+/** Sends a request with the token. Throws an `ApiError` unless the status is 2xx. */
 export async function request(url: string, signal?: AbortSignal, accept = "application/json"): Promise<Response> {
   const headers: Record<string, string> = { accept };
   const bearer = token();
@@ -78,7 +78,7 @@ async function failure(response: Response): Promise<ApiError> {
       return new ApiError(response.status, body.code ?? "", body.message, body.request_id ?? null);
     }
   } catch {
-    // Not of our server, but of something in front of it: the status has to do.
+    // The answer is not from our server but from a proxy in front of it: only the status is known.
   }
   return new ApiError(response.status, "", `the server answered ${response.status}`);
 }
@@ -96,6 +96,7 @@ export const api = {
   container: (id: string, signal?: AbortSignal) => get<ContainerItem>(containerPath(id), {}, signal),
   summary: (id: string, query: Query, signal?: AbortSignal) =>
     get<Summary>(`${containerPath(id)}/summary`, query, signal),
+  table: (id: string, query: Query, signal?: AbortSignal) => get<Table>(`${containerPath(id)}/table`, query, signal),
   life: (id: string, signal?: AbortSignal) => get<Life>(`${containerPath(id)}/life`, {}, signal),
   hosts: (signal?: AbortSignal) => get<HostList>("/hosts", {}, signal),
 };

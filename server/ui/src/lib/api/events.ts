@@ -1,5 +1,5 @@
-// Server-sent events, read with fetch: EventSource cannot send the Authorization
-// header, and a token has no place in an address.
+// Reads server-sent events with `fetch`, as `EventSource` cannot send the
+// Authorization header and a token must not be part of a URL.
 
 import { ApiError, request } from "./client";
 
@@ -8,16 +8,16 @@ export interface ServerEvent {
   data: string;
 }
 
-/** Cuts a stream of text into events. Feed it pieces of any size. */
+/** Splits a stream of text into events. Accepts pieces of any size. */
 export class EventParser {
-  private rest = "";
+  private buffer = "";
   private event = "";
   private data: string[] = [];
 
   push(text: string): ServerEvent[] {
     const events: ServerEvent[] = [];
-    const lines = (this.rest + text).split(/\r\n|\n|\r(?!$)/);
-    this.rest = lines.pop() ?? "";
+    const lines = (this.buffer + text).split(/\r\n|\n|\r(?!$)/);
+    this.buffer = lines.pop() ?? "";
     for (const line of lines) {
       if (line === "") {
         if (this.data.length > 0) events.push({ event: this.event || "message", data: this.data.join("\n") });
@@ -26,7 +26,7 @@ export class EventParser {
         continue;
       }
       const colon = line.indexOf(":");
-      // A line that begins with a colon is a comment, sent to keep the connection.
+      // A line that starts with a colon is a comment, sent to keep the connection alive.
       if (colon === 0) continue;
       const field = colon < 0 ? line : line.slice(0, colon);
       const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
@@ -37,28 +37,29 @@ export class EventParser {
   }
 }
 
-/** Longest silence, in ms, before a connection is taken for dead: the server says something every few seconds. */
-const SILENCE = 30_000;
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 10_000;
+/** Silence in ms after which a connection counts as dead. The server sends something every few seconds. */
+const SILENCE_TIMEOUT = 30_000;
+/** Bounds of the delay in ms before the next attempt. It doubles with each failure. */
+const MIN_RETRY_DELAY = 500;
+const MAX_RETRY_DELAY = 10_000;
 
 export interface Listener {
   onEvent(event: ServerEvent): void;
-  /** Called with true when the stream begins, with false when it broke off. */
+  /** Called with true when the stream starts, with false when it breaks off. */
   onConnected(connected: boolean): void;
-  /** Called when the server refuses for good. */
+  /** Called if the server refuses, and retrying is useless. */
   onRefused(error: ApiError): void;
 }
 
-/** Reads `url` until `signal` says stop; connects again, ever more slowly, when it breaks off. */
+/** Reads `url` until `signal` aborts. Reconnects with a growing delay when the stream breaks off. */
 export async function follow(url: string, signal: AbortSignal, listener: Listener): Promise<void> {
-  let pause = FIRST_PAUSE;
+  let delay = MIN_RETRY_DELAY;
   while (!signal.aborted) {
     const attempt = new AbortController();
     const stop = () => attempt.abort();
     signal.addEventListener("abort", stop, { once: true });
     try {
-      await readOnce(url, attempt, listener, () => (pause = FIRST_PAUSE));
+      await readOnce(url, attempt, listener, () => (delay = MIN_RETRY_DELAY));
     } catch (error) {
       if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
         listener.onRefused(error);
@@ -69,13 +70,13 @@ export async function follow(url: string, signal: AbortSignal, listener: Listene
     }
     if (signal.aborted) return;
     listener.onConnected(false);
-    await sleep(pause * (0.75 + Math.random() / 2), signal);
-    pause = Math.min(pause * 2, LONGEST_PAUSE);
+    await sleep(delay * (0.75 + Math.random() / 2), signal);
+    delay = Math.min(delay * 2, MAX_RETRY_DELAY);
   }
 }
 
 async function readOnce(url: string, attempt: AbortController, listener: Listener, onData: () => void): Promise<void> {
-  let watch = setTimeout(() => attempt.abort(), SILENCE);
+  let watchdog = setTimeout(() => attempt.abort(), SILENCE_TIMEOUT);
   try {
     const response = await request(url, attempt.signal, "text/event-stream");
     const reader = response.body?.getReader();
@@ -86,13 +87,13 @@ async function readOnce(url: string, attempt: AbortController, listener: Listene
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      clearTimeout(watch);
-      watch = setTimeout(() => attempt.abort(), SILENCE);
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => attempt.abort(), SILENCE_TIMEOUT);
       onData();
       for (const event of parser.push(decoder.decode(value, { stream: true }))) listener.onEvent(event);
     }
   } finally {
-    clearTimeout(watch);
+    clearTimeout(watchdog);
   }
 }
 

@@ -1,20 +1,20 @@
 // Made from server/openapi.json by `npm run types`; not to be edited.
 
-/** Sums that can be checked. */
+/** Sums that can be compared with the kernel's. */
 export interface Accounting {
   /** The cgroup's own count, ns; null when it was not read. */
   cgroup_cpu_ns?: number | null;
-  /** How much of the cgroup's count no process accounts for, in percent. */
+  /** The part of the cgroup's count that no process accounts for, in percent. */
   difference_percent?: number | null;
   /** Family of hooks that counted. */
   hooks: string;
-  /** How many things were lost. */
+  /** Number of losses. Seconds that were observed in part are none. */
   lost: number;
   /** CPU time of all processes, ns. */
   process_cpu_ns: number;
 }
 
-/** What kind of error: a closed list, for programs. */
+/** Kind of an error: a closed list, for programs. */
 export type Code = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "too_large" | "unsupported_version" | "unsupported_media_type" | "malformed" | "too_many_requests" | "internal" | "unavailable";
 
 /** A connection over all processes. */
@@ -23,27 +23,31 @@ export type ConnectionInfo = ConnectionSums & {
   processes: string[];
 };
 
-/** A connection, and what went through it. */
+/** A connection, with the sums of its I/O. */
 export interface ConnectionSums {
   /** Bytes received. */
   bytes_in: number;
   /** Bytes sent. */
   bytes_out: number;
-  /** Connections made or accepted. */
+  /** Connections established, by either side. */
   connects: number;
   /** Connections that failed. */
   failures: number;
-  /** This end. */
+  /** Local address. */
   local: string;
   /** Receives. */
   ops_in: number;
   /** Sends. */
   ops_out: number;
-  /** The other end. */
+  /** Address of the peer. */
   peer: string;
+  /** Port of the service: the peer's if the container connected, its own if it accepted. If the role is unknown, the lower one. Null if the protocol has no ports. */
+  port?: number | null;
   /** `tcp`, `udp`, `unix`, `unix-datagram`, `raw`, `netlink`, `vsock`, `other`. */
   protocol: string;
-  /** Which side the container is: `client`, `server`, `unknown`. */
+  /** The peer without a port that changes with each connection: its IP address, or the path of a Unix socket, whichever end has it. Empty if unknown. */
+  remote: string;
+  /** Side of the container: `client`, `server`, `unknown`. */
   role: string;
 }
 
@@ -55,17 +59,17 @@ export interface ContainerItem {
   bytes_out: number;
   /** Cores of the host. */
   cores?: number | null;
-  /** Cores it used in its latest 10 s; none when it does not run. */
+  /** Cores used in its latest 10 s; null if it is not running. */
   cpu_now?: number | null;
   /** CPU time over its life, ns. */
   cpu_ns: number;
-  /** When it ended. */
+  /** End, by its runtime. */
   ended?: number | null;
   /** Exit code of its first process. */
   exit_code?: number | null;
   /** Start of the first slot in which it was seen. */
   first_seen: number;
-  /** Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty when not known. */
+  /** Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, `sysdig`; empty if unknown. */
   hooks: string;
   /** Name of the host. */
   host: string;
@@ -73,7 +77,7 @@ export interface ContainerItem {
   host_memory?: number | null;
   /** Its id: 12 hexadecimal digits, or `NAME@HOST`. */
   id: string;
-  /** The image it was made from; empty when not known. */
+  /** Its image; empty if unknown. */
   image: string;
   /** Labels. */
   labels: Record<string, string>;
@@ -81,23 +85,23 @@ export interface ContainerItem {
   last_seen: number;
   /** Memory limit, bytes. */
   memory_limit?: number | null;
-  /** Memory in use when it was last seen, bytes. */
+  /** Memory in use when last seen, bytes. */
   memory_now: number;
   /** Highest memory in use, bytes. */
   memory_peak: number;
-  /** Its name, as its runtime has it; empty when not known. */
+  /** Name that the runtime gives it; empty if unknown. */
   name: string;
-  /** Whether the kernel killed it for want of memory. */
+  /** Whether the kernel killed it because memory ran out. */
   oom_killed: boolean;
-  /** Names of the recordings that it is in, oldest first; empty for one that is only live. */
+  /** Names of its recordings, oldest first; empty if it is only live. */
   recordings: string[];
-  /** `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `systemd`, `lxc`, `cgroup`; empty when not known. */
+  /** `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`, `systemd`, `cgroup`; empty if unknown. */
   runtime: string;
   /** Cores used in its latest 60 buckets of 10 s, oldest first; null where nothing is known. */
   spark: (number | null)[];
-  /** When it was started. */
+  /** Start, by its runtime. */
   started?: number | null;
-  /** Whether it runs. */
+  /** Whether it is running. */
   state: State;
 }
 
@@ -105,9 +109,12 @@ export interface ContainerItem {
 export interface ContainerList {
   /** The containers of this page. */
   containers: ContainerItem[];
+  /** The groups of this page, instead of containers, if the list is grouped. */
+  groups?: GroupRow[];
   /** The cursor of the next page; null on the last one. */
   next?: string | null;
-  /** How many there are on all pages. */
+  rest?: RowSums | null;
+  /** How many containers, or groups, there are on all pages. */
   total: number;
 }
 
@@ -133,11 +140,11 @@ export interface CpuPanel {
   cores: CoreSeries[];
   /** The limit. */
   limit: (number | null)[];
-  /** The busiest processes, and `(other)`. */
+  /** Processes by name: the names that used most, and `(other)`. */
   processes: ProcessPercent[];
   /** In the kernel, by the cgroup. */
   system: (number | null)[];
-  /** Held back by the limit. */
+  /** Time held back by the limit. */
   throttled: (number | null)[];
   /** Sum of the processes. */
   total: (number | null)[];
@@ -145,17 +152,41 @@ export interface CpuPanel {
   user: (number | null)[];
 }
 
+/** The containers that were deleted. */
+export interface DeletedContainers {
+  /** Their ids. */
+  deleted: string[];
+}
+
 /** An error as it is answered. */
 export interface ErrorBody {
-  /** What kind of error. */
+  /** Kind of error. */
   code: Code;
   /** What to do about it, for people. */
   message: string;
-  /** By which the log can be searched. */
+  /** Identifies the request in the log. */
   request_id: string;
 }
 
-/** Something that happened. */
+/** An event, with its process. */
+export interface EventCell {
+  /** When, seconds since the Unix epoch. */
+  at: number;
+  /** Number of events that this row stands for: 1, or that of the folded ones. */
+  count: number;
+  /** More about it: the peer that refused, the exit code. */
+  detail: string;
+  /** `container_start`, `container_end`, `oom_kill`, `connection_failed`, `folded`. */
+  kind: string;
+  /** Name of the process; empty if the event has none. */
+  name: string;
+  /** Process id on the host; 0 if the event has no process. */
+  pid: number;
+  /** Key of the process; empty if the event has none. */
+  process: string;
+}
+
+/** An event. */
 export interface EventInfo {
   /** When, seconds since the Unix epoch. */
   at: number;
@@ -176,7 +207,17 @@ export type ExitInfo = {
   signal: number;
 };
 
-/** What a process did with a file. */
+/** Processes of one name that failed in the same way. */
+export interface FailedProcesses {
+  /** How many. */
+  count: number;
+  /** How they ended: a code other than 0, or a signal. */
+  exit: ExitInfo;
+  /** Their name. */
+  name: string;
+}
+
+/** I/O of a process with a file. */
 export type FileCell = Who & FileSums;
 
 /** A file over all processes. */
@@ -199,7 +240,7 @@ export interface FilePanel {
   total_rows: number;
 }
 
-/** A file, and what was done with it. */
+/** A file, with the sums of its I/O. */
 export interface FileSums {
   /** Bytes read. */
   bytes_in: number;
@@ -213,17 +254,28 @@ export interface FileSums {
   ops_in: number;
   /** Writes. */
   ops_out: number;
-  /** Path, as the container sees it; text from strangers. */
+  /** Path, as the container sees it; untrusted text. */
   path: string;
 }
 
-/** What the agent of a host said of itself, and when. */
+/** Format of a table. */
+export type Format = "json" | "csv";
+
+/** Rows that agree in the columns that they are grouped by. */
+export type GroupRow = RowSums & {
+  /** Values of these columns, as text; empty where nothing is known. */
+  group: Record<string, string>;
+  /** Names of the processes, in the order of their first rows, at most 8. */
+  names?: string[];
+};
+
+/** The latest report of a host's agent. */
 export interface Host {
   /** Cores of the host. */
   cores: number;
   /** CPU that the agent uses, in percent of one core, between its latest two batches. */
   cpu_percent: number;
-  /** Slots that it dropped since it started, as its spool was full. */
+  /** Slots that it dropped since it started because its spool was full. */
   dropped: number;
   /** Family of hooks in use: `vfs`, `syscall`, `procfs` or `capture`. */
   hooks: string;
@@ -231,13 +283,13 @@ export interface Host {
   host: string;
   /** Kernel release. */
   kernel: string;
-  /** CPU that its programs in the kernel use, in percent of one core, between its latest two batches; 0 where the kernel does not say. */
+  /** CPU that its programs in the kernel use, in percent of one core, between its latest two batches; 0 if the kernel does not report it. */
   kernel_percent: number;
   /** When the batch was made: seconds since the Unix epoch. */
   last_seen: number;
   /** Memory of the host in bytes. */
   memory: number;
-  /** What this host does not let it count: one sentence each. */
+  /** What the agent cannot count on this host: one sentence each. */
   missing: string[];
   /** Its resident memory in bytes. */
   rss: number;
@@ -263,7 +315,7 @@ export interface InOut {
 
 /** A container's life, in at most 600 slots. */
 export interface Life {
-  /** What part of each slot is known, 0 to 1. */
+  /** The known part of each slot, 0 to 1. */
   covered: number[];
   /** CPU in percent of one core; null in gaps. */
   cpu: (number | null)[];
@@ -271,13 +323,13 @@ export interface Life {
   first: number;
   /** End of the last slot. */
   last: number;
-  /** What happened to the container. */
+  /** Events of the container. */
   marks: Mark[];
   /** Length of a slot in seconds. */
   step: number;
 }
 
-/** What was lost. */
+/** Something that could not be counted. */
 export interface LossInfo {
   /** How many bytes, where that is known. */
   bytes: number;
@@ -287,7 +339,7 @@ export interface LossInfo {
   reason: string;
 }
 
-/** Something that happened to a container. */
+/** An event of a container. */
 export interface Mark {
   /** When, seconds since the Unix epoch. */
   at: number;
@@ -295,63 +347,106 @@ export interface Mark {
   kind: string;
 }
 
-/** What a token allows. */
+/** The access that a token gives. */
 export interface Me {
   /** Whether everything may be read. */
   admin: boolean;
-  /** The one container that may be read. */
+  /** The container that may be read, if it is only one. */
   container?: string | null;
-  /** Until when, seconds since the Unix epoch. */
+  /** Expiry, seconds since the Unix epoch. */
   expires: number;
 }
 
-/** Memory in bytes, the highest within a slot. */
+/** Memory in bytes, the highest within a slot. The cgroup's figures are read once a second. */
 export interface MemoryPanel {
   /** Anonymous memory. */
   anon: (number | null)[];
-  /** In use, by the cgroup; when scoped to a process, its rss. */
+  /** Highest sum of all processes at one time. Above `current` they share pages. A folded row counts as if its processes lived all the time. */
+  at_one_time: (number | null)[];
+  /** In use, by the cgroup; null when scoped to a process. */
   current: (number | null)[];
-  /** Of it page cache. */
+  /** Page cache, which is part of it. */
   file: (number | null)[];
   /** The limit. */
   limit: (number | null)[];
-  /** Rss of the largest processes, and `(other)`. */
+  /** What `processes` are: `resident`, or `virtual` if no resident set was measured, as by a chisel. */
+  measure: string;
+  /** Processes by name: the names that held most, and `(other)`. Of each what its processes held at one time, at most what the cgroup had. Their sum may be more than there was: the names may have held it at different times, and each process counts the pages that it shares. */
   processes: ProcessBytes[];
   /** Swap in use. */
   swap: (number | null)[];
 }
 
-/** What a process did with a connection. */
+/** I/O of a process with a connection. */
 export type NetworkCell = Who & ConnectionSums;
 
 /** Network. */
 export interface NetworkPanel {
+  /** Connections made or accepted by slot. */
+  connects: (number | null)[];
+  /** Connections that failed by slot. */
+  failures: (number | null)[];
   /** Bytes received by slot. */
   in: (number | null)[];
   /** Bytes sent by slot. */
   out: (number | null)[];
+  /** Peers: connections that agree in protocol, role, remote address and port of the service. Those with most failures come first, then the busiest. */
+  peers: PeerInfo[];
   /** Connections, busiest first. */
   rows: ConnectionInfo[];
+  /** How many peers there are. */
+  total_peers: number;
   /** How many there are. */
   total_rows: number;
 }
 
-/** Pressure in percent of the time. */
+/** Direction of an order. */
+export type Order = "asc" | "desc";
+
+/** All connections with a peer. */
+export interface PeerInfo {
+  /** Bytes received. */
+  bytes_in: number;
+  /** Bytes sent. */
+  bytes_out: number;
+  /** How many connections (pairs of addresses). */
+  connections: number;
+  /** Connections established, by either side. */
+  connects: number;
+  /** Connections that failed. */
+  failures: number;
+  /** Receives. */
+  ops_in: number;
+  /** Sends. */
+  ops_out: number;
+  /** Port of the service; null if the protocol has no ports. */
+  port?: number | null;
+  /** `tcp`, `udp`, `unix`, `unix-datagram`, `raw`, `netlink`, `vsock`, `other`. */
+  protocol: string;
+  /** IP address of the peer, or the path of a Unix socket, whichever end has it. */
+  remote: string;
+  /** Side of the container: `client`, `server`, `unknown`. */
+  role: string;
+}
+
+/** Pressure: percentage of time in which some task waited. */
 export interface Pressure {
-  /** Some task waited for a core. */
+  /** For a core. */
   cpu: (number | null)[];
-  /** Some task waited for I/O. */
+  /** For I/O. */
   io: (number | null)[];
-  /** Some task waited for memory. */
+  /** For memory. */
   memory: (number | null)[];
 }
 
-/** A process's memory by slot. */
+/** Memory of the processes of one name by slot. */
 export interface ProcessBytes {
-  /** Its name. */
+  /** How many processes there are. */
+  count: number;
+  /** The name, or `(other)`. */
   name: string;
-  /** Key of the process, or `(other)`. */
-  process: string;
+  /** Key of the process, if only one has this name. */
+  process?: string | null;
   /** Values by slot. */
   values: (number | null)[];
 }
@@ -366,20 +461,22 @@ export interface ProcessInfo {
   bytes_out: number;
   /** Process id inside the container. */
   container_pid: number;
-  /** How many processes are folded into this row. */
+  /** Number of processes folded into this row. */
   count: number;
+  /** Whether `count` is a lower bound: some of them began before the range, or an older version folded them. */
+  count_at_least: boolean;
   /** CPU time, ns. */
   cpu_ns: number;
-  /** When it ended, by exit or by the next exec; null while it runs. */
+  /** End, by exit or by the next exec; null while it runs. */
   end?: number | null;
-  /** Path of the program. */
+  /** Path of the file that runs; of a script its interpreter. */
   exe: string;
-  /** How many times it had called exec or renamed itself when this row began. */
+  /** Number of calls of exec before this row (in recordings, of renames too). */
   exec: number;
   exit?: ExitInfo | null;
   /** `PID-START_NS-EXEC`; of a folded row `0-0-0-NAME`. */
   key: string;
-  /** The kernel's name for it. */
+  /** Name in the kernel (comm). */
   name: string;
   /** Process id of the parent on the host. */
   parent: number;
@@ -387,35 +484,37 @@ export interface ProcessInfo {
   pid: number;
   /** Bytes received. */
   received: number;
-  /** Highest resident set, bytes. */
-  rss_max: number;
+  /** Highest resident set, bytes; null if it was never measured. Of a folded row: the highest sum at one time, at most what the cgroup had. */
+  rss_max?: number | null;
   /** Bytes sent. */
   sent: number;
-  /** When it was forked, seconds since the Unix epoch. */
+  /** Time of its fork, seconds since the Unix epoch. */
   start: number;
-  /** Highest swap, bytes. */
-  swap_max: number;
-  /** User id on the host. */
+  /** Highest swap, bytes; null if it was never measured. */
+  swap_max?: number | null;
+  /** Effective user id on the host, the last one. */
   uid: number;
-  /** Highest virtual size, bytes. */
-  vm_max: number;
+  /** Highest virtual size, bytes; null if it was never measured. */
+  vm_max?: number | null;
 }
 
-/** A process's CPU by slot. */
+/** CPU of the processes of one name by slot. */
 export interface ProcessPercent {
-  /** Its name. */
+  /** How many processes there are. */
+  count: number;
+  /** The name, or `(other)`. */
   name: string;
-  /** Key of the process, or `(other)`. */
-  process: string;
+  /** Key of the process, if only one has this name. */
+  process?: string | null;
   /** Values by slot. */
   values: (number | null)[];
 }
 
-/** Which slots an answer has. */
+/** The slots of an answer. */
 export interface RangeInfo {
   /** Start of the first slot, seconds since the Unix epoch. */
   from: number;
-  /** Resolution of what was read: `second`, `minute`, `hour`, `day`. */
+  /** Resolution that was read: `second`, `minute`, `hour`, `day`. */
   resolution: string;
   /** Number of slots, at most 2,000. */
   slots: number;
@@ -425,17 +524,19 @@ export interface RangeInfo {
   to: number;
 }
 
-/** What became of a batch. */
+/** Result of a batch. It accounts for every segment: each is stored, known or refused. */
 export interface Receipt {
   /** Segments that were stored before; they count once. */
   known: number;
-  /** Segments that will not be stored; posting them again would change nothing. */
+  /** Segments that are not stored. */
   refused: Refusal[];
-  /** Segments that are now stored. */
+  /** Segments that were new, and are stored now. */
   stored: number;
+  /** The server's clock, seconds since the Unix epoch. */
+  time: number;
 }
 
-/** What a recording holds of one container. */
+/** One container of a recording. */
 export interface RecordedItem {
   /** Bytes read from files and received. */
   bytes_in: number;
@@ -449,13 +550,13 @@ export interface RecordedItem {
   id: string;
   /** End of the last slot. */
   last: number;
-  /** Its name, as its runtime had it; empty when not known. */
+  /** Name that the runtime gave it; empty if unknown. */
   name: string;
 }
 
 /** A recording. Times are seconds since the Unix epoch. */
 export interface RecordingItem {
-  /** The containers that are in it, by id. */
+  /** Its containers, by id. */
   containers: RecordedItem[];
   /** When it was first posted. */
   created: number;
@@ -475,6 +576,8 @@ export interface RecordingList {
 export interface Refusal {
   /** Its container. */
   container: string;
+  /** Whether the same segment may be taken later, such as when a clock is set right. If not, it is refused for good. */
+  later: boolean;
   /** Why. */
   reason: string;
   /** Its resolution. */
@@ -483,59 +586,84 @@ export interface Refusal {
   start: number;
 }
 
-/** Rows of one kind. */
-export type Rows = ProcessInfo[] | FileCell[] | NetworkCell[] | CpuCell[];
+/** Several rows, summed up. */
+export interface RowSums {
+  /** How many rows. */
+  rows: number;
+  /** Sums by column; of a column that ends in `_max` the highest value, null if none was measured. `count` is at least its sum if `count_at_least`, the number of such rows, is not 0. */
+  sums: Record<string, number | null>;
+}
 
-/** Whether a container runs. */
+/** Rows of one kind. */
+export type Rows = ProcessInfo[] | FileCell[] | NetworkCell[] | CpuCell[] | EventCell[] | GroupRow[];
+
+/** State of a container. */
 export type State = "running" | "ended" | "silent";
 
 /** Everything about a container in one range. Series have a value for each slot; null is a gap: nothing is known of that slot. */
 export interface Summary {
-  /** The check sum. */
+  /** Processes compared with the cgroup. */
   accounting: Accounting;
-  /** Block devices: bytes by slot. */
+  /** Bytes of block devices by slot. */
   block: InOut;
   /** The container. */
   container: ContainerItem;
-  /** What part of each slot is known, 0 to 1. */
+  /** The known part of each slot, 0 to 1. */
   covered: number[];
   /** CPU. */
   cpu: CpuPanel;
-  /** What happened, in order of time. */
+  /** How many processes that are, if the programs of one process count once, and a folded row as many as are in it. */
+  distinct_processes: number;
+  /** Number of events by kind, those left out of `events` included. Of `folded` the number of events that were folded; connections that failed are counted exactly by `network.failures`. */
+  event_counts: Record<string, number>;
+  /** Events, in order of time: all starts, ends and out-of-memory kills, and the first 1,000 of the others. */
   events: EventInfo[];
+  /** Processes that failed, by name and exit, the most frequent first. */
+  failed: FailedProcesses[];
   /** Files. */
   files: FilePanel;
-  /** What was lost. */
+  /** What could not be counted. */
   losses: LossInfo[];
   /** Memory. */
   memory: MemoryPanel;
   /** Network. */
   network: NetworkPanel;
-  /** Pressure: part of the time in which some task waited, in percent. */
+  /** The part of each slot whose seconds were observed in part, 0 to 1: the first and last second of a run of the agent, and seconds that it read late. Their values are too low or too high, so averages should leave them out. */
+  partial: number[];
+  /** Pressure: percentage of time in which some task waited. */
   pressure: Pressure;
-  /** Processes that lived or did something, busiest first. */
+  /** Processes that lived or did something, busiest first. Those that were killed because memory ran out are always there. */
   processes: ProcessInfo[];
-  /** Which slots. */
+  /** The slots. */
   range: RangeInfo;
   /** Tasks (threads) by slot. */
   tasks: (number | null)[];
-  /** How many events there are beside those shown. */
+  /** How many events there are, those left out of `events` included. */
   total_events: number;
-  /** How many there are beside those shown. */
+  /** How many processes failed: a code other than 0, or a signal. */
+  total_failed: number;
+  /** How many processes there are, those left out of `processes` included. */
   total_processes: number;
   /** The container's own figures over the range, by name: sums, or the highest. */
   totals: Record<string, number>;
 }
 
-/** A whole table. */
+/** A table. */
 export interface Table {
-  /** Which range. */
+  /** The slots that it covers. */
   range: RangeInfo;
-  /** All rows, of the kind that was asked for. */
+  /** The rows that match the filter, but are left out of `rows` by `limit` and `offset`. */
+  rest: RowSums;
+  /** The rows, in the order that was asked for. */
   rows: Rows;
+  /** All rows that match the filter, those that `limit` and `offset` leave out included. Of a table in groups: all groups. */
+  total: RowSums;
 }
 
-/** Who a row is about. */
+/** Kind of a table. */
+export type TableKind = "process" | "file" | "network" | "cpu" | "event";
+
+/** The process of a row. */
 export interface Who {
   /** The command line, word by word. */
   args: string[];

@@ -1,5 +1,5 @@
-// One uPlot chart on the page's time axis: what all charts have in common, which
-// is the cursor, zooming by dragging, picking an instant, and how gaps look.
+// One uPlot chart on the page's time axis. All charts share the cursor, zooming by
+// dragging, picking an instant, and the drawing of gaps.
 
 import uPlot from "uplot";
 import type { RangeInfo } from "../api/types";
@@ -11,13 +11,15 @@ import { hatch, theme, type Theme } from "./theme";
 export interface Frame {
   range: RangeInfo;
   covered: readonly number[];
-  /** The part of the time axis that is shown. */
+  /** The part of each slot that was observed in part. */
+  partial: readonly number[];
+  /** The visible part of the time axis. */
   shown: readonly [number, number];
-  /** Outside of this the container did not live: no gap, but nothing. */
+  /** The life of the container. Outside of it there is no gap, but nothing at all. */
   lived: readonly [number, number];
-  /** The instant of the tables. */
+  /** The instant that the tables show. */
   at: number | null;
-  /** Moments to mark: out-of-memory kills and the like. */
+  /** Events to mark, such as out-of-memory kills. */
   marks: readonly { at: number; kind: string }[];
   utc: boolean;
 }
@@ -26,9 +28,11 @@ export interface Handlers {
   onHover(at: number | null): void;
   onPick(at: number): void;
   onZoom(from: number, to: number): void;
+  /** Makes the range `factor` times as long; `at` stays in place. */
+  onScale(at: number, factor: number): void;
 }
 
-export interface Look {
+export interface ChartOptions {
   height: number;
   /** Width of the value axis. */
   axis: number;
@@ -36,12 +40,28 @@ export interface Look {
   scale: uPlot.Scale;
   /** Values and labels of the value axis. */
   valueAxis: uPlot.Axis;
+  /** There is a series of shares of time, with an axis on the right. */
+  hasShare: boolean;
   draw?: (u: uPlot, frame: Frame, colours: Theme) => void;
 }
 
+/** Scale of shares of time. */
+export const SHARE = "share";
+
 const SYNC = uPlot.sync("time");
-/** A drag of fewer pixels is a click. */
-const CLICK = 4;
+/** A drag of fewer pixels counts as a click. */
+const MIN_DRAG = 4;
+
+/** A double click makes the range so many times as long. */
+const OUT = 3;
+
+/** How much longer the range becomes by a turn of the wheel. */
+export function wheelFactor(event: WheelEvent): number {
+  // With Shift some browsers report the turn as horizontal.
+  const turn = event.deltaY || event.deltaX;
+  const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? turn : turn * 40;
+  return 1.3 ** Math.max(-3, Math.min(3, pixels / 100));
+}
 
 export class Chart {
   private readonly plot: uPlot;
@@ -51,7 +71,7 @@ export class Chart {
   constructor(
     target: HTMLElement,
     width: number,
-    look: Look,
+    options: ChartOptions,
     private frame: Frame,
     private readonly handlers: Handlers,
     data: uPlot.AlignedData,
@@ -61,17 +81,16 @@ export class Chart {
     this.plot = new uPlot(
       {
         width,
-        height: look.height,
-        padding: [8, 28, 0, 0],
+        height: options.height,
+        padding: [8, options.hasShare ? 0 : 30, 0, 0],
         legend: { show: false },
-        // The grid is drawn over the areas, which would hide it.
-        drawOrder: ["series", "axes"] as uPlot.DrawOrderKey[],
-        scales: { x: { time: true, auto: false, range: () => [this.frame.shown[0], this.frame.shown[1]] }, y: look.scale },
+        scales: { x: { time: true, auto: false, range: () => [this.frame.shown[0], this.frame.shown[1]] }, y: options.scale, [SHARE]: { range: [0, 100] } },
         axes: [
           { ...axis, font, size: 30, gap: 8, space: 64, values: (_u, ticks) => axisTimes(ticks, this.frame.utc) },
-          { ...axis, font, size: look.axis, gap: 6, space: 28, ...look.valueAxis },
+          { ...axis, font, size: options.axis, gap: 6, space: 28, ...options.valueAxis },
+          ...(options.hasShare ? [{ ...axis, font, scale: SHARE, side: 1 as const, size: 30, gap: 2, space: 40, grid: { show: false }, values: (_u: uPlot, ticks: number[]) => ticks.map((tick) => `${tick}%`) }] : []),
         ],
-        series: [{}, ...look.series],
+        series: [{}, ...options.series],
         cursor: {
           y: false,
           points: { show: false },
@@ -82,7 +101,7 @@ export class Chart {
           drawClear: [(u) => this.drawGaps(u)],
           draw: [
             (u) => {
-              look.draw?.(u, this.frame, this.colours);
+              options.draw?.(u, this.frame, this.colours);
               this.drawMarks(u);
             },
           ],
@@ -96,10 +115,21 @@ export class Chart {
     );
     this.plot.over.addEventListener("pointerdown", (event) => (this.pressed = event.clientX));
     this.plot.over.addEventListener("click", (event) => {
-      if (Math.abs(event.clientX - this.pressed) >= CLICK) return;
+      if (Math.abs(event.clientX - this.pressed) >= MIN_DRAG) return;
       const left = event.clientX - this.plot.over.getBoundingClientRect().left;
       this.handlers.onPick(this.plot.posToVal(left, "x"));
     });
+    this.plot.over.addEventListener("dblclick", (event) => this.handlers.onScale(this.timeAt(event), OUT));
+    this.plot.over.addEventListener(
+      "wheel",
+      (event) => {
+        // A pinch is a wheel with the Control key. Without a key the page scrolls.
+        if (!event.shiftKey && !event.ctrlKey) return;
+        event.preventDefault();
+        this.handlers.onScale(this.timeAt(event), wheelFactor(event));
+      },
+      { passive: false },
+    );
   }
 
   update(frame: Frame, data: uPlot.AlignedData): void {
@@ -118,12 +148,16 @@ export class Chart {
     this.plot.destroy();
   }
 
+  private timeAt(event: MouseEvent): number {
+    return this.plot.posToVal(event.clientX - this.plot.over.getBoundingClientRect().left, "x");
+  }
+
   get canvas(): HTMLCanvasElement {
     return this.plot.ctx.canvas;
   }
 
   private hovered(u: uPlot): void {
-    // Charts that only follow another's cursor have nothing to say.
+    // Ignore charts that only follow the cursor of another one.
     if (!u.cursor.event) return;
     const left = u.cursor.left ?? -1;
     this.handlers.onHover(left < 0 ? null : u.posToVal(left, "x"));
@@ -131,16 +165,17 @@ export class Chart {
 
   private selected(u: uPlot): void {
     const { left, width } = u.select;
-    if (width < CLICK || !u.cursor.event) return;
     const from = u.posToVal(left, "x");
     const to = u.posToVal(left + width, "x");
+    // The charts that follow this one drew the brush, too.
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width < MIN_DRAG || !u.cursor.event) return;
     this.handlers.onZoom(from, to);
   }
 
-  /** Hatches what is not known, and greys what lies before the start and behind the end. */
+  /** Hatches gaps within the container's life. */
   private drawGaps(u: uPlot): void {
-    const { range, covered, lived } = this.frame;
+    const { range, covered, partial, lived } = this.frame;
     const { ctx, bbox } = u;
     const fill = (from: number, to: number, style: CanvasPattern | string): void => {
       const left = Math.max(bbox.left, u.valToPos(from, "x", true));
@@ -154,9 +189,11 @@ export class Chart {
     for (const [from, to] of gaps(range, covered)) {
       fill(Math.max(from, lived[0]), Math.min(to, lived[1]), pattern);
     }
-    // Slots that are known in part: a low strip says so.
-    covered.forEach((share, i) => {
-      if (share <= 0 || share >= 0.98) return;
+    // A slot with partial coverage gets a strip of matching height. Of seconds that were observed in
+    // part, half is taken as known.
+    covered.forEach((all, i) => {
+      const share = all - (partial[i] ?? 0) / 2;
+      if (all <= 0 || share >= 0.98) return;
       const left = u.valToPos(range.from + i * range.step, "x", true);
       const right = u.valToPos(range.from + (i + 1) * range.step, "x", true);
       if (right <= bbox.left || left >= bbox.left + bbox.width) return;
@@ -181,7 +218,7 @@ export class Chart {
     };
     ctx.save();
     for (const mark of this.frame.marks) {
-      // What can happen every second is a tick; the rare is a line.
+      // Frequent events are ticks, rare ones are lines.
       if (mark.kind === "connection_failed") line(mark.at, this.colours.warn, [], 2, 6 * devicePixelRatio);
       else line(mark.at, mark.kind === "oom_kill" ? this.colours.bad : this.colours.muted, [3, 3], 1);
     }
@@ -190,14 +227,14 @@ export class Chart {
   }
 }
 
-/** `values` with the last once more: a step is drawn up to the end of its slot. */
+/** Repeats the last value, as a step is drawn up to the end of its slot. */
 export function stepped(values: readonly (number | null)[]): (number | null)[] {
   return [...values, values[values.length - 1] ?? null];
 }
 
 const steps = uPlot.paths.stepped?.({ align: 1 });
 
-/** How every series is drawn: as steps, for a slot is a span and not a point. */
+/** Style of every series: steps, as a slot is a span and not a point. */
 export function stepSeries(stroke: string, options: Partial<uPlot.Series> = {}): uPlot.Series {
   return {
     stroke,

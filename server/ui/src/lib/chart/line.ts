@@ -1,15 +1,17 @@
 import type { Series } from "../units";
 
-/** One thing that a chart shows over time. */
+/** One series of a chart. */
 export interface Line {
   key: string;
   label: string;
   colour: string;
   values: Series;
-  /** Part of the stack, or a line of its own; a limit is dashed, as is what is of another container. */
+  /** Part of the stack, or a separate line. Limits and series of another container (`other`) are dashed. */
   kind: "stack" | "area" | "line" | "limit" | "other";
-  /** Dashes that tell two of another container apart. */
+  /** A share of time, in percent: it has an axis of its own, from 0 to 100 %. */
+  isShare?: boolean;
+  /** Dash pattern, to distinguish two series of another container. */
   dash?: readonly number[];
-  /** What a click on its name chooses; nothing when absent. */
+  /** The process that a click on the label selects. None if absent. */
   choice?: string | null;
 }

@@ -1,66 +1,65 @@
-// The charts that are seen, on one canvas, to be taken along as a PNG.
+// Draws the visible charts on one canvas, for the PNG export.
 //
-// Names come from strangers: they are only ever drawn, as text that is cut to
-// the width it has.
+// Names are untrusted input. They are only drawn as text, cut to the available width.
 
 import { theme } from "./theme";
 
-/** What a legend says of one line. */
-export interface Entry {
+/** A legend's entry for one line. */
+export interface LegendEntry {
   colour: string;
   label: string;
   value: string;
   dash: readonly number[];
 }
 
-/** A chart as it is on the page. */
-export interface Drawn {
+/** A chart on the page. */
+export interface VisibleChart {
   label: string;
   canvas: HTMLCanvasElement;
-  legend(): Entry[];
+  legend(): LegendEntry[];
 }
 
 interface Size {
   label: string;
   width: number;
   height: number;
-  legend: Entry[];
+  legend: LegendEntry[];
 }
 
 type Ink = "text" | "muted";
 type Measure = (text: string, font: string) => number;
 
-/** Where everything goes, in CSS pixels. */
-export interface Sheet {
+/** Positions of everything in the picture, in CSS pixels. */
+export interface Layout {
   width: number;
   height: number;
   texts: { text: string; x: number; y: number; font: string; ink: Ink }[];
   swatches: { x: number; y: number; colour: string; dash: readonly number[] }[];
-  /** Left upper corners of the charts. */
+  /** Top left corners of the charts. */
   charts: { x: number; y: number }[];
 }
 
-const FAMILY = "system-ui, sans-serif";
-const NAME = `650 17px ${FAMILY}`;
-const TITLE = `650 13px ${FAMILY}`;
-const PLAIN = `12px ${FAMILY}`;
-const VALUE = `600 12px ${FAMILY}`;
-const EDGE = 16;
-const LINE = 18;
-const SWATCH = 10;
+const FONT_FAMILY = "system-ui, sans-serif";
+const NAME_FONT = `650 17px ${FONT_FAMILY}`;
+const TITLE_FONT = `650 13px ${FONT_FAMILY}`;
+const PLAIN_FONT = `12px ${FONT_FAMILY}`;
+const VALUE_FONT = `600 12px ${FONT_FAMILY}`;
+const MARGIN = 16;
+const LINE_HEIGHT = 18;
+const SWATCH_SIZE = 10;
 const GAP = 5;
-/** Between two entries of a legend. */
-const APART = 14;
-/** A longer label is cut. */
-const LABEL = 220;
-/** No width has room for more characters: what is longer is cut before it is measured. */
-const CHARACTERS = 500;
+/** Distance of two legend entries. */
+const ENTRY_GAP = 14;
+/** A wider label is cut. */
+const MAX_LABEL_WIDTH = 220;
+/** A longer text is cut before it is measured. No picture is wide enough for more characters. */
+const MAX_CHARACTERS = 500;
 
-/** `text`, or as much of its start as fits into `width`, with an ellipsis. */
-export function cut(text: string, width: number, measure: (text: string) => number): string {
-  // By code points, so that none is cut in two.
-  const letters = Array.from(text.slice(0, CHARACTERS));
-  if (text.length <= CHARACTERS && measure(text) <= width) return text;
+/** `text`, or as much of its start as fits into `width`, followed by an ellipsis. */
+export function ellipsize(text: string, width: number, measure: (text: string) => number): string {
+  // Cut between code points, never inside one.
+  const letters = Array.from(text.slice(0, MAX_CHARACTERS));
+  if (text.length <= MAX_CHARACTERS && measure(text) <= width) return text;
   let fits = 0;
   let over = letters.length + 1;
   while (over - fits > 1) {
@@ -71,94 +70,94 @@ export function cut(text: string, width: number, measure: (text: string) => numb
   return fits === 0 ? "" : `${letters.slice(0, fits).join("")}…`;
 }
 
-/** The head's lines, the first of which is a name, and below them chart after chart. */
-export function sheet(head: readonly string[], charts: readonly Size[], measure: Measure): Sheet {
+/** Lays out the head's lines, the container's name first, and the charts below them. */
+export function layOut(head: readonly string[], charts: readonly Size[], measure: Measure): Layout {
   const inner = Math.max(...charts.map((chart) => chart.width));
-  const made: Sheet = { width: inner + 2 * EDGE, height: 0, texts: [], swatches: [], charts: [] };
-  let y = EDGE;
-  const put = (text: string, x: number, font: string, ink: Ink, most = inner): number => {
-    const shown = cut(text, most, (part) => measure(part, font));
-    made.texts.push({ text: shown, x, y: y + LINE / 2, font, ink });
+  const layout: Layout = { width: inner + 2 * MARGIN, height: 0, texts: [], swatches: [], charts: [] };
+  let y = MARGIN;
+  const addText = (text: string, x: number, font: string, ink: Ink, maxWidth = inner): number => {
+    const shown = ellipsize(text, maxWidth, (part) => measure(part, font));
+    layout.texts.push({ text: shown, x, y: y + LINE_HEIGHT / 2, font, ink });
     return measure(shown, font);
   };
   head.forEach((line, i) => {
-    put(line, EDGE, i === 0 ? NAME : PLAIN, i === 0 ? "text" : "muted");
-    y += i === 0 ? 24 : LINE;
+    addText(line, MARGIN, i === 0 ? NAME_FONT : PLAIN_FONT, i === 0 ? "text" : "muted");
+    y += i === 0 ? 24 : LINE_HEIGHT;
   });
   for (const chart of charts) {
-    y += APART;
-    put(chart.label, EDGE, TITLE, "text");
-    y += LINE + 2;
-    made.charts.push({ x: EDGE, y });
+    y += ENTRY_GAP;
+    addText(chart.label, MARGIN, TITLE_FONT, "text");
+    y += LINE_HEIGHT + 2;
+    layout.charts.push({ x: MARGIN, y });
     y += chart.height;
-    let x = EDGE;
+    let x = MARGIN;
     for (const entry of chart.legend) {
-      const most = Math.min(LABEL, inner - SWATCH - GAP);
-      const label = cut(entry.label, most, (part) => measure(part, PLAIN));
-      const wide = SWATCH + GAP + measure(label, PLAIN) + GAP + measure(entry.value, VALUE);
-      if (x > EDGE && x + wide > EDGE + inner) {
-        x = EDGE;
-        y += LINE;
+      const maxWidth = Math.min(MAX_LABEL_WIDTH, inner - SWATCH_SIZE - GAP);
+      const label = ellipsize(entry.label, maxWidth, (part) => measure(part, PLAIN_FONT));
+      const entryWidth = SWATCH_SIZE + GAP + measure(label, PLAIN_FONT) + GAP + measure(entry.value, VALUE_FONT);
+      if (x > MARGIN && x + entryWidth > MARGIN + inner) {
+        x = MARGIN;
+        y += LINE_HEIGHT;
       }
-      made.swatches.push({ x, y: y + (LINE - SWATCH) / 2, colour: entry.colour, dash: entry.dash });
-      x += SWATCH + GAP;
-      x += put(label, x, PLAIN, "muted") + GAP;
-      x += put(entry.value, x, VALUE, "text", EDGE + inner - x) + APART;
+      layout.swatches.push({ x, y: y + (LINE_HEIGHT - SWATCH_SIZE) / 2, colour: entry.colour, dash: entry.dash });
+      x += SWATCH_SIZE + GAP;
+      x += addText(label, x, PLAIN_FONT, "muted") + GAP;
+      x += addText(entry.value, x, VALUE_FONT, "text", MARGIN + inner - x) + ENTRY_GAP;
     }
-    if (chart.legend.length > 0) y += LINE;
+    if (chart.legend.length > 0) y += LINE_HEIGHT;
   }
-  made.height = Math.ceil(y + EDGE);
-  return made;
+  layout.height = Math.ceil(y + MARGIN);
+  return layout;
 }
 
-/** A PNG of `charts` in the order in which they are on the page; throws a sentence when there can be none. */
-export async function picture(head: readonly string[], charts: Iterable<Drawn>): Promise<Blob> {
-  const seen = [...charts].sort((a, b) => (a.canvas.compareDocumentPosition(b.canvas) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
-  if (seen.length === 0) throw new Error("there is no chart to draw yet");
+/** Draws `charts` as a PNG, in their order on the page. Throws an error with a readable message on failure. */
+export async function picture(head: readonly string[], charts: Iterable<VisibleChart>): Promise<Blob> {
+  const visible = [...charts].sort((a, b) => (a.canvas.compareDocumentPosition(b.canvas) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
+  if (visible.length === 0) throw new Error("there is no chart to draw yet");
   const canvas = document.createElement("canvas");
-  const pen = canvas.getContext("2d");
-  if (pen === null) throw new Error("this browser gives no canvas to draw on");
+  const context = canvas.getContext("2d");
+  if (context === null) throw new Error("this browser has no canvas to draw on");
   const measure: Measure = (text, font) => {
-    pen.font = font;
-    return pen.measureText(text).width;
+    context.font = font;
+    return context.measureText(text).width;
   };
-  const sizes = seen.map((chart) => ({ label: title(chart.label), width: chart.canvas.clientWidth, height: chart.canvas.clientHeight, legend: chart.legend() }));
-  const plan = sheet(head, sizes, measure);
+  const sizes = visible.map((chart) => ({ label: title(chart.label), width: chart.canvas.clientWidth, height: chart.canvas.clientHeight, legend: chart.legend() }));
+  const plan = layOut(head, sizes, measure);
   canvas.width = Math.round(plan.width * devicePixelRatio);
   canvas.height = Math.round(plan.height * devicePixelRatio);
-  pen.scale(devicePixelRatio, devicePixelRatio);
-  paint(pen, plan, seen.map((chart) => chart.canvas));
+  context.scale(devicePixelRatio, devicePixelRatio);
+  paint(context, plan, visible.map((chart) => chart.canvas));
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
-  if (blob === null) throw new Error("the browser could not make a picture of this size");
+  if (blob === null) throw new Error("the browser could not create a picture of this size");
   return blob;
 }
 
-function paint(pen: CanvasRenderingContext2D, plan: Sheet, canvases: readonly HTMLCanvasElement[]): void {
+function paint(context: CanvasRenderingContext2D, plan: Layout, canvases: readonly HTMLCanvasElement[]): void {
   const colours = theme();
-  pen.fillStyle = colours.ground;
-  pen.fillRect(0, 0, plan.width, plan.height);
+  context.fillStyle = colours.ground;
+  context.fillRect(0, 0, plan.width, plan.height);
   plan.charts.forEach(({ x, y }, i) => {
     const chart = canvases[i];
-    if (chart !== undefined) pen.drawImage(chart, x, y, chart.clientWidth, chart.clientHeight);
+    if (chart !== undefined) context.drawImage(chart, x, y, chart.clientWidth, chart.clientHeight);
   });
   for (const { x, y, colour, dash } of plan.swatches) {
-    pen.fillStyle = pen.strokeStyle = colour || colours.text;
+    context.fillStyle = context.strokeStyle = colour || colours.text;
     if (dash.length === 0) {
-      pen.fillRect(x, y, SWATCH, SWATCH);
+      context.fillRect(x, y, SWATCH_SIZE, SWATCH_SIZE);
       continue;
     }
-    pen.setLineDash([...dash]);
-    pen.lineWidth = 2.5;
-    pen.beginPath();
-    pen.moveTo(x, y + SWATCH / 2);
-    pen.lineTo(x + SWATCH, y + SWATCH / 2);
-    pen.stroke();
+    context.setLineDash([...dash]);
+    context.lineWidth = 2.5;
+    context.beginPath();
+    context.moveTo(x, y + SWATCH_SIZE / 2);
+    context.lineTo(x + SWATCH_SIZE, y + SWATCH_SIZE / 2);
+    context.stroke();
   }
-  pen.textBaseline = "middle";
+  context.textBaseline = "middle";
   for (const { text, x, y, font, ink } of plan.texts) {
-    pen.font = font;
-    pen.fillStyle = colours[ink];
-    pen.fillText(text, x, y);
+    context.font = font;
+    context.fillStyle = colours[ink];
+    context.fillText(text, x, y);
   }
 }
 

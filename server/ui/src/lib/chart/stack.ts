@@ -1,9 +1,9 @@
-// Series on top of each other. uPlot draws lines and fills to zero, so a stack is
-// drawn as running sums, the highest first, each covering the foot of the last.
+// Stacked series. uPlot fills from a line down to zero, so a stack is drawn as
+// running sums, the highest first. Each area covers the lower part of the previous one.
 
 import type { Series } from "../units";
 
-/** Running sums of `series`, from the first upwards. A slot where all are unknown stays unknown. */
+/** Running sums of `series`, from the first upwards. A slot that is null in all of them stays null. */
 export function stack(series: readonly Series[]): (number | null)[][] {
   const sums: (number | null)[][] = [];
   let below: (number | null)[] = [];

@@ -1,5 +1,5 @@
-// Colours for canvases, which know no style sheet: read from the page's custom
-// properties, and read again when the person switches between light and dark.
+// Colours for canvases, which style sheets do not reach. Read from the page's custom
+// properties, again after each switch between light and dark.
 
 export interface Theme {
   text: string;
@@ -33,14 +33,14 @@ export function theme(): Theme {
   };
 }
 
-/** Calls `changed` when light becomes dark or the other way; returns how to stop. */
+/** Calls `changed` after each switch between light and dark. Returns a function that stops it. */
 export function onThemeChange(changed: () => void): () => void {
   const query = matchMedia("(prefers-color-scheme: dark)");
   query.addEventListener("change", changed);
   return () => query.removeEventListener("change", changed);
 }
 
-/** Diagonal lines: what stands where nothing is known. */
+/** Diagonal lines, to fill gaps. */
 export function hatch(context: CanvasRenderingContext2D, colour: string): CanvasPattern | string {
   const size = 8 * devicePixelRatio;
   const tile = document.createElement("canvas");
@@ -58,16 +58,16 @@ export function hatch(context: CanvasRenderingContext2D, colour: string): Canvas
   return context.createPattern(tile, "repeat") ?? colour;
 }
 
-/** `count` colours from the first of `stops` to the last. All are `#rrggbb`. */
+/** Interpolates `count` colours between `stops`, which are `#rrggbb`. */
 export function ramp(stops: readonly string[], count: number): string[] {
   const rgb = stops.map((stop) => [1, 3, 5].map((i) => parseInt(stop.slice(i, i + 2), 16)));
   return Array.from({ length: count }, (_, i) => {
-    const place = (i / Math.max(1, count - 1)) * (rgb.length - 1);
-    const low = Math.min(Math.floor(place), rgb.length - 2);
+    const position = (i / Math.max(1, count - 1)) * (rgb.length - 1);
+    const low = Math.min(Math.floor(position), rgb.length - 2);
     const mixed = [0, 1, 2].map((c) => {
       const a = rgb[low]?.[c] ?? 0;
       const b = rgb[low + 1]?.[c] ?? 0;
-      return Math.round(a + (b - a) * (place - low));
+      return Math.round(a + (b - a) * (position - low));
     });
     return `rgb(${mixed.join(",")})`;
   });

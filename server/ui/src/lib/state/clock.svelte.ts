@@ -1,4 +1,4 @@
-// The server's time, ticking: one timer for all that counts seconds on the page.
+// The server's time, updated each second. One timer serves the whole page.
 
 import { serverNow } from "../api/client";
 

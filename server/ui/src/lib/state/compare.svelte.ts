@@ -1,118 +1,119 @@
-// The container that the page's own is compared with (`vs` in the address): asked
-// for when the page's range needs it, and drawn over it by the panels.
+// The container to compare with (`vs` in the address). Its series are fetched when
+// the page's range needs them, and the panels draw them over their own.
 
 import { ApiError, api, serverNow } from "../api/client";
 import type { ContainerItem, Summary } from "../api/types";
 import type { Line } from "../chart/line";
-import { laterBy, others, outdated, question, shiftOf, type Asked, type Others } from "../compare";
+import { startOffset, alignedSeries, isOutdated, planQuery, slotShift, type OtherQuery, type OtherSeries } from "../compare";
 import type { Page } from "./page.svelte";
 
-const RETRY_AFTER = 2000;
+/** In ms. */
+const RETRY_DELAY = 2000;
 
 export class Compare {
-  /** The other; null until the server told, and when it does not tell. */
+  /** The other container. Null until the server has answered, and after an error. */
   container = $state.raw<ContainerItem | null>(null);
-  /** Why there is nothing, or nothing new, to compare with. */
+  /** Why the comparison is missing or stale. */
   error = $state.raw<string | null>(null);
   summary = $state.raw<Summary | null>(null);
 
-  /** How much later than this container the other started, in seconds. */
-  readonly later = $derived.by(() => {
+  /** Seconds from the start of this container to the start of the other. */
+  readonly offset = $derived.by(() => {
     const own = this.page.container;
-    return own === null || this.container === null ? 0 : laterBy(own, this.container);
+    return own === null || this.container === null ? 0 : startOffset(own, this.container);
   });
   readonly name = $derived(this.container?.name || this.container?.id || "");
-  /** Its series in the page's slots; null without any. A single process has no counterpart. */
-  readonly series = $derived.by<Others | null>(() => {
+  /** Its series in the page's slots, or null. A single process has no counterpart. */
+  readonly series = $derived.by<OtherSeries | null>(() => {
     const { range, view } = this.page;
     if (this.summary === null || view.process !== null) return null;
-    return others(this.summary, range, shiftOf(this.later, range.step));
+    return alignedSeries(this.summary, range, slotShift(this.offset, range.step));
   });
 
   private id: string | null = null;
-  private asked: Asked | null = null;
-  private asking = new AbortController();
-  private waiting: ReturnType<typeof setTimeout> | undefined;
+  private query: OtherQuery | null = null;
+  private pending = new AbortController();
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly page: Page) {}
 
-  /** One of the other's series, as a line of a chart; none when nothing is compared. */
-  line(key: keyof Others, what: string, dash: number[] = [6, 3]): Line[] {
+  /** One of the other's series as a line of a chart. Empty if nothing is compared. */
+  line(key: keyof OtherSeries, what: string, dash: number[] = [6, 3]): Line[] {
     if (this.series === null) return [];
     return [{ key: `vs ${key}`, label: `${this.name}: ${what}`, colour: "", values: this.series[key], kind: "other", dash }];
   }
 
-  /** Asks for what is missing. To be called when the page's container, view or range changed. */
+  /** Fetches what is missing. Called when the page's container, view or range changes. */
   follow(): void {
-    // Until it is known who this is, none can be told from it.
+    // The page's own container must be known first, to reject a comparison with itself.
     if (this.page.container === null) return;
     const { view, summary, range, live } = this.page;
     if (view.vs !== this.id) {
       this.close();
       this.id = view.vs;
-      this.container = this.summary = this.asked = this.error = null;
-      if (this.id !== null) void this.meet(this.id);
+      this.container = this.summary = this.query = this.error = null;
+      if (this.id !== null) void this.identify(this.id);
     }
     const { container } = this;
     if (container === null || summary === null || view.process !== null) return;
     const now = serverNow();
-    const shift = shiftOf(this.later, range.step);
-    if (!outdated(this.asked, range, shift, live, now)) return;
-    const asked = question(range, shift, live, now);
-    // What has ended stays as it is.
-    if (asked !== null) void this.ask(container.id, container.state === "ended" ? { ...asked, final: Infinity } : asked);
+    const shift = slotShift(this.offset, range.step);
+    if (!isOutdated(this.query, range, shift, live, now)) return;
+    const query = planQuery(range, shift, live, now);
+    // The data of an ended container is final.
+    if (query !== null) void this.fetchSummary(container.id, container.state === "ended" ? { ...query, final: Infinity } : query);
   }
 
   close(): void {
-    this.asking.abort();
-    clearTimeout(this.waiting);
+    this.pending.abort();
+    clearTimeout(this.retryTimer);
   }
 
-  /** Who it is, and so when it started. */
-  private async meet(id: string): Promise<void> {
-    this.asking = new AbortController();
-    const { signal } = this.asking;
+  /** Fetches the container, for its name and its start. */
+  private async identify(id: string): Promise<void> {
+    this.pending = new AbortController();
+    const { signal } = this.pending;
     try {
       const container = await api.container(id, signal);
       if (signal.aborted) return;
-      this.error = container.id === this.page.container?.id ? "a container is not compared with itself: name another" : null;
+      this.error = container.id === this.page.container?.id ? "cannot compare a container with itself: choose another" : null;
       if (this.error !== null) return;
       this.container = container;
       this.follow();
     } catch (error) {
-      if (!signal.aborted) this.failed(error, () => void this.meet(id));
+      if (!signal.aborted) this.failed(error, () => void this.identify(id));
     }
   }
 
-  private async ask(id: string, asked: Asked): Promise<void> {
+  private async fetchSummary(id: string, query: OtherQuery): Promise<void> {
     this.close();
-    this.asking = new AbortController();
-    const { signal } = this.asking;
-    // Until the answer is there it is not asked again, however long that takes.
-    this.asked = { ...asked, at: Infinity };
+    this.pending = new AbortController();
+    const { signal } = this.pending;
+    // No second request until this one has been answered, however long that takes.
+    this.query = { ...query, at: Infinity };
     try {
-      const { from, to, step } = asked;
+      const { from, to, step } = query;
       const summary = await api.summary(id, { from, to, step, top: 1 }, signal);
       if (signal.aborted) return;
-      this.asked = asked;
+      this.query = query;
       this.summary = summary;
       this.container = summary.container;
       this.error = null;
     } catch (error) {
       if (signal.aborted) return;
-      this.asked = null;
+      this.query = null;
       this.failed(error, () => this.follow());
     }
   }
 
-  private failed(error: unknown, again: () => void): void {
+  private failed(error: unknown, retry: () => void): void {
     const { status, message } = ApiError.of(error);
     if (status < 400 || status >= 500 || status === 429) {
-      this.error = `${message}; it will be asked again`;
-      this.waiting = setTimeout(again, RETRY_AFTER);
+      this.error = `${message}; retrying`;
+      this.retryTimer = setTimeout(retry, RETRY_DELAY);
       return;
     }
     this.container = this.summary = null;
-    this.error = status === 403 ? `${message}, and good for that one alone: to compare two, a token for all is needed` : message;
+    this.error = status === 403 ? `${message}; comparing two containers takes a token for all` : message;
   }
 }

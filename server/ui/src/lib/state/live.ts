@@ -1,18 +1,20 @@
 // The live view of a container: one whole summary, then the newest slots as the
-// server sends them. Every few seconds the whole is asked for again, as the
-// tables' sums cannot forget what left the window, and as late slots may have come.
-// Of a long window the server sends coarser slots, and is then asked for such ones.
+// server sends them. The whole summary is fetched again every few seconds, because
+// the tables' sums cannot drop what left the window, and because late slots may have
+// arrived. For a long window the server answers with coarser slots, and the stream
+// is then opened with their length.
 
 import { ApiError, address, api, containerPath, serverNow } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
 import type { Summary } from "../api/types";
 import { append, HoleError, lastCovered, trim } from "../slots";
 
-const AGAIN_EVERY = 10_000;
-const RETRY_AFTER = 2000;
-const ROWS = 200;
-/** Pieces kept, to be put behind a summary that was asked for before they came. */
-const PIECES = 30;
+/** In ms. */
+const REFRESH_INTERVAL = 10_000;
+const RETRY_DELAY = 2000;
+const MAX_ROWS = 200;
+/** Number of recent pieces to append to a summary that was requested before they arrived. */
+const MAX_PIECES = 30;
 
 export interface FeedListener {
   onSummary(summary: Summary): void;
@@ -26,8 +28,8 @@ export class LiveFeed {
   private summary: Summary | null = null;
   private pieces: Summary[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private asking = false;
-  /** Length of the slots that are followed, in seconds. */
+  private fetching = false;
+  /** Length of the streamed slots, in seconds. */
   private step = 1;
   private following = new AbortController();
 
@@ -40,7 +42,7 @@ export class LiveFeed {
 
   async open(): Promise<void> {
     this.listen();
-    await this.ask();
+    await this.refresh();
   }
 
   close(): void {
@@ -49,12 +51,12 @@ export class LiveFeed {
     clearTimeout(this.timer);
   }
 
-  /** The newest slots, of the last seconds at first, as long as the page is live. */
+  /** Opens the stream of the newest slots. */
   private listen(): void {
     this.following.abort();
     this.following = new AbortController();
     const { signal } = this.following;
-    const url = address(`${containerPath(this.id)}/live`, { step: this.step, top: ROWS, process: this.process });
+    const url = address(`${containerPath(this.id)}/live`, { step: this.step, top: MAX_ROWS, process: this.process });
     void follow(url, signal, {
       onEvent: (event) => signal.aborted || this.received(event),
       onConnected: (connected) => signal.aborted || this.listener.onConnected(connected),
@@ -62,15 +64,15 @@ export class LiveFeed {
     });
   }
 
-  /** Asks for the whole window. */
-  private async ask(): Promise<void> {
-    if (this.asking || this.closing.signal.aborted) return;
-    this.asking = true;
+  /** Fetches the whole window. */
+  private async refresh(): Promise<void> {
+    if (this.fetching || this.closing.signal.aborted) return;
+    this.fetching = true;
     clearTimeout(this.timer);
-    let wait = AGAIN_EVERY;
+    let wait = REFRESH_INTERVAL;
     try {
       const now = Math.ceil(serverNow());
-      const query = { from: now - this.span, to: now, step: 1, top: ROWS, process: this.process };
+      const query = { from: now - this.span, to: now, step: 1, top: MAX_ROWS, process: this.process };
       const whole = trim(await api.summary(this.id, query, this.closing.signal));
       if (this.closing.signal.aborted) return;
       this.summary = whole;
@@ -79,17 +81,17 @@ export class LiveFeed {
         this.pieces = [];
         this.listen();
       }
-      for (const piece of this.pieces) this.put(piece);
+      for (const piece of this.pieces) this.merge(piece);
       this.listener.onSummary(this.summary);
     } catch (error) {
       if (this.closing.signal.aborted) return;
-      wait = RETRY_AFTER;
+      wait = RETRY_DELAY;
       this.listener.onError(error);
       if (error instanceof ApiError && (error.refused || error.status === 404)) return;
     } finally {
-      this.asking = false;
+      this.fetching = false;
     }
-    this.timer = setTimeout(() => void this.ask(), wait);
+    this.timer = setTimeout(() => void this.refresh(), wait);
   }
 
   private received(event: ServerEvent): void {
@@ -102,17 +104,17 @@ export class LiveFeed {
     try {
       piece = trim(JSON.parse(event.data) as Summary);
     } catch {
-      this.listener.onError(new ApiError(0, "", "the live stream could not be read"));
+      this.listener.onError(new ApiError(0, "", "cannot read the live stream"));
       return;
     }
-    this.pieces = [...this.pieces.slice(1 - PIECES), piece];
+    this.pieces = [...this.pieces.slice(1 - MAX_PIECES), piece];
     if (this.summary === null) return;
-    if (this.put(piece)) this.listener.onSummary(this.summary);
-    else void this.ask();
+    if (this.merge(piece)) this.listener.onSummary(this.summary);
+    else void this.refresh();
   }
 
-  /** Puts `piece` behind the summary; false when it does not follow. */
-  private put(piece: Summary): boolean {
+  /** Appends `piece` to the summary. Returns false if there is a hole between them. */
+  private merge(piece: Summary): boolean {
     if (this.summary === null || lastCovered(piece.covered) < 0) return true;
     if (piece.range.to <= this.summary.range.from) return true;
     try {

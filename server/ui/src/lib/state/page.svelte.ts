@@ -1,28 +1,40 @@
-// The container page: what it shows (the view, which is in the address), what
-// the server said, and how both move. Panels read from here, and change the view
-// only by the methods below.
+// State of the container page: the view (which is in the address), the server's
+// answers, and how both change. Panels read from here, and change the view only by
+// the methods below.
 
 import { ApiError, api } from "../api/client";
 import type { ContainerItem, Life, ProcessInfo, RangeInfo, Summary } from "../api/types";
 import type { Frame, Handlers } from "../chart/chart";
-import type { Drawn } from "../chart/picture";
+import type { VisibleChart } from "../chart/picture";
 import { lastCovered, slotOf } from "../slots";
+import type { Typed } from "../timespan";
 import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
 import { clock } from "./clock.svelte";
 import { Compare } from "./compare.svelte";
 import { LiveFeed } from "./live";
 import { router } from "./route.svelte";
 import { settings } from "./settings.svelte";
+import { moment } from "../units";
 
-/** Rows of a table that a page asks for; the rest is in the exports. */
-export const ROWS = 500;
-/** Silence in seconds after which a live page says that nothing arrives. */
-const LATE = 6;
-/** How often the bar of the whole life is asked for while it grows, in ms. */
-const LIFE_EVERY = 15_000;
-/** Moving the handle asks once per this many ms at most. */
-const MOVE_EVERY = 60;
-const PLAY_EVERY = 250;
+/** Maximum number of rows per table on the page. The exports contain all rows. */
+export const MAX_ROWS = 500;
+/** Shortest range in seconds that keys and the wheel lead to. */
+const MIN_RANGE = 4;
+/** Bounds of a live view's length in seconds, as in an address. */
+const MIN_LIVE_SPAN = 10;
+const MAX_LIVE_SPAN = 86_400;
+/** In ms. A move that follows sooner is not a step of the history. */
+const HISTORY_INTERVAL = 1000;
+/** Rows of a summary that only the account is made of. */
+const RANGED_ROWS = 20;
+/** Silence in seconds after which a live page reports that no data arrives. */
+const LATE_AFTER = 6;
+/** Interval in ms at which the time bar's data is fetched while the container runs. */
+const LIFE_INTERVAL = 15_000;
+/** Minimum delay in ms between two requests while the handle moves. */
+const MOVE_INTERVAL = 60;
+/** Delay in ms between two steps of playback. */
+const PLAY_INTERVAL = 250;
 
 const NO_RANGE: RangeInfo = { from: 0, to: 1, step: 1, resolution: "second", slots: 0 };
 
@@ -35,24 +47,27 @@ export class Page {
   view = $state.raw<View>(LIVE);
   container = $state.raw<ContainerItem | null>(null);
   summary = $state.raw<Summary | null>(null);
+  /** The summary of the whole range, without an instant: what the account is made of. */
+  ranged = $state.raw<Summary | null>(null);
   life = $state.raw<Life | null>(null);
-  /** Why nothing, or nothing new, can be shown. */
+  /** Why the data is missing or stale. */
   error = $state.raw<ApiError | null>(null);
   loading = $state(false);
   connected = $state(false);
   playing = $state(false);
-  /** Where the mouse is, in time. */
+  /** Time under the mouse. */
   hover = $state<number | null>(null);
 
-  /** The address asks for what is now, and there is a now. */
+  /** The address has neither range nor instant, and the container runs. */
   readonly live = $derived(isLive(this.view) && this.container?.state === "running");
   readonly range = $derived<RangeInfo>(this.summary?.range ?? NO_RANGE);
   readonly covered = $derived<number[]>(this.summary?.covered ?? []);
-  /** Seconds since the newest that is known; 0 unless live and late. */
+  readonly partial = $derived<number[]>(this.summary?.partial ?? []);
+  /** Age of the newest data in seconds. 0 unless the page is live and data is late. */
   readonly late = $derived.by(() => {
     if (!this.live || this.summary === null) return 0;
     const behind = clock.now - this.range.to;
-    return behind > LATE ? behind : 0;
+    return behind > LATE_AFTER ? behind : 0;
   });
   readonly shown = $derived.by<[number, number]>(() => {
     if (!this.live) return [this.range.from, this.range.to];
@@ -64,10 +79,10 @@ export class Page {
     if (container === null) return [0, 0];
     const start = Math.min(container.started ?? container.first_seen, container.first_seen);
     if (container.state !== "running") return [start, container.ended ?? container.last_seen];
-    // The newest seconds are still under way, which is no gap.
-    return [start, this.live ? Math.max(this.range.to, this.shown[1]) : clock.now - LATE];
+    // The newest seconds have not arrived yet, which is not a gap.
+    return [start, this.live ? Math.max(this.range.to, this.shown[1]) : clock.now - LATE_AFTER];
   });
-  /** Which slot the figures are of: under the mouse, else at the handle, else the newest. */
+  /** The slot that the figures show: under the mouse, else at the handle, else the newest. */
   readonly slot = $derived.by(() => {
     if (this.hover !== null) return slotOf(this.range, this.hover);
     if (this.view.at !== null) return slotOf(this.range, this.view.at);
@@ -79,6 +94,7 @@ export class Page {
   readonly frame = $derived.by<Frame>(() => ({
     range: this.range,
     covered: this.covered,
+    partial: this.partial,
     shown: this.shown,
     lived: this.lived,
     at: this.view.at,
@@ -89,26 +105,33 @@ export class Page {
     () => new Map((this.summary?.processes ?? []).map((row) => [row.key, row])),
   );
 
-  /** The charts that are seen, for a picture of them. */
-  readonly charts = new Set<Drawn>();
+  /** The visible charts, for the PNG export. */
+  readonly charts = new Set<VisibleChart>();
   readonly compare = new Compare(this);
 
   readonly handlers: Handlers = {
     onHover: (at) => (this.hover = at),
     onPick: (at) => this.pick(at),
     onZoom: (from, to) => this.zoom(from, to),
+    onScale: (at, factor) => this.zoomBy(factor, at),
   };
 
   private readonly closing = new AbortController();
-  private asking = new AbortController();
+  private pending = new AbortController();
   private feed: LiveFeed | null = null;
   private waiting: ReturnType<typeof setTimeout> | undefined;
   private player: ReturnType<typeof setInterval> | undefined;
   private lifeTimer: ReturnType<typeof setInterval> | undefined;
+  /** The address of the view that was live until it was paused. */
+  private paused = "";
+  /** When the range was moved by a key or the wheel. */
+  private moved = -Infinity;
+  /** The process that `ranged` is limited to. */
+  private rangedOf: string | null = null;
 
   constructor(readonly id: string) {}
 
-  /** Begins with what the address says. */
+  /** Loads the view that the address encodes. */
   async open(search: string): Promise<void> {
     this.view = parseView(search);
     try {
@@ -121,12 +144,12 @@ export class Page {
     void this.loadLife();
     this.lifeTimer = setInterval(() => {
       if (this.container?.state !== "ended") void this.loadLife();
-      if (this.container?.state === "silent") void this.heard();
-    }, LIFE_EVERY);
+      if (this.container?.state !== "running") void this.checkAgain();
+    }, LIFE_INTERVAL);
     this.load(0);
   }
 
-  /** The person went back or forward. */
+  /** Shows another view after a step back or forward in the history. */
   show(search: string): void {
     const view = parseView(search);
     if (formatView(view) === formatView(this.view)) return;
@@ -137,7 +160,7 @@ export class Page {
 
   close(): void {
     this.closing.abort();
-    this.asking.abort();
+    this.pending.abort();
     this.feed?.close();
     this.compare.close();
     clearTimeout(this.waiting);
@@ -161,20 +184,20 @@ export class Page {
     this.change({ from: null, to: null, at: null, span }, false);
   }
 
-  /** Tables as of the slot that holds `at`. */
+  /** Limits the tables to the slot that contains `at`. */
   pick(at: number): void {
     this.stop();
     this.moveTo(at);
   }
 
-  /** Tables over the whole range again. */
+  /** Shows the tables over the whole range again. */
   unpick(): void {
     this.stop();
     const [from, to] = this.shown;
     this.change({ from, to, at: null }, true);
   }
 
-  /** Charts and tables over `[from, to)`. */
+  /** Shows charts and tables over `[from, to)`. */
   zoom(from: number, to: number): void {
     this.stop();
     const [first, last] = this.bounds();
@@ -185,7 +208,74 @@ export class Page {
     this.change({ from: start, to: end, at: at !== null && at >= start && at < end ? at : null }, false);
   }
 
-  /** Everything of one process alone; null: of all. */
+  /** Makes the range `factor` times as long. What is at `at` stays where it is. */
+  zoomBy(factor: number, at = this.focus()): void {
+    const [from, to] = this.wanted();
+    const [first, last] = this.bounds();
+    const width = Math.min(Math.max((to - from) * factor, MIN_RANGE), last - first);
+    const start = at - ((at - from) / (to - from)) * width;
+    this.move(start, width);
+  }
+
+  /** Moves the range by this share of its length. */
+  pan(share: number): void {
+    const [from, to] = this.wanted();
+    this.move(from + share * (to - from), to - from);
+  }
+
+  /** Shows a typed time. Returns why it cannot be shown, or an empty string. */
+  showTyped(typed: Typed): string {
+    const [first, last] = this.bounds();
+    if (typed.kind === "last") {
+      if (this.container?.state === "running" && typed.seconds <= MAX_LIVE_SPAN) this.setSpan(Math.max(MIN_LIVE_SPAN, Math.round(typed.seconds)));
+      else this.zoom(last - typed.seconds, last);
+      return "";
+    }
+    const [from, to] = typed.kind === "range" ? [typed.from, typed.to] : [typed.at, typed.at];
+    if (to < first || from > last) return `there is data from ${moment(first, settings.utc)} to ${moment(last, settings.utc)} only`;
+    if (typed.kind === "range") this.zoom(from, to);
+    else this.pick(from);
+    return "";
+  }
+
+  /** Stops a live view at what it shows, and starts it again. */
+  togglePause(): void {
+    if (this.live) {
+      const [from, to] = this.shown;
+      this.zoom(from, to);
+      this.paused = formatView(this.view);
+    } else if (this.paused === formatView(this.view)) this.goLive();
+    else this.togglePlay();
+  }
+
+  /** The range that was asked for, which may not be shown yet: several keys add up. */
+  private wanted(): readonly [number, number] {
+    const { from, to } = this.view;
+    return from !== null && to !== null ? [from, to] : this.shown;
+  }
+
+  /** The time that zooming keeps in place: under the pointer, at the handle, or the middle. */
+  private focus(): number {
+    const [from, to] = this.wanted();
+    const at = this.hover ?? this.view.at;
+    return at !== null && at >= from && at <= to ? at : (from + to) / 2;
+  }
+
+  private move(from: number, width: number): void {
+    const [first, last] = this.bounds();
+    const start = Math.max(first, Math.min(from, last - width));
+    // Many small steps are one step of the history.
+    const now = performance.now();
+    const isNext = now - this.moved > HISTORY_INTERVAL;
+    this.moved = now;
+    this.stop();
+    const range: [number, number] = [Math.floor(start), Math.ceil(Math.min(last, start + width))];
+    if (range[1] - range[0] < 1) return;
+    const at = this.view.at;
+    this.change({ from: range[0], to: range[1], at: at !== null && at >= range[0] && at < range[1] ? at : null }, !isNext);
+  }
+
+  /** Limits everything to one process. Null: all processes. */
   select(process: string | null): void {
     this.change({ process }, false);
   }
@@ -195,7 +285,7 @@ export class Page {
     router.note(formatView(this.view), true);
   }
 
-  /** Shows the container `vs` over this one; null: no other any more. */
+  /** Compares with the container `vs`. Null: ends the comparison. */
   compareWith(vs: string | null): void {
     this.view = { ...this.view, vs };
     router.note(formatView(this.view), false);
@@ -230,7 +320,7 @@ export class Page {
       const next = this.handle() + this.range.step;
       if (next >= this.bounds()[1]) this.stop();
       else this.moveTo(next);
-    }, PLAY_EVERY);
+    }, PLAY_INTERVAL);
   }
 
   stop(): void {
@@ -238,7 +328,7 @@ export class Page {
     clearInterval(this.player);
   }
 
-  /** First and last moment of which anything can be known. */
+  /** First and last moment that can have data. */
   bounds(): [number, number] {
     const container = this.container;
     if (container === null) return [this.range.from, this.range.to];
@@ -247,7 +337,7 @@ export class Page {
     return [first, last];
   }
 
-  /** Start of the slot at the handle, or of the newest. */
+  /** Start of the slot at the handle, else of the newest slot. */
   private handle(): number {
     if (this.view.at !== null) return this.view.at;
     return this.range.from + Math.max(0, lastCovered(this.covered)) * this.range.step;
@@ -265,16 +355,16 @@ export class Page {
   private change(part: Partial<View>, replace: boolean): void {
     const was = this.view;
     this.view = { ...was, ...part };
-    // Leaving the live view is a step that "back" undoes; moving the handle is not.
+    // Leaving the live view adds a step to the history. Moving the handle does not.
     router.note(formatView(this.view), replace && !isLive(was));
-    this.load(replace ? MOVE_EVERY : 0);
+    this.load(replace ? MOVE_INTERVAL : 0);
   }
 
   private load(wait: number): void {
     this.feed?.close();
     this.feed = null;
     this.connected = false;
-    this.asking.abort();
+    this.pending.abort();
     clearTimeout(this.waiting);
     this.loading = true;
     this.waiting = setTimeout(() => void (this.live ? this.loadLive() : this.loadPast()), wait);
@@ -295,10 +385,10 @@ export class Page {
     const [first, last] = this.bounds();
     const from = this.view.from ?? first;
     const to = this.view.to ?? last;
-    this.asking = new AbortController();
-    const { signal } = this.asking;
+    this.pending = new AbortController();
+    const { signal } = this.pending;
     try {
-      const summary = await api.summary(this.id, { from, to, at, process, top: ROWS }, signal);
+      const summary = await api.summary(this.id, { from, to, at, process, top: MAX_ROWS }, signal);
       if (!signal.aborted) this.accept(summary);
     } catch (error) {
       if (signal.aborted) return;
@@ -307,8 +397,44 @@ export class Page {
     }
   }
 
+  /** The view that shows evidence at the instant `at`, or that of the range. */
+  evidenceView(at: number | undefined): View {
+    if (at === undefined) return this.view;
+    const { step } = this.range;
+    const aligned = Math.floor(at / step + 1e-6) * step;
+    const [from, to] = followRange(...this.shown, aligned);
+    return { ...this.view, from, to, at: aligned };
+  }
+
+  showEvidence(at: number | undefined): void {
+    if (at !== undefined) this.pick(at);
+  }
+
+  /** Keeps the summary of the range. While an instant is shown, the rows of `summary` are of that instant. */
+  private async acceptRange(summary: Summary): Promise<void> {
+    const { at, process } = this.view;
+    if (at === null) {
+      this.ranged = summary;
+      this.rangedOf = process;
+      return;
+    }
+    const { from, to, step } = summary.range;
+    const held = this.ranged?.range;
+    if (held?.from === from && held.to === to && held.step === step && this.rangedOf === process) return;
+    this.ranged = null;
+    this.rangedOf = process;
+    const { signal } = this.pending;
+    try {
+      const ranged = await api.summary(this.id, { from, to, step, process, top: RANGED_ROWS }, signal);
+      if (!signal.aborted) this.ranged = ranged;
+    } catch {
+      // The page works without the account. The next change of the range tries again.
+    }
+  }
+
   private accept(summary: Summary): void {
     this.summary = summary;
+    void this.acceptRange(summary);
     this.container = summary.container;
     this.loading = false;
     this.error = null;
@@ -324,7 +450,7 @@ export class Page {
     this.waiting = setTimeout(() => void again(), 2000);
   }
 
-  /** The container ended while it was watched: the page goes on with its whole life. */
+  /** The container ended while the page was live: shows its whole life. */
   private async ended(): Promise<void> {
     try {
       this.container = await api.container(this.id, this.closing.signal);
@@ -336,15 +462,16 @@ export class Page {
     else this.retry(async () => this.load(0));
   }
 
-  /** Whether a silent container is heard of again. */
-  private async heard(): Promise<void> {
+  /** Checks whether a silent or ended container runs again. */
+  private async checkAgain(): Promise<void> {
     try {
       const container = await api.container(this.id, this.closing.signal);
       const back = container.state === "running" && this.container?.state !== "running";
       this.container = container;
+      if (back) void this.loadLife();
       if (back && isLive(this.view)) this.load(0);
     } catch {
-      // It stays silent; the next try comes by itself.
+      // The next check may succeed.
     }
   }
 
@@ -352,7 +479,7 @@ export class Page {
     try {
       this.life = await api.life(this.id, this.closing.signal);
     } catch (error) {
-      // The page works without the bar; the next try comes by itself.
+      // The page works without the bar. The next interval tries again.
       if (error instanceof ApiError && error.refused) this.failed(error);
     }
   }

@@ -1,4 +1,4 @@
-// Which view the address names. `/` is the list, `/c/ID` one container.
+// The view that the address names. `/` is the list, `/c/ID` one container.
 
 export type Route = { name: "containers" } | { name: "container"; id: string } | { name: "hosts" } | { name: "unknown" };
 
@@ -18,21 +18,21 @@ export const containerLink = (id: string): string => `/c/${encodeURIComponent(id
 
 class Router {
   route = $state.raw<Route>(parseRoute(location.pathname));
-  /** The search part of the address, as it was when the route was taken or the person went back. */
+  /** The search part of the address when the route was entered, by a link or by the history. */
   search = $state.raw(location.search);
 
   constructor() {
     addEventListener("popstate", () => this.read());
   }
 
-  /** Goes to another view of the page. */
+  /** Navigates to another view of the page. */
   go(address: string): void {
     history.pushState(null, "", address);
     this.read();
     scrollTo(0, 0);
   }
 
-  /** Puts the state of the view at hand into the address. */
+  /** Writes the state of the current view into the address. */
   note(search: string, replace: boolean): void {
     if (search === location.search) return;
     const address = location.pathname + search;
@@ -48,7 +48,7 @@ class Router {
 
 export const router = new Router();
 
-/** Follows a link within the page; leaves to the browser what asks for another tab. */
+/** Follows a link within the page. Leaves other links, and clicks for another tab, to the browser. */
 export function followLink(event: MouseEvent): void {
   const link = (event.target as Element | null)?.closest("a");
   if (!link || event.defaultPrevented || event.button !== 0) return;

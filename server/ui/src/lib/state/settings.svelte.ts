@@ -1,17 +1,17 @@
-// What a person prefers on every page; kept in the browser.
+// Preferences for all pages, stored in the browser.
 
 const KEY = "bubble-settings";
 
 class Settings {
-  /** Times in UTC, or in the browser's own zone. */
+  /** Show times in UTC, else in the browser's time zone. */
   utc = $state(false);
 
   constructor() {
     try {
-      const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}") as { utc?: unknown };
-      this.utc = kept.utc === true;
+      const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}") as { utc?: unknown };
+      this.utc = stored.utc === true;
     } catch {
-      // What is kept there is not ours to trust; the defaults do.
+      // The stored value is invalid: keep the defaults.
     }
   }
 

@@ -1,5 +1,5 @@
--- sysdigdocker, told that the capture is a live one: what it does for a server that is away, it does
--- otherwise than over a file.
+-- sysdigdocker, treating the file as a live capture, in which it handles an unavailable server
+-- differently.
 
 sysdig.is_live = function()
 	return true

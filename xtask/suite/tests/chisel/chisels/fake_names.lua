@@ -1,5 +1,6 @@
--- sysdigdocker, with descriptors of odd names: characters that JSON escapes, characters of two to
--- four bytes, and bytes that are not UTF-8 (a lone one, a surrogate of three, one that is cut off).
+-- sysdigdocker, with odd names of descriptors: characters that JSON escapes, characters of two to
+-- four bytes, and bytes that are not UTF-8 (a single byte, a surrogate of three bytes, and a
+-- truncated character).
 
 local ODD = "/\255\"\\\n\127\1é€😀\237\160\128\226~"
 local LONG = ("x"):rep(100000)

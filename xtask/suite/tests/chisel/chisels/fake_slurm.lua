@@ -1,4 +1,4 @@
--- sysdigslurm, told that Docker's cgroups are Slurm's: there is no capture of a Slurm node.
+-- sysdigslurm, with paths of Slurm in place of Docker's, as we have no capture of a Slurm node.
 
 local PATHS = {
 	["/docker/59fd49aa4072"] = "/slurm/uid_1000/job_42/step_0/task_3",

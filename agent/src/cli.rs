@@ -1,0 +1,45 @@
+//! The command line of `bubble-agent`.
+
+use clap::{Parser, Subcommand};
+
+use crate::analyse;
+use crate::config::settings::Settings;
+
+/// Counts what the containers of this host do, second by second, and posts it to bubble-server
+///
+/// Needs root (in Docker: --privileged). Each setting is a flag, an environment variable or a line of
+/// the configuration file. A flag wins over the environment, the environment over the file.
+#[derive(Debug, Parser)]
+#[command(name = "bubble-agent", version, max_term_width = 100)]
+pub struct Cli {
+    /// The subcommand. `None`: count and post.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings given by flags and environment variables.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do instead of counting.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this host lets the agent count, and what is missing
+    Doctor {
+        /// List every hook, what it counts and what became of it
+        #[arg(long, conflicts_with = "json")]
+        verbose: bool,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a recording: a capture, or the output of sysdig
+    ///
+    /// Reads captures of sysdig and Falco (.scap) and the output of sysdig -pc -j (JSON) and
+    /// sysdig -pc -t a (text), gzipped or not. Posts it to the server, which keeps it until someone
+    /// deletes it, or prints a report.
+    ///
+    /// Exit codes: 0 the recording was read to its end; 1 it could not be read, posted or written;
+    /// 2 the command line is wrong; 3 the recording is damaged or cut short, and its readable part was
+    /// taken.
+    Analyse(analyse::flags::Flags),
+}

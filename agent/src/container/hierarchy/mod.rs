@@ -1,0 +1,284 @@
+//! The cgroup hierarchies of this host.
+//!
+//! Cgroup v2 has one hierarchy, v1 has one for each set of controllers, hybrid hosts have
+//! both kinds. The *primary* one identifies containers: the kernel side reports its cgroup
+//! ids. The others are only read for their figures.
+
+mod mount;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+pub use mount::Kind;
+use mount::{find, in_first_namespace, open_root, parse_mount};
+
+/// One hierarchy of cgroups.
+#[derive(Debug)]
+pub struct Hierarchy {
+    /// Its version and controllers.
+    pub kind: Kind,
+    /// Folder of its root.
+    pub root: PathBuf,
+    /// Root of the agent's cgroup namespace, when that is not `root`: the kernel writes the
+    /// paths in /proc relative to it.
+    base: Option<String>,
+    /// Keeps `root` valid where it goes through a descriptor.
+    _descriptor: Option<OwnedFd>,
+}
+
+/// Who can make a cgroup at a path: the owner of the cgroups above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// Root alone.
+    Root,
+    /// This user, too.
+    User(u32),
+    /// One of the cgroups above is removed.
+    Unknown,
+}
+
+/// All cgroup hierarchies of a host.
+#[derive(Debug)]
+pub struct Hierarchies {
+    all: Vec<Hierarchy>,
+    primary: usize,
+}
+
+/// Why the cgroups of this host cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HierarchyError {
+    /// A file that lists mounts could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No cgroups are mounted.
+    #[error("no cgroups are mounted in {0}: mount them (in a container: run it with --privileged)")]
+    None(PathBuf),
+    /// The mount shows only the agent's own part of the hierarchy.
+    #[error(
+        "{path} shows only the agent's own cgroups ({source}): run the agent's container with --privileged, or with --cgroupns host"
+    )]
+    Partial {
+        /// The mount.
+        path: PathBuf,
+        /// Why the rest cannot be opened.
+        source: io::Error,
+    },
+}
+
+impl Hierarchies {
+    /// The mounted hierarchies, by `proc`/self/mountinfo.
+    ///
+    /// # Errors
+    /// When none is mounted, or no root can be opened.
+    pub fn mounted(proc: &Path) -> Result<Self, HierarchyError> {
+        let path = proc.join("self/mountinfo");
+        let mounts = fs::read_to_string(&path).map_err(|source| HierarchyError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let mut all: Vec<Hierarchy> = Vec::new();
+        let mut refused = None;
+        for (kind, folder) in mounts.lines().filter_map(parse_mount) {
+            if all.iter().any(|hierarchy| hierarchy.kind == kind) {
+                continue;
+            }
+            match open_root(&folder) {
+                Ok((root, descriptor)) => {
+                    let own = descriptor.is_some() && !in_first_namespace(proc);
+                    let base = own.then(|| find(&root, &folder)).flatten();
+                    all.push(Hierarchy {
+                        kind,
+                        root,
+                        base,
+                        _descriptor: descriptor,
+                    });
+                }
+                Err(source) => {
+                    refused.get_or_insert(HierarchyError::Partial {
+                        path: folder,
+                        source,
+                    });
+                }
+            }
+        }
+        match refused {
+            Some(refused) if all.is_empty() => Err(refused),
+            _ => {
+                Self::new(all).ok_or_else(|| HierarchyError::None(PathBuf::from("/sys/fs/cgroup")))
+            }
+        }
+    }
+
+    /// The hierarchies below `folder`, laid out as in /sys/fs/cgroup.
+    ///
+    /// # Errors
+    /// When none is found.
+    pub fn under(folder: &Path) -> Result<Self, HierarchyError> {
+        let hierarchy = |kind, root: PathBuf| Hierarchy {
+            kind,
+            root,
+            base: None,
+            _descriptor: None,
+        };
+        let is_unified = |folder: &Path| folder.join("cgroup.controllers").exists();
+        let mut all = Vec::new();
+        if is_unified(folder) {
+            all.push(hierarchy(Kind::Unified, folder.to_owned()));
+        } else {
+            let entries = fs::read_dir(folder).map_err(|source| HierarchyError::Read {
+                path: folder.to_owned(),
+                source,
+            })?;
+            let mut folders: Vec<PathBuf> = entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.is_dir() && !path.is_symlink())
+                .collect();
+            folders.sort();
+            for path in folders {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let kind = if is_unified(&path) {
+                    Kind::Unified
+                } else if path.join("cgroup.procs").exists() {
+                    let named = |name: &str| match name {
+                        "systemd" => "name=systemd".to_owned(),
+                        name => name.to_owned(),
+                    };
+                    Kind::V1(name.split(',').map(named).collect())
+                } else {
+                    continue;
+                };
+                all.push(hierarchy(kind, path));
+            }
+        }
+        Self::new(all).ok_or_else(|| HierarchyError::None(folder.to_owned()))
+    }
+
+    fn new(all: Vec<Hierarchy>) -> Option<Self> {
+        let unified = all.iter().position(|one| one.kind == Kind::Unified);
+        // On pure v1: a controller that every runtime uses, if there is one.
+        let v1 = || {
+            ["pids", "memory", "cpuacct", "devices", "name=systemd"]
+                .into_iter()
+                .find_map(|controller| all.iter().position(|one| one.has(controller)))
+        };
+        let primary = unified.or_else(v1).or((!all.is_empty()).then_some(0))?;
+        Some(Self { all, primary })
+    }
+
+    /// The hierarchy that identifies containers.
+    pub fn primary(&self) -> &Hierarchy {
+        &self.all[self.primary]
+    }
+
+    /// Makes a v1 hierarchy the primary one, for hosts whose runtimes do not use v2.
+    pub fn use_v1(&mut self) {
+        if let Some(v1) = ["pids", "memory", "cpuacct", "devices"]
+            .into_iter()
+            .find_map(|controller| self.all.iter().position(|one| one.has(controller)))
+        {
+            self.primary = v1;
+        }
+    }
+
+    /// Makes the v2 hierarchy the primary one, if it is mounted.
+    pub fn use_unified(&mut self) {
+        if let Some(unified) = self.all.iter().position(|one| one.kind == Kind::Unified) {
+            self.primary = unified;
+        }
+    }
+
+    /// The v2 hierarchy.
+    pub fn unified(&self) -> Option<&Hierarchy> {
+        self.all.iter().find(|one| one.kind == Kind::Unified)
+    }
+
+    /// The v1 hierarchy of a controller.
+    pub fn v1(&self, controller: &str) -> Option<&Hierarchy> {
+        self.all.iter().find(|one| one.has(controller))
+    }
+
+    /// `v1`, `v2` or `hybrid`.
+    pub fn mode(&self) -> &'static str {
+        let v1 = self.all.iter().any(|one| one.kind != Kind::Unified);
+        match (self.unified().is_some(), v1) {
+            (true, true) => "hybrid",
+            (true, false) => "v2",
+            _ => "v1",
+        }
+    }
+}
+
+impl Hierarchy {
+    fn has(&self, controller: &str) -> bool {
+        matches!(&self.kind, Kind::V1(all) if all.iter().any(|one| one == controller))
+    }
+
+    /// Folder of the cgroup at `path`, which is relative to the root and begins with a slash.
+    pub fn folder(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Who can make the cgroup at `path`. Root gives the cgroups below some to a user, such as those of
+    /// `user@1000.service`.
+    pub fn maker(&self, path: &str) -> Maker {
+        let owner = |folder: &str| fs::metadata(self.folder(folder)).ok().map(|it| it.uid());
+        maker(path, owner("/").unwrap_or(0), owner)
+    }
+
+    /// Path of a process's cgroup in this hierarchy, from the text of its /proc/PID/cgroup.
+    pub fn path_of(&self, cgroup: &str) -> Option<String> {
+        cgroup.lines().find_map(|line| {
+            let (_, line) = line.split_once(':')?;
+            let (controllers, path) = line.split_once(':')?;
+            let mine = match &self.kind {
+                Kind::Unified => controllers.is_empty(),
+                Kind::V1(all) => controllers
+                    .split(',')
+                    .any(|one| all.iter().any(|own| own == one)),
+            };
+            mine.then(|| self.absolute(path))
+        })
+    }
+
+    /// Converts a path relative to the namespace's root to one relative to the hierarchy's.
+    fn absolute(&self, path: &str) -> String {
+        let Some(base) = &self.base else {
+            return path.to_owned();
+        };
+        let mut parts: Vec<&str> = Vec::new();
+        for part in base.split('/').chain(path.split('/')) {
+            match part {
+                "" => {}
+                ".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        format!("/{}", parts.join("/"))
+    }
+}
+
+/// Who can make the cgroup at `path`, by the owners of the cgroups above it. The root of the hierarchy
+/// belongs to `root`.
+fn maker(path: &str, root: u32, owner: impl Fn(&str) -> Option<u32>) -> Maker {
+    let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+    for folder in above.filter(|folder| !folder.is_empty()) {
+        match owner(folder) {
+            Some(user) if user != 0 && user != root => return Maker::User(user),
+            Some(_) => {}
+            None => return Maker::Unknown,
+        }
+    }
+    Maker::Root
+}
+
+#[cfg(test)]
+mod tests;

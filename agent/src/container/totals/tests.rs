@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use bubble_common::segment::SourceId;
+use bubble_common::segment::loss::Reason;
+use bubble_common::segment::total::Metric;
+
+use super::Totals;
+use crate::clock::SECOND;
+use crate::container::Containers;
+use crate::container::hierarchy::Hierarchies;
+use crate::container::rule::Rules;
+use crate::window::Window;
+
+/// Writes the files of a cgroup: name and text.
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    fs::create_dir_all(folder).unwrap();
+    for (name, text) in files {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+fn read(totals: &mut Totals, hierarchies: &Hierarchies, path: &str) -> BTreeMap<&'static str, u64> {
+    let mut found = BTreeMap::new();
+    totals.read(hierarchies, path, |metric, value| {
+        found.insert(metric.name(), value);
+    });
+    found
+}
+
+/// A pure v2 tree with a container as a 6.12 kernel writes it.
+fn v2(root: &Path) -> Hierarchies {
+    write(root, &[("cgroup.controllers", "cpu io memory pids\n")]);
+    write(
+        &root.join("pod"),
+        &[
+            ("memory.max", "1000\n"),
+            ("cpu.max", "max 100000\n"),
+            ("pids.max", "max\n"),
+        ],
+    );
+    write(
+        &root.join("pod/c"),
+        &[
+            (
+                "cpu.stat",
+                "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_periods 5\nnr_throttled 2\nthrottled_usec 7\n",
+            ),
+            ("cpu.max", "150000 100000\n"),
+            ("memory.current", "4096\n"),
+            ("memory.peak", "8192\n"),
+            ("memory.max", "5000\n"),
+            ("memory.stat", "anon 100\nfile 200\nfile_mapped 999\n"),
+            ("memory.swap.current", "0\n"),
+            ("memory.events", "low 0\noom 3\noom_kill 1\n"),
+            ("pids.current", "3\n"),
+            ("pids.max", "max\n"),
+            (
+                "io.stat",
+                "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n9999:1 rbytes=5\n",
+            ),
+            (
+                "cpu.pressure",
+                "some avg10=0.00 avg60=0.00 avg300=0.00 total=11\n",
+            ),
+            (
+                "memory.pressure",
+                "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=13\n",
+            ),
+        ],
+    );
+    Hierarchies::under(root).unwrap()
+}
+
+#[test]
+fn a_new_container_of_v2() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let mut totals = Totals::new(true);
+    let found = read(&mut totals, &hierarchies, "/pod/c");
+    let expected = BTreeMap::from([
+        ("cpu_user_ns", 20_000),
+        ("cpu_system_ns", 10_000),
+        ("cpu_throttled_ns", 7_000),
+        ("cpu_throttled_periods", 2),
+        ("block_in_bytes", 15),
+        ("block_out_bytes", 20),
+        ("block_in_ops", 1),
+        ("block_out_ops", 2),
+        ("pressure_cpu_some_ns", 11_000),
+        ("pressure_memory_some_ns", 12_000),
+        ("pressure_memory_full_ns", 13_000),
+        ("oom_kills", 1),
+        ("cpu_limit_millicores", 1_500),
+        ("memory_current_bytes", 4_096),
+        ("memory_peak_bytes", 8_192),
+        ("memory_limit_bytes", 1_000),
+        ("memory_file_bytes", 200),
+        ("memory_anon_bytes", 100),
+        ("memory_swap_bytes", 0),
+        ("tasks", 3),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn counters_are_differences() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let cgroup = folder.path().join("pod/c");
+    let mut totals = Totals::new(false);
+    let found = read(&mut totals, &hierarchies, "/pod/c");
+    assert_eq!(
+        found.get("cpu_user_ns"),
+        None,
+        "what was counted before the first reading is not news"
+    );
+    assert_eq!(found.get("memory_current_bytes"), Some(&4_096));
+
+    write(
+        &cgroup,
+        &[
+            ("cpu.stat", "user_usec 25\nsystem_usec 10\n"),
+            ("memory.current", "1\n"),
+        ],
+    );
+    let found = read(&mut totals, &hierarchies, "/pod/c");
+    assert_eq!(found.get("cpu_user_ns"), Some(&5_000));
+    assert_eq!(found.get("cpu_system_ns"), None);
+    assert_eq!(found.get("memory_current_bytes"), Some(&1));
+    assert_eq!(
+        found.get("cpu_limit_millicores"),
+        Some(&1_500),
+        "reported each time"
+    );
+
+    write(&cgroup, &[("cpu.stat", "user_usec 3\nsystem_usec 1\n")]);
+    let found = read(&mut totals, &hierarchies, "/pod/c");
+    assert_eq!(
+        found.get("cpu_user_ns"),
+        Some(&3_000),
+        "another cgroup of the same path"
+    );
+}
+
+#[test]
+fn a_container_of_v1() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for (controller, files) in [
+        (
+            "cpuacct",
+            vec![
+                ("cpuacct.usage", "1000\n"),
+                ("cpuacct.stat", "user 3\nsystem 1\n"),
+            ],
+        ),
+        (
+            "cpu",
+            vec![
+                (
+                    "cpu.stat",
+                    "nr_periods 9\nnr_throttled 4\nthrottled_time 5\n",
+                ),
+                ("cpu.cfs_quota_us", "-1\n"),
+                ("cpu.cfs_period_us", "100000\n"),
+            ],
+        ),
+        (
+            "memory",
+            vec![
+                ("memory.usage_in_bytes", "77\n"),
+                ("memory.max_usage_in_bytes", "99\n"),
+                ("memory.limit_in_bytes", "9223372036854771712\n"),
+                (
+                    "memory.stat",
+                    "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_swap 0\n",
+                ),
+                (
+                    "memory.oom_control",
+                    "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+                ),
+            ],
+        ),
+        ("pids", vec![("pids.current", "1\n"), ("pids.max", "50\n")]),
+        (
+            "blkio",
+            vec![
+                (
+                    "blkio.throttle.io_service_bytes_recursive",
+                    "8:0 Read 5\n8:0 Write 6\n8:0 Total 11\nTotal 11\n",
+                ),
+                (
+                    "blkio.throttle.io_serviced_recursive",
+                    "8:0 Read 1\n8:0 Write 2\n8:0 Total 3\nTotal 3\n",
+                ),
+            ],
+        ),
+    ] {
+        write(&root.join(controller), &[("cgroup.procs", "")]);
+        write(&root.join(controller).join("docker/c"), &files);
+    }
+    let hierarchies = Hierarchies::under(root).unwrap();
+    let found = read(&mut Totals::new(true), &hierarchies, "/docker/c");
+    let expected = BTreeMap::from([
+        ("cpu_user_ns", 750),
+        ("cpu_system_ns", 250),
+        ("cpu_throttled_ns", 5),
+        ("cpu_throttled_periods", 4),
+        ("block_in_bytes", 5),
+        ("block_out_bytes", 6),
+        ("block_in_ops", 1),
+        ("block_out_ops", 2),
+        ("oom_kills", 2),
+        ("memory_current_bytes", 77),
+        ("memory_peak_bytes", 99),
+        ("memory_file_bytes", 10),
+        ("memory_anon_bytes", 20),
+        ("memory_swap_bytes", 0),
+        ("tasks", 1),
+        ("tasks_limit", 50),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn user_and_system_of_v1_never_fall() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let usage = |sum: &str, ticks: &str| {
+        let files = [("cpuacct.usage", sum), ("cpuacct.stat", ticks)];
+        write(&root.join("cpuacct/c"), &files);
+    };
+    write(&root.join("cpuacct"), &[("cgroup.procs", "")]);
+    usage("1000", "user 4\nsystem 0\n");
+    let hierarchies = Hierarchies::under(root).unwrap();
+    let mut totals = Totals::new(true);
+    assert_eq!(read(&mut totals, &hierarchies, "/c")["cpu_user_ns"], 1_000);
+    usage("1100", "user 4\nsystem 4\n");
+    let found = read(&mut totals, &hierarchies, "/c");
+    assert_eq!(
+        (found.get("cpu_user_ns"), found.get("cpu_system_ns")),
+        (None, Some(&100))
+    );
+}
+
+#[test]
+fn a_removed_container() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let mut any = false;
+    assert!(!Totals::new(true).read(&hierarchies, "/pod/gone", |_, _| any = true));
+    assert!(!any);
+}
+
+#[test]
+fn figures_that_are_not_read_in_time_are_one_loss() {
+    const SECONDS: u64 = 1_000;
+    let at = SECONDS * SECOND;
+    let id = "3f".repeat(32);
+    let path = format!("/docker/{id}");
+    let folder = tempfile::tempdir().unwrap();
+    let cgroup = folder.path().join(&path[1..]);
+    let hierarchies = v2(folder.path());
+    write(&cgroup, &[("cpu.stat", "user_usec 7\nsystem_usec 0\n")]);
+    let mut containers = Containers::new(hierarchies, Rules::default(), false);
+    let mut window = Window::new(SourceId([1; 16]), SECONDS);
+    let cgroup_id = fs::metadata(&cgroup).unwrap().ino();
+    containers.created(at, cgroup_id, Some(&path), &mut window);
+    containers.read_totals_of(at, cgroup_id, &mut window);
+    // Files of a removed cgroup fail to read, open ones too. This one reads as empty.
+    fs::write(cgroup.join("cpu.stat"), "").unwrap();
+    fs::remove_dir_all(&cgroup).unwrap();
+    containers.read_totals_of(at, cgroup_id, &mut window);
+    containers.read_totals_of(at, cgroup_id, &mut window);
+    window.close_all();
+    let segments = window.take_closed();
+    let losses: Vec<_> = segments[0]
+        .losses
+        .iter()
+        .map(|cell| (cell.row.0, cell.value.count))
+        .collect();
+    assert_eq!(losses, [(Reason::CGROUP_GONE.0, 1)]);
+}
+
+#[test]
+fn hostile_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let huge = "99999999999999999999999999";
+    write(
+        &folder.path().join("pod/c"),
+        &[
+            (
+                "cpu.stat",
+                &format!(
+                    "user_usec {}\nsystem_usec\nthrottled_usec {huge}\n",
+                    u64::MAX
+                ),
+            ),
+            ("cpu.max", "5 0\n"),
+            ("memory.current", huge),
+            ("memory.stat", "\n \nfile\nanon x"),
+            (
+                "io.stat",
+                "8:0\n8:0 rbytes=18446744073709551615\n8:1 rbytes=18446744073709551615 =\n\n",
+            ),
+            ("cpu.pressure", "some total=18446744073709551615\n"),
+        ],
+    );
+    let found = read(&mut Totals::new(true), &hierarchies, "/pod/c");
+    assert_eq!(found.get("block_in_bytes"), Some(&u64::MAX));
+    assert_eq!(found.get("cpu_limit_millicores"), None);
+    assert_eq!(found.get("memory_current_bytes"), None);
+    assert_eq!(
+        found.get("cpu_user_ns"),
+        None,
+        "system is missing, so neither is right"
+    );
+    assert_eq!(Metric::ALL.len(), 24, "a new figure needs a reader here");
+}
+
+/// A folder in place of a file fails to be read, as a file does without a free descriptor.
+#[test]
+fn limits_that_cannot_be_read_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let mut totals = Totals::new(true);
+    let before = read(&mut totals, &hierarchies, "/pod/c");
+    let limit = Metric::MEMORY_LIMIT.name();
+    assert_eq!(before.get(limit), Some(&1000));
+
+    fs::remove_file(folder.path().join("pod/memory.max")).unwrap();
+    fs::create_dir(folder.path().join("pod/memory.max")).unwrap();
+    for _ in 0..super::SLOW_INTERVAL {
+        let after = read(&mut totals, &hierarchies, "/pod/c");
+        assert_eq!(after.get(limit), Some(&1000));
+    }
+    assert!(totals.take_failure().is_some());
+}

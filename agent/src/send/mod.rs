@@ -1,0 +1,322 @@
+//! Posts the batches in the spool, and removes each when the server has accounted for it.
+//!
+//! After a failure the batch stays and is sent again; its segments' keys make a second post
+//! harmless. Segments that the server refuses for good are set aside, so that they do not block the
+//! others, and become a loss in the data. Every few posts the newest batch goes first, so that the
+//! page is live while a backlog is sent.
+
+mod answer;
+mod post;
+mod tls;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use bubble_common::batch::Batch;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+
+use self::answer::{Outcome, Receipt};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::spool::queue::Queue;
+use crate::spool::{BatchId, SpooledBatch};
+use crate::undelivered::covered_seconds;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Delay after the first failure, and the maximum; in between it doubles.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(250);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(15);
+/// Delay after the server refused the key: a person has to act.
+const REFUSED_KEY_DELAY: Duration = Duration::from_secs(15);
+/// Delay of a batch that the server does not take now, while it takes others.
+const DEFER_DELAY: Duration = Duration::from_secs(30);
+/// Interval of looking for deferred batches while no others arrive.
+const DEFERRED_POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// One in so many posts of a backlog is the newest batch.
+const NEWEST_EVERY: u64 = 4;
+/// A delivery ends after so many failures in a row: about ten minutes.
+const MAX_ATTEMPTS: u32 = 80;
+/// Lag of the server's clock at which it refuses what this host counts now.
+const MAX_CLOCK_LAG: Duration = Duration::from_secs(3_600);
+
+/// The server's URL, and a sender to it.
+///
+/// # Errors
+/// When a setting is missing or invalid.
+pub fn sender(config: &Config) -> Result<(&str, Sender)> {
+    let server = config
+        .server
+        .as_deref()
+        .context("where is bubble-server? give its URL with --server, or as BUBBLE_SERVER")?;
+    let key = config.api.as_deref().context(
+        "the server wants an API key: make one with `bubble-server key create`, and give it with --api, or as BUBBLE_API",
+    )?;
+    Ok((server, Sender::new(server, key, config.ca.as_deref())?))
+}
+
+/// Posts to one server.
+#[derive(Debug)]
+pub struct Sender {
+    client: Client,
+    url: String,
+    key: String,
+}
+
+impl Sender {
+    /// A sender to the server at `url`. It trusts the authorities in the file `ca` too.
+    ///
+    /// # Errors
+    /// When `ca` cannot be used.
+    pub fn new(url: &str, key: &str, ca: Option<&Path>) -> Result<Self> {
+        let client = Client::builder()
+            .user_agent(concat!("bubble-agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(RESPONSE_TIMEOUT)
+            // A redirected post would become a GET, whose answer says nothing about the batch.
+            .redirect(Policy::none())
+            .tls_backend_preconfigured(tls::config(ca)?);
+        Ok(Self {
+            client: client.build().context("cannot make an HTTP client")?,
+            url: format!("{url}/api/v1/batch"),
+            key: key.to_owned(),
+        })
+    }
+
+    /// A sender of batches that belong to the recording called `name`.
+    ///
+    /// # Errors
+    /// When the server's URL is invalid.
+    pub fn for_recording(&self, name: &str) -> Result<Self> {
+        let mut url =
+            Url::parse(&self.url).with_context(|| format!("{:?} is not a URL", self.url))?;
+        url.query_pairs_mut().append_pair("recording", name);
+        Ok(Self {
+            client: self.client.clone(),
+            url: url.into(),
+            key: self.key.clone(),
+        })
+    }
+
+    /// Posts one batch, with retries.
+    ///
+    /// # Errors
+    /// The reason in a sentence, when the server refuses the batch, a segment of it or the key, or
+    /// cannot be reached for about ten minutes.
+    pub async fn deliver(&self, batch: &Batch) -> Result<(), String> {
+        let bytes = batch.encode();
+        let mut failures = 0;
+        loop {
+            let (why, delay) = match self.post(&bytes, batch.segments.len() as u64).await {
+                Outcome::Later(why, delay) => (why, delay),
+                outcome => return accepted(outcome).map(|_| ()),
+            };
+            if failures == 0 {
+                tracing::warn!("cannot send to the server, retrying: {why}");
+            }
+            if failures >= MAX_ATTEMPTS {
+                return Err(why);
+            }
+            tokio::time::sleep(delay.unwrap_or_else(|| retry_delay(failures))).await;
+            failures += 1;
+        }
+    }
+
+    /// Sends the batches in `queue`, for ever, and counts failures in `metrics`.
+    pub async fn run(&self, queue: &Queue, metrics: &Metrics) {
+        let mut failures = 0;
+        let mut turn = 0_u64;
+        loop {
+            turn += 1;
+            let next = queue.with(|spool| spool.peek(turn.is_multiple_of(NEWEST_EVERY)));
+            let waiting = match next {
+                Ok(Some(next)) => next,
+                Ok(None) => {
+                    // Elapsed: a deferred batch may be due.
+                    let appended = queue.appended();
+                    let _ = tokio::time::timeout(DEFERRED_POLL_INTERVAL, appended).await;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!("a batch is lost: {error}");
+                    continue;
+                }
+            };
+            let outcome = self
+                .post(&waiting.payload, u64::from(waiting.segments))
+                .await;
+            match self.settle(outcome, waiting, queue, metrics, failures) {
+                None => failures = 0,
+                Some(delay) => {
+                    metrics.add_failed_post();
+                    failures += 1;
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    /// Does with a batch of the spool what its outcome requires. Returns a delay after a failure.
+    fn settle(
+        &self,
+        outcome: Outcome,
+        waiting: SpooledBatch,
+        queue: &Queue,
+        metrics: &Metrics,
+        failures: u32,
+    ) -> Option<Duration> {
+        let id = waiting.id;
+        match outcome {
+            Outcome::Settled(receipt) if receipt.refused.is_empty() => {
+                if failures > 0 {
+                    let left = queue.with(|spool| spool.segments());
+                    tracing::info!(left, "the server takes batches again");
+                }
+                queue.with(|spool| spool.complete(id));
+                None
+            }
+            Outcome::Settled(receipt) => match refused(&waiting.payload, &receipt) {
+                Some(refused) => {
+                    let first = receipt.refused.first().map(|it| it.reason.as_str());
+                    set_aside(&refused, first.unwrap_or_default(), id, queue, metrics);
+                    None
+                }
+                None => {
+                    let why = "the receipt refuses a segment that was not sent";
+                    Some(self.log_failure(why, failures))
+                }
+            },
+            Outcome::Never(why) => {
+                match Batch::decode(&waiting.payload) {
+                    Ok(batch) => set_aside(&batch, &why, id, queue, metrics),
+                    Err(error) => {
+                        tracing::error!(
+                            "the server refused a batch for good, it is set aside: {why}; nor can it be read here: {error}"
+                        );
+                        let seconds = u64::from(waiting.segments);
+                        metrics.add_refused_seconds(seconds);
+                        let seconds = [(None, seconds)];
+                        queue.with(|spool| spool.reject(id, &waiting.payload, seconds));
+                    }
+                }
+                None
+            }
+            Outcome::Key(why) => {
+                if failures == 0 {
+                    tracing::error!(
+                        "the server refuses this API key; make one with `bubble-server key create`: {why}"
+                    );
+                }
+                Some(REFUSED_KEY_DELAY)
+            }
+            Outcome::Later(why, delay) => {
+                let own = self.log_failure(&why, failures);
+                Some(delay.unwrap_or(own))
+            }
+            Outcome::Defer(why) | Outcome::TooLarge(why) => {
+                queue.with(|spool| spool.defer(id, DEFER_DELAY));
+                Some(self.log_failure(&why, failures))
+            }
+        }
+    }
+
+    /// Logs the first of several failures, and returns the delay before the next attempt.
+    fn log_failure(&self, why: &str, failures: u32) -> Duration {
+        if failures == 0 {
+            tracing::warn!(
+                "cannot send to {}, so batches wait in the spool: {why}",
+                self.url
+            );
+        }
+        retry_delay(failures)
+    }
+
+    /// Checks that the server answers, takes the key, and agrees on the time, by an empty batch, which
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// The reason, in a sentence.
+    pub async fn check(&self, batch: &Batch) -> Result<(), String> {
+        let segments = batch.segments.len() as u64;
+        let receipt = accepted(self.post(&batch.encode(), segments).await)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        let lag = receipt.time.map_or(0, |time| now.saturating_sub(time));
+        if lag > MAX_CLOCK_LAG.as_secs() {
+            return Err(format!(
+                "its clock is {lag} s behind the clock of this host: set the wrong one of the two"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The receipt, if nothing is refused and there is no other attempt.
+fn accepted(outcome: Outcome) -> Result<Receipt, String> {
+    match outcome {
+        Outcome::Settled(receipt) => match receipt.refused.first() {
+            Some(refusal) => Err(refusal.reason.clone()),
+            None => Ok(receipt),
+        },
+        Outcome::Later(why, _)
+        | Outcome::Never(why)
+        | Outcome::Defer(why)
+        | Outcome::TooLarge(why) => Err(why),
+        Outcome::Key(why) => Err(format!("{why}; make a key with `bubble-server key create`")),
+    }
+}
+
+/// A batch of the segments that the receipt refuses. `None` if one of them was not sent.
+fn refused(payload: &[u8], receipt: &Receipt) -> Option<Batch> {
+    let mut batch = Batch::decode(payload).ok()?;
+    let mut refused = Vec::new();
+    for refusal in &receipt.refused {
+        let at = batch.segments.iter().position(|segment| {
+            let key = &segment.key;
+            key.container.as_str() == refusal.container
+                && key.start == refusal.start
+                && key.resolution.name() == refusal.resolution
+        })?;
+        refused.push(batch.segments.swap_remove(at));
+    }
+    batch.segments = refused;
+    Some(batch)
+}
+
+/// Sets segments aside that the server refused for good.
+fn set_aside(refused: &Batch, why: &str, id: BatchId, queue: &Queue, metrics: &Metrics) {
+    let segments = &refused.segments;
+    tracing::error!(
+        segments = segments.len(),
+        "the server refused segments for good, they are set aside: {why}"
+    );
+    metrics.add_refused_seconds(segments.iter().map(covered_seconds).sum());
+    let slots = segments
+        .iter()
+        .map(|segment| (Some(&segment.key.container), covered_seconds(segment)));
+    queue.with(|spool| spool.reject(id, &refused.encode(), slots));
+}
+
+/// Exponential, with jitter: a thousand agents must not retry at the same moment.
+fn retry_delay(failures: u32) -> Duration {
+    let max = MAX_RETRY_DELAY.min(MIN_RETRY_DELAY.saturating_mul(1 << failures.min(16)));
+    max.mul_f64(rand::random_range(0.1..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, retry_delay};
+
+    #[test]
+    fn retry_delays_are_bounded() {
+        for failures in 0..64 {
+            let delay = retry_delay(failures);
+            assert!(delay > Duration::ZERO && delay <= MAX_RETRY_DELAY);
+        }
+        assert!(retry_delay(0) <= MIN_RETRY_DELAY);
+    }
+}

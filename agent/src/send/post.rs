@@ -1,0 +1,116 @@
+//! One post of a batch, and of its parts if it is too large.
+
+use bubble_common::batch::Batch;
+use bubble_common::segment::Segment;
+use reqwest::Response;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+
+use super::Sender;
+use super::answer::{Answer, Outcome, Receipt, Refusal, judge};
+
+/// Media type of an encoded batch.
+const BATCH: &str = "application/vnd.bubble.batch";
+/// Maximum size of an answer. A receipt that refuses all segments of a batch is far smaller.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+impl Sender {
+    /// Posts an encoded batch. If it is too large, its parts are posted one by one.
+    pub(super) async fn post(&self, bytes: &[u8], segments: u64) -> Outcome {
+        let why = match self.post_once(bytes, segments).await {
+            Outcome::TooLarge(why) => why,
+            outcome => return outcome,
+        };
+        match Batch::decode(bytes) {
+            Ok(batch) if batch.segments.len() > 1 => self.post_parts(batch).await,
+            _ => Outcome::TooLarge(why),
+        }
+    }
+
+    /// Posts a batch of several segments by halves, and those by halves again where needed.
+    async fn post_parts(&self, batch: Batch) -> Outcome {
+        let mut receipt = Receipt::default();
+        let mut too_large = None;
+        let mut parts = Vec::from(halves(batch.segments));
+        while let Some(segments) = parts.pop() {
+            let part = Batch {
+                source: batch.source,
+                agent: batch.agent.clone(),
+                segments,
+            };
+            let count = part.segments.len();
+            match self.post_once(&part.encode(), count as u64).await {
+                Outcome::Settled(more) => receipt.add(more),
+                Outcome::TooLarge(_) if count > 1 => parts.extend(halves(part.segments)),
+                Outcome::TooLarge(why) => too_large = Some(why),
+                Outcome::Never(why) => {
+                    let all = part.segments.iter();
+                    receipt
+                        .refused
+                        .extend(all.map(|segment| Refusal::new(&segment.key, &why)));
+                }
+                outcome => return outcome,
+            }
+        }
+        match too_large {
+            Some(why) => Outcome::TooLarge(why),
+            None => Outcome::Settled(receipt),
+        }
+    }
+
+    async fn post_once(&self, batch: &[u8], segments: u64) -> Outcome {
+        let sent = self
+            .client
+            .post(&self.url)
+            .header(AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(CONTENT_TYPE, BATCH)
+            .body(batch.to_vec())
+            .send()
+            .await;
+        // An answer that was cut off: the server may have stored the batch or not.
+        match async { read(sent?).await }.await {
+            Ok(Some(answer)) => judge(&answer, segments),
+            Ok(None) => Outcome::Later("the answer is too long for a receipt".to_owned(), None),
+            Err(error) => Outcome::Later(chain(&error), None),
+        }
+    }
+}
+
+/// Reads an answer. `None` if it is too long.
+async fn read(mut response: Response) -> reqwest::Result<Option<Answer>> {
+    let header = |name: HeaderName| {
+        let value = response.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(Answer {
+        status,
+        retry_after,
+        location,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    }))
+}
+
+/// Splits segments in two.
+fn halves(mut segments: Vec<Segment>) -> [Vec<Segment>; 2] {
+    let second = segments.split_off(segments.len() / 2);
+    [segments, second]
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! Makes old batches smaller: their seconds become minutes, and segments of one hour are merged.
+//!
+//! This counts nothing twice, even if the server already has some of the finer segments: the
+//! coverage of a coarse slot says which seconds are in it.
+
+use std::collections::BTreeMap;
+
+use bubble_common::batch::{AgentReport, Batch};
+use bubble_common::segment::fold::Caps;
+use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
+
+/// Maximum number of segments in a coarse batch. Servers accept more at once.
+const MAX_SEGMENTS: usize = 256;
+
+/// Collects batches and makes coarser ones.
+#[derive(Debug, Default)]
+pub(super) struct Coarsener {
+    sources: BTreeMap<SourceId, Source>,
+    /// Slots that could not be read, decoded or merged.
+    lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    report: AgentReport,
+    segments: BTreeMap<(ContainerId, Resolution, u64), Segment>,
+}
+
+impl Coarsener {
+    /// Counts the segments of a batch that cannot be read.
+    pub(super) fn lose(&mut self, segments: u32) {
+        self.lost += u64::from(segments);
+    }
+
+    /// Adds an encoded batch of `segments` segments.
+    pub(super) fn add(&mut self, payload: &[u8], segments: u32) {
+        let Ok(batch) = Batch::decode(payload) else {
+            self.lose(segments);
+            return;
+        };
+        let source = self.sources.entry(batch.source).or_default();
+        source.report = batch.agent;
+        for segment in batch.segments {
+            let slots = u64::from(segment.slots());
+            let coarse = match segment.key.resolution {
+                Resolution::Second => segment.coarsen().unwrap_or(segment),
+                _ => segment,
+            };
+            let key = &coarse.key;
+            // One segment for each packed span: servers refuse a piece that exceeds one.
+            let span = key.resolution.packed_start(key.start);
+            let key = (key.container.clone(), key.resolution, span);
+            let merged = match source.segments.get(&key) {
+                Some(known) => Segment::merge([known, &coarse]),
+                None => Ok(coarse),
+            };
+            match merged {
+                Ok(merged) => {
+                    let folded = merged.fold(&Caps::COARSE);
+                    source.segments.insert(key, folded);
+                }
+                Err(_) => self.lost += slots,
+            }
+        }
+    }
+
+    /// Encodes the coarse batches, each with its number of segments. Also returns the number of
+    /// slots that were lost.
+    pub(super) fn finish(self) -> (Vec<(Vec<u8>, u32)>, u64) {
+        let mut batches = Vec::new();
+        for (id, source) in self.sources {
+            let mut segments = source.segments.into_values().peekable();
+            while segments.peek().is_some() {
+                let segments: Vec<Segment> = segments.by_ref().take(MAX_SEGMENTS).collect();
+                let count = segments.len() as u32;
+                let batch = Batch {
+                    source: id,
+                    agent: source.report.clone(),
+                    segments,
+                };
+                batches.push((batch.encode(), count));
+            }
+        }
+        (batches, self.lost)
+    }
+}

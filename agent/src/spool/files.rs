@@ -1,0 +1,279 @@
+//! The files of the spool: which one is appended to, and when one is removed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::batch_id::BatchId;
+use super::file::{FileKey, Level, PART, SpoolFile};
+use super::record::Record;
+
+/// Why the spool cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder or a file in it cannot be used.
+    #[error(
+        "cannot use the spool {path}: {source}; run the agent as root, or choose another folder with --spool"
+    )]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another agent uses the folder.
+    #[error(
+        "the spool {0} is in use by another agent: stop that one, or choose another folder with --spool"
+    )]
+    InUse(PathBuf),
+}
+
+/// Position of a batch on disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Location {
+    pub(super) file: FileKey,
+    pub(super) record: Record,
+}
+
+/// All files of the spool.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    /// Locked for as long as the spool is used.
+    _lock: File,
+    files: BTreeMap<FileKey, SpoolFile>,
+    /// The file that batches are appended to.
+    active: Option<FileKey>,
+    next_number: u64,
+    /// Segments in records that were damaged when the files were opened.
+    pub(super) damaged: u64,
+}
+
+impl Files {
+    /// Opens the files in `folder`, and creates the folder if it is absent. Returns the batches
+    /// that earlier runs left, oldest first.
+    pub(super) fn open(folder: &Path) -> Result<(Self, Vec<Location>), SpoolError> {
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+        let mut files = Self {
+            folder: folder.to_owned(),
+            _lock: lock(folder)?,
+            files: BTreeMap::new(),
+            active: None,
+            next_number: 1,
+            damaged: 0,
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed(folder))? {
+            let path = entry.map_err(failed(folder))?.path();
+            if path.extension().is_some_and(|extension| extension == PART) {
+                // The agent was killed while it wrote this file; its originals still exist.
+                fs::remove_file(&path).map_err(failed(&path))?;
+            } else if let Some(key) = FileKey::from_path(&path) {
+                found.push((key, path));
+            }
+        }
+        found.sort();
+        let mut batches = Vec::new();
+        for (key, path) in found {
+            let records = files.adopt(key, &path).map_err(failed(&path))?;
+            let locations = records
+                .into_iter()
+                .map(|record| Location { file: key, record });
+            batches.extend(locations);
+        }
+        Ok((files, batches))
+    }
+
+    /// Takes over a file of an earlier run.
+    fn adopt(&mut self, key: FileKey, path: &Path) -> io::Result<Vec<Record>> {
+        self.next_number = self.next_number.max(key.number + 1);
+        let (file, records, damage) = SpoolFile::open(path)?;
+        if damage.segments > 0 {
+            tracing::error!(
+                file = %path.display(),
+                "{} bytes were changed on the disk: {} segments are lost",
+                damage.bytes,
+                damage.segments
+            );
+            self.damaged += damage.segments;
+        } else if damage.bytes > 0 {
+            tracing::warn!(
+                file = %path.display(),
+                "{} bytes were cut off when the agent ended, and are ignored",
+                damage.bytes
+            );
+        }
+        if records.is_empty() {
+            fs::remove_file(path)?;
+        } else {
+            self.files.insert(key, file);
+        }
+        Ok(records)
+    }
+
+    /// Appends a batch to the active file and syncs it.
+    pub(super) fn append(&mut self, payload: &[u8], segments: u32) -> io::Result<Location> {
+        let usable = self
+            .active
+            .filter(|key| self.files.get(key).is_some_and(|file| !file.is_full()));
+        let key = match usable {
+            Some(key) => key,
+            None => self.start_file()?,
+        };
+        let file = self
+            .files
+            .get_mut(&key)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let record = file.append(payload, segments)?;
+        Ok(Location { file: key, record })
+    }
+
+    fn start_file(&mut self) -> io::Result<FileKey> {
+        // The active file stays, even when all its batches are sent, until the next one starts.
+        if let Some(last) = self.active.take()
+            && self.is_done(last)
+        {
+            self.remove(last);
+        }
+        let key = FileKey {
+            number: self.next_number,
+            level: Level::Second,
+        };
+        // Counted even if the file cannot be created: a remnant of it must not block the next one.
+        self.next_number += 1;
+        let file = SpoolFile::create(&key.path(&self.folder), &self.folder)?;
+        self.files.insert(key, file);
+        self.active = Some(key);
+        Ok(key)
+    }
+
+    /// Writes `batches` to a file of the same age as `key`, but coarser. Until `key` is removed both
+    /// exist; if the agent is killed then, both are sent, and the server counts them once.
+    pub(super) fn write_coarser(
+        &mut self,
+        key: FileKey,
+        level: Level,
+        batches: &[(Vec<u8>, u32)],
+    ) -> io::Result<Vec<Location>> {
+        let key = FileKey { level, ..key };
+        let path = key.path(&self.folder);
+        let (file, records) = SpoolFile::create_with(&path, &self.folder, batches)?;
+        self.files.insert(key, file);
+        let locate = |record| Location { file: key, record };
+        Ok(records.into_iter().map(locate).collect())
+    }
+
+    pub(super) fn read(&self, location: Location) -> io::Result<Vec<u8>> {
+        match self.files.get(&location.file) {
+            Some(file) => file.read(location.record),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Notes that a batch of a file waits.
+    pub(super) fn add_pending(&mut self, key: FileKey, id: BatchId) {
+        if let Some(file) = self.files.get_mut(&key) {
+            file.pending.push_back(id);
+        }
+    }
+
+    /// Batches of a file that wait.
+    pub(super) fn pending(&self, key: FileKey) -> impl Iterator<Item = BatchId> {
+        let file = self.files.get(&key);
+        file.into_iter()
+            .flat_map(|file| file.pending.iter().copied())
+    }
+
+    /// Empties the list of a file's waiting batches.
+    pub(super) fn take_pending(&mut self, key: FileKey) -> VecDeque<BatchId> {
+        let file = self.files.get_mut(&key);
+        file.map(|file| std::mem::take(&mut file.pending))
+            .unwrap_or_default()
+    }
+
+    /// Notes that a batch is done, and removes its file after the last one.
+    pub(super) fn complete(&mut self, key: FileKey, id: BatchId) {
+        let Some(file) = self.files.get_mut(&key) else {
+            return;
+        };
+        file.pending.retain(|pending| *pending != id);
+        let in_use = self.active == Some(key) && !file.is_full();
+        if file.pending.is_empty() && !in_use {
+            self.remove(key);
+        }
+    }
+
+    /// The file that is given up first: the oldest of the finest level.
+    pub(super) fn first_to_shrink(&self) -> Option<FileKey> {
+        Level::ALL
+            .into_iter()
+            .find_map(|level| self.files.keys().find(|key| key.level == level).copied())
+    }
+
+    /// Appends nothing more to a file.
+    pub(super) fn deactivate(&mut self, key: FileKey) {
+        if self.active == Some(key) {
+            self.active = None;
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: FileKey) {
+        self.files.remove(&key);
+        self.deactivate(key);
+        let path = key.path(&self.folder);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(file = %path.display(), "cannot remove what was sent: {error}");
+        }
+    }
+
+    /// Removes the files without waiting batches.
+    pub(super) fn close(&mut self) {
+        self.active = None;
+        let done: Vec<FileKey> = self
+            .files
+            .keys()
+            .copied()
+            .filter(|key| self.is_done(*key))
+            .collect();
+        for key in done {
+            self.remove(key);
+        }
+    }
+
+    /// Size of all files in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.values().map(SpoolFile::size).sum()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn is_done(&self, key: FileKey) -> bool {
+        self.files
+            .get(&key)
+            .is_some_and(|file| file.pending.is_empty())
+    }
+}
+
+/// Locks the folder against other agents.
+fn lock(folder: &Path) -> Result<File, SpoolError> {
+    let path = folder.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> SpoolError + use<> {
+    let path = path.to_owned();
+    move |source| SpoolError::Io { path, source }
+}

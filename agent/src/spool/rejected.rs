@@ -1,0 +1,89 @@
+//! Batches that the server refused for good. They are stored for a person who looks for the reason,
+//! for as long as the spool has room.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::batch_id::BatchId;
+
+/// Maximum number of rejected batches on disk.
+pub(super) const MAX_REJECTED: usize = 32;
+
+/// The folder of rejected batches in a spool.
+pub fn folder(spool: &Path) -> PathBuf {
+    spool.join("rejected")
+}
+
+/// The files of rejected batches with their sizes, oldest first.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    folder: PathBuf,
+    files: VecDeque<(PathBuf, u64)>,
+}
+
+impl Rejected {
+    /// Those that earlier runs left in the spool.
+    pub(super) fn open(spool: &Path) -> io::Result<Self> {
+        let folder = folder(spool);
+        let mut files = list(&folder)?;
+        files.make_contiguous().sort();
+        Ok(Self { folder, files })
+    }
+
+    /// Writes a batch, and removes the oldest beyond the maximum.
+    pub(super) fn add(&mut self, id: BatchId, payload: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        while self.files.len() >= MAX_REJECTED {
+            self.remove_oldest();
+        }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let name = format!("{now:012}-{:08}.batch", id.sequence);
+        let path = self.folder.join(name);
+        if let Err(error) = fs::write(&path, payload) {
+            // A part of a batch helps nobody.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        self.files.push_back((path, payload.len() as u64));
+        Ok(())
+    }
+
+    /// Removes the oldest file. Returns false if there is none.
+    pub(super) fn remove_oldest(&mut self) -> bool {
+        let Some((path, _)) = self.files.pop_front() else {
+            return false;
+        };
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(file = %path.display(), "cannot remove a rejected batch: {error}");
+        }
+        true
+    }
+
+    /// Size of all files in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// Number of rejected batches in the spool at `spool`, for `doctor`.
+///
+/// # Errors
+/// When the folder exists and cannot be read.
+pub fn count(spool: &Path) -> io::Result<usize> {
+    list(&folder(spool)).map(|files| files.len())
+}
+
+fn list(folder: &Path) -> io::Result<VecDeque<(PathBuf, u64)>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
+        Err(error) => return Err(error),
+    };
+    let file = |entry: DirEntry| Ok((entry.path(), entry.metadata()?.len()));
+    entries.map(|entry| file(entry?)).collect()
+}

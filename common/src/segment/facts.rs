@@ -1,0 +1,36 @@
+//! Facts about the container itself, and the names that the agent sends and the server knows.
+
+use std::collections::BTreeMap;
+
+/// Facts about the container, by name.
+pub type Facts = BTreeMap<String, String>;
+
+/// The container's name in its runtime.
+pub const NAME: &str = "name";
+/// Its image.
+pub const IMAGE: &str = "image";
+/// Host name of the machine it ran on.
+pub const HOST: &str = "host";
+/// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`,
+/// `systemd`, `cgroup`.
+pub const RUNTIME: &str = "runtime";
+/// The full id, where the container id is a part of it.
+pub const FULL_ID: &str = "full_id";
+/// Path of its cgroup.
+pub const CGROUP: &str = "cgroup";
+/// When it was started: nanoseconds since the Unix epoch, in decimal.
+pub const STARTED: &str = "started";
+/// When it ended, likewise; absent while it runs.
+pub const ENDED: &str = "ended";
+/// Exit code of its first process, in decimal.
+pub const EXIT_CODE: &str = "exit_code";
+/// `true` if the OOM killer ended it.
+pub const OOM_KILLED: &str = "oom_killed";
+/// Family of hooks that counted it: `vfs`, `syscall`, `procfs`, `capture`, or `sysdig` for its chisel.
+pub const HOOKS: &str = "hooks";
+/// Cores of the host.
+pub const CORES: &str = "cores";
+/// Memory of the host in bytes.
+pub const HOST_MEMORY: &str = "host_memory";
+/// Prefix of a label: `label.com.example.team`.
+pub const LABEL: &str = "label.";

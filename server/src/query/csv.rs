@@ -1,0 +1,245 @@
+//! Tables as CSV (RFC 4180), with a line of names first.
+
+use super::io::{ConnectionSums, FileSums};
+use super::process::{ExitInfo, ProcessInfo};
+use super::table::{EventCell, GroupRow, RowSums, Rows, Table, Who};
+
+const PROCESS: [&str; 22] = [
+    "process",
+    "pid",
+    "container_pid",
+    "name",
+    "args",
+    "exe",
+    "parent",
+    "uid",
+    "start",
+    "end",
+    "exit_code",
+    "exit_signal",
+    "count",
+    "cpu_ns",
+    "rss_max",
+    "vm_max",
+    "swap_max",
+    "bytes_in",
+    "bytes_out",
+    "received",
+    "sent",
+    "count_at_least",
+];
+/// The first columns of the other tables.
+const WHO: [&str; 5] = ["process", "pid", "container_pid", "name", "args"];
+const FILE: [&str; 7] = [
+    "path",
+    "kind",
+    "bytes_in",
+    "bytes_out",
+    "ops_in",
+    "ops_out",
+    "opens",
+];
+const NETWORK: [&str; 10] = [
+    "protocol",
+    "role",
+    "local",
+    "peer",
+    "bytes_in",
+    "bytes_out",
+    "ops_in",
+    "ops_out",
+    "connects",
+    "failures",
+];
+const EVENT: [&str; 7] = ["at", "kind", "process", "pid", "name", "detail", "count"];
+const CPU: [&str; 2] = ["core", "cpu_ns"];
+
+impl Table {
+    /// The rows as CSV.
+    pub fn to_csv(&self) -> String {
+        let mut csv = Csv::default();
+        match &self.rows {
+            Rows::Process(rows) => {
+                csv.names(&[&PROCESS]);
+                rows.iter().for_each(|row| csv.process(row));
+            }
+            Rows::File(rows) => {
+                csv.names(&[&WHO, &FILE]);
+                rows.iter().for_each(|row| csv.file(&row.who, &row.file));
+            }
+            Rows::Network(rows) => {
+                csv.names(&[&WHO, &NETWORK]);
+                rows.iter()
+                    .for_each(|row| csv.connection(&row.who, &row.connection));
+            }
+            Rows::Cpu(rows) => {
+                csv.names(&[&WHO, &CPU]);
+                for row in rows {
+                    csv.who(&row.who);
+                    csv.numbers(&[row.core.into(), row.cpu_ns]);
+                    csv.end_line();
+                }
+            }
+            Rows::Event(rows) => {
+                csv.names(&[&EVENT]);
+                rows.iter().for_each(|row| csv.event(row));
+            }
+            Rows::Group(rows) => csv.groups(rows),
+        }
+        if self.rest.rows > 0 {
+            csv.rest(&self.rest);
+        }
+        csv.text
+    }
+}
+
+/// Text that lines are appended to.
+#[derive(Default)]
+struct Csv {
+    text: String,
+    within_line: bool,
+}
+
+impl Csv {
+    fn names(&mut self, groups: &[&[&str]]) {
+        for names in groups {
+            self.texts(names);
+        }
+        self.end_line();
+    }
+
+    fn process(&mut self, row: &ProcessInfo) {
+        let (code, signal) = match row.exit {
+            Some(ExitInfo::Code(code)) => (code.to_string(), String::new()),
+            Some(ExitInfo::Signal(signal)) => (String::new(), signal.to_string()),
+            None => (String::new(), String::new()),
+        };
+        let end = row.end.map_or(String::new(), |end| end.to_string());
+        self.texts(&[&row.key]);
+        self.numbers(&[row.pid.into(), row.container_pid.into()]);
+        self.texts(&[&row.name, &row.args.join(" "), &row.exe]);
+        self.numbers(&[row.parent.into(), row.uid.into()]);
+        self.texts(&[&row.start.to_string(), &end, &code, &signal]);
+        self.numbers(&[row.count.into(), row.cpu_ns]);
+        for measured in [row.rss_max, row.vm_max, row.swap_max] {
+            self.measured(measured);
+        }
+        self.numbers(&[row.bytes_in, row.bytes_out, row.received, row.sent]);
+        self.numbers(&[row.count_at_least.into()]);
+        self.end_line();
+    }
+
+    fn file(&mut self, who: &Who, file: &FileSums) {
+        self.who(who);
+        self.texts(&[&file.path, file.kind]);
+        self.numbers(&[
+            file.bytes_in,
+            file.bytes_out,
+            file.ops_in,
+            file.ops_out,
+            file.opens,
+        ]);
+        self.end_line();
+    }
+
+    fn connection(&mut self, who: &Who, connection: &ConnectionSums) {
+        self.who(who);
+        self.texts(&[
+            connection.protocol,
+            connection.role,
+            &connection.local,
+            &connection.peer,
+        ]);
+        self.numbers(&[
+            connection.bytes_in,
+            connection.bytes_out,
+            connection.ops_in,
+            connection.ops_out,
+            connection.connects,
+            connection.failures,
+        ]);
+        self.end_line();
+    }
+
+    fn event(&mut self, row: &EventCell) {
+        self.texts(&[&row.at.to_string(), row.kind, &row.process]);
+        self.numbers(&[row.pid.into()]);
+        self.texts(&[&row.name, &row.detail]);
+        self.numbers(&[row.count]);
+        self.end_line();
+    }
+
+    /// Groups: their columns, the number of rows, and the sums.
+    fn groups(&mut self, rows: &[GroupRow]) {
+        // All groups of a table have the same columns.
+        let Some(first) = rows.first() else {
+            return;
+        };
+        let names = first.group.keys().map(String::as_str).chain(["rows"]);
+        let names: Vec<&str> = names.chain(first.sums.sums.keys().copied()).collect();
+        self.names(&[&names]);
+        for row in rows {
+            row.group.values().for_each(|text| self.field(text));
+            self.numbers(&[row.sums.rows]);
+            row.sums.sums.values().for_each(|sum| self.measured(*sum));
+            self.end_line();
+        }
+    }
+
+    /// The last line of a table that was cut: the rows that are left out, and their sums.
+    fn rest(&mut self, rest: &RowSums) {
+        self.field(&format!("({} more rows)", rest.rows));
+        for (name, sum) in &rest.sums {
+            if let Some(sum) = sum {
+                self.field(&format!("{name}: {sum}"));
+            }
+        }
+        self.end_line();
+    }
+
+    fn who(&mut self, who: &Who) {
+        self.texts(&[&who.process]);
+        self.numbers(&[who.pid.into(), who.container_pid.into()]);
+        self.texts(&[&who.name, &who.args.join(" ")]);
+    }
+
+    fn texts(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.field(field);
+        }
+    }
+
+    fn numbers(&mut self, fields: &[u64]) {
+        for field in fields {
+            self.field(&field.to_string());
+        }
+    }
+
+    /// A number; empty if there is none.
+    fn measured(&mut self, number: Option<u64>) {
+        self.field(&number.map_or(String::new(), |number| number.to_string()));
+    }
+
+    fn field(&mut self, text: &str) {
+        if std::mem::replace(&mut self.within_line, true) {
+            self.text.push(',');
+        }
+        // Names are untrusted and must not become a formula in a spreadsheet.
+        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        if formula || text.contains(['"', ',', '\n', '\r']) {
+            self.text.push('"');
+            if formula {
+                self.text.push('\'');
+            }
+            self.text.push_str(&text.replace('"', "\"\""));
+            self.text.push('"');
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.text.push_str("\r\n");
+        self.within_line = false;
+    }
+}

@@ -1,0 +1,102 @@
+//! Activity: what a segment adds to the index of containers.
+
+use bubble_common::segment::total::Metric;
+use bubble_common::segment::{Facts, Segment};
+
+/// What a segment adds to the index of containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Start of the first slot that is not a gap, seconds since the Unix epoch.
+    pub first: u64,
+    /// End of the last slot that is not a gap, exclusive.
+    pub last: u64,
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// Highest memory in use, bytes: the kernel's own peak, where it has one. `None` if it was not
+    /// measured.
+    pub memory_peak: Option<u64>,
+    /// Memory in use in the last slot, bytes.
+    pub memory_now: Option<u64>,
+    /// Memory limit, bytes.
+    pub memory_limit: Option<u64>,
+    /// Bytes read from files and received.
+    pub bytes_in: u64,
+    /// Bytes written to files and sent.
+    pub bytes_out: u64,
+    /// CPU time by slot, of slots that are not gaps: (start, length in seconds, ns).
+    pub cpu: Vec<(u64, u64, u64)>,
+    /// Facts of the segment.
+    pub facts: Facts,
+}
+
+/// Computes the activity of a segment.
+pub fn activity(segment: &Segment) -> Activity {
+    let length = segment.key.resolution.seconds();
+    let start_of = |slot: usize| segment.key.start + slot as u64 * length;
+    let is_covered = |coverage: &bubble_common::segment::Coverage| !coverage.is_gap();
+    let mut activity = Activity {
+        facts: segment.facts.clone(),
+        ..Activity::default()
+    };
+    let first = segment.coverage.iter().position(is_covered);
+    let last = segment.coverage.iter().rposition(is_covered);
+    if let (Some(first), Some(last)) = (first, last) {
+        activity.first = start_of(first);
+        activity.last = start_of(last + 1);
+    } else {
+        // Only facts: they hold as of the end of the span.
+        activity.last = segment.end();
+        activity.first = activity.last;
+    }
+
+    add_cpu(&mut activity, segment);
+    for cell in &segment.file_io {
+        add(&mut activity.bytes_in, cell.value.bytes_in);
+        add(&mut activity.bytes_out, cell.value.bytes_out);
+    }
+    for cell in &segment.network_io {
+        add(&mut activity.bytes_in, cell.value.bytes_in);
+        add(&mut activity.bytes_out, cell.value.bytes_out);
+    }
+    add_memory(&mut activity, segment);
+    activity
+}
+
+fn add_cpu(activity: &mut Activity, segment: &Segment) {
+    let length = segment.key.resolution.seconds();
+    let mut cpu = vec![0_u64; segment.coverage.len()];
+    for cell in &segment.cpu {
+        add(&mut cpu[cell.slot as usize], cell.value.ns);
+    }
+    activity.cpu_ns = cpu.iter().fold(0, |sum, ns| sum.saturating_add(*ns));
+    activity.cpu = (0..)
+        .zip(&segment.coverage)
+        .zip(cpu)
+        .filter(|((_, coverage), _)| !coverage.is_gap())
+        .map(|((slot, _), ns)| (segment.key.start + slot * length, length, ns))
+        .collect();
+}
+
+fn add_memory(activity: &mut Activity, segment: &Segment) {
+    let mut now = None;
+    for cell in &segment.totals {
+        match Metric(cell.row.0) {
+            Metric::MEMORY_PEAK => {
+                activity.memory_peak = activity.memory_peak.max(Some(cell.value.value));
+            }
+            Metric::MEMORY_CURRENT => {
+                activity.memory_peak = activity.memory_peak.max(Some(cell.value.value));
+                now = now.max(Some((cell.slot, cell.value.value)));
+            }
+            Metric::MEMORY_LIMIT => {
+                activity.memory_limit = activity.memory_limit.max(Some(cell.value.value));
+            }
+            _ => {}
+        }
+    }
+    activity.memory_now = now.map(|(_, bytes)| bytes);
+}
+
+fn add(sum: &mut u64, n: u64) {
+    *sum = sum.saturating_add(n);
+}

@@ -1,0 +1,62 @@
+//! The id by which a container is stored, and what ids of Slurm's jobs have in common.
+
+use bubble_common::segment::ContainerId;
+
+/// Shortens an id of 64 hexadecimal digits to its first 12, and keeps any other as it is.
+///
+/// `None` if it is not a valid container id.
+pub fn short_id(id: &str) -> Option<ContainerId> {
+    let whole = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    ContainerId::new(if whole { &id[..12] } else { id }).ok()
+}
+
+/// The number of the Slurm job that the container belongs to: `job_42` is the whole job, as the
+/// chisel posts it, and `slurm-42.STEP@HOST` a step of it on one host, as the agent does.
+pub fn job_of(id: &ContainerId) -> Option<&str> {
+    let id = id.as_str();
+    let job = match id.strip_prefix("job_") {
+        Some(job) => job,
+        None => id.strip_prefix("slurm-")?.split_once('.')?.0,
+    };
+    Some(job).filter(|job| !job.is_empty() && job.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether whoever may read `own` may read `id`: it is the same container, or `own` is a whole job and
+/// `id` a step of it.
+pub fn includes(own: &ContainerId, id: &ContainerId) -> bool {
+    let is_job = own.as_str().starts_with("job_") && job_of(own).is_some();
+    own == id || (is_job && job_of(own) == job_of(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use bubble_common::segment::ContainerId;
+
+    use super::{includes, job_of};
+
+    #[test]
+    fn a_job_includes_its_steps_and_no_others() {
+        let id = |text: &str| ContainerId::new(text).expect("an id");
+        for (text, job) in [
+            ("job_42", Some("42")),
+            ("slurm-42.0@node7", Some("42")),
+            ("slurm-42.batch@node7", Some("42")),
+            ("job_", None),
+            ("job_4x", None),
+            ("slurm-42", None),
+            ("5961688fa2f4", None),
+        ] {
+            assert_eq!(job_of(&id(text)), job, "{text}");
+        }
+        for (own, other, expected) in [
+            ("job_42", "slurm-42.0@node7", true),
+            ("job_42", "job_42", true),
+            ("job_42", "slurm-421.0@node7", false),
+            ("slurm-42.0@node7", "slurm-42.1@node7", false),
+            ("slurm-42.0@node7", "job_42", false),
+            ("job_4x", "slurm-4x.0@node7", false),
+        ] {
+            assert_eq!(includes(&id(own), &id(other)), expected, "{own} {other}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The rules of packed spans, which every stage shares and no stage owns.
+//!
+//! How rows become one segment, what a segment adds to the index, how long a resolution
+//! lives, and which container an id means. It does no I/O and imports only `common`, so
+//! that `store` and all above it can use it.
+
+pub mod activity;
+pub mod id;
+pub mod retention;
+pub mod row;
+pub mod unite;

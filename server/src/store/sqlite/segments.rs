@@ -1,0 +1,118 @@
+//! Storing posts, and reading rows.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bubble_common::segment::{ContainerId, Resolution};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::database::Sqlite;
+use super::row_id::{ContainerRow, SourceRow};
+use super::rows::{OnConflict, Pieces};
+use super::writer::Transaction;
+use super::{expire, read, recording};
+use crate::clock;
+use crate::span::row::{Form, Row};
+use crate::store::column::number;
+use crate::store::error::{StoreError, failed};
+use crate::store::segments::{Outcome, Post, Segments};
+
+#[async_trait]
+impl Segments for Sqlite {
+    async fn put(&self, posts: Vec<Post>) -> Result<Vec<Outcome>, StoreError> {
+        self.writer
+            .run(move |transaction| put(transaction, &posts))
+            .await
+    }
+
+    async fn range(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        span: Range<u64>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let container = container.clone();
+        self.read_segments(move |connection| read::range(connection, &container, resolution, span))
+            .await
+    }
+
+    async fn dirty_of(
+        &self,
+        container: &ContainerId,
+        resolution: Resolution,
+        span: Range<u64>,
+    ) -> Result<Vec<u64>, StoreError> {
+        let container = container.clone();
+        self.read(move |connection| read::dirty_of(connection, &container, resolution, span))
+            .await
+    }
+
+    async fn expired_before(&self, resolution: Resolution) -> Result<u64, StoreError> {
+        self.read(move |connection| expire::horizon(connection, resolution))
+            .await
+    }
+}
+
+/// Stores posts, each at most once.
+fn put(transaction: &mut Transaction<'_>, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
+    let now = clock::now();
+    let mut pieces = Pieces::new(transaction.connection, OnConflict::Keep)?;
+    posts
+        .iter()
+        .map(|post| put_one(transaction, &mut pieces, post, now))
+        .collect()
+}
+
+fn put_one(
+    Transaction { connection, cache }: &mut Transaction<'_>,
+    pieces: &mut Pieces<'_>,
+    post: &Post,
+    now: u64,
+) -> Result<Outcome, StoreError> {
+    let row = cache.row(connection, &post.key.container)?;
+    let source = cache.source(connection, post.key.source)?;
+    if post.slots != 0 {
+        let resolution = post.key.resolution;
+        let span = resolution.packed_start(post.key.start);
+        let packed = cache.mark(connection, (row, resolution, span), now)?;
+        // A second is whole or absent, so its bit is enough. A coarser slot may be partly
+        // new, which only packing can tell.
+        let is_known = packed
+            && resolution == Resolution::Second
+            && packed_slots(connection, row, resolution, span, source)? & post.slots == post.slots;
+        if is_known || !pieces.put((row, source), &post.key, Form::Posted, &post.bytes)? {
+            return Ok(Outcome::Known);
+        }
+    }
+    if let Some(label) = &post.recording {
+        recording::record(connection, (row, source), label, &post.activity, now)?;
+    }
+    cache.change(connection, &post.key.container, |container| {
+        container.absorb(&post.activity, post.recording.is_some())
+    })?;
+    Ok(Outcome::Stored)
+}
+
+/// Slots of a packed row; 0 if there is no such row.
+fn packed_slots(
+    connection: &Connection,
+    container: ContainerRow,
+    resolution: Resolution,
+    start: u64,
+    source: SourceRow,
+) -> Result<u64, StoreError> {
+    let slots = connection
+        .prepare_cached(
+            "SELECT slots FROM packed WHERE container = ?1 AND resolution = ?2 AND start = ?3 AND source = ?4",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![container, resolution as u8, number(start), source], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .optional()
+        })
+        .map_err(failed("look for a packed row"))?;
+    // All 64 bits are used as they are.
+    Ok(slots.unwrap_or(0).cast_unsigned())
+}

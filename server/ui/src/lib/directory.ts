@@ -1,0 +1,79 @@
+// A tree of directories with sums, from a table that is grouped by directory.
+
+import type { GroupRow } from "./api/types";
+
+export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens"] as const;
+export type DirectorySums = Record<(typeof SUMMED)[number], number>;
+
+export interface DirectoryNode extends DirectorySums {
+  path: string;
+  name: string;
+  children: DirectoryNode[];
+  /** The files of this directory itself are below this node. */
+  hasFiles: boolean;
+}
+
+/** Shown for the files of a directory that has directories, too. */
+export const FILES_HERE = "(files here)";
+
+const node = (path: string, name: string): DirectoryNode => ({ path, name, children: [], hasFiles: false, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, opens: 0 });
+
+function add(to: DirectoryNode, row: GroupRow): void {
+  for (const field of SUMMED) to[field] += row.sums[field] ?? 0;
+}
+
+const bytes = (of: DirectorySums): number => of.bytes_in + of.bytes_out;
+
+/** The roots, those with most bytes first. A chain of directories without files becomes one node. */
+export function directoryTree(rows: readonly GroupRow[]): DirectoryNode[] {
+  const root = node("", "");
+  const index = new Map<DirectoryNode, Map<string, DirectoryNode>>();
+  const child = (parent: DirectoryNode, path: string, name: string): DirectoryNode => {
+    let names = index.get(parent);
+    if (names === undefined) index.set(parent, (names = new Map()));
+    let found = names.get(name);
+    if (found === undefined) {
+      found = node(path, name);
+      names.set(name, found);
+      parent.children.push(found);
+    }
+    return found;
+  };
+  for (const row of rows) {
+    const directory = row.group.directory ?? "";
+    let here = root;
+    if (!directory.startsWith("/")) {
+      // Pipes, sockets and the like have no directory.
+      here = child(root, directory, directory === "" ? "(no directory)" : directory);
+      add(here, row);
+    } else {
+      const parts = directory.split("/").filter((part) => part !== "");
+      if (parts.length === 0) {
+        here = child(root, "/", "/");
+        add(here, row);
+      }
+      let path = "";
+      for (const part of parts) {
+        path += `/${part}`;
+        here = child(here, path, here === root ? `/${part}` : part);
+        add(here, row);
+      }
+    }
+    here.hasFiles = true;
+    const own = child(here, here.path, FILES_HERE);
+    own.hasFiles = true;
+    add(own, row);
+  }
+  const collapse = (of: DirectoryNode): DirectoryNode => {
+    let here = of;
+    let name = of.name;
+    while (!here.hasFiles && here.children.length === 1 && here.children[0] !== undefined) {
+      here = here.children[0];
+      name += `/${here.name}`;
+    }
+    const only = here.children.length === 1 && here.children[0]?.name === FILES_HERE;
+    const children = only || here.name === FILES_HERE ? [] : here.children.map(collapse).sort((a, b) => bytes(b) - bytes(a) || a.name.localeCompare(b.name));
+    return { ...here, name, children };
+  };
+  return root.children.map(collapse).sort((a, b) => bytes(b) - bytes(a) || a.name.localeCompare(b.name));
+}

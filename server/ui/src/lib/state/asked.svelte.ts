@@ -1,0 +1,76 @@
+// A table that the server filters, groups, sorts and cuts, in this order: no row that
+// matters is lost before it is counted.
+
+import { ApiError, api } from "../api/client";
+import type { RowSums, Table } from "../api/types";
+import type { Page } from "./page.svelte";
+
+/** Interval in ms at which a table of a live page is fetched again. */
+const LIVE_INTERVAL = 3000;
+const RETRY_DELAY = 2000;
+
+/** What to ask for. Every field is a parameter of the API. */
+export interface Question {
+  kind: string;
+  group: string | null;
+  filter: string;
+  sort: string;
+  order: "asc" | "desc";
+  limit: number;
+}
+
+export interface Answer<Row> {
+  rows: Row[];
+  total: RowSums;
+  rest: RowSums;
+}
+
+export class AskedTable<Row> {
+  answer = $state.raw<Answer<Row> | null>(null);
+  error = $state.raw<ApiError | null>(null);
+
+  private pending = new AbortController();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly page: Page,
+    private readonly read: (row: never) => Row,
+  ) {}
+
+  /** Fetches the table, again and again while the page is live. */
+  ask(question: Question, delay = 0): void {
+    this.stop();
+    this.pending = new AbortController();
+    this.timer = setTimeout(() => void this.fetch(question, this.pending.signal), delay);
+  }
+
+  stop(): void {
+    this.pending.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Forgets the answer: the page has all rows itself. */
+  clear(): void {
+    this.stop();
+    this.answer = this.error = null;
+  }
+
+  private async fetch(question: Question, signal: AbortSignal): Promise<void> {
+    const { from, to, step } = this.page.range;
+    const { at, process } = this.page.view;
+    let wait = LIVE_INTERVAL;
+    try {
+      const table: Table = await api.table(this.page.id, { ...question, from, to, step, at, process }, signal);
+      if (signal.aborted) return;
+      this.answer = { rows: (table.rows as never[]).map(this.read), total: table.total, rest: table.rest };
+      this.error = null;
+    } catch (error) {
+      if (signal.aborted) return;
+      this.error = ApiError.of(error);
+      // A filter that is not valid stays so.
+      if (this.error.status >= 400 && this.error.status < 500 && this.error.status !== 429) return;
+      wait = RETRY_DELAY;
+    }
+    if (this.page.live || this.error !== null) this.timer = setTimeout(() => void this.fetch(question, signal), wait);
+  }
+}

@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import type { GroupRow } from "../src/lib/api/types";
+import { directoryTree, FILES_HERE, type DirectoryNode } from "../src/lib/directory";
+
+const row = (directory: string, bytes_in: number): GroupRow => ({ group: { directory }, rows: 1, sums: { bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1 }, names: [] });
+const shape = (nodes: DirectoryNode[]): unknown[] => nodes.map((node) => [node.name, node.bytes_in, shape(node.children)]);
+
+test("sums of directories are those of all below, the largest first", () => {
+  const tree = directoryTree([row("/var/log", 1), row("/var/lib/db/base", 10), row("/var/lib/db/wal", 5), row("/tmp", 20), row("", 3), row("/", 2)]);
+  expect(shape(tree)).toEqual([
+    ["/tmp", 20, []],
+    ["/var", 16, [["lib/db", 15, [["base", 10, []], ["wal", 5, []]]], ["log", 1, []]]],
+    ["(no directory)", 3, []],
+    ["/", 2, []],
+  ]);
+});
+
+test("a directory with files and directories keeps both apart", () => {
+  const [top] = directoryTree([row("/a", 4), row("/a/b", 6)]);
+  expect(shape(top === undefined ? [] : [top])).toEqual([["/a", 10, [["b", 6, []], [FILES_HERE, 4, []]]]]);
+  expect(top?.children.map((each) => each.path)).toEqual(["/a/b", "/a"]);
+});

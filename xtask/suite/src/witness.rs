@@ -1,0 +1,118 @@
+//! Runs a load of real programs in a container, with the kernel's own sums as the witness
+//! (docs/witness.md).
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bubble_workload::witnessed::Witnessed;
+
+use crate::api::Span;
+use crate::bench::{Bench, find_cgroup, now};
+use crate::container::cgroup::{self, Cgroups};
+use crate::reconcile::{Reconciled, reconcile};
+use crate::{keeper, settings};
+
+/// A load.
+#[derive(Clone, Debug)]
+pub struct Load<'a> {
+    /// Its name, unique in the bench.
+    pub name: &'a str,
+    /// Program and arguments. The program is an absolute path.
+    pub command: Vec<OsString>,
+    /// After this time the load hangs, and is killed.
+    pub limit: Duration,
+}
+
+/// A bench for loads. Their containers are plain cgroups, as their programs are the host's.
+#[expect(missing_debug_implementations, reason = "the bench has a trait object")]
+pub struct Witness {
+    bench: Bench,
+    cgroups: Cgroups,
+}
+
+impl Witness {
+    /// Starts a bench, called `name`.
+    ///
+    /// # Errors
+    /// If server or agent do not start, or cgroups cannot be created.
+    pub fn new(name: &str) -> Result<Self> {
+        let bench = Bench::with_agent_args(name, &cgroup::agent_args())?;
+        let cgroups = Cgroups::new(bench.folder())?;
+        Ok(Self { bench, cgroups })
+    }
+
+    /// The folder of the bench.
+    pub fn folder(&self) -> &Path {
+        self.bench.folder()
+    }
+
+    /// Runs `load` in a container, and waits until the stored data is as the witness says. If it never
+    /// is, the result has the differences.
+    ///
+    /// # Errors
+    /// If the load fails, or its container is not stored.
+    pub fn run(&self, load: &Load<'_>) -> Result<Reconciled> {
+        let start = now();
+        let (container, owned) = self.cgroups.create()?;
+        let witnessed = witness(self.folder(), owned.folders(), load)?;
+        // The agent can read a cgroup only until it is removed.
+        sleep(settings::timeout(Duration::from_millis(500)));
+        drop(owned);
+        let api = self.bench.server.api();
+        let id = find_cgroup(api, &container, Some("ended"))?.id;
+        let compare = || -> Result<Reconciled> {
+            let (from, to) = ((start - 60.0).floor(), now().ceil());
+            let ledger = api.ledger(&id, Span { from, to })?;
+            Ok(reconcile(&witnessed, &ledger))
+        };
+        let deadline = Instant::now() + settings::timeout(Duration::from_secs(10));
+        while !compare()?.differences.is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(500));
+        }
+        // Finds what arrives late or twice.
+        sleep(settings::timeout(Duration::from_secs(2)));
+        compare()
+    }
+}
+
+fn witness(folder: &Path, cgroups: &[impl AsRef<Path>], load: &Load<'_>) -> Result<Witnessed> {
+    let limit = settings::timeout(load.limit).as_secs().to_string();
+    let mut args: Vec<OsString> = vec!["witness".into(), "--limit".into(), limit.into()];
+    for cgroup in cgroups {
+        args.extend(["--cgroup".into(), cgroup.as_ref().into()]);
+    }
+    args.push("--".into());
+    args.extend(load.command.iter().cloned());
+    let outside: [&Path; 0] = [];
+    let mut command = keeper::command(&settings::program("bubble-workload")?, &outside, args)?;
+    let log = folder.join(format!("{}.log", load.name));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log)?);
+    let output = keeper::spawn(command)?.wait_with_output()?;
+    let failed = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let last: Vec<&str> = text.lines().rev().take(20).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        format!(
+            "the load {} failed; its last output:\n{}",
+            load.name,
+            last.join("\n")
+        )
+    };
+    ensure!(output.status.success(), "{}: {}", output.status, failed());
+    let witnessed: Witnessed = serde_json::from_slice(&output.stdout).with_context(failed)?;
+    ensure!(
+        witnessed.exit_code == 0,
+        "exit code {}: {}",
+        witnessed.exit_code,
+        failed()
+    );
+    Ok(witnessed)
+}

@@ -1,0 +1,110 @@
+//! Folders that are made and removed on file systems of each kind. They differ in how they use their own
+//! objects again: inode numbers, inodes and names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bubble_suite::bench::{Bench, containers};
+use bubble_suite::container::Spec;
+use bubble_suite::settings;
+
+use crate::common::exact_spec;
+
+/// A file system mounted in the shared folder. Unmounted on drop.
+struct Mounted(PathBuf);
+
+fn mount(args: &[&str], at: &Path) {
+    let mounted = Command::new("mount").args(args).arg(at).status();
+    assert!(
+        mounted.is_ok_and(|status| status.success()),
+        "mount {args:?} fails"
+    );
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // A process of the container may hold it for a moment. An overlay covers another mount.
+        let unmount = || Command::new("umount").arg("-l").arg(&self.0).output();
+        while unmount().is_ok_and(|output| output.status.success()) {}
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Runs the workload on the file system that `make` mounts at the given path.
+fn folders_on(name: &str, make: impl FnOnce(&Path)) {
+    let count = settings::number("BUBBLE_FOLDERS", 10_000).expect("a number of files");
+    // The agent must run before the container starts.
+    let _ = Bench::shared();
+    let (here, there) = containers().expect("a container runner").shared();
+    let at = here.join(name);
+    fs::create_dir_all(&at).expect("a folder");
+    let mounted = Mounted(at);
+    make(&mounted.0);
+    let mut spec = Spec::new(&["folders", "--count", &count.to_string(), "--at"]);
+    spec.args.push(format!("{there}/{name}"));
+    exact_spec(&spec);
+}
+
+/// Runs the workload on a loop device with a file system of `kind`, which `make` makes of a file of so
+/// many MiB.
+fn folders_on_image(kind: &str, mib: u64, make: &[&str]) {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let image = folder.path().join(kind);
+    let file = fs::File::create(&image).expect("a file");
+    file.set_len(mib << 20).expect("a sparse file");
+    let mut command = Command::new(make[0]);
+    let made = command.args(&make[1..]).arg(&image).output();
+    let made = made.unwrap_or_else(|error| panic!("cannot start {}: {error}", make[0]));
+    assert!(
+        made.status.success(),
+        "{make:?} fails: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    folders_on(kind, |at| {
+        mount(&["-t", kind, "-o", "loop", &image.to_string_lossy()], at);
+    });
+}
+
+#[test]
+fn tmpfs() {
+    folders_on("tmpfs", |at| mount(&["-t", "tmpfs", "none"], at));
+}
+
+#[test]
+fn overlay() {
+    folders_on("overlay", |at| {
+        // The layers need a file system of their own: an overlay cannot be one.
+        mount(&["-t", "tmpfs", "none"], at);
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| at.join(name));
+        for layer in [&lower, &upper, &work] {
+            fs::create_dir(layer).expect("a folder");
+        }
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.display(),
+            upper.display(),
+            work.display()
+        );
+        mount(&["-t", "overlay", "none", "-o", &options], at);
+    });
+}
+
+/// On a loop device: inode numbers are used again at once.
+///
+/// The image has the format of ext2, which the driver of ext4 mounts: the busybox of the guests makes
+/// nothing newer.
+#[test]
+fn ext4() {
+    folders_on_image("ext4", 64, &["mke2fs", "-F"]);
+}
+
+#[test]
+fn xfs() {
+    folders_on_image("xfs", 320, &["mkfs.xfs", "-q"]);
+}
+
+#[test]
+fn btrfs() {
+    folders_on_image("btrfs", 128, &["mkfs.btrfs", "-q"]);
+}

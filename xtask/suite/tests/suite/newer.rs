@@ -1,0 +1,15 @@
+//! What only newer kernels can do or show: not run on 6.1.
+
+use crate::common::exact;
+
+/// The calls fail after they have received: the bytes count all the same.
+#[test]
+fn failed_calls() {
+    exact(&["fault"]);
+}
+
+/// Since Linux 6.7.
+#[test]
+fn io_uring_multishot() {
+    exact(&["file", "--by", "io-uring-multishot"]);
+}
