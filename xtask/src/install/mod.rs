@@ -7,6 +7,7 @@ pub(crate) mod ebpf;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -36,6 +37,8 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
     }
     update_package_list()?;
     run(as_root("apt-get")?
+        // Another run of apt holds the lock for minutes at most.
+        .args(["-o", "DPkg::Lock::Timeout=600"])
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -111,9 +114,14 @@ fn by_hand(missing: &[&str]) -> String {
     }
 }
 
-/// Updates apt's list of packages.
+/// Updates apt's list of packages, once in each run.
 pub(crate) fn update_package_list() -> Result<()> {
-    run(as_root("apt-get")?.args(["update", "-qq"]))
+    static IS_UPDATED: AtomicBool = AtomicBool::new(false);
+    if !IS_UPDATED.load(Ordering::Relaxed) {
+        run(as_root("apt-get")?.args(["update", "-qq"]))?;
+        IS_UPDATED.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Installs QEMU, and the programs that its guests are made from.

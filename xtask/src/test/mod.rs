@@ -44,17 +44,18 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
         arguments: flags.arguments.clone(),
         services: Services::default(),
     };
-    let results: Vec<(&Group, Outcome, Duration)> = chosen
-        .into_iter()
-        .map(|group| {
-            let record = Record::start(group.name)?;
-            say(format!("test group {}: {}", group.name, group.about));
-            let start = Instant::now();
-            let outcome = run_group(group, &mut run, strict);
-            drop(record);
-            Ok((group, outcome, start.elapsed()))
-        })
-        .collect::<Result<_>>()?;
+    let mut results: Vec<(&Group, Outcome, Duration)> = Vec::new();
+    for group in chosen {
+        if !results.is_empty() {
+            say(format!("so far: {}", so_far(&results)));
+        }
+        let record = Record::start(group.name)?;
+        say(format!("test group {}: {}", group.name, group.about));
+        let start = Instant::now();
+        let outcome = run_group(group, &mut run, strict);
+        drop(record);
+        results.push((group, outcome, start.elapsed()));
+    }
     run.services.stop()?;
     Ok(report(&results))
 }
@@ -97,6 +98,26 @@ fn run_group(group: &Group, run: &mut Run, strict: bool) -> Outcome {
             Outcome::Failed
         }
     }
+}
+
+/// The groups that ended, in one line. The last lines of a log that was cut off show what took the time.
+fn so_far(results: &[(&Group, Outcome, Duration)]) -> String {
+    let total: Duration = results.iter().map(|(_, _, time)| *time).sum();
+    let group = |(group, outcome, time): &(&Group, Outcome, Duration)| {
+        let seconds = time.as_secs();
+        match outcome {
+            Outcome::Passed => format!("{} {seconds}", group.name),
+            Outcome::Failed => {
+                let log = fs::read(record::log_path(group.name)).unwrap_or_default();
+                let log = String::from_utf8_lossy(&log);
+                let tests: Vec<&str> = record::failed_tests(&log).into_iter().collect();
+                format!("{} {seconds} FAILED: {}", group.name, tests.join(" "))
+            }
+            Outcome::Skipped => format!("{} SKIPPED", group.name),
+        }
+    };
+    let groups: Vec<String> = results.iter().map(group).collect();
+    format!("{} s ({})", total.as_secs(), groups.join(", "))
 }
 
 /// Prints what failed, and then the table: the end of a log is what a reader sees first.

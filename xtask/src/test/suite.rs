@@ -46,7 +46,7 @@ pub(super) const KERNEL_TESTS: [&str; 7] = [
 /// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
 /// once: 100 restarts, 10,000 files.
 const MORE_REPEATS: [(&str, &str); 3] = [
-    ("BUBBLE_MIXED_SECONDS", "300"),
+    ("BUBBLE_MIXED_SECONDS", "120"),
     ("BUBBLE_FOLDERS", "3000"),
     ("BUBBLE_RESTARTS", "40"),
 ];
