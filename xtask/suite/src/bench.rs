@@ -191,7 +191,7 @@ pub fn ledger(finished: &Finished) -> Result<Ledger> {
         bench?.server.api().clone()
     };
     let id = find(&api, &finished.name, Some("ended"))?.id;
-    sleep(settings::timeout(Duration::from_secs(4)));
+    sleep(settings::pause(Duration::from_secs(4)));
     api.ledger(&id, span(finished))
 }
 
@@ -217,7 +217,7 @@ pub fn check(all: &[Finished]) -> Result<()> {
             sleep(Duration::from_millis(500));
         }
     }
-    sleep(settings::timeout(Duration::from_secs(2)));
+    sleep(settings::late_time());
     for finished in all {
         let id = find(&api, &finished.name, Some("ended"))?.id;
         let (_, found) = compare(&api, &id, finished)?;

@@ -11,7 +11,7 @@
 //! | `BUBBLE_WORKLOAD_BIN` | program of the workload | the same |
 //! | `BUBBLE_RUNNER` | `docker` or `cgroup` | `docker` if a Docker daemon answers |
 //! | `BUBBLE_HOOKS` | `auto`, `vfs` or `syscall`: the agent's `--hooks` | `auto` |
-//! | `BUBBLE_PATIENCE` | factor on all timeouts, for slow (emulated) machines | `1` |
+//! | `BUBBLE_PATIENCE` | factor on all timeouts, for slow (emulated) machines; on pauses at most 5 | `1` |
 //! | `BUBBLE_AWAY_SECONDS` | length of the outage of the server in the test `away`, seconds | `120` |
 //! | `BUBBLE_RESTARTS` | number of restarts of a container in the test `lives` | `100` |
 //! | `BUBBLE_FOLDERS` | number of files in the tests `mounts` | `10000` |

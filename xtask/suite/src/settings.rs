@@ -19,13 +19,37 @@ pub fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
-/// `base`, multiplied by `BUBBLE_PATIENCE` for slow machines.
+/// Maximum factor of [`pause`]. A pause takes its whole time in each test, and a timeout only in one
+/// that fails.
+const MAX_PAUSE_FACTOR: u32 = 5;
+
+/// The time after which a test gives up: `base`, multiplied by `BUBBLE_PATIENCE` for slow machines.
 ///
 /// # Panics
 /// If `BUBBLE_PATIENCE` is not a number.
 pub fn timeout(base: Duration) -> Duration {
+    base * patience()
+}
+
+/// A time that a test always takes: `base`, or a few times as much on slow machines.
+///
+/// # Panics
+/// If `BUBBLE_PATIENCE` is not a number.
+pub fn pause(base: Duration) -> Duration {
+    base * patience().min(MAX_PAUSE_FACTOR)
+}
+
+/// The time in which something arrives that is late, or that arrives twice.
+///
+/// # Panics
+/// If `BUBBLE_PATIENCE` is not a number.
+pub fn late_time() -> Duration {
+    pause(Duration::from_secs(2)).min(Duration::from_secs(5))
+}
+
+fn patience() -> u32 {
     let factor = number("BUBBLE_PATIENCE", 1).expect("BUBBLE_PATIENCE must be a number");
-    base * u32::try_from(factor).unwrap_or(u32::MAX)
+    u32::try_from(factor).unwrap_or(u32::MAX)
 }
 
 /// The requested family of hooks of the agent.

@@ -61,7 +61,7 @@ impl Witness {
         let (container, owned) = self.cgroups.create()?;
         let witnessed = witness(self.folder(), owned.folders(), load)?;
         // The agent can read a cgroup only until it is removed.
-        sleep(settings::timeout(Duration::from_millis(500)));
+        sleep(settings::pause(Duration::from_millis(500)));
         drop(owned);
         let api = self.bench.server.api();
         let id = find_cgroup(api, &container, Some("ended"))?.id;
@@ -75,7 +75,7 @@ impl Witness {
             sleep(Duration::from_millis(500));
         }
         // Finds what arrives late or twice.
-        sleep(settings::timeout(Duration::from_secs(2)));
+        sleep(settings::late_time());
         compare()
     }
 }

@@ -331,7 +331,7 @@ impl Running for Run {
         let cpu_ns = counts.iter().find_map(usage::read);
         let truth = truth(&stdout, &self.stderr_text)?;
         // Runtimes remove a cgroup a moment later. The agent can read its count only until then.
-        sleep(settings::timeout(Duration::from_millis(500)));
+        sleep(settings::pause(Duration::from_millis(500)));
         Ok(Finished {
             name: self.name.clone(),
             truth,

@@ -114,7 +114,7 @@ fn check_pulses(
         .expect("a known container")
         .id;
     let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
-    let unspooled = settings::timeout(MAX_UNSPOOLED).as_secs_f64();
+    let unspooled = settings::pause(MAX_UNSPOOLED).as_secs_f64();
     let excused = |pulse: &Pulse| {
         let at = pulse::time(pulse);
         let during = |downtime: &Downtime| (downtime.from - unspooled..downtime.to).contains(&at);

@@ -74,7 +74,7 @@ fn a_container_that_is_restarted() {
         .run_lives(&append(&path), restarts + 1, Duration::from_millis(700))
         .expect("a container that is restarted");
     let container = find(&api, &name, Some("ended")).expect("an ended container");
-    sleep(settings::timeout(Duration::from_secs(3)));
+    sleep(settings::pause(Duration::from_secs(3)));
     let written = fs::metadata(here.join(file)).expect("the file").len();
     check(&api, &container, &path, written, restarts as usize + 1);
 }
@@ -88,7 +88,7 @@ fn lives_shorter_than_a_second() {
     let path = file.to_str().expect("a path in UTF-8");
     let id = format!("{:012x}{:052x}", std::process::id(), 0);
     // Long enough to start the program on a slow machine.
-    let life = settings::timeout(Duration::from_millis(150)).min(Duration::from_millis(900));
+    let life = settings::pause(Duration::from_millis(150)).min(Duration::from_millis(900));
     run_lives_as_docker(&id, &append(path), LIVES, life).expect("50 lives");
     let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
     let container = loop {
@@ -98,7 +98,7 @@ fn lives_shorter_than_a_second() {
             _ => sleep(Duration::from_millis(100)),
         }
     };
-    sleep(settings::timeout(Duration::from_secs(3)));
+    sleep(settings::pause(Duration::from_secs(3)));
     let written = fs::metadata(&file).expect("the file").len();
     check(&api, &container, path, written, LIVES as usize);
 }
@@ -114,7 +114,7 @@ fn a_user_cannot_make_a_container_of_docker() {
     let short = format!("f{:011x}", std::process::id());
     let name = format!("docker-{short}{:052x}.scope", 0);
     let folder = format!("bubble-user-{}", std::process::id());
-    let life = settings::timeout(Duration::from_millis(1_500));
+    let life = settings::pause(Duration::from_millis(1_500));
     run_as_user(USER, &folder, &name, &append(path), life).expect("a run");
     let host = api.hosts().expect("an answer").remove(0).host;
     let own = format!("user-{USER}:{short}@{host}");
