@@ -3,16 +3,16 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bubble_workload::witnessed::Witnessed;
 
-use crate::api::Span;
-use crate::bench::{Bench, find_cgroup, now};
+use crate::api::{Api, Span};
+use crate::bench::{Bench, containers, find_cgroup, now};
 use crate::container::cgroup::{self, Cgroups};
 use crate::reconcile::{Reconciled, reconcile};
 use crate::{keeper, settings};
@@ -31,24 +31,45 @@ pub struct Load<'a> {
 /// A bench for loads. Their containers are plain cgroups, as their programs are the host's.
 #[expect(missing_debug_implementations, reason = "the bench has a trait object")]
 pub struct Witness {
-    bench: Bench,
+    /// Its own bench, if the agent of the shared one does not see plain cgroups.
+    _own: Option<Bench>,
+    api: Api,
+    folder: PathBuf,
     cgroups: Cgroups,
 }
 
 impl Witness {
-    /// Starts a bench, called `name`.
+    /// Starts a bench, called `name`. In a guest it is the shared one: an emulated kernel takes minutes to
+    /// load the programs of another agent.
     ///
     /// # Errors
     /// If server or agent do not start, or cgroups cannot be created.
     pub fn new(name: &str) -> Result<Self> {
-        let bench = Bench::with_agent_args(name, &cgroup::agent_args())?;
-        let cgroups = Cgroups::new(bench.folder())?;
-        Ok(Self { bench, cgroups })
+        let args = cgroup::agent_args();
+        let (own, api, folder) = if containers()?.agent_args() == args {
+            let bench = Bench::shared().lock();
+            let bench =
+                bench.map_err(|_| anyhow!("another test panicked with the bench locked"))?;
+            let folder = bench.folder().join(name);
+            fs::create_dir_all(&folder)?;
+            (None, bench.server.api().clone(), folder)
+        } else {
+            let bench = Bench::with_agent_args(name, &args)?;
+            let (api, folder) = (bench.server.api().clone(), bench.folder().to_owned());
+            (Some(bench), api, folder)
+        };
+        let cgroups = Cgroups::new(&folder)?;
+        Ok(Self {
+            _own: own,
+            api,
+            folder,
+            cgroups,
+        })
     }
 
-    /// The folder of the bench.
+    /// The folder of the loads.
     pub fn folder(&self) -> &Path {
-        self.bench.folder()
+        &self.folder
     }
 
     /// Runs `load` in a container, and waits until the stored data is as the witness says. If it never
@@ -63,7 +84,7 @@ impl Witness {
         // The agent can read a cgroup only until it is removed.
         sleep(settings::pause(Duration::from_millis(500)));
         drop(owned);
-        let api = self.bench.server.api();
+        let api = &self.api;
         let id = find_cgroup(api, &container, Some("ended"))?.id;
         let compare = || -> Result<Reconciled> {
             let (from, to) = ((start - 60.0).floor(), now().ceil());

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bubble_suite::api::{Api, Container, Span};
+use bubble_suite::api::{Api, Container, Ledger, Span};
 use bubble_suite::bench::{Bench, containers, find, now};
 use bubble_suite::container::{run_as_user, run_lives_as_docker};
 use bubble_suite::settings;
@@ -19,19 +19,37 @@ fn api() -> Api {
     bench.server.api().clone()
 }
 
-/// Compares what is stored with the bytes that all lives wrote, and their number.
-fn check(api: &Api, container: &Container, path: &str, written: u64, lives: usize) {
-    let span = Span {
-        from: container.first_seen - 60.0,
-        to: now().ceil(),
-    };
-    let ledger = api.ledger(&container.id, span).expect("stored data");
+/// The bytes of the file that are stored.
+fn stored_bytes(ledger: &Ledger, path: &str) -> u64 {
     let files = ledger.files.iter().filter(|file| file.path == path);
-    let stored: u64 = files.map(|file| file.bytes_out).sum();
-    let events = |kind: &str| {
-        let events = ledger.summary.events.iter();
-        events.filter(|event| event.kind == kind).count()
+    files.map(|file| file.bytes_out).sum()
+}
+
+fn count_events(ledger: &Ledger, kind: &str) -> usize {
+    let events = ledger.summary.events.iter();
+    events.filter(|event| event.kind == kind).count()
+}
+
+/// Waits until what is stored are the bytes that all lives wrote, and their number. Checks again later,
+/// to find what arrives late or twice.
+fn check(api: &Api, container: &Container, path: &str, written: u64, lives: usize) {
+    let read = || {
+        let span = Span {
+            from: container.first_seen - 60.0,
+            to: now().ceil(),
+        };
+        api.ledger(&container.id, span).expect("stored data")
     };
+    let is_complete = |ledger: &Ledger| {
+        stored_bytes(ledger, path) == written && count_events(ledger, "container_end") == lives
+    };
+    let deadline = Instant::now() + settings::timeout(Duration::from_secs(10));
+    while !is_complete(&read()) && Instant::now() < deadline {
+        sleep(Duration::from_millis(500));
+    }
+    sleep(settings::late_time());
+    let ledger = read();
+    let stored = stored_bytes(&ledger, path);
     let losses: Vec<_> = ledger.summary.losses.iter().collect();
     // A cgroup of another test may be unknown, which every container on the host is told.
     let is_known = |reason: &str| {
@@ -45,8 +63,8 @@ fn check(api: &Api, container: &Container, path: &str, written: u64, lives: usiz
         losses.iter().all(|loss| is_known(&loss.reason)),
         "{losses:?}"
     );
-    assert_eq!(events("container_start"), lives, "starts");
-    assert_eq!(events("container_end"), lives, "ends");
+    assert_eq!(count_events(&ledger, "container_start"), lives, "starts");
+    assert_eq!(count_events(&ledger, "container_end"), lives, "ends");
     // The order is that of the lives.
     let kinds = ledger
         .summary
@@ -70,11 +88,12 @@ fn a_container_that_is_restarted() {
     let (here, there) = runner.shared();
     let file = format!("restarted-{}", std::process::id());
     let path = format!("{there}/{file}");
+    // Long enough to start the program on a slow machine.
+    let life = settings::pause(Duration::from_millis(700)).min(Duration::from_secs(2));
     let name = runner
-        .run_lives(&append(&path), restarts + 1, Duration::from_millis(700))
+        .run_lives(&append(&path), restarts + 1, life)
         .expect("a container that is restarted");
     let container = find(&api, &name, Some("ended")).expect("an ended container");
-    sleep(settings::pause(Duration::from_secs(3)));
     let written = fs::metadata(here.join(file)).expect("the file").len();
     check(&api, &container, &path, written, restarts as usize + 1);
 }
@@ -98,7 +117,6 @@ fn lives_shorter_than_a_second() {
             _ => sleep(Duration::from_millis(100)),
         }
     };
-    sleep(settings::pause(Duration::from_secs(3)));
     let written = fs::metadata(&file).expect("the file").len();
     check(&api, &container, path, written, LIVES as usize);
 }
