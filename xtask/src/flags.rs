@@ -33,6 +33,10 @@ pub(crate) enum Command {
     /// Each is tagged with the version and `latest`. Starts a Docker daemon if none answers.
     Image,
     Services(Services),
+    /// Build the tools that the tests compile from source, once
+    ///
+    /// `cargo xtask test --all` does it in the background, at the lowest priority.
+    Tools,
 }
 
 /// Build and start the whole system on this machine, and print the link to its page

@@ -19,6 +19,7 @@ mod project;
 mod service;
 mod services;
 mod test;
+mod tools;
 mod ui;
 mod up;
 mod vm;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         flags::Command::Fuzz(flags) => fuzz::run(&flags),
         flags::Command::Image => image::run(),
         flags::Command::Services(flags) => services::run(&flags),
+        flags::Command::Tools => tools::run(),
         flags::Command::Vm(flags) => vm::run(&flags),
     };
     match result {

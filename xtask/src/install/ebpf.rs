@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::debian;
+use super::{debian, lock};
 use crate::command::{cargo, find, output, run, say};
 use crate::project;
 
@@ -84,6 +84,7 @@ fn parse_llvm_version(verbose_version: &str) -> Option<u32> {
 }
 
 fn linker() -> Result<PathBuf> {
+    let _lock = lock("bpf-linker")?;
     let tools = project::cache().join("tools");
     let installed = tools.join("bin/bpf-linker");
     let candidates = [Some(installed.clone()), find("bpf-linker")];

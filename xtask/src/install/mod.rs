@@ -5,6 +5,7 @@
 
 pub(crate) mod ebpf;
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ const CARGO_MACHETE: &str = "0.9.2";
 
 /// Installs the packages that are missing, with apt. Without apt, the error says what to install.
 pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
+    let _lock = lock("apt")?;
     let missing: Vec<&str> = packages
         .iter()
         .copied()
@@ -112,6 +114,18 @@ fn by_hand(missing: &[&str]) -> String {
             translated(|row| row.2)
         )
     }
+}
+
+/// Waits until no other process of this checkout installs what is called `name`. The lock lasts until the
+/// file is dropped.
+pub(crate) fn lock(name: &str) -> Result<File> {
+    let folder = project::cache().join("locks");
+    let path = folder.join(name);
+    let cannot = || format!("cannot lock {}", path.display());
+    fs::create_dir_all(&folder).with_context(cannot)?;
+    let file = File::create(&path).with_context(cannot)?;
+    file.lock().with_context(cannot)?;
+    Ok(file)
 }
 
 /// Updates apt's list of packages, once in each run.
@@ -207,7 +221,7 @@ pub(crate) fn suite() -> Result<()> {
     ];
     let mut packages: Vec<&str> = programs.into_iter().filter_map(missing).collect();
     // Debian has the server outside of PATH, one folder per version.
-    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    let versions = fs::read_dir("/usr/lib/postgresql");
     let mut versions = versions.into_iter().flatten().flatten();
     let has_server = versions.any(|version| version.path().join("bin/postgres").exists());
     if !has_server && find("postgres").is_none() {
@@ -235,7 +249,7 @@ pub(crate) fn chromium() -> Result<()> {
 /// Installs Java 17, for Cassandra, and returns its program.
 pub(crate) fn java() -> Result<PathBuf> {
     let find_java = || {
-        let folders = std::fs::read_dir("/usr/lib/jvm").ok()?;
+        let folders = fs::read_dir("/usr/lib/jvm").ok()?;
         let named = |path: &PathBuf| path.to_string_lossy().contains("/java-17-openjdk-");
         let mut found = folders.flatten().map(|entry| entry.path()).filter(named);
         found.find_map(|folder| Some(folder.join("bin/java")).filter(|java| java.exists()))
@@ -279,6 +293,7 @@ pub(crate) fn cargo_machete() -> Result<PathBuf> {
 
 /// Finds a Cargo subcommand, or builds it into `.cache/tools`, once. Returns its path.
 fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let _lock = lock(name)?;
     let tools = project::cache().join("tools");
     let built = tools.join("bin").join(name);
     if let Some(found) = find(name).or_else(|| built.exists().then(|| built.clone())) {

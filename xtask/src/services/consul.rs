@@ -83,7 +83,8 @@ fn answers() -> bool {
 }
 
 /// Builds the program if it is missing, and returns its path.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
+    let _lock = install::lock("consul")?;
     let program = folder().join("program/consul");
     // Written last, so an interrupted build and one of another version are repeated.
     let complete = folder().join("program/go.sum");

@@ -5,7 +5,7 @@
 //! that nothing else uses by default.
 
 pub(crate) mod cassandra;
-mod consul;
+pub(crate) mod consul;
 mod daemon;
 pub(crate) mod rabbitmq;
 

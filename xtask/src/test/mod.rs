@@ -23,7 +23,7 @@ use self::group::{GROUPS, Group};
 use self::record::Record;
 use self::services::Services;
 use crate::command::say;
-use crate::flags;
+use crate::{flags, tools};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -44,6 +44,10 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
         arguments: flags.arguments.clone(),
         services: Services::default(),
     };
+    let tools = flags
+        .all
+        .then(|| tools::start(&record::log_path("tools")))
+        .transpose()?;
     let mut results: Vec<(&Group, Outcome, Duration)> = Vec::new();
     for group in chosen {
         if !results.is_empty() {
@@ -57,6 +61,7 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
         results.push((group, outcome, start.elapsed()));
     }
     run.services.stop()?;
+    drop(tools);
     Ok(report(&results))
 }
 

@@ -50,8 +50,14 @@ const MORE_REPEATS: [(&str, &str); 3] = [
     ("BUBBLE_FOLDERS", "3000"),
     ("BUBBLE_RESTARTS", "40"),
 ];
-/// A guest lacks the programs of these tests. Others of their kinds run there.
-const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::xfs", "mounts::btrfs"];
+/// A guest lacks the programs of these tests, or is so slow that the last one takes ten minutes. Others
+/// of their kinds run there.
+const NOT_IN_GUESTS: [&str; 4] = [
+    "mixed::programs",
+    "mounts::xfs",
+    "mounts::btrfs",
+    "process::six_thousand",
+];
 /// The families of hooks, and the tests that run in the guest of the other one alone: they do not
 /// depend on the family, and take long.
 const FAMILIES: [(&str, &[&str]); 2] = [
