@@ -89,7 +89,7 @@ fn a_container_that_is_restarted() {
     let file = format!("restarted-{}", std::process::id());
     let path = format!("{there}/{file}");
     // Long enough to start the program on a slow machine.
-    let life = settings::pause(Duration::from_millis(700)).min(Duration::from_secs(2));
+    let life = settings::pause(Duration::from_millis(700));
     let name = runner
         .run_lives(&append(&path), restarts + 1, life)
         .expect("a container that is restarted");
