@@ -32,8 +32,7 @@ const FEW_REPEATS: [(&str, &str); 4] = [
 ];
 /// The factor for timeouts in an emulated guest, on a host that may be three times slower than others.
 const GUEST_SLOWNESS: (&str, &str) = ("BUBBLE_PATIENCE", "15");
-/// The tests that depend on the kernel, which run on each one. The others (an agent is killed, a
-/// server is away) run on this host and on one kernel.
+/// The tests that depend on the kernel, which run on each one.
 pub(super) const KERNEL_TESTS: [&str; 7] = [
     "cpu::",
     "file::",
@@ -58,11 +57,24 @@ const NOT_IN_GUESTS: [&str; 4] = [
     "mounts::btrfs",
     "process::six_thousand",
 ];
-/// The families of hooks, and the tests that run in the guest of the other one alone: they do not
-/// depend on the family, and take long.
+/// The families of hooks, and the tests that a guest of this family leaves out: those of the agent as a
+/// program run on this host, and those that start more agents run in the family that is loaded sooner.
 const FAMILIES: [(&str, &[&str]); 2] = [
-    ("vfs", &["away::", "fresh::", "log::", "refused::"]),
-    ("syscall", &["container::", "doctor::", "kill::"]),
+    (
+        "vfs",
+        &[
+            "away::",
+            "container::",
+            "fresh::",
+            "kill::",
+            "log::",
+            "refused::",
+        ],
+    ),
+    (
+        "syscall",
+        &["away::", "container::", "doctor::", "fresh::", "refused::"],
+    ),
 ];
 /// Time after which a guest is taken for hanging.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);

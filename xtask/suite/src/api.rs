@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::settings;
+
 /// A client of the API, with an administrator's token.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -279,8 +281,8 @@ impl Api {
     pub fn new(url: &str, token: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_connect(Some(settings::timeout(Duration::from_secs(5))))
+            .timeout_recv_response(Some(settings::timeout(Duration::from_secs(60))))
             .build();
         Self {
             agent: config.into(),

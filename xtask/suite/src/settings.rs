@@ -19,6 +19,8 @@ pub fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
+/// Minimum factor of [`timeout`]. A machine that is shared can be three times slower than one that is not.
+const MIN_TIMEOUT_FACTOR: u32 = 3;
 /// Maximum factor of [`pause`]. A pause takes its whole time in each test, and a timeout only in one
 /// that fails.
 const MAX_PAUSE_FACTOR: u32 = 5;
@@ -28,7 +30,7 @@ const MAX_PAUSE_FACTOR: u32 = 5;
 /// # Panics
 /// If `BUBBLE_PATIENCE` is not a number.
 pub fn timeout(base: Duration) -> Duration {
-    base * patience()
+    base * patience().max(MIN_TIMEOUT_FACTOR)
 }
 
 /// A time that a test always takes: `base`, or a few times as much on slow machines.
