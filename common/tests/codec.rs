@@ -2,7 +2,7 @@
 
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::codec::{DecodeError, Effort};
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::{ContainerId, Segment, SourceId};
 use bubble_testing::arbitrary;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
@@ -57,6 +57,10 @@ proptest! {
             let head = Segment::decode_head(&bytes).expect("its own head");
             prop_assert_eq!(&head.key, &segment.key);
             prop_assert_eq!(&head.coverage, &segment.coverage);
+            let mut other = segment.clone();
+            other.key.container = ContainerId::new(&"x".repeat(200)).expect("an id");
+            let renamed = Segment::with_container(&bytes, &other.key.container);
+            prop_assert_eq!(renamed, Ok(other.encode(effort)));
         }
     }
 

@@ -25,6 +25,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::{Resolution, SourceId};
+use bubble_server::auth::key;
 use bubble_server::auth::token::{self, Access};
 use bubble_server::clock;
 use bubble_server::ingest::Ingest;
@@ -218,9 +219,10 @@ async fn ingest(name: &str, store: &Arc<dyn Store>) -> Result<()> {
         let meter = Meter::new(name)?;
         let posts = hosts.into_iter().map(|batches| {
             let ingest = Arc::clone(&ingest);
+            let (_, key) = key::create("bench", clock::now());
             tokio::spawn(async move {
                 for batch in batches {
-                    let receipt = ingest.post(batch, None).await?;
+                    let receipt = ingest.post(batch, &key, None).await?;
                     ensure!(receipt.stored == OF_HOST, "not all was stored: {receipt:?}");
                 }
                 Ok(())

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::hmac;
 use super::secret::Secret;
 use crate::clock;
-use crate::span::id::short_id;
 
 /// The audience of our tokens, the same as that of the Python system.
 pub const AUDIENCE: &str = "urn:cb/stat";
@@ -130,7 +129,8 @@ pub fn check(secret: &Secret, token: &str) -> Result<(Access, u64), String> {
             container: Some(id),
             ..
         } => Access::Container(
-            short_id(&id).ok_or_else(|| "the claim container is not a container id".to_owned())?,
+            ContainerId::new(&id)
+                .map_err(|_| "the claim container is not a container id".to_owned())?,
         ),
         Presented { .. } => {
             return Err("neither a container nor an administrator is named".to_owned());

@@ -1,13 +1,13 @@
-//! `container delete`. Works beside a server that runs.
+//! `container delete | release`. Works beside a server that runs.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::store::open;
+use super::store::{open, resolved};
 use crate::clock;
 use crate::config::cli::Container;
 use crate::config::settings::Common;
-use crate::span::id::short_id;
 use crate::store::Store;
+use crate::store::binding::of_container;
 use crate::store::deletion::{self, Deletion};
 
 /// What happens after the command.
@@ -15,7 +15,10 @@ const WHEN: &str = "a server that runs removes the rows within seconds, else whe
 
 pub(super) async fn run(common: &Common, command: Container) -> Result<()> {
     let store = open(common).await?;
-    let Container::Delete { id, older_than } = command;
+    let (id, older_than) = match command {
+        Container::Delete { id, older_than } => (id, older_than),
+        Container::Release { id, host } => return release(&*store, id, host).await,
+    };
     let now = clock::now();
     if let Some(period) = older_than {
         let deleted = deletion::delete_older(&*store, now.saturating_sub(period.0), now).await?;
@@ -31,7 +34,7 @@ pub(super) async fn run(common: &Common, command: Container) -> Result<()> {
 }
 
 async fn delete(store: &dyn Store, text: &str, now: u64) -> Result<()> {
-    let id = short_id(text).with_context(|| format!("{text:?} is not a container id"))?;
+    let id = resolved(store, text).await?;
     match deletion::delete(store, &id, now).await? {
         Deletion::Deleted => eprintln!("deleted {id}: {WHEN}"),
         Deletion::Unknown => bail!("there is no container {id}"),
@@ -39,5 +42,29 @@ async fn delete(store: &dyn Store, text: &str, now: u64) -> Result<()> {
             bail!("{id} still runs, and its agent would post it again: delete it after its end")
         }
     }
+    Ok(())
+}
+
+/// Releases a container, or all that `host` reported first. A server that runs notices within a minute.
+async fn release(store: &dyn Store, id: Option<String>, host: Option<String>) -> Result<()> {
+    let names = match (id, host) {
+        (Some(text), _) => vec![of_container(&resolved(store, &text).await?)],
+        (None, host) => {
+            let bindings = store.bindings().await?.into_iter();
+            let of_host = bindings.filter(|binding| Some(&binding.host) == host.as_ref());
+            of_host.map(|binding| binding.name).collect()
+        }
+    };
+    let mut released = 0;
+    for name in names {
+        if store.release(&name).await? {
+            println!("{name}");
+            released += 1;
+        }
+    }
+    if released == 0 {
+        bail!("no container was bound to an owner under this name");
+    }
+    eprintln!("released {released}: the next key that posts them owns them");
     Ok(())
 }

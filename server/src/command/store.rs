@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use bubble_common::segment::ContainerId;
 
 use crate::config::settings::Common;
 use crate::config::store::StoreSetting;
 use crate::span::retention::Retention;
 use crate::store::Store;
 use crate::store::cassandra::Cassandra;
+use crate::store::resolve::{Meaning, resolve};
 use crate::store::sqlite::Sqlite;
 
 /// Opens the store, which servers may be using.
@@ -21,4 +23,13 @@ pub(super) async fn open(common: &Common) -> Result<Arc<dyn Store>> {
             Arc::new(Cassandra::open(address, common.consistency, retention).await?)
         }
     })
+}
+
+/// The container that an id on the command line means.
+pub(super) async fn resolved(store: &dyn Store, text: &str) -> Result<ContainerId> {
+    match resolve(store, text).await? {
+        Meaning::One(id) => Ok(id),
+        Meaning::Several(ids) => bail!("several containers begin with {text}: {}", ids.join(", ")),
+        Meaning::Invalid => bail!("{text:?} is not a container id"),
+    }
 }

@@ -1,12 +1,12 @@
 //! `token`: makes a token, signed with the secret of the server.
 
 use anyhow::{Context, Result};
+use bubble_common::segment::ContainerId;
 
 use crate::auth::token::{Access, create};
 use crate::clock;
 use crate::config::cli::Token;
 use crate::config::settings::SHORT_SECRET;
-use crate::span::id::short_id;
 
 pub(super) fn run(settings: &Token) -> Result<()> {
     let (secret, made) = settings.common.secret()?;
@@ -18,7 +18,7 @@ pub(super) fn run(settings: &Token) -> Result<()> {
     }
     let access = match &settings.container {
         Some(id) => Access::Container(
-            short_id(id).with_context(|| format!("{id:?} is not a container id"))?,
+            ContainerId::new(id).with_context(|| format!("{id:?} is not a container id"))?,
         ),
         None => Access::Admin,
     };

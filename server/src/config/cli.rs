@@ -147,6 +147,17 @@ pub enum Container {
         #[arg(long, value_name = "PERIOD")]
         older_than: Option<Period>,
     },
+    /// Release a container, or all of a host: the next key that posts it owns it
+    ///
+    /// Needed if a container moves to a host with keys of another owner, or if a host gets another name.
+    Release {
+        /// Id of the container
+        #[arg(required_unless_present = "host", conflicts_with = "host")]
+        id: Option<String>,
+        /// All containers that this host reported first
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+    },
 }
 
 /// Commands of `recording`.

@@ -86,7 +86,7 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// Copies horizons, keys, hosts and recordings.
+/// Copies horizons, keys, bindings, hosts and recordings.
 async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
     for resolution in Resolution::ALL {
         let before = from.expired_before(resolution).await?;
@@ -99,9 +99,10 @@ async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> 
             to.create_key(key).await?;
         }
     }
+    to.bind(from.bindings().await?).await?;
     let copied = to.hosts().await?;
     for host in from.hosts().await? {
-        let newer = |other: &Host| other.host == host.host && other.last_seen > host.last_seen;
+        let newer = |other: &Host| other.id() == host.id() && other.last_seen > host.last_seen;
         if !copied.iter().any(newer) {
             to.put_host(host).await?;
         }

@@ -10,8 +10,9 @@ use super::state::AppState;
 use crate::auth::key;
 use crate::auth::token::{self, Access};
 use crate::clock;
-use crate::span::id::{includes, short_id};
+use crate::span::id::{includes, is_full};
 use crate::store::key::ApiKey;
+use crate::store::resolve::{Meaning, resolve};
 
 /// Seconds that access without a token is good for.
 const OPEN_TTL: u64 = 86_400;
@@ -98,17 +99,51 @@ impl FromRequestParts<AppState> for Readable {
         let id = path
             .as_ref()
             .and_then(|path| path.iter().find(|(name, _)| *name == "id"))
-            .and_then(|(_, id)| short_id(id))
-            .ok_or_else(|| ApiError::new(Code::BadRequest, "the path has no valid container id"))?;
-        match reader.access {
-            Access::Admin => Ok(Self(id)),
-            Access::Container(own) if includes(&own, &id) => Ok(Self(id)),
-            Access::Container(_) => Err(ApiError::new(
+            .map(|(_, id)| id)
+            .unwrap_or_default();
+        let own = match reader.access {
+            Access::Admin => return Ok(Self(one(state, id).await?)),
+            // What it reads is in the token, so nothing is ambiguous.
+            Access::Container(own) if own.as_str() == id => {
+                return Ok(Self(one_of(state, &own).await?));
+            }
+            Access::Container(own) => own,
+        };
+        let id = one(state, id).await?;
+        match includes(&one_of(state, &own).await?, &id) {
+            true => Ok(Self(id)),
+            false => Err(ApiError::new(
                 Code::Forbidden,
                 "this token is for another container",
             )),
         }
     }
+}
+
+/// The container that an id in a request means.
+pub(super) async fn one(state: &AppState, id: &str) -> Result<ContainerId, ApiError> {
+    match resolve(&*state.store, id).await? {
+        Meaning::One(id) => Ok(id),
+        Meaning::Several(ids) => Err(ApiError::new(
+            Code::Ambiguous,
+            format!("several containers begin with {id}: {}", ids.join(", ")),
+        )),
+        Meaning::Invalid => Err(ApiError::new(
+            Code::BadRequest,
+            "the path has no valid container id",
+        )),
+    }
+}
+
+/// The container that a token was made for. A short id is the one that was stored under it first.
+async fn one_of(state: &AppState, own: &ContainerId) -> Result<ContainerId, ApiError> {
+    Ok(match is_full(own.as_str()) {
+        true => match resolve(&*state.store, own.as_str()).await? {
+            Meaning::One(id) => id,
+            Meaning::Several(_) | Meaning::Invalid => own.clone(),
+        },
+        false => own.clone(),
+    })
 }
 
 impl FromRequestParts<AppState> for Poster {

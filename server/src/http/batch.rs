@@ -31,7 +31,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
 )]
 pub(super) async fn post(
     State(state): State<AppState>,
-    _poster: Poster,
+    Poster(key): Poster,
     parameters: Checked<Query<PostParameters>>,
     headers: HeaderMap,
     Whole { body, place }: Whole,
@@ -48,7 +48,7 @@ pub(super) async fn post(
             format!("the content type must be {MEDIA_TYPE}"),
         ));
     }
-    let receipt = state.ingest.post(body, recording).await?;
+    let receipt = state.ingest.post(body, &key, recording).await?;
     drop(place);
     Ok(Json(receipt))
 }

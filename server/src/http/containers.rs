@@ -207,7 +207,7 @@ async fn list_job(
 /// A container, from the index.
 #[utoipa::path(
     get, path = "/api/v1/containers/{id}", operation_id = "getContainer", tag = "containers",
-    params(("id" = String, Path, description = "the container's id; of 64 digits the first 12 count")),
+    params(("id" = String, Path, description = "the container's id, or 12 to 64 digits that its full id begins with")),
     responses((status = 200, body = ContainerItem), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
     security(("token" = [])),

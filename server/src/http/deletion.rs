@@ -5,12 +5,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::access::Admin;
+use super::access::{Admin, one};
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::Checked;
 use super::state::AppState;
 use crate::clock;
-use crate::span::id::short_id;
 use crate::store::deletion::{self, Deletion};
 
 /// Which containers.
@@ -35,7 +34,8 @@ pub(super) struct DeletedContainers {
     delete, path = "/api/v1/containers/{id}", operation_id = "deleteContainer", tag = "containers",
     params(("id" = String, Path, description = "the container's id")),
     responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "several containers have this short id")),
     security(("token" = [])),
 )]
 pub(super) async fn delete(
@@ -43,11 +43,8 @@ pub(super) async fn delete(
     _admin: Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let deleted = match short_id(&id) {
-        Some(id) => deletion::delete(&*state.store, &id, clock::now()).await?,
-        None => Deletion::Unknown,
-    };
-    match deleted {
+    let id = one(&state, &id).await?;
+    match deletion::delete(&*state.store, &id, clock::now()).await? {
         Deletion::Deleted => Ok(StatusCode::NO_CONTENT),
         Deletion::Unknown => Err(ApiError::new(
             Code::NotFound,

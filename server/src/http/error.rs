@@ -29,6 +29,8 @@ pub enum Code {
     NotFound,
     /// 405
     MethodNotAllowed,
+    /// 409
+    Ambiguous,
     /// 413
     TooLarge,
     /// 415
@@ -53,6 +55,7 @@ impl Code {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Ambiguous => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedVersion | Self::UnsupportedMediaType => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE

@@ -8,6 +8,7 @@ use bubble_common::batch::AgentReport;
 use bubble_common::segment::SourceId;
 
 use crate::store::host::Host;
+use crate::store::key::ApiKey;
 
 /// Shortest interval between writes of a host's entry.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
@@ -17,7 +18,8 @@ const MAX_HOSTS: usize = 10_000;
 /// The latest report of each host.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    latest: Mutex<HashMap<String, Report>>,
+    /// By host and owner of the key: hosts of two owners may have one name.
+    latest: Mutex<HashMap<(String, String), Report>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +32,8 @@ struct Report {
 
 impl Hosts {
     /// Returns the entry to store for the host of `agent`, if a write is due. `source` is the run of
-    /// the agent.
-    pub fn report(&self, source: SourceId, agent: &AgentReport) -> Option<Host> {
+    /// the agent, and `key` its key.
+    pub fn report(&self, source: SourceId, agent: &AgentReport, key: &ApiKey) -> Option<Host> {
         if agent.host.is_empty() {
             return None;
         }
@@ -42,7 +44,8 @@ impl Hosts {
             kernel_ns: agent.kernel_ns,
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = latest.get(&agent.host).copied();
+        let name = (agent.host.clone(), key.owner.clone());
+        let before = latest.get(&name).copied();
         // A restarted agent counts from 0.
         let before = before.filter(|before| before.source == source);
         // The agent chooses the time: it may be any number.
@@ -56,7 +59,7 @@ impl Hosts {
         if latest.len() >= MAX_HOSTS {
             latest.clear();
         }
-        latest.insert(agent.host.clone(), report);
+        latest.insert(name, report);
         // Without an earlier report there is no interval, so the rate is 0.
         let percent = |of: fn(&Report) -> u64| {
             before.map_or(0.0, |before| {
@@ -67,6 +70,8 @@ impl Hosts {
         };
         Some(Host {
             host: agent.host.clone(),
+            owner: key.owner.clone(),
+            key: key.id.clone(),
             version: agent.version.clone(),
             kernel: agent.kernel.clone(),
             hooks: agent.hooks.clone(),
@@ -99,8 +104,13 @@ mod tests {
             sent_at,
             ..AgentReport::default()
         };
-        assert!(hosts.report(source, &at(u64::MAX)).is_some());
-        assert!(hosts.report(source, &at(u64::MAX)).is_none());
-        assert!(hosts.report(source, &at(0)).is_none());
+        let (_, key) = crate::auth::key::create("tests", 0);
+        let (_, other) = crate::auth::key::create("others", 0);
+        assert!(hosts.report(source, &at(u64::MAX), &key).is_some());
+        assert!(hosts.report(source, &at(u64::MAX), &key).is_none());
+        assert!(hosts.report(source, &at(0), &key).is_none());
+        // Another owner's host of this name is another host.
+        let host = hosts.report(source, &at(0), &other).unwrap();
+        assert_eq!(host.owner, "others");
     }
 }

@@ -8,6 +8,7 @@ pub mod hosts;
 mod late;
 pub mod legacy;
 pub mod live;
+mod owner;
 mod prepare;
 mod receipt;
 
@@ -23,13 +24,15 @@ use self::hosts::Hosts;
 use self::legacy::EventError;
 use self::legacy::lanes::{Lanes, Sender};
 use self::live::Live;
+use self::owner::{Owners, Poster};
 use self::prepare::{Prepared, prepare_event};
-pub use self::receipt::{Receipt, Refusal};
+pub use self::receipt::{Receipt, Refusal, RefusalCode};
 use crate::clock;
 use crate::memory::{MemoryError, Pool, Reservation};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::key::ApiKey;
 use crate::store::recording::Label;
 use crate::store::segments::{Outcome, Post};
 
@@ -50,6 +53,7 @@ pub struct Ingest {
     live: Live,
     metrics: Arc<Metrics>,
     hosts: Hosts,
+    owners: Owners,
     lanes: Arc<Mutex<Lanes>>,
 }
 
@@ -82,17 +86,20 @@ impl Ingest {
             live,
             metrics,
             hosts: Hosts::default(),
+            owners: Owners::default(),
             lanes: Arc::default(),
         }
     }
 
-    /// Stores the batch in `body`: live, or as part of the recording called `recording`.
+    /// Stores the batch in `body`, which was posted with `key`: live, or as part of the recording called
+    /// `recording`.
     ///
     /// # Errors
     /// When the body is not a batch, or the store fails. Nothing of it is stored then.
     pub async fn post(
         &self,
         body: Vec<u8>,
+        key: &ApiKey,
         recording: Option<String>,
     ) -> Result<Receipt, IngestError> {
         let live = recording.is_none();
@@ -110,9 +117,10 @@ impl Ingest {
             })
             .await?;
         let (source, agent, prepared) = decoded;
-        let receipt = self.store(prepared, &agent.host).await?;
+        let poster = Poster::agent(key, &agent.host, !live, now);
+        let receipt = self.store(prepared, &poster, &agent.host).await?;
         // A capture is not posted by the agent of a host.
-        if live && let Some(host) = self.hosts.report(source, &agent) {
+        if live && let Some(host) = self.hosts.report(source, &agent, key) {
             self.store.put_host(host).await?;
         }
         Ok(receipt)
@@ -135,7 +143,7 @@ impl Ingest {
         let _held = self.memory.reserve(size, MEMORY_TIMEOUT).await?;
         let now = clock::now();
         let lanes = Arc::clone(&self.lanes);
-        let peer = sender.peer.clone();
+        let (peer, key) = (sender.peer.clone(), sender.key.clone());
         let (prepared, refused) = blocking(move || {
             let event = legacy::read(&body)?;
             let refused = event.refused;
@@ -147,7 +155,8 @@ impl Ingest {
             self.metrics.rows_refused.inc_by(rows);
             warn!(host = peer, rows, %reason, "rows of a legacy post refused");
         }
-        self.store(prepared, &peer).await
+        let poster = Poster::chisel(&key, prepared.is_recorded(), now);
+        self.store(prepared, &poster, &peer).await
     }
 
     /// Decodes a body with as much memory as bodies of its length mostly need, and again with more if
@@ -182,7 +191,14 @@ impl Ingest {
     }
 
     /// Stores prepared posts, notifies live streams, and updates metrics.
-    async fn store(&self, prepared: Prepared, host: &str) -> Result<Receipt, IngestError> {
+    async fn store(
+        &self,
+        mut prepared: Prepared,
+        poster: &Poster,
+        host: &str,
+    ) -> Result<Receipt, IngestError> {
+        let owners = &self.owners;
+        owners.check(&*self.store, &mut prepared, poster).await?;
         let Prepared {
             notices,
             posts,

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bubble_common::segment::codec::Effort;
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::{ContainerId, Key, Segment, SourceId};
 
 use super::legacy::Event;
 use super::legacy::lanes::{Lanes, Sender};
 use super::live::Notice;
-use super::receipt::Refusal;
+use super::receipt::{Reason, Refusal};
 use crate::span::activity::activity;
 use crate::span::unite::slot_bits;
 use crate::store::recording::Label;
@@ -17,6 +17,10 @@ use crate::store::segments::Post;
 
 /// How far a segment may end in the future. Beyond that its host's clock is wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(3_600);
+
+/// Age beyond which a live segment is refused for now. A spool holds what a host counted while the
+/// server was away, which may be weeks; beyond that a clock is more likely to be wrong.
+const MAX_AGE: Duration = Duration::from_secs(92 * 86_400);
 
 /// Age beyond which a legacy post must come from a capture that is played back.
 const MAX_LIVE_AGE: Duration = Duration::from_secs(86_400);
@@ -50,10 +54,15 @@ impl Prepared {
         }
     }
 
+    /// Whether it belongs to a recording.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.label.is_some()
+    }
+
     /// Accepts a segment with its bytes, or refuses it.
     pub(super) fn add(&mut self, segment: &Segment, bytes: Vec<u8>) {
-        if let Some((reason, later)) = refusal(segment, self.source, self.now) {
-            self.refuse(segment, reason, later);
+        if let Some(reason) = self.refusal(segment) {
+            self.refuse(&segment.key, &reason);
             return;
         }
         let owner = self.notices.len();
@@ -78,37 +87,77 @@ impl Prepared {
         bytes + self.posts.len() * (size_of::<Post>() + size_of::<Notice>())
     }
 
-    fn refuse(&mut self, segment: &Segment, reason: impl Into<String>, later: bool) {
+    /// Stores each accepted segment under the id that `judge` returns, or refuses it.
+    pub(super) fn judge(&mut self, judge: impl Fn(&Key) -> Result<ContainerId, Reason>) {
+        let posts = std::mem::take(&mut self.posts);
+        let owners = std::mem::take(&mut self.owners);
+        let notices = std::mem::take(&mut self.notices);
+        // The owner before, the id of its container, and its new index.
+        let mut current: Option<(usize, Option<(ContainerId, usize)>)> = None;
+        for (mut post, owner) in posts.into_iter().zip(owners) {
+            // The posts of a segment follow each other; the first one begins where the segment does.
+            if current.as_ref().is_none_or(|(known, _)| *known != owner) {
+                let accepted = match judge(&post.key) {
+                    Ok(id) => {
+                        let index = self.notices.len();
+                        let span = notices.get(owner).map(|notice| notice.span.clone());
+                        self.notices.push(Notice {
+                            container: id.clone(),
+                            span: span.unwrap_or_default(),
+                        });
+                        Some((id, index))
+                    }
+                    Err(reason) => {
+                        self.refuse(&post.key, &reason);
+                        None
+                    }
+                };
+                current = Some((owner, accepted));
+            }
+            if let Some((_, Some((id, index)))) = &current {
+                if post.key.container != *id
+                    && let Ok(bytes) = Segment::with_container(&post.bytes, id)
+                {
+                    post.bytes = bytes;
+                    post.key.container = id.clone();
+                }
+                self.posts.push(post);
+                self.owners.push(*index);
+            }
+        }
+    }
+
+    fn refuse(&mut self, key: &Key, reason: &Reason) {
         self.refused.push(Refusal {
-            container: segment.key.container.as_str().to_owned(),
-            start: segment.key.start,
-            resolution: segment.key.resolution.name(),
-            reason: reason.into(),
-            later,
+            container: key.container.as_str().to_owned(),
+            start: key.start,
+            resolution: key.resolution.name(),
+            code: reason.code(),
+            reason: reason.text(),
+            later: reason.is_temporary(),
         });
     }
-}
 
-/// The reason to refuse a segment, if there is one, and whether it may be taken later.
-fn refusal(segment: &Segment, source: Option<SourceId>, now: u64) -> Option<(String, bool)> {
-    if segment.key.source == SourceId::SUM {
-        let reason = "a source of zeros stands for sums and is never stored";
-        return Some((reason.to_owned(), false));
+    /// The reason to refuse a segment, if there is one.
+    fn refusal(&self, segment: &Segment) -> Option<Reason> {
+        if segment.key.source == SourceId::SUM {
+            return Some(Reason::SourceOfSums);
+        }
+        if self
+            .source
+            .is_some_and(|source| source != segment.key.source)
+        {
+            return Some(Reason::SourceOfBatch);
+        }
+        let ahead = segment.end().saturating_sub(self.now);
+        // A coarse slot may still be open, so it may end in the future.
+        if ahead > MAX_AHEAD.as_secs() + segment.key.resolution.seconds() {
+            return Some(Reason::Future(ahead));
+        }
+        let age = self.now.saturating_sub(segment.end());
+        let is_live = self.label.is_none();
+        (is_live && age > MAX_AGE.as_secs()).then_some(Reason::Past(age))
     }
-    if source.is_some_and(|source| source != segment.key.source) {
-        let reason = "a recording's segments have the source of its batches";
-        return Some((reason.to_owned(), false));
-    }
-    let ahead = segment.end().saturating_sub(now);
-    // A coarse slot may still be open, so it may end in the future.
-    let allowed = MAX_AHEAD.as_secs() + segment.key.resolution.seconds();
-    (ahead > allowed).then(|| {
-        // Agents of version 0.1 find "in the future" in the text, as they lack the field `later`.
-        let reason = format!(
-            "it ends {ahead} s in the future: set the clock of its host, or of this server"
-        );
-        (reason, true)
-    })
 }
 
 /// Splits a segment into posts, one for each packed span.
@@ -172,7 +221,7 @@ pub(super) fn prepare_event(
         prepared.add(&segment, bytes);
     }
     for segment in surplus {
-        prepared.refuse(&segment, "too many different bodies for this second", false);
+        prepared.refuse(&segment.key, &Reason::TooMany);
     }
     prepared
 }

@@ -10,7 +10,7 @@ use crate::store::container::{Container, State};
 /// A container, from the index alone. Times are seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ContainerItem {
-    /// Its id: 12 hexadecimal digits, or `NAME@HOST`.
+    /// Its id: 12 hexadecimal digits (64 if another container has these), or `NAME@HOST`.
     pub id: String,
     /// Name that the runtime gives it; empty if unknown.
     pub name: String,
@@ -58,8 +58,23 @@ pub struct ContainerItem {
     pub bytes_in: u64,
     /// Bytes written to files and sent, over its life.
     pub bytes_out: u64,
+    /// The keys that it belongs to; null if nobody has posted it since owners are noted.
+    pub posted_by: Option<PostedBy>,
     /// Cores used in its latest 60 buckets of 10 s, oldest first; null where nothing is known.
     pub spark: Vec<Option<f64>>,
+}
+
+/// The keys that a container belongs to. Posts with keys of other owners are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct PostedBy {
+    /// Owner of the keys.
+    pub owner: String,
+    /// Id of the key that posted it first.
+    pub key: String,
+    /// Host that posted it first; empty if the post named none. Other hosts are refused.
+    pub host: String,
+    /// When, seconds since the Unix epoch.
+    pub since: f64,
 }
 
 impl ContainerItem {
@@ -106,6 +121,12 @@ impl ContainerItem {
             memory_limit: Some(container.memory_limit).filter(|limit| *limit > 0),
             bytes_in: container.bytes_in,
             bytes_out: container.bytes_out,
+            posted_by: container.binding.as_ref().map(|binding| PostedBy {
+                owner: binding.owner.clone(),
+                key: binding.key.clone(),
+                host: binding.host.clone(),
+                since: binding.since as f64,
+            }),
             spark: container
                 .recent
                 .cores()

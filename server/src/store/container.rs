@@ -3,6 +3,7 @@
 use bubble_common::segment::{ContainerId, Facts, facts};
 use serde::{Deserialize, Serialize};
 
+use super::binding::Binding;
 use super::recent::Recent;
 use crate::span::activity::Activity;
 
@@ -46,6 +47,8 @@ pub struct Container {
     pub bytes_out: u64,
     /// CPU of the latest minutes.
     pub recent: Recent,
+    /// The owner that it belongs to; `None` if nobody has posted it since owners are noted.
+    pub binding: Option<Binding>,
 }
 
 impl Container {
@@ -69,6 +72,7 @@ impl Container {
             bytes_in: 0,
             bytes_out: 0,
             recent: Recent::default(),
+            binding: None,
         }
     }
 

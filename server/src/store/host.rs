@@ -8,7 +8,7 @@ use super::error::StoreError;
 /// Keeps the latest report of each host.
 #[async_trait]
 pub trait Hosts: Send + Sync + 'static {
-    /// Replaces the report of a host.
+    /// Replaces the report of a host, by [`Host::id`].
     async fn put_host(&self, host: Host) -> Result<(), StoreError>;
 
     /// All hosts, by name.
@@ -20,6 +20,12 @@ pub trait Hosts: Send + Sync + 'static {
 pub struct Host {
     /// Host name.
     pub host: String,
+    /// Owner of the key that the agent posts with.
+    #[serde(default)]
+    pub owner: String,
+    /// Id of that key.
+    #[serde(default)]
+    pub key: String,
     /// The agent's version.
     pub version: String,
     /// Kernel release.
@@ -45,4 +51,11 @@ pub struct Host {
     pub spooled: u64,
     /// Slots that it dropped since it started because its spool was full.
     pub dropped: u64,
+}
+
+impl Host {
+    /// Identifies the host: those of two owners may have one name.
+    pub fn id(&self) -> String {
+        format!("{}\n{}", self.host, self.owner)
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`Index`] | the index of containers | query |
 //! | [`Recordings`] | which recordings there are, what is deleted | query, roll-up |
 //! | [`Hosts`], [`Keys`] | agents' reports, API keys | ingest, HTTP |
+//! | [`Bindings`] | the owner that a container or a source belongs to | ingest, HTTP |
 //! | [`Leases`] | who rolls up | roll-up |
 //! | [`Restore`] | what another store had | copy |
 //!
@@ -21,6 +22,7 @@
 //!
 //! Architecture invariant: only the folders of backends name a database.
 
+pub mod binding;
 pub mod cassandra;
 mod column;
 pub mod container;
@@ -33,6 +35,7 @@ pub mod lease;
 pub mod packing;
 pub mod recent;
 pub mod recording;
+pub mod resolve;
 pub mod restore;
 pub mod retained;
 pub mod segments;
@@ -40,6 +43,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
+use self::binding::Bindings;
 use self::error::StoreError;
 use self::host::Hosts;
 use self::index::Index;
@@ -52,7 +56,9 @@ use self::segments::Segments;
 
 /// All that a backend implements. A method is atomic unless it says otherwise.
 #[async_trait]
-pub trait Store: Segments + Packing + Index + Recordings + Hosts + Keys + Leases + Restore {
+pub trait Store:
+    Segments + Packing + Index + Recordings + Hosts + Keys + Bindings + Leases + Restore
+{
     /// Whether the store answers.
     async fn check(&self) -> Result<(), StoreError>;
 }

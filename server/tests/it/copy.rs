@@ -14,6 +14,7 @@ use bubble_server::rollup::Rollup;
 use bubble_server::span::retention::Retention;
 use bubble_server::span::row::Form;
 use bubble_server::store::Store;
+use bubble_server::store::binding::Binding;
 use bubble_server::store::container::Container;
 use bubble_server::store::host::Host;
 use bubble_server::store::index::ContainerFilter;
@@ -81,6 +82,8 @@ async fn fill(store: &Arc<dyn Store>) {
     store.touch_key(&key.id, NOW).await.expect("noted");
     let host = Host {
         host: "node7".to_owned(),
+        owner: "tests".to_owned(),
+        key: "k1".to_owned(),
         version: "0.1.0".to_owned(),
         kernel: "6.12".to_owned(),
         hooks: "vfs".to_owned(),
@@ -95,6 +98,15 @@ async fn fill(store: &Arc<dyn Store>) {
         dropped: 0,
     };
     store.put_host(host).await.expect("noted");
+    let binding = Binding {
+        name: known.to_owned(),
+        owner: "tests".to_owned(),
+        host: "node7".to_owned(),
+        identity: String::new(),
+        key: key.id,
+        since: NOW,
+    };
+    store.bind(vec![binding]).await.expect("bound");
 }
 
 async fn same(one: &dyn Store, other: &dyn Store) {
@@ -147,6 +159,10 @@ async fn same(one: &dyn Store, other: &dyn Store) {
     assert_eq!(
         other.keys().await.expect("answers"),
         one.keys().await.expect("answers")
+    );
+    assert_eq!(
+        other.bindings().await.expect("answers"),
+        one.bindings().await.expect("answers")
     );
     assert_eq!(
         other.hosts().await.expect("answers"),

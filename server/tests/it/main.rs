@@ -18,6 +18,7 @@ mod legacy;
 mod live;
 mod memory;
 mod openapi;
+mod owner;
 mod page;
 mod program;
 mod query;

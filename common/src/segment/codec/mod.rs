@@ -89,6 +89,23 @@ impl Segment {
         read_head(&mut reader, &mut Budget::for_input(bytes.len()))
     }
 
+    /// Returns the encoded segment in `bytes` with another container. Nothing else changes, so the result
+    /// is what encoding the changed segment would give.
+    ///
+    /// # Errors
+    /// If the bytes do not begin with the head of a segment.
+    pub fn with_container(bytes: &[u8], container: &ContainerId) -> Result<Vec<u8>, DecodeError> {
+        let mut reader = Reader::new(bytes, "a segment's head");
+        FORMAT.open(&mut reader)?;
+        reader.bytes()?;
+        let rest = reader.rest();
+        let mut out = Vec::with_capacity(bytes.len() + ContainerId::MAX_LEN);
+        out.extend(bytes.get(..FORMAT.magic.len() + 1).unwrap_or_default());
+        put_bytes(&mut out, container.as_str().as_bytes());
+        out.extend_from_slice(rest);
+        Ok(out)
+    }
+
     pub(crate) fn decode_within(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, "a segment's head");
         FORMAT.open(&mut reader)?;

@@ -5,10 +5,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use crate::http::access::one;
 use crate::http::error::{ApiError, Code};
 use crate::http::state::AppState;
 use crate::query::error::QueryError;
-use crate::span::id::short_id;
 
 /// The parameters of an old link.
 #[derive(Deserialize)]
@@ -25,13 +25,13 @@ pub(super) async fn redirect(
     State(state): State<AppState>,
     Query(link): Query<Link>,
 ) -> Result<Response, ApiError> {
-    let id = link.container.as_deref().and_then(short_id);
-    let id = id.ok_or_else(|| {
+    let id = link.container.as_deref().ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "the link names no container: /static/index.html?container=ID&token=TOKEN",
         )
     })?;
+    let id = one(&state, id).await?;
     // The alphabet of a JWT (RFC 7519).
     let jwt = |token: &String| {
         let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);

@@ -24,7 +24,7 @@ async fn put_host(cql: &Cql, host: &Host) -> Result<(), StoreError> {
     cql.write(
         "note a host",
         "INSERT INTO host (name, report) VALUES (?, ?)",
-        (&host.host[..], report),
+        (&host.id()[..], report),
     )
     .await
 }
@@ -38,6 +38,6 @@ async fn hosts(cql: &Cql) -> Result<Vec<Host>, StoreError> {
     };
     let hosts: Result<Vec<Host>, StoreError> = rows.iter().map(report).collect();
     let mut hosts = hosts?;
-    hosts.sort_by(|a, b| a.host.cmp(&b.host));
+    hosts.sort_by(|a, b| a.id().cmp(&b.id()));
     Ok(hosts)
 }

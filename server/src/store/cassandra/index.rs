@@ -12,8 +12,9 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::cluster::Cassandra;
 use super::session::Cql;
-use super::{life, listing, recording};
+use super::{bindings, life, listing, recording};
 use crate::clock;
+use crate::store::binding::of_container;
 use crate::store::container::{Container, State};
 use crate::store::error::StoreError;
 use crate::store::index::{ContainerFilter, ContainerPage, Index, Sort};
@@ -36,7 +37,22 @@ impl Index for Cassandra {
 /// Reads a container.
 async fn get(cql: &Cql, id: &ContainerId) -> Result<Option<Container>, StoreError> {
     let (life, names) = futures_util::try_join!(life::read(cql, id), recording::names(cql))?;
-    Ok(life.container(id, &names))
+    with_binding(cql, life.container(id, &names)).await
+}
+
+/// Adds the owner that a container belongs to.
+async fn with_binding(
+    cql: &Cql,
+    container: Option<Container>,
+) -> Result<Option<Container>, StoreError> {
+    let Some(container) = container else {
+        return Ok(None);
+    };
+    let binding = bindings::get(cql, &of_container(&container.id)).await?;
+    Ok(Some(Container {
+        binding,
+        ..container
+    }))
 }
 
 /// Reads a page of the index.
@@ -147,7 +163,7 @@ async fn read(
 ) -> Result<Vec<Container>, StoreError> {
     let read = |id: ContainerId| async move {
         let life = life::read(cql, &id).await?;
-        Ok::<_, StoreError>(life.container(&id, names))
+        with_binding(cql, life.container(&id, names)).await
     };
     let found = futures_util::stream::iter(ids)
         .map(read)

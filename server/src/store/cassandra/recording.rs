@@ -20,8 +20,9 @@ use super::mark::{self, Span};
 use super::session::{Bound, Cql};
 use super::swept::Past;
 use super::value::{blob, container_of, source_of, text};
-use super::{piece, read, table};
+use super::{bindings, piece, read, table};
 use crate::clock;
+use crate::store::binding::of_container;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings};
@@ -312,6 +313,7 @@ async fn remove(cql: &Cql, container: &ContainerId, source: SourceId) -> Result<
     let first = own.clone().map(|row| row.activity.first).min();
     let last = own.map(|row| row.activity.last).max();
     let days = first.unwrap_or(0) / DAY..=last.unwrap_or(0) / DAY;
+    bindings::release(cql, &of_container(container)).await?;
     listing::remove(cql, container, days).await
 }
 

@@ -43,6 +43,7 @@ macro_rules! packed {
 /// - `container` lists all containers, `active` those with data on a day. Both are in shards, so
 ///   that no partition is hot.
 /// - `lease` has one row: the holder of the lease of roll-up.
+/// - `binding` has the owner of each container and source.
 const MIGRATIONS: &[&[&str]] = &[
     &[
         "CREATE TABLE IF NOT EXISTS piece (
@@ -99,6 +100,12 @@ const MIGRATIONS: &[&[&str]] = &[
     &["CREATE TABLE IF NOT EXISTS lease (
         id tinyint PRIMARY KEY, holder blob, fence bigint, beat bigint
     )"],
+    &[
+        "CREATE TABLE IF NOT EXISTS binding (
+        name text PRIMARY KEY, owner text, host text, identity text, key text, since bigint
+    )",
+        "TRUNCATE host",
+    ],
 ];
 
 /// Tables of migrations: those applied, and the process that is applying some.

@@ -5,7 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::row_id::ContainerRow;
 use super::writer::Transaction;
-use super::{entry, read};
+use super::{bindings, entry, read};
+use crate::store::binding::of_container;
 use crate::store::column::number;
 use crate::store::error::{StoreError, failed};
 
@@ -85,6 +86,7 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, of: &Marked) -> Result<(
             .execute(statement, [of.row])
             .map_err(failed(doing))?;
     }
+    bindings::release(connection, &of_container(&of.name))?;
     connection
         .execute(
             "DELETE FROM recording WHERE NOT deleted

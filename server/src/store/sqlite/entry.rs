@@ -4,6 +4,7 @@ use bubble_common::segment::{ContainerId, Facts, facts};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::row_id::ContainerRow;
+use crate::store::binding::{Binding, of_container};
 use crate::store::column::{number, unsigned};
 use crate::store::container::Container;
 use crate::store::error::{StoreError, failed};
@@ -16,6 +17,10 @@ pub(super) const RECORDINGS: &str = "(SELECT json_group_array(recording.name ORD
     FROM (SELECT DISTINCT recording FROM recorded WHERE recorded.container = container.id) \
     JOIN recording ON recording.id = recording AND NOT deleted)";
 
+/// One more column: the binding of a container, as JSON, or NULL.
+pub(super) const BINDING: &str = "(SELECT json_array(owner, host, identity, key, since) FROM binding \
+    WHERE binding.name = container.name)";
+
 /// [`Container::NEVER`] in a column.
 pub(super) const NEVER: i64 = i64::MAX;
 
@@ -26,7 +31,7 @@ pub(super) fn get(
 ) -> Result<Option<(ContainerRow, Container)>, StoreError> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {RECORDINGS} FROM container WHERE name = ?1"
+            "SELECT {COLUMNS}, {RECORDINGS}, {BINDING} FROM container WHERE name = ?1"
         ))
         .and_then(|mut statement| statement.query_row([id.as_str()], read).optional())
         .map_err(failed("look up a container"))
@@ -152,9 +157,11 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, C
     })?;
     let recent: Vec<u8> = row.get(12)?;
     let recordings: String = row.get(14)?;
+    let binding: Option<String> = row.get(15)?;
     let column = |index: usize| row.get(index).map(unsigned);
     let last_seen = column(5)?;
     let container = Container {
+        binding: binding.and_then(|json| binding_of(&id, &json)),
         id,
         facts,
         facts_at: column(3)?,
@@ -175,4 +182,17 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, C
         recent: Recent::from_bytes(&recent),
     };
     Ok((row.get(0)?, container))
+}
+
+/// The binding of a container in the column [`BINDING`].
+fn binding_of(id: &ContainerId, json: &str) -> Option<Binding> {
+    let (owner, host, identity, key, since) = serde_json::from_str(json).ok()?;
+    Some(Binding {
+        name: of_container(id),
+        owner,
+        host,
+        identity,
+        key,
+        since,
+    })
 }

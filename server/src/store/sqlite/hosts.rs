@@ -29,7 +29,7 @@ fn put_host(connection: &Connection, host: &Host) -> Result<(), StoreError> {
             "INSERT INTO host (name, report) VALUES (?1, ?2)
              ON CONFLICT DO UPDATE SET report = excluded.report",
         )
-        .and_then(|mut statement| statement.execute(params![host.host, report]))
+        .and_then(|mut statement| statement.execute(params![host.id(), report]))
         .map(drop)
         .map_err(failed("note a host"))
 }

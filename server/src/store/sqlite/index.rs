@@ -5,7 +5,7 @@ use bubble_common::segment::ContainerId;
 use rusqlite::{Connection, ToSql, named_params};
 
 use super::database::Sqlite;
-use super::entry::{self, COLUMNS, NEVER, RECORDINGS};
+use super::entry::{self, BINDING, COLUMNS, NEVER, RECORDINGS};
 use crate::store::column::{number, unsigned};
 use crate::store::container::{Container, State};
 use crate::store::error::{StoreError, failed};
@@ -67,7 +67,7 @@ fn page(connection: &Connection, filter: &ContainerFilter) -> Result<ContainerPa
         .map_err(failed("count containers"))?;
     let containers = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {RECORDINGS} FROM container WHERE {conditions} ORDER BY {order}, name LIMIT :limit OFFSET :offset"
+            "SELECT {COLUMNS}, {RECORDINGS}, {BINDING} FROM container WHERE {conditions} ORDER BY {order}, name LIMIT :limit OFFSET :offset"
         ))
         .and_then(|mut statement| {
             let rows = statement.query_map(

@@ -8,6 +8,7 @@
 //! The files import in this order: traits (`segments`, `packing`, `index`, …) → `database`
 //! → `writer` → `cache` → tables (`entry`, `schema`).
 
+mod bindings;
 mod cache;
 mod database;
 mod deletion;

@@ -299,6 +299,7 @@ fn remove_rows(connection: &Connection, part: &DeletedPart) -> rusqlite::Result<
     )?;
     if gone > 0 {
         connection.execute("DELETE FROM dirty WHERE container = ?1", [part.container])?;
+        connection.execute("DELETE FROM binding WHERE name = ?1", [part.name.as_str()])?;
     }
     Ok(())
 }

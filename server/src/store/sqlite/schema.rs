@@ -19,6 +19,8 @@ pub(super) const PAGE: u32 = 8192;
 /// - `recorded` lists the sources of a container that belong to a recording, and what they added
 ///   to its entry.
 /// - `deleted_container` lists containers until the server has removed their rows.
+/// - `binding` has the owner of each container and source. Its key is a name and not a row number,
+///   because a source may be bound before anything of it is stored.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE container (
@@ -110,6 +112,17 @@ const MIGRATIONS: &[&str] = &[
 ",
     "
     CREATE TABLE deleted_container (container INTEGER PRIMARY KEY);
+",
+    "
+    CREATE TABLE binding (
+        name TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        host TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        key TEXT NOT NULL,
+        since INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    DELETE FROM host;
 ",
 ];
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bubble_server::clock;
 use bubble_server::store::Store;
+use bubble_server::store::binding::Binding;
 use bubble_server::store::container::State;
 use bubble_server::store::host::Host;
 use bubble_server::store::index::{ContainerFilter, Sort};
@@ -110,6 +111,48 @@ async fn keys_are_created_used_and_deleted(store: Arc<dyn Store>) {
     assert_eq!(store.key("k1").await.expect("answers"), None);
 }
 
+async fn a_name_belongs_to_the_first_owner_until_it_is_released(store: Arc<dyn Store>) {
+    let binding = |name: &str, owner: &str, host: &str, identity: &str| Binding {
+        name: name.to_owned(),
+        owner: owner.to_owned(),
+        host: host.to_owned(),
+        identity: identity.to_owned(),
+        key: "k1".to_owned(),
+        since: DAY,
+    };
+    let bind = async |wanted: &[Binding]| store.bind(wanted.to_vec()).await.expect("answers");
+    let first = [binding("c1", "a", "", ""), binding("c2", "a", "h", "i")];
+    assert_eq!(bind(&first).await, first);
+    // Another owner neither takes it nor completes it. The first one completes it once.
+    let other = [binding("c2", "b", "g", "j"), binding("c1", "b", "g", "j")];
+    assert_eq!(bind(&other).await, [first[1].clone(), first[0].clone()]);
+    let complete = binding("c1", "a", "h", "i");
+    assert_eq!(
+        bind(std::slice::from_ref(&complete)).await,
+        [complete.clone()]
+    );
+    assert_eq!(
+        bind(&[binding("c1", "a", "g", "j")]).await,
+        [complete.clone()]
+    );
+    assert_eq!(
+        store.bindings().await.expect("answers"),
+        [complete.clone(), first[1].clone()]
+    );
+    // The container shows it, and frees it when it is deleted.
+    let posts = vec![post(&seconds("c1", 1, DAY, 1, 7))];
+    store.put(posts).await.expect("stored");
+    let container = store.container(&id("c1")).await.expect("answers");
+    assert_eq!(container.expect("known").binding, Some(complete));
+    assert!(store.delete_container(&id("c1")).await.expect("answers"));
+    store.sweep().await.expect("answers");
+    assert_eq!(store.binding("c1").await.expect("answers"), None);
+    assert!(store.release("c2").await.expect("answers"));
+    assert!(!store.release("c2").await.expect("answers"));
+    let taken = [binding("c2", "b", "g", "")];
+    assert_eq!(bind(&taken).await, taken);
+}
+
 async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
     // Later containers have less CPU and earlier names.
     for (n, name) in ["delta", "Charlie", "bravo", "alpha"]
@@ -183,6 +226,8 @@ async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
 async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
     let host = |name: &str, last_seen: f64| Host {
         host: name.to_owned(),
+        owner: "tests".to_owned(),
+        key: "k1".to_owned(),
         version: "0.1.0".to_owned(),
         kernel: "6.12".to_owned(),
         hooks: "vfs".to_owned(),
@@ -206,6 +251,7 @@ async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
 on_every_store!(
     the_latest_facts_count_and_a_restart_removes_the_end,
     keys_are_created_used_and_deleted,
+    a_name_belongs_to_the_first_owner_until_it_is_released,
     containers_are_found_and_sorted,
     a_host_shows_its_latest_report,
 );
