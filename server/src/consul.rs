@@ -5,10 +5,12 @@
 //! state), so it is checked now and then.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -115,6 +117,18 @@ fn host_and_port(text: &str, port: u16) -> Result<(String, u16)> {
     Ok((host.to_owned(), port))
 }
 
+/// TLS that trusts the public authorities. They are built in, as an image FROM scratch has no files of
+/// them.
+fn tls() -> Result<ClientConfig> {
+    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("cannot prepare TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
 /// The client of Consul's agent.
 pub struct Consul {
     client: Client,
@@ -128,9 +142,10 @@ impl Consul {
     /// # Errors
     /// When others cannot reach it at that address.
     pub fn new(wanted: Wanted, listen: SocketAddr) -> Result<Self> {
-        // Fails only if a provider is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(REQUEST_TIMEOUT).build();
+        let client = Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .tls_backend_preconfigured(tls()?)
+            .build();
         Ok(Self {
             client: client.context("cannot make an HTTP client")?,
             registration: Registration::new(&wanted, listen)?,
