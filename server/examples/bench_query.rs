@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
         .run(now)
         .await?;
 
-    let admin = token::create(&serve::secret()?, &Access::Admin, now + 3_600)?;
+    let (admin, _) = token::create(&serve::secret()?, &Access::Admin, now + 3_600)?;
     let (address, serving) = serve::listen(store).await?;
     let url = format!("http://{address}");
     tokio::spawn(serving);

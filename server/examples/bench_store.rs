@@ -28,8 +28,8 @@ use bubble_common::segment::{Resolution, SourceId};
 use bubble_server::auth::key;
 use bubble_server::auth::token::{self, Access};
 use bubble_server::clock;
-use bubble_server::ingest::Ingest;
 use bubble_server::ingest::live::Live;
+use bubble_server::ingest::{Ingest, Origin};
 use bubble_server::memory::{Memory, default_limit};
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
@@ -222,7 +222,16 @@ async fn ingest(name: &str, store: &Arc<dyn Store>) -> Result<()> {
             let (_, key) = key::create("bench", clock::now());
             tokio::spawn(async move {
                 for batch in batches {
-                    let receipt = ingest.post(batch, &key, None).await?;
+                    let receipt = ingest
+                        .post(
+                            batch,
+                            Origin {
+                                key: &key,
+                                recording: None,
+                                boot: None,
+                            },
+                        )
+                        .await?;
                     ensure!(receipt.stored == OF_HOST, "not all was stored: {receipt:?}");
                 }
                 Ok(())
@@ -312,7 +321,7 @@ fn batches(first: u64, start: u64, size: Size) -> Vec<Vec<u8>> {
 /// Requests the summary of a page over HTTP.
 async fn ask(name: &str, store: Arc<dyn Store>) -> Result<()> {
     let now = clock::now();
-    let admin = token::create(&serve::secret()?, &Access::Admin, now + 3_600)?;
+    let (admin, _) = token::create(&serve::secret()?, &Access::Admin, now + 3_600)?;
     let (address, serving) = serve::listen(store).await?;
     let serving = tokio::spawn(serving);
     for stock in &STOCK {

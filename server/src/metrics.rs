@@ -32,6 +32,8 @@ pub struct Metrics {
     pub batch_bytes: Counter,
     /// Open live streams.
     pub live_streams: Gauge,
+    /// Hosts on which more than one agent counts.
+    pub hosts_counted_twice: Gauge,
     /// Open connections.
     pub connections: Gauge,
     /// Connections that were closed while they waited, to make place for others.
@@ -80,6 +82,7 @@ impl Default for Metrics {
             container_seconds: Counter::default(),
             batch_bytes: Counter::default(),
             live_streams: Gauge::default(),
+            hosts_counted_twice: Gauge::default(),
             connections: Gauge::default(),
             connections_evicted: Counter::default(),
             connections_refused: Counter::default(),
@@ -180,6 +183,11 @@ impl Metrics {
                 &self.clock_suspect,
             ),
             ("live_streams", "Open live streams", &self.live_streams),
+            (
+                "hosts_counted_twice",
+                "Hosts on which more than one agent counts",
+                &self.hosts_counted_twice,
+            ),
             ("connections", "Open connections", &self.connections),
         ];
         for (name, help, gauge) in gauges {

@@ -18,8 +18,6 @@ const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Docker is late.
 const NO_CODE_TTL: Duration = Duration::from_secs(15);
 
-/// Fact: user id of the owner of a cgroup above the container's own, if that is not root.
-const USER: &str = "user";
 /// Facts about one life of a container. They do not apply to the next.
 const LIFE_FACTS: [&str; 3] = [facts::ENDED, facts::EXIT_CODE, facts::OOM_KILLED];
 
@@ -230,7 +228,7 @@ pub fn describe<S: Sink>(handle: ContainerHandle, found: &Found, host: &HostFact
         sink.fact(handle, facts::FULL_ID, full);
     }
     if let Some(user) = found.user {
-        sink.fact(handle, USER, &user.to_string());
+        sink.fact(handle, facts::USER, &user.to_string());
     }
     if let Some(name) = &found.name {
         sink.fact(handle, facts::NAME, name);

@@ -358,7 +358,7 @@ impl Containers {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// The container of the cgroup at `path`. If a user can have made the cgroup, its id says so.
+    /// The container of the cgroup at `path`. Its id is the full one, or says whose it is.
     fn find(&mut self, path: &str) -> Option<Found> {
         let found = self.rules.find(path)?;
         let maker = self.hierarchies.primary().maker(&found.path);
@@ -374,7 +374,11 @@ impl Containers {
             }
         };
         let Some(user) = user else {
-            return Some(found);
+            let full = found.full_id.as_deref().map(ContainerId::new);
+            return Some(match full {
+                Some(Ok(id)) => Found { id, ..found },
+                _ => found,
+            });
         };
         if self.users.len() >= MAX_USERS {
             self.users.clear();
@@ -386,7 +390,7 @@ impl Containers {
     /// The container of an update.
     fn id_of(&self, update: &Update) -> Option<ContainerId> {
         match update.user {
-            None => ContainerId::new(update.id.get(..12).unwrap_or(&update.id)).ok(),
+            None => ContainerId::new(&update.id).ok(),
             Some(user) => self.rules.digits_of_user(&update.id, user),
         }
     }

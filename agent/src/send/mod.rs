@@ -63,6 +63,8 @@ pub struct Sender {
     client: Client,
     url: String,
     key: String,
+    /// Id of this boot; empty if the kernel does not say.
+    boot: String,
 }
 
 impl Sender {
@@ -82,6 +84,9 @@ impl Sender {
             client: client.build().context("cannot make an HTTP client")?,
             url: format!("{url}/api/v1/batch"),
             key: key.to_owned(),
+            boot: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+                .map(|id| id.trim().to_owned())
+                .unwrap_or_default(),
         })
     }
 
@@ -97,6 +102,7 @@ impl Sender {
             client: self.client.clone(),
             url: url.into(),
             key: self.key.clone(),
+            boot: self.boot.clone(),
         })
     }
 

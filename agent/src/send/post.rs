@@ -10,6 +10,8 @@ use super::answer::{Answer, Outcome, Receipt, Refusal, judge};
 
 /// Media type of an encoded batch.
 const BATCH: &str = "application/vnd.bubble.batch";
+/// Header with the id of this boot, by which the server notices two agents of one host.
+const BOOT: &str = "x-bubble-boot";
 /// Maximum size of an answer. A receipt that refuses all segments of a batch is far smaller.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
@@ -63,6 +65,7 @@ impl Sender {
             .post(&self.url)
             .header(AUTHORIZATION, format!("Bearer {}", self.key))
             .header(CONTENT_TYPE, BATCH)
+            .header(BOOT, &self.boot)
             .body(batch.to_vec())
             .send()
             .await;

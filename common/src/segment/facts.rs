@@ -16,6 +16,9 @@ pub const HOST: &str = "host";
 pub const RUNTIME: &str = "runtime";
 /// The full id, where the container id is a part of it.
 pub const FULL_ID: &str = "full_id";
+/// User id of the owner of the cgroups above its own, who can make any below them; absent if that is
+/// root.
+pub const USER: &str = "user";
 /// Path of its cgroup.
 pub const CGROUP: &str = "cgroup";
 /// When it was started: nanoseconds since the Unix epoch, in decimal.

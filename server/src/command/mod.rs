@@ -2,6 +2,7 @@
 
 mod container;
 mod db;
+mod host;
 mod key;
 mod process;
 mod recording;
@@ -35,7 +36,8 @@ pub fn run(cli: Cli) -> Result<()> {
             Command::Container { common, command } => container::run(&common, command).await,
             Command::Recording { common, command } => recording::run(&common, command).await,
             Command::Retention { common, command } => retention::run(&common, command).await,
-            Command::Token(settings) => token::run(&settings),
+            Command::Token(settings) => token::run(&settings).await,
+            Command::Host { common, command } => host::run(&common, command).await,
         }
     })
 }

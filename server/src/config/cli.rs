@@ -1,6 +1,6 @@
 //! The commands. What several of them share, and what the file can set, is in [`super::settings`].
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::period::Period;
 use super::settings::{Broker, Common, Keep, Log, Serve};
@@ -39,6 +39,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Container,
     },
+    /// Hosts from which agents report
+    Host {
+        /// Settings of all commands.
+        #[command(flatten)]
+        common: Common,
+        /// What to do.
+        #[command(subcommand)]
+        command: Host,
+    },
     /// Recordings posted by `bubble-agent analyse`
     Recording {
         /// Settings of all commands.
@@ -66,7 +75,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Retention,
     },
-    /// Make a token that lets people read
+    /// Make a token that lets people read; list and revoke tokens
     Token(Token),
 }
 
@@ -201,22 +210,49 @@ pub enum Db {
     },
 }
 
+/// Commands of `token`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// List tokens that have not expired: id, access, times of creation and expiry, whether revoked
+    List,
+    /// Revoke a token; servers refuse it within seconds and end its streams
+    Revoke {
+        /// Id of the token, as `token list` shows it, or the whole token
+        #[arg(value_name = "ID")]
+        token: String,
+    },
+}
+
+/// Commands of `host`.
+#[derive(Debug, Subcommand)]
+pub enum Host {
+    /// List hosts: name, owner of the key, time of the latest report, agents that count there
+    List,
+    /// Delete the report of a host that is gone; its containers stay
+    Delete {
+        /// Name of the host
+        name: String,
+        /// Only of this owner's host
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+    },
+}
+
 /// Settings of `token`.
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, group(ArgGroup::new("access").required(true)))]
 pub struct Token {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<TokenCommand>,
     /// Settings of all commands.
     #[command(flatten)]
     pub common: Common,
     /// Let the token read this container only
-    #[arg(
-        long,
-        value_name = "ID",
-        required_unless_present = "admin",
-        conflicts_with = "admin"
-    )]
+    #[arg(long, value_name = "ID", group = "access")]
     pub container: Option<String>,
     /// Let the token read everything
-    #[arg(long)]
+    #[arg(long, group = "access")]
     pub admin: bool,
     /// Days until the token expires
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=36_500))]

@@ -86,7 +86,7 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// Copies horizons, keys, bindings, hosts and recordings.
+/// Copies horizons, keys, tokens, bindings, hosts and recordings.
 async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
     for resolution in Resolution::ALL {
         let before = from.expired_before(resolution).await?;
@@ -98,6 +98,9 @@ async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> 
         if to.key(&key.id).await?.is_none() {
             to.create_key(key).await?;
         }
+    }
+    for token in from.tokens(clock::now()).await? {
+        to.put_token(token).await?;
     }
     to.bind(from.bindings().await?).await?;
     let copied = to.hosts().await?;

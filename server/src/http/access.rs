@@ -1,6 +1,8 @@
 //! Extractors that authenticate a request.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use bubble_common::segment::ContainerId;
@@ -8,9 +10,10 @@ use bubble_common::segment::ContainerId;
 use super::error::{ApiError, Code};
 use super::state::AppState;
 use crate::auth::key;
-use crate::auth::token::{self, Access};
+use crate::auth::token::{self, Access, Valid};
 use crate::clock;
-use crate::span::id::{includes, is_full};
+use crate::span::id::{SHORT_DIGITS, includes};
+use crate::store::error::StoreError;
 use crate::store::key::ApiKey;
 use crate::store::resolve::{Meaning, resolve};
 
@@ -24,6 +27,8 @@ pub struct Reader {
     pub access: Access,
     /// Expiry, seconds since the Unix epoch.
     pub expires: u64,
+    /// The token; `None` if none was asked for.
+    pub token: Option<Valid>,
 }
 
 /// A request with an administrator's token.
@@ -49,6 +54,28 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     known.then(|| word.trim())
 }
 
+/// Address of the client.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    connected.map(|ConnectInfo(address)| address.ip())
+}
+
+/// Refuses to look at a key or token of an address that has sent many wrong ones.
+fn may_try(state: &AppState, address: Option<IpAddr>, credential: &str) -> Result<(), ApiError> {
+    match state.attempts.may_try(address, credential) {
+        true => Ok(()),
+        false => Err(ApiError::new(
+            Code::TooManyRequests,
+            "too many wrong keys or tokens came from this address: try again as Retry-After says",
+        )),
+    }
+}
+
+/// Whether a token is revoked.
+pub(super) async fn is_revoked(state: &AppState, token: &Valid) -> Result<bool, StoreError> {
+    state.revoked.contains(&*state.store, &token.id).await
+}
+
 impl FromRequestParts<AppState> for Reader {
     type Rejection = ApiError;
 
@@ -57,6 +84,7 @@ impl FromRequestParts<AppState> for Reader {
             return Ok(Self {
                 access: Access::Admin,
                 expires: clock::now() + OPEN_TTL,
+                token: None,
             });
         }
         let token = bearer(&parts.headers).ok_or_else(|| {
@@ -65,14 +93,27 @@ impl FromRequestParts<AppState> for Reader {
                 "a token is needed: send it as `Authorization: Bearer TOKEN` (`bubble-server token` makes one)",
             )
         })?;
-        let (access, expires) = token::check(&state.secret, token).map_err(|reason| {
+        let address = address(parts);
+        may_try(state, address, token)?;
+        let mut checked = token::check(&state.secret, token);
+        if let Ok(valid) = &checked
+            && is_revoked(state, valid).await?
+        {
+            checked = Err("it is revoked".to_owned());
+        }
+        state.attempts.note(address, token, checked.is_ok());
+        let valid = checked.map_err(|reason| {
             ApiError::new(
                 Code::Unauthorized,
                 "the token is not valid, or has expired: ask for a new one",
             )
             .with_log(format!("token refused: {reason}"))
         })?;
-        Ok(Self { access, expires })
+        Ok(Self {
+            access: valid.access.clone(),
+            expires: valid.expires,
+            token: Some(valid),
+        })
     }
 }
 
@@ -109,10 +150,13 @@ impl FromRequestParts<AppState> for Readable {
             }
             Access::Container(own) => own,
         };
-        let id = one(state, id).await?;
-        match includes(&one_of(state, &own).await?, &id) {
-            true => Ok(Self(id)),
-            false => Err(ApiError::new(
+        let own = one_of(state, &own).await?;
+        match resolve(&*state.store, id).await? {
+            Meaning::One(id) if includes(&own, &id) => Ok(Self(id)),
+            // Which others begin alike is not for this reader.
+            Meaning::Several(_) if own.as_str().starts_with(id) => Ok(Self(own)),
+            Meaning::Invalid => Err(invalid_id()),
+            Meaning::One(_) | Meaning::Several(_) => Err(ApiError::new(
                 Code::Forbidden,
                 "this token is for another container",
             )),
@@ -128,21 +172,22 @@ pub(super) async fn one(state: &AppState, id: &str) -> Result<ContainerId, ApiEr
             Code::Ambiguous,
             format!("several containers begin with {id}: {}", ids.join(", ")),
         )),
-        Meaning::Invalid => Err(ApiError::new(
-            Code::BadRequest,
-            "the path has no valid container id",
-        )),
+        Meaning::Invalid => Err(invalid_id()),
     }
+}
+
+fn invalid_id() -> ApiError {
+    ApiError::new(Code::BadRequest, "the path has no valid container id")
 }
 
 /// The container that a token was made for. A short id is the one that was stored under it first.
 async fn one_of(state: &AppState, own: &ContainerId) -> Result<ContainerId, ApiError> {
-    Ok(match is_full(own.as_str()) {
-        true => match resolve(&*state.store, own.as_str()).await? {
-            Meaning::One(id) => id,
-            Meaning::Several(_) | Meaning::Invalid => own.clone(),
-        },
-        false => own.clone(),
+    if own.as_str().len() == SHORT_DIGITS {
+        return Ok(own.clone());
+    }
+    Ok(match resolve(&*state.store, own.as_str()).await? {
+        Meaning::One(id) => id,
+        Meaning::Several(_) | Meaning::Invalid => own.clone(),
     })
 }
 
@@ -160,14 +205,21 @@ impl FromRequestParts<AppState> for Poster {
                 "an API key is needed: send it as `Authorization: Bearer KEY` (`bubble-server key create` makes one)",
             )
         })?;
-        Self::by_key(state, text).await
+        Self::by_key(state, parts, text).await
     }
 }
 
 impl Poster {
     /// Checks this key.
-    pub(super) async fn by_key(state: &AppState, text: &str) -> Result<Self, ApiError> {
+    pub(super) async fn by_key(
+        state: &AppState,
+        parts: &Parts,
+        text: &str,
+    ) -> Result<Self, ApiError> {
+        let address = address(parts);
+        may_try(state, address, text)?;
         let key = key::check(&*state.store, text, clock::now()).await?;
+        state.attempts.note(address, text, key.is_some());
         key.map(Self).ok_or_else(|| {
             ApiError::new(
                 Code::Unauthorized,

@@ -9,10 +9,15 @@ use super::body::Whole;
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::{Checked, PostParameters};
 use super::state::AppState;
-use crate::ingest::Receipt;
+use crate::ingest::{Origin, Receipt};
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
+
+/// Header with the id of the boot of the agent's kernel, which is the same in all its containers.
+const BOOT: &str = "x-bubble-boot";
+/// Longest id of a boot.
+const MAX_BOOT: usize = 64;
 
 /// Stores a batch of segments. Idempotent by the segments' keys: it may be posted again after any failure.
 #[utoipa::path(
@@ -48,7 +53,13 @@ pub(super) async fn post(
             format!("the content type must be {MEDIA_TYPE}"),
         ));
     }
-    let receipt = state.ingest.post(body, &key, recording).await?;
+    let boot = headers.get(BOOT).and_then(|value| value.to_str().ok());
+    let origin = Origin {
+        key: &key,
+        recording,
+        boot: boot.filter(|boot| (1..=MAX_BOOT).contains(&boot.len())),
+    };
+    let receipt = state.ingest.post(body, origin).await?;
     drop(place);
     Ok(Json(receipt))
 }

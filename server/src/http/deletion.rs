@@ -1,4 +1,4 @@
-//! Deleting containers.
+//! Deleting containers and hosts.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -54,6 +54,41 @@ pub(super) async fn delete(
             Code::BadRequest,
             "the container still runs, and its agent would post it again: delete it after its end",
         )),
+    }
+}
+
+/// Which host.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostParameters {
+    /// Only of this owner of keys; of all when not given.
+    #[serde(default)]
+    owner: Option<String>,
+}
+
+/// Deletes the report of a host that is gone. Its containers stay. An agent that still runs there
+/// reports it again.
+#[utoipa::path(
+    delete, path = "/api/v1/hosts/{host}", operation_id = "deleteHost", tag = "hosts",
+    params(("host" = String, Path, description = "the host's name"), HostParameters),
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)),
+    security(("token" = [])),
+)]
+pub(super) async fn delete_host(
+    State(state): State<AppState>,
+    _admin: Admin,
+    Path(host): Path<String>,
+    parameters: Checked<Query<HostParameters>>,
+) -> Result<StatusCode, ApiError> {
+    let Checked(Query(HostParameters { owner })) = parameters;
+    match deletion::delete_hosts(&*state.store, &host, owner.as_deref()).await? {
+        0 => Err(ApiError::new(
+            Code::NotFound,
+            "there is no host with this name: /api/v1/hosts lists them",
+        )),
+        _ => Ok(StatusCode::NO_CONTENT),
     }
 }
 

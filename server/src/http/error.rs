@@ -89,6 +89,14 @@ pub struct ApiError {
     internal: Option<String>,
 }
 
+/// Longest reason in the log, in bytes.
+const MAX_LOGGED: usize = 500;
+
+/// At most `max` bytes of a text.
+fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
 tokio::task_local! {
     /// The number of the request that this task answers.
     pub(super) static REQUEST: Cell<u64>;
@@ -124,10 +132,12 @@ impl IntoResponse for ApiError {
         let request_id = request_id();
         let internal = self.internal.as_deref().unwrap_or(&self.message);
         let code = self.code;
+        // A part of it may be the client's: a field is escaped, and never becomes a line of its own.
+        let reason = cut(internal, MAX_LOGGED);
         if self.code.status().is_server_error() {
-            error!(request_id, ?code, "{internal}");
+            error!(request_id, ?code, reason, "refused");
         } else {
-            info!(request_id, ?code, "{internal}");
+            info!(request_id, ?code, reason, "refused");
         }
         let body = ErrorBody {
             code: self.code,

@@ -16,12 +16,15 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
-use super::access::Readable;
+use super::access::{Readable, Reader, is_revoked};
 use super::error::{ApiError, Code, ErrorBody};
 use super::feed::{Feed, Slots};
 use super::parameters::{Checked, LiveParameters};
 use super::shares::{Share, token_of};
 use super::state::AppState;
+use crate::auth::revoked::REVOKED_TTL;
+use crate::auth::token::Valid;
+use crate::clock;
 
 /// A comment is sent when nothing else was for this long, so that both ends notice a dead connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -42,6 +45,7 @@ const MAX_QUEUED: usize = 2;
 pub(super) async fn follow(
     State(state): State<AppState>,
     Readable(id): Readable,
+    reader: Reader,
     parameters: Checked<Query<LiveParameters>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -67,7 +71,7 @@ pub(super) async fn follow(
         .feeds
         .watch(&state.query, &state.live, &container, ask);
     let (events, stream) = mpsc::channel(MAX_QUEUED);
-    tokio::spawn(run(state, feed, events, (permit, share)));
+    tokio::spawn(run(state, feed, events, reader.token, (permit, share)));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -81,6 +85,7 @@ async fn run(
     state: AppState,
     feed: Arc<Feed>,
     events: Events,
+    token: Option<Valid>,
     _places: (OwnedSemaphorePermit, Share),
 ) {
     state.metrics.live_streams.inc();
@@ -88,9 +93,30 @@ async fn run(
     tokio::select! {
         () = forward(&feed, &events) => {}
         () = events.closed() => {}
+        () = invalid(&state, token) => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
     state.metrics.live_streams.dec();
+}
+
+/// Returns when the token is no longer valid: it has expired or is revoked.
+async fn invalid(state: &AppState, token: Option<Valid>) {
+    let Some(token) = token else {
+        return std::future::pending().await;
+    };
+    loop {
+        let left = token.ends().saturating_sub(clock::now());
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep(REVOKED_TTL.min(Duration::from_secs(left))).await;
+        match is_revoked(state, &token).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            // The next query fails as well, and ends the stream.
+            Err(error) => warn!(%error, "cannot look for revoked tokens"),
+        }
+    }
 }
 
 /// Forwards a feed to a client until one of them ends.

@@ -118,6 +118,7 @@ fn routers() -> Routers {
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::delete))
         .routes(routes!(status::hosts))
+        .routes(routes!(deletion::delete_host))
         .routes(routes!(status::me))
         .split_for_parts();
     api.merge(more);

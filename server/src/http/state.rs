@@ -6,6 +6,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::feed::Feeds;
 use super::shares::Shares;
+use crate::auth::attempts::Attempts;
+use crate::auth::revoked::Revoked;
 use crate::auth::secret::Secret;
 use crate::ingest::Ingest;
 use crate::ingest::live::Live;
@@ -59,6 +61,10 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     /// Signs tokens.
     pub secret: Secret,
+    /// Tokens that are revoked.
+    pub revoked: Arc<Revoked>,
+    /// Wrong keys and tokens, by address.
+    pub attempts: Arc<Attempts>,
     /// Whether anyone may read everything, without a token.
     pub open: bool,
     /// Length in seconds of the slots of seconds in answers for the Python system's page.
@@ -120,6 +126,8 @@ impl AppState {
             memory,
             store,
             secret,
+            revoked: Arc::default(),
+            attempts: Arc::default(),
             open: false,
             legacy_slots: 1,
             live,

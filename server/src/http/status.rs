@@ -93,6 +93,8 @@ pub(super) async fn ping(State(state): State<AppState>) -> Result<&'static str, 
     responses((status = 200, body = String, content_type = "application/openmetrics-text")),
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+    let twice = state.ingest.hosts_counted_twice();
+    state.metrics.hosts_counted_twice.set(twice as i64);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], state.metrics.text())
 }

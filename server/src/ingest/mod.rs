@@ -57,6 +57,17 @@ pub struct Ingest {
     lanes: Arc<Mutex<Lanes>>,
 }
 
+/// Where a batch is from.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// The key that it was posted with.
+    pub key: &'a ApiKey,
+    /// Name of the recording that it is part of, if it is not live.
+    pub recording: Option<String>,
+    /// Identifies the kernel that the agent counts in.
+    pub boot: Option<&'a str>,
+}
+
 /// Why a batch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -91,17 +102,21 @@ impl Ingest {
         }
     }
 
-    /// Stores the batch in `body`, which was posted with `key`: live, or as part of the recording called
-    /// `recording`.
+    /// Number of hosts on which more than one agent counts.
+    pub fn hosts_counted_twice(&self) -> usize {
+        self.hosts.counted_twice()
+    }
+
+    /// Stores the batch in `body`: live, or as part of a recording.
     ///
     /// # Errors
     /// When the body is not a batch, or the store fails. Nothing of it is stored then.
-    pub async fn post(
-        &self,
-        body: Vec<u8>,
-        key: &ApiKey,
-        recording: Option<String>,
-    ) -> Result<Receipt, IngestError> {
+    pub async fn post(&self, body: Vec<u8>, of: Origin<'_>) -> Result<Receipt, IngestError> {
+        let Origin {
+            key,
+            recording,
+            boot,
+        } = of;
         let live = recording.is_none();
         self.metrics.batch_bytes.inc_by(body.len() as u64);
         let now = clock::now();
@@ -120,7 +135,7 @@ impl Ingest {
         let poster = Poster::agent(key, &agent.host, !live, now);
         let receipt = self.store(prepared, &poster, &agent.host).await?;
         // A capture is not posted by the agent of a host.
-        if live && let Some(host) = self.hosts.report(source, &agent, key) {
+        if live && let Some(host) = self.hosts.report(source, &agent, key, boot) {
             self.store.put_host(host).await?;
         }
         Ok(receipt)
@@ -153,7 +168,13 @@ impl Ingest {
         .await?;
         if let Some((rows, reason)) = refused {
             self.metrics.rows_refused.inc_by(rows);
-            warn!(host = peer, rows, %reason, "rows of a legacy post refused");
+            let reason = reason.to_string();
+            warn!(
+                host = cut(&peer),
+                rows,
+                reason = cut(&reason),
+                "rows of a legacy post refused"
+            );
         }
         let poster = Poster::chisel(&key, prepared.is_recorded(), now);
         self.store(prepared, &poster, &peer).await
@@ -240,7 +261,7 @@ impl Ingest {
             .inc_by(receipt.refused.len() as u64);
         if let Some(first) = receipt.refused.first() {
             warn!(
-                host,
+                host = cut(host),
                 segments = receipt.refused.len(),
                 reason = first.reason,
                 "segments refused"
@@ -252,6 +273,12 @@ impl Ingest {
 
 /// The source of a batch, its agent, and its segments.
 type Decoded = (SourceId, AgentReport, Prepared);
+
+/// The part of a client's text that is logged, as a field, which is escaped.
+fn cut(text: &str) -> &str {
+    const MAX: usize = 200;
+    &text[..text.floor_char_boundary(MAX)]
+}
 
 /// Runs `work` on a thread that may block.
 async fn blocking<T: Send + 'static, E: Into<IngestError> + Send + 'static>(

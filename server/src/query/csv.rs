@@ -225,8 +225,10 @@ impl Csv {
             self.text.push(',');
         }
         // Names are untrusted and must not become a formula in a spreadsheet.
-        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        if formula || text.contains(['"', ',', '\n', '\r']) {
+        // Some programs skip blanks, or take full-width signs for the usual ones.
+        let begins = |c: char| "=+-@\t\r\n＝＋－＠".contains(c);
+        let formula = text.starts_with(begins) || text.trim_start().starts_with(begins);
+        if formula || text.contains(['"', ',', ';', '\n', '\r', '\t']) {
             self.text.push('"');
             if formula {
                 self.text.push('\'');
@@ -241,5 +243,33 @@ impl Csv {
     fn end_line(&mut self) {
         self.text.push_str("\r\n");
         self.within_line = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Csv;
+
+    #[test]
+    fn text_is_never_a_formula() {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            " =1",
+            "\u{ff1d}1",
+            "\u{ff20}x",
+        ] {
+            let mut csv = Csv::default();
+            csv.field(text);
+            assert_eq!(csv.text, format!("\"'{text}\""));
+        }
+        let mut csv = Csv::default();
+        csv.texts(&["a", "a;=1", "a=1"]);
+        assert_eq!(csv.text, "a,\"a;=1\",a=1");
     }
 }

@@ -20,6 +20,9 @@ pub struct ContainerItem {
     pub runtime: String,
     /// Name of the host.
     pub host: String,
+    /// User of the host who owns a cgroup above its own, and so could choose its id; null if only root
+    /// could.
+    pub user: Option<u64>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Cores of the host.
@@ -95,6 +98,7 @@ impl ContainerItem {
             image: text(facts::IMAGE),
             runtime: text(facts::RUNTIME),
             host: text(facts::HOST),
+            user: container.number(facts::USER),
             labels: labels.collect(),
             cores: container.number(facts::CORES),
             host_memory: container.number(facts::HOST_MEMORY),

@@ -1,7 +1,7 @@
 //! Activity: what a segment adds to the index of containers.
 
 use bubble_common::segment::total::Metric;
-use bubble_common::segment::{Facts, Segment};
+use bubble_common::segment::{Facts, Segment, facts};
 
 /// What a segment adds to the index of containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,13 +29,36 @@ pub struct Activity {
     pub facts: Facts,
 }
 
+/// Longest name and longest value of a fact, in bytes, and most facts of a segment. Docker's labels are
+/// at most 1,024 bytes, and 64 of them.
+const MAX_NAME: usize = 256;
+const MAX_VALUE: usize = 4_096;
+const MAX_FACTS: usize = 128;
+
+/// The facts that the index takes: longer values are cut, and end with `…`. Labels come last, so that
+/// they do not displace the others.
+fn bounded(all: &Facts) -> Facts {
+    let (labels, others): (Vec<_>, Vec<_>) = all
+        .iter()
+        .partition(|(name, _)| name.starts_with(facts::LABEL));
+    let fits = others.into_iter().chain(labels);
+    let fits = fits.filter(|(name, _)| name.len() <= MAX_NAME);
+    let cut = |value: &str| match value.len() <= MAX_VALUE {
+        true => value.to_owned(),
+        false => format!("{}…", &value[..value.floor_char_boundary(MAX_VALUE)]),
+    };
+    fits.take(MAX_FACTS)
+        .map(|(name, value)| (name.clone(), cut(value)))
+        .collect()
+}
+
 /// Computes the activity of a segment.
 pub fn activity(segment: &Segment) -> Activity {
     let length = segment.key.resolution.seconds();
     let start_of = |slot: usize| segment.key.start + slot as u64 * length;
     let is_covered = |coverage: &bubble_common::segment::Coverage| !coverage.is_gap();
     let mut activity = Activity {
-        facts: segment.facts.clone(),
+        facts: bounded(&segment.facts),
         ..Activity::default()
     };
     let first = segment.coverage.iter().position(is_covered);

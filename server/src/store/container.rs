@@ -7,6 +7,8 @@ use super::binding::Binding;
 use super::recent::Recent;
 use crate::span::activity::Activity;
 
+/// Prefix of labels.
+const LABEL: &str = facts::LABEL;
 /// Nanoseconds in a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 /// Data that is younger than the end by more seconds belongs to another life. Agents report the
@@ -52,6 +54,8 @@ pub struct Container {
 }
 
 impl Container {
+    /// Facts beyond which no new label is taken.
+    pub const MAX_FACTS: usize = 128;
     /// A time that never comes.
     pub const NEVER: u64 = u64::MAX;
 
@@ -113,6 +117,11 @@ impl Container {
         let of_next = newer && self.started().is_some() && start > self.started();
         let mut changed = of_next && self.remove_facts(LIFE_FACTS);
         for (name, value) in facts {
+            // Names of facts come from strangers, and each batch may bring others.
+            let is_full = self.facts.len() >= Self::MAX_FACTS && !self.facts.contains_key(name);
+            if is_full && name.starts_with(LABEL) {
+                continue;
+            }
             if of_former && LIFE_FACTS.contains(&name.as_str()) {
                 continue;
             }

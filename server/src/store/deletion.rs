@@ -1,4 +1,4 @@
-//! Deleting containers: one by its id, or all that are older than a time.
+//! Deleting containers: one by its id, or all that are older than a time. Deleting reports of hosts.
 
 use std::collections::HashMap;
 
@@ -85,6 +85,29 @@ pub async fn delete_older(
         if store.delete_container(&id).await? {
             deleted.push(id);
         }
+    }
+    Ok(deleted)
+}
+
+/// Deletes the reports of the hosts called `name`, or only that of `owner`. Returns their number.
+///
+/// # Errors
+/// When the store fails. Some may be deleted then.
+pub async fn delete_hosts(
+    store: &dyn Store,
+    name: &str,
+    owner: Option<&str>,
+) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    for host in store.hosts().await? {
+        let is_owned = owner.is_none_or(|owner| host.owner == owner);
+        if host.host == name && is_owned && store.delete_host(&host.id()).await? {
+            deleted += 1;
+        }
+    }
+    if deleted > 0 {
+        // One from before owners were noted is hidden by the others.
+        store.delete_host(name).await?;
     }
     Ok(deleted)
 }

@@ -1,5 +1,7 @@
 //! Hosts: the latest reports of their agents.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ pub trait Hosts: Send + Sync + 'static {
     /// Replaces the report of a host, by [`Host::id`].
     async fn put_host(&self, host: Host) -> Result<(), StoreError>;
 
+    /// Deletes the report of a host, by [`Host::id`]; `false` if there is none.
+    async fn delete_host(&self, id: &str) -> Result<bool, StoreError>;
+
     /// All hosts, by name.
     async fn hosts(&self) -> Result<Vec<Host>, StoreError>;
 }
@@ -20,7 +25,7 @@ pub trait Hosts: Send + Sync + 'static {
 pub struct Host {
     /// Host name.
     pub host: String,
-    /// Owner of the key that the agent posts with.
+    /// Owner of the key that the agent posts with; empty if it has not posted since owners are noted.
     #[serde(default)]
     pub owner: String,
     /// Id of that key.
@@ -34,6 +39,9 @@ pub struct Host {
     pub hooks: String,
     /// What the agent cannot count on this host: one sentence each.
     pub missing: Vec<String>,
+    /// Agents that count on the host now, for this server. What two of them see counts twice.
+    #[serde(default)]
+    pub agents: u32,
     /// Cores of the host.
     pub cores: u32,
     /// Memory of the host in bytes.
@@ -56,6 +64,18 @@ pub struct Host {
 impl Host {
     /// Identifies the host: those of two owners may have one name.
     pub fn id(&self) -> String {
-        format!("{}\n{}", self.host, self.owner)
+        match self.owner.as_str() {
+            "" => self.host.clone(),
+            owner => format!("{}\n{owner}", self.host),
+        }
     }
+}
+
+/// Removes reports without an owner if the same host has one with an owner, and sorts the rest.
+pub(super) fn current(mut hosts: Vec<Host>) -> Vec<Host> {
+    let owned = hosts.iter().filter(|host| !host.owner.is_empty());
+    let owned: HashSet<String> = owned.map(|host| host.host.clone()).collect();
+    hosts.retain(|host| !host.owner.is_empty() || !owned.contains(&host.host));
+    hosts.sort_by_key(Host::id);
+    hosts
 }

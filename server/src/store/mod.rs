@@ -8,6 +8,7 @@
 //! | [`Recordings`] | which recordings there are, what is deleted | query, roll-up |
 //! | [`Hosts`], [`Keys`] | agents' reports, API keys | ingest, HTTP |
 //! | [`Bindings`] | the owner that a container or a source belongs to | ingest, HTTP |
+//! | [`Tokens`] | tokens that were made or revoked | HTTP |
 //! | [`Leases`] | who rolls up | roll-up |
 //! | [`Restore`] | what another store had | copy |
 //!
@@ -40,6 +41,7 @@ pub mod restore;
 pub mod retained;
 pub mod segments;
 pub mod sqlite;
+pub mod token;
 
 use async_trait::async_trait;
 
@@ -53,11 +55,12 @@ use self::packing::Packing;
 use self::recording::Recordings;
 use self::restore::Restore;
 use self::segments::Segments;
+use self::token::Tokens;
 
 /// All that a backend implements. A method is atomic unless it says otherwise.
 #[async_trait]
 pub trait Store:
-    Segments + Packing + Index + Recordings + Hosts + Keys + Bindings + Leases + Restore
+    Segments + Packing + Index + Recordings + Hosts + Keys + Bindings + Tokens + Leases + Restore
 {
     /// Whether the store answers.
     async fn check(&self) -> Result<(), StoreError>;

@@ -14,6 +14,7 @@ fn claims() -> Claims {
     Claims {
         aud: AUDIENCE.to_owned(),
         exp: clock::now() + 600,
+        jti: None,
         container: Some(OWN.to_owned()),
         admin: false,
     }
@@ -274,6 +275,96 @@ async fn a_wrong_or_deleted_key_is_401_at_once() {
     );
     let status = server.post_bytes(body()).await.status();
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+/// RFC 7515, section 4.1.11: whoever does not know an extension must refuse the token.
+#[tokio::test]
+async fn a_token_that_requires_an_extension_is_refused() {
+    use base64::Engine as _;
+    let server = server().await;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = engine.encode(serde_json::to_vec(&claims()).expect("JSON"));
+    for (header, status) in [
+        (r#"{"alg":"HS256","typ":"JWT"}"#, 200),
+        (r#"{"alg":"HS256","typ":"JWT","crit":["exp"]}"#, 401),
+        (r#"{"alg":"HS256","crit":[]}"#, 401),
+    ] {
+        let message = format!("{}.{claims}", engine.encode(header));
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let tag = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+        let token = format!("{message}.{}", tag.expect("signed"));
+        let path = format!("/api/v1/containers/{OWN}");
+        let answer = server.get_with(&path, &token).await;
+        assert_eq!(answer.status().as_u16(), status, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused() {
+    let server = server().await;
+    let own = token(&Access::Container(id(OWN)));
+    // Others sign tokens without an id.
+    let foreign = sign(Algorithm::HS256, &claims(), SECRET);
+    for (name, token) in [("own", own), ("foreign", foreign)] {
+        let path = format!("/api/v1/containers/{OWN}");
+        // A server that has not read the list of revoked tokens yet.
+        let url = server.also(fresh(&server)).await;
+        let ask = async |url: &str| {
+            let request = server
+                .client
+                .get(format!("{url}{path}"))
+                .bearer_auth(&token);
+            request.send().await.expect("an answer").status()
+        };
+        assert_eq!(ask(&url).await, StatusCode::OK, "{name}");
+        let valid = bubble_server::auth::token::check(&server.state.secret, &token);
+        let valid = valid.expect("a token");
+        let store = &server.state.store;
+        store
+            .revoke_token(&valid.id, valid.expires)
+            .await
+            .expect("revoked");
+        let url = server.also(fresh(&server)).await;
+        assert_eq!(ask(&url).await, StatusCode::UNAUTHORIZED, "{name}");
+    }
+}
+
+/// The state of another server on the same store.
+fn fresh(server: &Server) -> bubble_server::http::state::AppState {
+    bubble_server::http::state::AppState {
+        revoked: Default::default(),
+        ..server.state.clone()
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_many_wrong_tokens_must_wait() {
+    let server = server().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("http://{}/api/v1/me", listener.local_addr().expect("bound"));
+    let app = bubble_server::http::app(server.state.clone())
+        .into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let ask = async |token: &str| {
+        let request = server.client.get(&url).bearer_auth(token);
+        request.send().await.expect("an answer")
+    };
+    assert_eq!(ask(&server.admin).await.status(), StatusCode::OK);
+    let mut answers = Vec::new();
+    for number in 0..400 {
+        let answer = ask(&format!("wrong-{number}")).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            assert!(answer.headers().contains_key("retry-after"));
+            answers.push(number);
+            break;
+        }
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(answers.len(), 1, "no limit");
+    // Who was known before goes on.
+    assert_eq!(ask(&server.admin).await.status(), StatusCode::OK);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use bubble_server::http::state::Limits;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::common::{Server, batch, seconds};
+use crate::common::{Server, batch, client, seconds};
+use crate::program::{Program, log_of};
 
 fn good() -> Vec<u8> {
     batch(vec![seconds("aaaaaaaaaaaa", 1, clock::now() - 9, 3, 7)]).encode()
@@ -244,4 +245,40 @@ async fn too_much_at_a_time_is_429_with_retry_after() {
     }
     // The health check has no limit.
     assert_eq!(server.get("/ping").await.status(), StatusCode::OK);
+}
+
+/// What a stranger sends is a field of a line in the log, and never a line.
+#[tokio::test]
+async fn a_stranger_writes_no_line_of_the_log() {
+    let data = tempfile::TempDir::new().expect("a folder");
+    let client = client();
+    let mut program = Program::start(&data, &client, &[("BUBBLE_LOG", "info")]).await;
+    let long = "x".repeat(5_000);
+    let forged = "%0AFORGED%20line%1B%5B2J";
+    for path in [
+        format!("/api/v1/batch?a{forged}{long}=1"),
+        format!("/event?a{forged}{long}=1"),
+        format!("/api/v1/containers/{forged}"),
+        format!("/{forged}"),
+    ] {
+        for request in [
+            client.get(format!("{}{path}", program.url)),
+            client.post(format!("{}{path}", program.url)),
+        ] {
+            let answer = request.bearer_auth(format!("wrong.{long}")).send().await;
+            assert!(
+                answer.expect("an answer").status().is_client_error() || path.starts_with("/%")
+            );
+        }
+    }
+    program.stop();
+    let log = log_of(&data);
+    assert!(log.contains("answered"), "{log}");
+    for line in log.lines() {
+        assert!(line.len() < 2_000, "{line}");
+        assert!(
+            !line.trim_start().starts_with("FORGED") && !line.contains('\u{1b}'),
+            "{line}"
+        );
+    }
 }

@@ -144,7 +144,10 @@ impl Server {
 }
 
 pub(crate) fn token(access: &Access) -> String {
-    token::create(&secret(), access, clock::now() + 600).expect("a token")
+    let expires = clock::now() + 600;
+    token::create(&secret(), access, expires)
+        .expect("a token")
+        .0
 }
 
 pub(crate) fn id(name: &str) -> ContainerId {

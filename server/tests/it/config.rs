@@ -126,3 +126,39 @@ fn keys_are_shown_once_and_deleted() {
     let error = refusal(&data, &["key", "delete", id]);
     assert!(error.contains("key list"), "{error}");
 }
+
+#[test]
+fn tokens_are_made_listed_and_revoked() {
+    let data = folder();
+    let run = |args: &[&str]| {
+        let output = bubble(&data, args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {error}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let token = run(&["token", "--container", "5961688fa2f4"]);
+    run(&["token", "--admin", "--days", "2"]);
+    let list = run(&["token", "list"]);
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    assert!(
+        list.contains("5961688fa2f4") && list.contains("everything"),
+        "{list}"
+    );
+    run(&["token", "revoke", token.trim()]);
+    let list = run(&["token", "list"]);
+    let revoked = list.lines().filter(|line| line.ends_with("yes"));
+    let revoked: Vec<&str> = revoked.collect();
+    assert!(
+        matches!(revoked[..], [one] if one.contains("5961688fa2f4")),
+        "{list}"
+    );
+    let error = refusal(&data, &["token", "revoke", "a.b.c"]);
+    assert!(error.contains("not valid"), "{error}");
+    let error = refusal(&data, &["token"]);
+    assert!(error.contains("--admin"), "{error}");
+    let error = refusal(&data, &["container", "release", "5961688fa2f4"]);
+    assert!(error.contains("no container was bound"), "{error}");
+    let error = refusal(&data, &["host", "delete", "node7"]);
+    assert!(error.contains("host list"), "{error}");
+}

@@ -84,6 +84,7 @@ async fn fill(store: &Arc<dyn Store>) {
         host: "node7".to_owned(),
         owner: "tests".to_owned(),
         key: "k1".to_owned(),
+        agents: 1,
         version: "0.1.0".to_owned(),
         kernel: "6.12".to_owned(),
         hooks: "vfs".to_owned(),

@@ -141,3 +141,29 @@ async fn the_seconds_of_an_ended_container_stay() {
         json!({})
     );
 }
+
+#[tokio::test]
+async fn an_administrator_deletes_a_host() {
+    let server = server().await;
+    let own = token(&Access::Container(id(OLD)));
+    let admin = &server.admin;
+    for (path, token, status) in [
+        ("/api/v1/hosts/node7", &own, StatusCode::FORBIDDEN),
+        ("/api/v1/hosts/node8", admin, StatusCode::NOT_FOUND),
+        (
+            "/api/v1/hosts/node7?owner=others",
+            admin,
+            StatusCode::NOT_FOUND,
+        ),
+        (
+            "/api/v1/hosts/node7?owner=tests",
+            admin,
+            StatusCode::NO_CONTENT,
+        ),
+        ("/api/v1/hosts/node7", admin, StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(delete(&server, path, token).await, status, "{path}");
+    }
+    assert_eq!(server.json("/api/v1/hosts").await["hosts"], json!([]));
+    assert_eq!(ids(&server).await.len(), 3, "its containers stay");
+}

@@ -6,7 +6,7 @@ use bubble_server::clock;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use crate::common::{Server, seconds};
+use crate::common::{SECRET, Server, seconds};
 
 const ID: &str = "aaaaaaaaaaaa";
 
@@ -72,4 +72,45 @@ async fn a_stream_starts_with_the_newest_seconds_and_then_sends_each_new_one() {
     );
     let (name, _) = next(&mut stream, &mut buffer).await;
     assert_eq!(name, "end");
+}
+
+/// The stream's bytes until it ends.
+async fn ends(answer: reqwest::Response) {
+    let mut stream = answer.bytes_stream();
+    let end = async {
+        while let Some(chunk) = stream.next().await {
+            if chunk.is_err() {
+                break;
+            }
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, end)
+        .await
+        .expect("the stream ends");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let server = Server::start().await;
+    let now = clock::now();
+    server.post(vec![seconds(ID, 1, now - 3, 1, 7)]).await;
+    let path = format!("/api/v1/containers/{ID}/live");
+    // It has expired, but within the tolerated difference of clocks.
+    let claims = serde_json::json!({"aud": "urn:cb/stat", "exp": now - 3, "admin": true});
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+    let expiring = jsonwebtoken::encode(&header, &claims, &key).expect("a token");
+    let expiring = server.get_with(&path, &expiring).await;
+    assert_eq!(expiring.status(), 200);
+    let revoked = server.get(&path).await;
+    assert_eq!(revoked.status(), 200);
+    let valid = bubble_server::auth::token::check(&server.state.secret, &server.admin);
+    let valid = valid.expect("a token");
+    let store = &server.state.store;
+    store
+        .revoke_token(&valid.id, valid.expires)
+        .await
+        .expect("revoked");
+    tokio::join!(ends(expiring), ends(revoked));
 }

@@ -24,4 +24,5 @@ mod program;
 mod query;
 mod recording;
 mod rollup;
+mod security;
 mod store;

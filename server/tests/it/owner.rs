@@ -136,6 +136,33 @@ async fn a_container_belongs_to_the_owner_who_posted_it_first() {
 }
 
 #[tokio::test]
+async fn what_was_stored_before_owners_belongs_to_who_posts_it_next() {
+    let server = Server::start().await;
+    let (first, other) = (key_of(&server, "a").await, key_of(&server, "b").await);
+    let now = clock::now();
+    let second = |id: &str, source, start| vec![seconds(id, source, start, 1, 5)];
+    post(&server, (&first, "one"), second(ID, 1, now - 9)).await;
+    // As a version without owners has left it.
+    let store = &server.state.store;
+    for binding in store.bindings().await.expect("answers") {
+        assert!(store.release(&binding.name).await.expect("answers"));
+    }
+    let item = server.json(&format!("/api/v1/containers/{ID}")).await;
+    assert_eq!(item["posted_by"], Value::Null);
+    // The agent of the newer version knows the full id.
+    let full = format!("{ID}{}", "7".repeat(52));
+    let receipt = post(&server, (&other, "two"), second(&full, 2, now - 8)).await;
+    assert_eq!(receipt["stored"], 1);
+    for id in [ID, &full] {
+        let receipt = post(&server, (&first, "one"), second(id, 3, now - 7)).await;
+        assert_eq!(codes(&receipt), ["other_owner"], "{id}");
+    }
+    let item = server.json(&format!("/api/v1/containers/{full}")).await;
+    assert_eq!((&item["id"], &item["cpu_ns"]), (&json!(ID), &json!(10)));
+    assert_eq!(item["posted_by"]["owner"], "b");
+}
+
+#[tokio::test]
 async fn a_container_stays_on_its_host() {
     let server = Server::start().await;
     let key = key_of(&server, "a").await;
@@ -244,7 +271,7 @@ async fn two_containers_with_one_short_id_stay_apart() {
                 now + 60
             );
             let table = server.json(&path).await;
-            assert_eq!(table["total"]["cpu_ns"], sum, "{table}");
+            assert_eq!(table["total"]["sums"]["cpu_ns"], sum, "{table}");
         }
     }
     // A longer part tells them apart, the short form does not.
@@ -273,6 +300,19 @@ async fn two_containers_with_one_short_id_stay_apart() {
             .await;
         assert_eq!(answer.status().as_u16(), status, "{id}");
     }
+    // A reader is not told which other containers there are, nor is a stranger.
+    for (own, sum) in [(&one, 130), (&two, 3)] {
+        let link = token(&Access::Container(id(own)));
+        let path = format!("/api/v1/containers/{ID}");
+        let answer = server.get_with(&path, &link).await;
+        let item: Value = answer.json().await.expect("JSON");
+        assert_eq!(item["cpu_ns"], sum, "{item}");
+    }
+    let old_link = format!("{}/static/index.html?container={ID}", server.url);
+    let answer = server.client.get(old_link).send().await.expect("an answer");
+    assert_eq!(answer.url().path(), format!("/c/{ID}"));
+    let page = answer.text().await.expect("text");
+    assert!(!page.contains(&one) && !page.contains(&two), "{page}");
     // Once the other one is gone, the short form is clear again.
     let store = &server.state.store;
     assert!(store.delete_container(&id(&two)).await.expect("answers"));
@@ -292,4 +332,32 @@ async fn hosts_of_two_owners_may_have_one_name() {
     let owners: Vec<_> = owners.map(|host| (&host["host"], &host["owner"])).collect();
     let name = json!("node7");
     assert_eq!(owners, [(&name, &json!("a")), (&name, &json!("b"))]);
+}
+
+#[tokio::test]
+async fn facts_are_bounded() {
+    let server = Server::start().await;
+    let now = clock::now();
+    // Each batch brings other labels, and a long one.
+    for round in 0..4_u64 {
+        let mut segment = seconds(ID, 1, now - 9 + round, 1, 1);
+        for label in 0..100 {
+            let name = format!("label.{round}.{label}");
+            segment.facts.insert(name, "x".to_owned());
+        }
+        segment
+            .facts
+            .insert("image".to_owned(), "i".repeat(100_000));
+        assert_eq!(server.post(vec![segment]).await, (1, 0));
+    }
+    let item = server.json(&format!("/api/v1/containers/{ID}")).await;
+    let labels = item["labels"].as_object().expect("labels").len();
+    assert!((100..=128).contains(&labels), "{labels}");
+    let image = item["image"].as_str().expect("text");
+    assert!(
+        image.len() < 5_000 && image.ends_with('…'),
+        "{}",
+        image.len()
+    );
+    assert_eq!(item["name"], "web");
 }

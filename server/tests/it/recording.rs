@@ -111,15 +111,18 @@ async fn a_recording_of_2017_is_kept_at_every_resolution() {
 #[tokio::test]
 async fn the_same_seconds_live_expire() {
     let server = Server::start().await;
-    server.post(vec![seconds(ID, 9, THEN, 60, 1_000)]).await;
+    // Live data cannot be older than 92 days.
+    let then = clock::now() / 3_600 * 3_600 - 60 * 86_400;
+    let posted = server.post(vec![seconds(ID, 9, then, 60, 1_000)]).await;
+    assert_eq!(posted, (1, 0));
     server.roll_up(clock::now()).await;
     server.roll_up(clock::now() + 600).await;
     let path = format!(
-        "/api/v1/containers/{ID}/summary?from={THEN}&to={}&step=1",
-        THEN + 60
+        "/api/v1/containers/{ID}/summary?from={then}&to={}&step=1",
+        then + 60
     );
     let summary = server.json(&path).await;
-    assert_eq!(summary["range"]["resolution"], "day");
+    assert_eq!(summary["range"]["resolution"], "hour");
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ fn a_process_of_a_container() {
     process(&proc, 11, "sshd", "/system.slice/ssh.service", 900, 2_000);
     process(&proc, 12, "new", &cgroup, 2, 50);
     let second = &bench.drain()[0];
-    assert_eq!(second.key.container.as_str(), &ID[..12]);
+    assert_eq!(second.key.container.as_str(), ID);
     let names: Vec<_> = second.processes.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["web", "new"]);
     let web = second.cpu.iter().find(|cell| cell.row.0 == 0).unwrap();

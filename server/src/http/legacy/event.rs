@@ -39,7 +39,7 @@ impl FromRequestParts<AppState> for Chisel {
                     "an API key is needed: post to /event/api/KEY, or send `Authorization: Bearer KEY`",
                 )
             })?;
-        let Poster(key) = Poster::by_key(state, &key).await?;
+        let Poster(key) = Poster::by_key(state, parts, &key).await?;
         Ok(Self(Sender {
             key,
             peer: peer(parts),

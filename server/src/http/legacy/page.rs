@@ -3,12 +3,13 @@
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bubble_common::segment::ContainerId;
 use serde::Deserialize;
 
-use crate::http::access::one;
 use crate::http::error::{ApiError, Code};
 use crate::http::state::AppState;
 use crate::query::error::QueryError;
+use crate::store::resolve::{Meaning, resolve};
 
 /// The parameters of an old link.
 #[derive(Deserialize)]
@@ -25,13 +26,19 @@ pub(super) async fn redirect(
     State(state): State<AppState>,
     Query(link): Query<Link>,
 ) -> Result<Response, ApiError> {
-    let id = link.container.as_deref().ok_or_else(|| {
+    let text = link.container.unwrap_or_default();
+    let id = match resolve(&*state.store, &text).await? {
+        Meaning::One(id) => Some(id),
+        // The page lists them, once it has checked the token.
+        Meaning::Several(_) => ContainerId::new(&text).ok(),
+        Meaning::Invalid => None,
+    };
+    let id = id.ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "the link names no container: /static/index.html?container=ID&token=TOKEN",
         )
     })?;
-    let id = one(&state, id).await?;
     // The alphabet of a JWT (RFC 7519).
     let jwt = |token: &String| {
         let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);

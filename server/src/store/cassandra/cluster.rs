@@ -18,7 +18,7 @@ use crate::store::error::StoreError;
 /// Added to each time to live, in seconds: longer than roll-up ever lags.
 const TTL_MARGIN: u64 = 3_600;
 /// The longest time to live that Cassandra accepts: 20 years, in seconds.
-const MAX_TTL: i32 = 630_720_000;
+pub(super) const MAX_TTL: i32 = 630_720_000;
 
 /// A store in one keyspace of a cluster.
 pub struct Cassandra {

@@ -6,12 +6,20 @@ use super::cluster::Cassandra;
 use super::session::Cql;
 use super::value::corrupt;
 use crate::store::error::StoreError;
-use crate::store::host::{Host, Hosts};
+use crate::store::host::{Host, Hosts, current};
 
 #[async_trait]
 impl Hosts for Cassandra {
     async fn put_host(&self, host: Host) -> Result<(), StoreError> {
         put_host(&self.cql, &host).await
+    }
+
+    async fn delete_host(&self, id: &str) -> Result<bool, StoreError> {
+        let known = hosts(&self.cql).await?.iter().any(|host| host.id() == id);
+        self.cql
+            .write("delete a host", "DELETE FROM host WHERE name = ?", (id,))
+            .await?;
+        Ok(known)
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
@@ -37,7 +45,5 @@ async fn hosts(cql: &Cql) -> Result<Vec<Host>, StoreError> {
         serde_json::from_str(report).map_err(|error| corrupt(format!("a host's report ({error})")))
     };
     let hosts: Result<Vec<Host>, StoreError> = rows.iter().map(report).collect();
-    let mut hosts = hosts?;
-    hosts.sort_by(|a, b| a.id().cmp(&b.id()));
-    Ok(hosts)
+    Ok(current(hosts?))
 }

@@ -36,6 +36,7 @@ mod segments;
 mod session;
 mod swept;
 mod table;
+mod tokens;
 mod value;
 mod write_cache;
 

@@ -44,6 +44,7 @@ macro_rules! packed {
 ///   that no partition is hot.
 /// - `lease` has one row: the holder of the lease of roll-up.
 /// - `binding` has the owner of each container and source.
+/// - `issued_token` has the tokens that were made or revoked, until they expire.
 const MIGRATIONS: &[&[&str]] = &[
     &[
         "CREATE TABLE IF NOT EXISTS piece (
@@ -100,12 +101,12 @@ const MIGRATIONS: &[&[&str]] = &[
     &["CREATE TABLE IF NOT EXISTS lease (
         id tinyint PRIMARY KEY, holder blob, fence bigint, beat bigint
     )"],
-    &[
-        "CREATE TABLE IF NOT EXISTS binding (
+    &["CREATE TABLE IF NOT EXISTS binding (
         name text PRIMARY KEY, owner text, host text, identity text, key text, since bigint
-    )",
-        "TRUNCATE host",
-    ],
+    )"],
+    &["CREATE TABLE IF NOT EXISTS issued_token (
+        id text PRIMARY KEY, container text, created bigint, expires bigint, revoked boolean
+    )"],
 ];
 
 /// Tables of migrations: those applied, and the process that is applying some.

@@ -27,6 +27,7 @@ mod row_id;
 mod rows;
 mod schema;
 mod segments;
+mod tokens;
 mod versions;
 mod writer;
 

@@ -21,6 +21,7 @@ pub(super) const PAGE: u32 = 8192;
 /// - `deleted_container` lists containers until the server has removed their rows.
 /// - `binding` has the owner of each container and source. Its key is a name and not a row number,
 ///   because a source may be bound before anything of it is stored.
+/// - `issued_token` has the tokens that were made or revoked, until they expire.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE container (
@@ -122,7 +123,15 @@ const MIGRATIONS: &[&str] = &[
         key TEXT NOT NULL,
         since INTEGER NOT NULL
     ) WITHOUT ROWID;
-    DELETE FROM host;
+",
+    "
+    CREATE TABLE issued_token (
+        id TEXT PRIMARY KEY,
+        container TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        revoked INTEGER NOT NULL
+    ) WITHOUT ROWID;
 ",
 ];
 

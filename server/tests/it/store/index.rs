@@ -6,9 +6,11 @@ use bubble_server::clock;
 use bubble_server::store::Store;
 use bubble_server::store::binding::Binding;
 use bubble_server::store::container::State;
+use bubble_server::store::deletion;
 use bubble_server::store::host::Host;
 use bubble_server::store::index::{ContainerFilter, Sort};
 use bubble_server::store::key::ApiKey;
+use bubble_server::store::token::IssuedToken;
 
 use super::backend::on_every_store;
 use super::{DAY, ID, post};
@@ -127,14 +129,9 @@ async fn a_name_belongs_to_the_first_owner_until_it_is_released(store: Arc<dyn S
     let other = [binding("c2", "b", "g", "j"), binding("c1", "b", "g", "j")];
     assert_eq!(bind(&other).await, [first[1].clone(), first[0].clone()]);
     let complete = binding("c1", "a", "h", "i");
-    assert_eq!(
-        bind(std::slice::from_ref(&complete)).await,
-        [complete.clone()]
-    );
-    assert_eq!(
-        bind(&[binding("c1", "a", "g", "j")]).await,
-        [complete.clone()]
-    );
+    let completed = [complete.clone()];
+    assert_eq!(bind(&completed).await, completed);
+    assert_eq!(bind(&[binding("c1", "a", "g", "j")]).await, completed);
     assert_eq!(
         store.bindings().await.expect("answers"),
         [complete.clone(), first[1].clone()]
@@ -151,6 +148,44 @@ async fn a_name_belongs_to_the_first_owner_until_it_is_released(store: Arc<dyn S
     assert!(!store.release("c2").await.expect("answers"));
     let taken = [binding("c2", "b", "g", "")];
     assert_eq!(bind(&taken).await, taken);
+}
+
+async fn tokens_are_listed_and_revoked(store: Arc<dyn Store>) {
+    let now = clock::now();
+    let token = |id: &str, expires: u64, revoked: bool| IssuedToken {
+        id: id.to_owned(),
+        container: "c1".to_owned(),
+        created: now,
+        expires,
+        revoked,
+    };
+    for (id, expires) in [("a", now + 600), ("b", now + 900)] {
+        store
+            .put_token(token(id, expires, false))
+            .await
+            .expect("noted");
+    }
+    store.revoke_token("b", now + 600).await.expect("revoked");
+    // One that others made.
+    store.revoke_token("c", now + 600).await.expect("revoked");
+    // A copy of another store may not know that it is revoked.
+    let before = token("b", now + 900, false);
+    store.put_token(before).await.expect("noted");
+    let tokens = async |now| store.tokens(now).await.expect("answers");
+    let unknown = IssuedToken {
+        container: String::new(),
+        created: 0,
+        ..token("c", now + 600, true)
+    };
+    assert_eq!(
+        tokens(now).await,
+        [
+            token("a", now + 600, false),
+            token("b", now + 900, true),
+            unknown
+        ]
+    );
+    assert_eq!(tokens(now + 700).await, [token("b", now + 900, true)]);
 }
 
 async fn containers_are_found_and_sorted(store: Arc<dyn Store>) {
@@ -228,6 +263,7 @@ async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
         host: name.to_owned(),
         owner: "tests".to_owned(),
         key: "k1".to_owned(),
+        agents: 1,
         version: "0.1.0".to_owned(),
         kernel: "6.12".to_owned(),
         hooks: "vfs".to_owned(),
@@ -244,14 +280,30 @@ async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
     for (name, at) in [("b", 1.0), ("a", 1.0), ("b", 2.5)] {
         store.put_host(host(name, at)).await.expect("noted");
     }
+    // Reports from before owners were noted. One with an owner replaces that of the same name.
+    let old = |name: &str| Host {
+        owner: String::new(),
+        key: String::new(),
+        ..host(name, 0.5)
+    };
+    for name in ["a", "c"] {
+        store.put_host(old(name)).await.expect("noted");
+    }
     let hosts = store.hosts().await.expect("answers");
-    assert_eq!(hosts, [host("a", 1.0), host("b", 2.5)]);
+    assert_eq!(hosts, [host("a", 1.0), host("b", 2.5), old("c")]);
+    for (name, deleted) in [("a", 1), ("c", 1), ("c", 0)] {
+        let of_name = deletion::delete_hosts(&*store, name, None).await;
+        assert_eq!(of_name.expect("answers"), deleted, "{name}");
+    }
+    let hosts = store.hosts().await.expect("answers");
+    assert_eq!(hosts, [host("b", 2.5)]);
 }
 
 on_every_store!(
     the_latest_facts_count_and_a_restart_removes_the_end,
     keys_are_created_used_and_deleted,
     a_name_belongs_to_the_first_owner_until_it_is_released,
+    tokens_are_listed_and_revoked,
     containers_are_found_and_sorted,
     a_host_shows_its_latest_report,
 );

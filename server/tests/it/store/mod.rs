@@ -487,7 +487,11 @@ async fn rows_that_workers_write_back_to_cassandra_are_swept_again() {
 }
 
 /// Statements that undo each migration, the latest first.
-const UNDO: [&str; 1] = ["DROP TABLE lease"];
+const UNDO: [&str; 3] = [
+    "DROP TABLE issued_token",
+    "DROP TABLE binding",
+    "DROP TABLE lease",
+];
 /// The latest version of Cassandra's tables.
 const LATEST: u32 = 1 + UNDO.len() as u32;
 
@@ -528,7 +532,8 @@ async fn an_older_database_is_migrated() {
         let database = rusqlite::Connection::open(path).expect("it is there");
         database
             .execute_batch(
-                "DROP TABLE deleted_container; DROP TABLE recording; DROP TABLE recorded;
+                "DROP TABLE issued_token; DROP TABLE binding; DROP TABLE deleted_container;
+                 DROP TABLE recording; DROP TABLE recorded;
                  ALTER TABLE container DROP COLUMN live_since;
                  DELETE FROM migration WHERE version > 1;",
             )

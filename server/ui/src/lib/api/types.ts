@@ -15,7 +15,7 @@ export interface Accounting {
 }
 
 /** Kind of an error: a closed list, for programs. */
-export type Code = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "too_large" | "unsupported_version" | "unsupported_media_type" | "malformed" | "too_many_requests" | "internal" | "unavailable";
+export type Code = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "ambiguous" | "too_large" | "unsupported_version" | "unsupported_media_type" | "malformed" | "too_many_requests" | "internal" | "unavailable";
 
 /** A connection over all processes. */
 export type ConnectionInfo = ConnectionSums & {
@@ -75,7 +75,7 @@ export interface ContainerItem {
   host: string;
   /** Memory of the host in bytes. */
   host_memory?: number | null;
-  /** Its id: 12 hexadecimal digits, or `NAME@HOST`. */
+  /** Its id: 12 hexadecimal digits (64 if another container has these), or `NAME@HOST`. */
   id: string;
   /** Its image; empty if unknown. */
   image: string;
@@ -93,6 +93,7 @@ export interface ContainerItem {
   name: string;
   /** Whether the kernel killed it because memory ran out. */
   oom_killed: boolean;
+  posted_by?: PostedBy | null;
   /** Names of its recordings, oldest first; empty if it is only live. */
   recordings: string[];
   /** `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`, `systemd`, `cgroup`; empty if unknown. */
@@ -103,6 +104,8 @@ export interface ContainerItem {
   started?: number | null;
   /** Whether it is running. */
   state: State;
+  /** User of the host who owns a cgroup above its own, and so could choose its id; null if only root could. */
+  user?: number | null;
 }
 
 /** A page of the list. */
@@ -271,6 +274,8 @@ export type GroupRow = RowSums & {
 
 /** The latest report of a host's agent. */
 export interface Host {
+  /** Agents that count on the host now, for this server. What two of them see counts twice. */
+  agents?: number;
   /** Cores of the host. */
   cores: number;
   /** CPU that the agent uses, in percent of one core, between its latest two batches. */
@@ -285,12 +290,16 @@ export interface Host {
   kernel: string;
   /** CPU that its programs in the kernel use, in percent of one core, between its latest two batches; 0 if the kernel does not report it. */
   kernel_percent: number;
+  /** Id of that key. */
+  key?: string;
   /** When the batch was made: seconds since the Unix epoch. */
   last_seen: number;
   /** Memory of the host in bytes. */
   memory: number;
   /** What the agent cannot count on this host: one sentence each. */
   missing: string[];
+  /** Owner of the key that the agent posts with; empty if it has not posted since owners are noted. */
+  owner?: string;
   /** Its resident memory in bytes. */
   rss: number;
   /** Segments waiting in its spool. */
@@ -427,6 +436,18 @@ export interface PeerInfo {
   remote: string;
   /** Side of the container: `client`, `server`, `unknown`. */
   role: string;
+}
+
+/** The keys that a container belongs to. Posts with keys of other owners are refused. */
+export interface PostedBy {
+  /** Host that posted it first; empty if the post named none. Other hosts are refused. */
+  host: string;
+  /** Id of the key that posted it first. */
+  key: string;
+  /** Owner of the keys. */
+  owner: string;
+  /** When, seconds since the Unix epoch. */
+  since: number;
 }
 
 /** Pressure: percentage of time in which some task waited. */
@@ -574,6 +595,8 @@ export interface RecordingList {
 
 /** A segment that was refused. */
 export interface Refusal {
+  /** Kind of the reason. */
+  code: RefusalCode;
   /** Its container. */
   container: string;
   /** Whether the same segment may be taken later, such as when a clock is set right. If not, it is refused for good. */
@@ -585,6 +608,9 @@ export interface Refusal {
   /** Start of its span, seconds since the Unix epoch. */
   start: number;
 }
+
+/** Kind of a reason: a closed list, for programs. */
+export type RefusalCode = "other_owner" | "other_host" | "other_source" | "future" | "past" | "too_many";
 
 /** Several rows, summed up. */
 export interface RowSums {

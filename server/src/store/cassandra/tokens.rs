@@ -1,0 +1,98 @@
+//! Tokens that were made, and those that were revoked. Rows live as long as their tokens.
+
+use async_trait::async_trait;
+use scylla::value::MaybeUnset;
+
+use super::cluster::{Cassandra, MAX_TTL};
+use super::session::Cql;
+use crate::clock;
+use crate::store::column::{number, unsigned};
+use crate::store::error::StoreError;
+use crate::store::token::{IssuedToken, MARGIN, Tokens};
+
+#[async_trait]
+impl Tokens for Cassandra {
+    async fn put_token(&self, token: IssuedToken) -> Result<(), StoreError> {
+        put(&self.cql, &token).await
+    }
+
+    async fn tokens(&self, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
+        list(&self.cql, now).await
+    }
+
+    async fn revoke_token(&self, id: &str, expires: u64) -> Result<(), StoreError> {
+        let known = list(&self.cql, 0).await?.into_iter();
+        let known = known.filter(|token| token.id == id);
+        let revoked = known.fold(
+            IssuedToken {
+                id: id.to_owned(),
+                container: String::new(),
+                created: 0,
+                expires,
+                revoked: true,
+            },
+            |revoked, known| IssuedToken {
+                revoked: true,
+                expires: known.expires.max(revoked.expires),
+                ..known
+            },
+        );
+        put(&self.cql, &revoked).await
+    }
+}
+
+async fn put(cql: &Cql, token: &IssuedToken) -> Result<(), StoreError> {
+    // Longer than it is valid, as the clocks of servers differ.
+    let left = token.expires.saturating_sub(clock::now());
+    let left = left.saturating_add(MARGIN.as_secs());
+    let ttl = i32::try_from(left).unwrap_or(MAX_TTL).min(MAX_TTL);
+    // The column is null if it is not revoked, as a write that comes later must not take that back.
+    let revoked = match token.revoked {
+        true => MaybeUnset::Set(true),
+        false => MaybeUnset::Unset,
+    };
+    cql.write(
+        "note a token",
+        "INSERT INTO issued_token (id, container, created, expires, revoked) VALUES (?, ?, ?, ?, ?)
+         USING TTL ?",
+        (
+            &token.id[..],
+            &token.container[..],
+            number(token.created),
+            number(token.expires),
+            revoked,
+            ttl,
+        ),
+    )
+    .await
+}
+
+/// The columns of a token. Each lives as long as its latest write says.
+type TokenRow = (
+    String,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<bool>,
+);
+
+async fn list(cql: &Cql, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
+    let rows: Vec<TokenRow> = cql
+        .rows(
+            "list tokens",
+            "SELECT id, container, created, expires, revoked FROM issued_token",
+            (),
+        )
+        .await?;
+    let token = |(id, container, created, expires, revoked): TokenRow| IssuedToken {
+        id,
+        container: container.unwrap_or_default(),
+        created: created.map_or(0, unsigned),
+        expires: expires.map_or(0, unsigned),
+        revoked: revoked.unwrap_or(false),
+    };
+    let mut tokens: Vec<_> = rows.into_iter().map(token).collect();
+    tokens.retain(|token| token.expires >= now);
+    tokens.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(tokens)
+}

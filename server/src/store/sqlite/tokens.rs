@@ -1,0 +1,81 @@
+//! Tokens that were made, and those that were revoked.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::database::Sqlite;
+use crate::clock;
+use crate::store::column::{number, unsigned};
+use crate::store::error::{StoreError, failed};
+use crate::store::token::{IssuedToken, MARGIN, Tokens};
+
+#[async_trait]
+impl Tokens for Sqlite {
+    async fn put_token(&self, token: IssuedToken) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| put(transaction.connection, &token))
+            .await
+    }
+
+    async fn tokens(&self, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
+        self.read(move |connection| list(connection, now)).await
+    }
+
+    async fn revoke_token(&self, id: &str, expires: u64) -> Result<(), StoreError> {
+        let revoked = IssuedToken {
+            id: id.to_owned(),
+            container: String::new(),
+            created: 0,
+            expires,
+            revoked: true,
+        };
+        self.put_token(revoked).await
+    }
+}
+
+/// Adds a token, or revokes a known one. Forgets those that have expired for some time.
+fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
+    let doing = "note a token";
+    connection
+        .execute(
+            "DELETE FROM issued_token WHERE expires < ?1",
+            [number(clock::now().saturating_sub(MARGIN.as_secs()))],
+        )
+        .map_err(failed(doing))?;
+    connection
+        .execute(
+            "INSERT INTO issued_token (id, container, created, expires, revoked) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET
+                expires = max(expires, excluded.expires), revoked = max(revoked, excluded.revoked)",
+            params![
+                token.id,
+                token.container,
+                number(token.created),
+                number(token.expires),
+                token.revoked
+            ],
+        )
+        .map(drop)
+        .map_err(failed(doing))
+}
+
+fn list(connection: &Connection, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT id, container, created, expires, revoked FROM issued_token
+             WHERE expires >= ?1 ORDER BY id",
+        )
+        .and_then(|mut statement| {
+            let rows = statement.query_map([number(now)], |row| {
+                Ok(IssuedToken {
+                    id: row.get(0)?,
+                    container: row.get(1)?,
+                    created: unsigned(row.get(2)?),
+                    expires: unsigned(row.get(3)?),
+                    revoked: row.get(4)?,
+                })
+            })?;
+            rows.collect()
+        })
+        .map_err(failed("list tokens"))
+}
