@@ -155,7 +155,7 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         name: "vm-6.12",
-        about: "the suite in cgroups on Debian's 6.12, with either family of hooks",
+        about: "the suite in cgroups, without slow tests that depend on no kernel, on Debian's 6.12, with either family of hooks",
         finds: "wrong numbers of hooks that need trampolines; pure cgroup v2",
         all_only: true,
         run: |run| suite::in_guests(Kernel::V6_12, &[], run),

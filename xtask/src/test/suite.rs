@@ -32,50 +32,39 @@ const FEW_REPEATS: [(&str, &str); 4] = [
 ];
 /// The factor for timeouts in an emulated guest, on a host that may be three times slower than others.
 const GUEST_SLOWNESS: (&str, &str) = ("BUBBLE_PATIENCE", "15");
-/// The tests that depend on the kernel, which run on each one.
-pub(super) const KERNEL_TESTS: [&str; 7] = [
+/// The tests of what differs between kernels: functions that hooks are attached to, and layouts.
+pub(super) const KERNEL_TESTS: [&str; 6] = [
     "cpu::",
     "file::",
-    "lives::",
     "memory::",
     "mixed::",
     "network::",
     "process::",
 ];
 /// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
-/// once: 100 restarts, 10,000 files.
-const MORE_REPEATS: [(&str, &str); 3] = [
-    ("BUBBLE_MIXED_SECONDS", "120"),
+/// once: 20 kills, 100 restarts, 10,000 files, an outage of two minutes.
+const MORE_REPEATS: [(&str, &str); 5] = [
+    ("BUBBLE_KILLS", "8"),
+    ("BUBBLE_AWAY_SECONDS", "60"),
+    ("BUBBLE_MIXED_SECONDS", "60"),
     ("BUBBLE_FOLDERS", "3000"),
-    ("BUBBLE_RESTARTS", "40"),
+    ("BUBBLE_RESTARTS", "20"),
 ];
-/// A guest lacks the programs of these tests, or is so slow that the last one takes ten minutes. Others
-/// of their kinds run there.
-const NOT_IN_GUESTS: [&str; 4] = [
-    "mixed::programs",
-    "mounts::xfs",
-    "mounts::btrfs",
+/// The tests whose programs a guest lacks. Others of their kinds run there.
+const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::btrfs", "mounts::xfs"];
+/// The tests that run in guests only if they are asked for. They are about the agent as a program, and
+/// start more agents, whose programs an emulated kernel takes minutes to load, or many processes.
+const SLOW_IN_GUESTS: [&str; 7] = [
+    "away::",
+    "container::",
+    "fresh::",
+    "kill::",
+    "log::",
     "process::six_thousand",
+    "refused::",
 ];
-/// The families of hooks, and the tests that a guest of this family leaves out: those of the agent as a
-/// program run on this host, and those that start more agents run in the family that is loaded sooner.
-const FAMILIES: [(&str, &[&str]); 2] = [
-    (
-        "vfs",
-        &[
-            "away::",
-            "container::",
-            "fresh::",
-            "kill::",
-            "log::",
-            "refused::",
-        ],
-    ),
-    (
-        "syscall",
-        &["away::", "container::", "doctor::", "fresh::", "refused::"],
-    ),
-];
+/// The families of hooks.
+const FAMILIES: [&str; 2] = ["vfs", "syscall"];
 /// Time after which a guest is taken for hanging.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
@@ -123,10 +112,10 @@ pub(super) fn in_guests(kernel: Kernel, tests: &[&str], test: &Run) -> Result<()
     let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
     kernel.ensure()?;
-    let run = |(hooks, elsewhere): (&str, &[&str])| {
+    let run = |hooks: &str| {
         let mut guest = guest(kernel, hooks, &programs, &suite, &arguments)?;
         if test.arguments.is_empty() {
-            let skipped = elsewhere.iter().flat_map(|tests| ["--skip", tests]);
+            let skipped = SLOW_IN_GUESTS.iter().flat_map(|tests| ["--skip", tests]);
             guest.command.extend(skipped.map(str::to_owned));
         }
         let code = guest.run(&mut |line| println!("{hooks:8}{line}"))?;
