@@ -53,12 +53,14 @@ const MORE_REPEATS: [(&str, &str); 5] = [
 /// The tests whose programs a guest lacks. Others of their kinds run there.
 const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::btrfs", "mounts::xfs"];
 /// The tests that run in guests only if they are asked for. They are about the agent as a program, and
-/// start more agents, whose programs an emulated kernel takes minutes to load, or many processes.
-const SLOW_IN_GUESTS: [&str; 7] = [
+/// start more agents, whose programs an emulated kernel takes minutes to load; or they need processes
+/// that start within a second.
+const SLOW_IN_GUESTS: [&str; 8] = [
     "away::",
     "container::",
     "fresh::",
     "kill::",
+    "lives::lives_shorter",
     "log::",
     "process::six_thousand",
     "refused::",

@@ -1,8 +1,11 @@
 //! Memory: held for a while, and allocated until the kernel kills the process.
 
+use std::time::Duration;
+
 use bubble_suite::api::Span;
 use bubble_suite::bench::{Bench, find, ledger, run};
 use bubble_suite::container::Spec;
+use bubble_suite::settings;
 
 use crate::common::{exact, exact_spec};
 
@@ -41,7 +44,12 @@ fn held_by_a_process_without_its_first_thread() {
 fn shared() {
     const MIB: u64 = 1 << 20;
     let _ = Bench::shared();
-    let finished = run(&Spec::new(&["shared", "--mib", "40", "--processes", "10"]));
+    // The first child must hold it until the last one has touched all of it.
+    let seconds = settings::pause(Duration::from_secs(3))
+        .as_secs()
+        .to_string();
+    let args = ["shared", "--mib", "40", "--processes", "10", "--seconds"];
+    let finished = run(&Spec::new(&[&args[..], &[&seconds]].concat()));
     let ledger = ledger(&finished.expect("a successful workload")).expect("stored data");
     let memory = ledger.summary.memory;
     let container = memory.current.iter().flatten().max().expect("a reading");
