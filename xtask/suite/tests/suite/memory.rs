@@ -55,7 +55,9 @@ fn shared() {
     let container = memory.current.iter().flatten().max().expect("a reading");
     assert!((40 * MIB..80 * MIB).contains(container), "{container}");
     let processes = memory.at_one_time.iter().flatten().max();
-    assert!(processes >= Some(&(400 * MIB)), "{processes:?}");
+    // On a slow machine, the last one may still touch it. Before Linux 6.2, a count also lacks the last
+    // 64 pages of each thread (`SPLIT_RSS_COUNTING`).
+    assert!(processes >= Some(&(360 * MIB)), "{processes:?}");
 }
 
 #[test]
