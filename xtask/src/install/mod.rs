@@ -37,7 +37,7 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
     if find("apt-get").is_none() {
         bail!("{why}: {}", by_hand(&missing));
     }
-    update_package_list()?;
+    update_locked_package_list()?;
     run(as_root("apt-get")?
         // Another run of apt holds the lock for minutes at most.
         .args(["-o", "DPkg::Lock::Timeout=600"])
@@ -130,6 +130,11 @@ pub(crate) fn lock(name: &str) -> Result<File> {
 
 /// Updates apt's list of packages, once in each run.
 pub(crate) fn update_package_list() -> Result<()> {
+    let _lock = lock("apt")?;
+    update_locked_package_list()
+}
+
+fn update_locked_package_list() -> Result<()> {
     static IS_UPDATED: AtomicBool = AtomicBool::new(false);
     if !IS_UPDATED.load(Ordering::Relaxed) {
         run(as_root("apt-get")?.args(["update", "-qq"]))?;

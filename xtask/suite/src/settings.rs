@@ -49,6 +49,14 @@ pub fn late_time() -> Duration {
     pause(Duration::from_secs(2)).min(Duration::from_secs(5))
 }
 
+/// Whether this machine is slow, such as an emulated guest.
+///
+/// # Panics
+/// If `BUBBLE_PATIENCE` is not a number.
+pub fn is_slow() -> bool {
+    patience() > 1
+}
+
 fn patience() -> u32 {
     let factor = number("BUBBLE_PATIENCE", 1).expect("BUBBLE_PATIENCE must be a number");
     u32::try_from(factor).unwrap_or(u32::MAX)

@@ -9,7 +9,7 @@ use bubble_suite::container::Spec;
 use bubble_suite::{pulse, settings};
 
 /// Maximum length of a gap that an overloaded host explains.
-const MAX_OVERLOADED_SECONDS: usize = 3;
+const MAX_OVERLOADED_SECONDS: usize = 2;
 
 #[test]
 fn no_gap_remains_after_an_outage() {
