@@ -1,5 +1,5 @@
-//! Two things that the compiler must not optimise away: the bounds of numbers, which every verifier has
-//! to follow, and the order of writes.
+//! Numbers and writes that compiler and verifier must not take for more, or less, than they are: the
+//! bounds of numbers, numbers that change in a loop, and the order of writes.
 
 use core::arch::asm;
 
@@ -24,4 +24,20 @@ pub fn masked<const MASK: i32>(value: u64) -> usize {
         asm!("{} &= {}", inout(reg) value, const MASK, options(pure, nomem, nostack, preserves_flags));
     }
     value as usize
+}
+
+/// Always 0. The verifier does not know that, because it is in memory that may be written (`.bss`).
+#[unsafe(no_mangle)]
+static mut ZERO: u64 = 0;
+
+/// Hides from the verifier which number `value` is.
+///
+/// Whatever the callback of `bpf_loop` reads from its context and compares has to be hidden. Older
+/// verifiers (seen: 6.1) check the callback once, with the numbers of the first step, and remove the
+/// branches that these do not take. They also take two contexts for the same if these differ in numbers
+/// only.
+#[inline(always)]
+pub fn hidden(value: u64) -> u64 {
+    // SAFETY: no reference to it exists; volatile, as the compiler must not know it either.
+    value | unsafe { core::ptr::read_volatile(&raw const ZERO) }
 }

@@ -11,6 +11,7 @@ use bubble_common::kernel::cpu::{CpuKey, CpuLast};
 use bubble_common::kernel::cpu_state::{CPU_ENTRIES, CpuState, cpu_index};
 use bubble_common::kernel::key::ProcessKey;
 use bubble_common::kernel::loss::Cause;
+use bubble_common::kernel::wait::WaitSum;
 
 use crate::bound::masked;
 use crate::btf::KernelPtr;
@@ -19,6 +20,7 @@ use crate::last_used::is_same;
 use crate::log::{self, Limit};
 use crate::loss::lost;
 use crate::sum::sum;
+use crate::wait_sum::wait_add_all;
 use crate::{generation, task};
 
 #[map]
@@ -47,21 +49,50 @@ pub unsafe fn charge(state: *mut CpuState, task: KernelPtr) {
     }
     let used = total - running.since;
     running.since = total;
+    // SAFETY: likewise.
+    unsafe { last(state).ns += used };
+}
+
+/// The entry of this core for the process that runs there, in this generation. What it held for another
+/// process goes to the maps.
+///
+/// # Safety
+/// `state` is this core's, and nothing else changes it meanwhile.
+#[inline(always)]
+pub unsafe fn last<'a>(state: *mut CpuState) -> &'a mut CpuLast {
+    // SAFETY: the caller's promise.
+    let running = unsafe { &(*state).running };
     let generation = generation::current();
     let index = cpu_index(generation, running.key.pid) as u64;
     let index = masked::<{ CPU_ENTRIES as i32 - 1 }>(index);
     // SAFETY: an entry of this core's state; the caller keeps off others.
     let last = unsafe { &mut *(&raw mut (*state).cpu).cast::<CpuLast>().add(index) };
-    if last.generation == generation {
-        if is_same(&last.process, &running.key) {
-            last.ns += used;
-            return;
+    if last.generation != generation || !is_same(&last.process, &running.key) {
+        if last.generation == generation {
+            last_add(last);
         }
-        cpu_add(&last.process, generation, last.ns);
+        last.generation = generation;
+        last.process = running.key;
+        last.ns = 0;
+        last.waits = WaitSum::default();
     }
-    last.generation = generation;
-    last.process = running.key;
-    last.ns = used;
+    last
+}
+
+/// Adds an entry to the maps.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn last_add(last: *const CpuLast) -> u32 {
+    if last.is_null() {
+        return 0;
+    }
+    // SAFETY: a reference of the caller.
+    let last = unsafe { &*last };
+    if last.ns != 0 {
+        cpu_add(&last.process, last.generation, last.ns);
+    }
+    wait_add_all(last);
+    0
 }
 
 /// Adds to the map.
@@ -72,7 +103,7 @@ extern "C" fn cpu_add(process: *const ProcessKey, generation: u64, ns: u64) -> u
         return 0;
     }
     let key = CpuKey {
-        // SAFETY: `charge` passes a reference.
+        // SAFETY: `last_add` passes a reference.
         process: unsafe { *process },
         // SAFETY: a helper without arguments.
         core: unsafe { bpf_get_smp_processor_id() },

@@ -93,6 +93,7 @@ pub unsafe fn set_running_late(running: *mut Running, task: KernelPtr) {
         (*running).since = picked;
         // Which call it was in when it came here is not known.
         (*running).call = Call::default();
+        (*running).arrived = 0;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bubble_common::kernel::file::FileOffsets;
 use bubble_common::kernel::network::NetworkOffsets;
+use bubble_common::kernel::wait::WaitOffsets;
 
 use crate::access::{Access, Typed, Untyped};
 use crate::btf::{KernelPtr, as_file, can_cast, number_at, offset};
@@ -44,6 +45,23 @@ pub fn is_socket(file: KernelPtr) -> bool {
 fn mode_of<A: Access>(file: KernelPtr) -> u16 {
     let inode: KernelPtr = A::read(file, offset!(FileOffsets, file_inode));
     A::read(inode, offset!(FileOffsets, inode_mode))
+}
+
+/// Mode and flags (`i_flags`) of a file's inode.
+#[inline(always)]
+pub fn mode_and_flags(file: KernelPtr) -> (u16, u32) {
+    fn read<A: Access>(file: KernelPtr) -> (u16, u32) {
+        let inode: KernelPtr = A::read(file, offset!(FileOffsets, file_inode));
+        (
+            A::read(inode, offset!(FileOffsets, inode_mode)),
+            A::read(inode, offset!(WaitOffsets, inode_flags)),
+        )
+    }
+    if can_cast() {
+        read::<Typed>(as_file(file))
+    } else {
+        read::<Untyped>(file)
+    }
 }
 
 /// The `struct sock` behind a file; `None` if the file is not a socket.

@@ -14,6 +14,7 @@ use bubble_common::kernel::key::ProcessKey;
 use bubble_common::kernel::unseen::Kind;
 
 use crate::access::Untyped;
+use crate::bound::hidden;
 use crate::cpu_state::counted_process;
 use crate::descriptor::{file_of, is_socket};
 use crate::file_path::{file_number, identity};
@@ -82,7 +83,7 @@ pub extern "C" fn aio_submitted(first: u64, count: u64, narrow: u32) -> u32 {
         return 0;
     };
     pending(process, count);
-    let size = if narrow != 0 { 4 } else { 8 };
+    let size = hidden(if narrow != 0 { 4 } else { 8 });
     each(first, size, count, submit_one);
     if count > MAX_REQUESTS {
         unseen(process.cgroup, Kind::AIO, count - MAX_REQUESTS, 0);

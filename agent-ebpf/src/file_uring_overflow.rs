@@ -9,6 +9,7 @@ use bubble_common::kernel::file::UringOffsets;
 use bubble_common::kernel::unseen::Kind;
 
 use crate::access::{Access, Untyped};
+use crate::bound::hidden;
 use crate::btf::{KernelPtr, Offset as _, offset};
 use crate::cpu_state::counted_process;
 use crate::file_uring::{uring_completed, was_completed};
@@ -56,8 +57,8 @@ extern "C" fn uring_find(ring: u64, user_data: u64, result: i32) -> u64 {
         node: Untyped::read(ring as KernelPtr, offset!(UringOffsets, ring_completed)),
         user_data,
         result: result.into(),
-        found: 0,
-        is_ambiguous: 0,
+        found: hidden(0),
+        is_ambiguous: hidden(0),
     };
     // SAFETY: the callback's second argument is the one passed here.
     unsafe {

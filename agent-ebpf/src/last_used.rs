@@ -8,11 +8,11 @@
 //! |---|---|---|---|
 //! | 1. line | this task and this file, by core and direction | `line`, `file_line` | flushed each second, or given to another file |
 //! | 2. last-used cache | 16 files, 16 connections by core, direction and generation; 8 processes by core and generation | here | an entry is replaced, or the agent reads it |
-//! | 3. map | every (process, file), (process, connection), (process, core), by generation | `file_sum`, `network_sum`, `cpu` | the agent reads it |
+//! | 3. map | every (process, file), (process, connection), (process, core), by generation | `file_sum`, `network_sum`, `cpu`, `wait_sum` | the agent reads it |
 //! | 4. map of others | every process, by generation: what found level 3 full | `file_sum`, `network_sum` | the agent reads it |
 //! | 5. loss | what found level 4 full too | `loss` | the agent reads it |
 //!
-//! Only files opened through the kernel's own functions have level 1. CPU time has no level 4.
+//! Only files opened through the kernel's own functions have level 1. CPU time and waits have no level 4.
 //!
 //! # Protocol of an entry
 //!

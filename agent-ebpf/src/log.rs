@@ -65,10 +65,14 @@ limits! {
     ARGUMENTS = 14: "arguments are too long or cannot be read; bytes of all:",
     /// The path of a cgroup was cut, or could not be read.
     CGROUP_PATH = 15: "path of a cgroup is too long or cannot be read; cgroup:",
+    /// The map of waits is full.
+    WAIT_MAP = 16: "map of waits is full; ns not counted:",
+    /// The map of threads is full.
+    THREAD_MAP = 17: "map of threads is full; its waits are not counted from, ns:",
 }
 
 /// Number of limits; a power of two.
-const LIMITS: usize = 16;
+const LIMITS: usize = 32;
 /// All texts have one length, so that one message serves all: each would take hundreds of instructions.
 /// The agent removes the padding.
 const TEXT_LENGTH: usize = 64;

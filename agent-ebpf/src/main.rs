@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | hooks | `file_vfs`, `file_uring*`, `syscall`, `network_vfs`, `network_tcp`, `process`, `switch`, `cgroup`, `oom` | entry points |
 //! | dispatch | `transfer` | decides whether a file is a socket |
-//! | concerns | `file*`, `network*`, `cpu` | count; do not know each other |
+//! | concerns | `file*`, `network*`, `cpu`, `wait*` | count; do not know each other |
 //! | counting | `last_used`, `path_id` | the cache before the maps; numbers of paths |
 //! | state | `suspended` → `cpu_state`, `line` | who runs on this core, and in which system call |
 //! | shared | `generation`, `sum`, `record`, `loss`, `unseen`, `log` | sums in maps, the ring buffer, debug messages |
@@ -18,6 +18,7 @@
 //! | files | bytes, operations, opens by process and file | `file` |
 //! | network | bytes, operations, connections by process and connection | `network` |
 //! | CPU | time by process and core | `cpu`, `switch` |
+//! | waits | time by process and what its threads wait for | `wait`, `switch` |
 //! | processes | fork, exec, rename, exit | `process` |
 //! | out-of-memory kills | the chosen process | `oom` |
 //! | cgroups | creation and removal | `cgroup` |
@@ -82,6 +83,9 @@ mod syscall;
 mod task;
 mod transfer;
 mod unseen;
+mod wait;
+mod wait_state;
+mod wait_sum;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

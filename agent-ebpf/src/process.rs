@@ -187,7 +187,7 @@ fn try_process_exit(task: KernelPtr) -> Option<()> {
         status,
         container_pid,
         uid: field!(cred, cred_euid),
-        unused: 0,
+        gid: field!(cred, cred_egid),
         comm: comm_of(leader),
     };
     if container_pid == 1 {
@@ -290,7 +290,9 @@ fn describe(kind: Kind, task: KernelPtr, key: ProcessKey) -> ProcessRecord {
         parent: key_of(parent),
         stack: stack_of(task),
         uid: field!(cred, cred_euid),
+        gid: field!(cred, cred_egid),
         container_pid: container_pid(task),
+        unused: 0,
         comm: comm_of(task),
     }
 }

@@ -13,6 +13,8 @@ static SETTINGS: Settings = Settings {
     sockets_at_exit: 0,
     opens_by_function: 0,
     completion_is_struct: 0,
+    waits: 0,
+    in_iowait: 0,
 };
 
 /// All constants. Use [`setting`] to read one.

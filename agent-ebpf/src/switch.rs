@@ -8,26 +8,35 @@ use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use crate::btf::KernelPtr;
 use crate::cpu::charge;
 use crate::cpu_state::{cpu_state, set_running, set_running_cached};
+use crate::settings::setting;
 use crate::suspended::{resume, suspend};
-use crate::{file_line, task};
+use crate::wait::{charge_wait, depart};
+use crate::{file_line, task, wait};
 
 // TP_PROTO(bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
 #[btf_tracepoint(function = "sched_switch")]
 fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let preempted: i32 = ctx.arg(0);
     let previous: KernelPtr = ctx.arg(1);
     let next: KernelPtr = ctx.arg(2);
-    try_sched_switch(previous, next);
+    // Since 5.18.
+    let why = if setting!(waits) != 0 { ctx.arg(3) } else { 0 };
+    try_sched_switch(preempted & 0xff != 0, previous, next, why);
     0
 }
 
 #[inline(always)]
-fn try_sched_switch(previous: KernelPtr, next: KernelPtr) -> Option<()> {
+fn try_sched_switch(preempted: bool, previous: KernelPtr, next: KernelPtr, why: u32) -> Option<()> {
     let state = cpu_state()?;
+    let now = wait::now();
     // SAFETY: this core's state; interrupts are off during a switch.
     unsafe {
         charge(state, previous);
+        charge_wait(state, previous, now);
+        depart(state, previous, preempted, why, now);
         suspend(&(*state).running, previous);
         set_running_cached(state, next);
+        (*state).running.arrived = now;
         resume(&mut (*state).running, next);
     }
     Some(())
@@ -63,6 +72,7 @@ fn try_cpu_flush() -> Option<()> {
     // SAFETY: nothing else changes the state until this interrupt is over.
     unsafe {
         charge(state, task);
+        charge_wait(state, task, 0);
         set_running(&raw mut (*state).running, task);
     }
     Some(())
@@ -80,6 +90,7 @@ pub fn process_changed(task: KernelPtr) -> Option<()> {
         let busy = &raw mut (*running).busy;
         core::ptr::write_volatile(busy, 1);
         charge(state, task);
+        charge_wait(state, task, 0);
         set_running(running, task);
         core::ptr::write_volatile(busy, 0);
     }

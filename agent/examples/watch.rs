@@ -24,6 +24,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::KINDS;
 
 /// Prints each call, with handles as numbers.
 #[derive(Default)]
@@ -78,6 +79,10 @@ impl Sink for Printer {
             at / SECOND,
             process.0
         );
+    }
+
+    fn waits(&mut self, at: u64, process: ProcessHandle, ns: [u64; KINDS]) {
+        println!("waits {} process {} {ns:?}", at / SECOND, process.0);
     }
 
     fn memory(&mut self, _: u64, process: ProcessHandle, memory: Memory) {
@@ -164,6 +169,7 @@ fn main() -> Result<()> {
         host: "here".to_owned(),
         systemd: false,
         user,
+        only: None,
     };
     let hierarchies = Hierarchies::mounted(std::path::Path::new("/proc"))?;
     let mut containers = Containers::new(hierarchies, rules, false);

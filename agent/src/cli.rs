@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::analyse;
 use crate::config::settings::Settings;
+use crate::{analyse, launch};
 
 /// Counts what the containers of this host do, second by second, and posts it to bubble-server
 ///
@@ -32,6 +32,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Remove from the kernel what goes on counting without an agent (--pins)
+    Unpin,
     /// Read a recording: a capture, or the output of sysdig
     ///
     /// Reads captures of sysdig and Falco (.scap) and the output of sysdig -pc -j (JSON) and
@@ -42,4 +44,16 @@ pub enum Command {
     /// 2 the command line is wrong; 3 the recording is damaged or cut short, and its readable part was
     /// taken.
     Analyse(analyse::flags::Flags),
+    /// Run a command, count all that it does, and report it at its end
+    ///
+    /// Counts as the agent does, in a cgroup of its own and without a server: CPU, memory, files, peers
+    /// and processes, to the last short one. The report goes to standard error, so that standard output
+    /// is the command's. Terminal, environment, folder and signals are those of the caller, also under
+    /// sudo, where the command runs as the user who asked. With --server it is posted too.
+    ///
+    /// Ends when the last process of the command has ended.
+    ///
+    /// Exit codes: that of the command; 128 and the number of the signal that killed it; 127 it was not
+    /// found; 126 it cannot be run; 125 the agent failed before.
+    Run(launch::flags::Flags),
 }

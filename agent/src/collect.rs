@@ -6,9 +6,10 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use bubble_common::segment::fold::Caps;
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::{Segment, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::batcher::Closed;
 use crate::clock::{Clock, SECOND, Step};
 use crate::container::Containers;
+use crate::journal::Receipt;
 use crate::live::Live;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
@@ -31,8 +33,15 @@ const SCAN_INTERVAL: u64 = 10;
 const HEARTBEAT_INTERVAL: u64 = 5;
 /// Delay of reading the kernel's sums after which a second contains too much of the next one.
 const MAX_DRAIN_DELAY: Duration = Duration::from_millis(100);
+/// Time that the next drain waits for the last one to be spooled, if the source can retain it.
+const MAX_SPOOL_DELAY: Duration = Duration::from_secs(5);
+/// Seconds without an agent in which ends are noted. Earlier ones are late.
+const MAX_MISSED_SECONDS: u64 = 3_600;
 /// Maximum number of segments that wait for a slow disk.
 const MAX_LATE: usize = 20_000;
+
+/// Priority of the counting thread: see setpriority(2), where -20 is the highest.
+const PRIORITY: i32 = -10;
 
 /// What the loop works with.
 pub struct Collect {
@@ -46,28 +55,53 @@ pub struct Collect {
     pub late: Vec<Segment>,
     /// What the spool or the server gave up.
     pub undelivered: Undelivered,
+    /// How the loop begins and ends.
+    pub extent: Extent,
+}
+
+/// How the loop begins and ends.
+#[derive(Debug, Default)]
+pub struct Extent {
+    /// All that is counted begins and ends while the loop runs, so its first and last second are not
+    /// observed in part.
+    pub is_whole: bool,
+    /// Gets a message when counting has begun.
+    pub begun: Option<SyncSender<()>>,
+    /// Maximum number of rows of a second, if not the usual one.
+    pub caps: Option<Caps>,
 }
 
 impl Collect {
-    /// Counts until `stop` is set; then closes the open seconds.
+    /// Counts until `stop` is set; then closes the open seconds. Returns the source.
     ///
     /// # Errors
     /// When the source cannot go on.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
+    pub fn run(mut self, stop: &AtomicBool) -> Result<Live> {
         let mut clock = Clock::new();
-        let mut window = Window::new(SourceId(rand::random()), clock.now() / SECOND);
+        let mut window = self.begin(&clock)?;
+        if let Some(caps) = self.extent.caps {
+            window.set_caps(caps);
+        }
         self.containers.scan(clock.now(), &mut window);
         // The first reading is the base: cgroups count since they exist.
         self.containers.read_totals(clock.now(), &mut window);
         let mut posted = 0;
         // The second that is being counted. It began before this run did.
         let mut second = clock.now() / SECOND;
-        window.mark_partial(second);
+        if !self.extent.is_whole {
+            window.mark_partial(second);
+        }
+        if let Some(begun) = self.extent.begun.take() {
+            // Nobody waits for it any more: `stop` is set.
+            let _ = begun.send(());
+        }
+        self.mark_missed(second, &mut window);
         loop {
             let end = (second + 1) * SECOND;
             while clock.now() < end && !stop.load(Ordering::Relaxed) {
                 self.poll(&clock, end, &mut window);
             }
+            self.wait_for_spool(&clock, end, &mut window)?;
             let stopping = stop.load(Ordering::Relaxed);
             let at = if stopping {
                 clock.now().min(end - 1)
@@ -76,20 +110,112 @@ impl Collect {
             };
             self.drain(at, second, &clock, &mut window)?;
             if stopping {
-                window.mark_partial(second);
+                if !self.extent.is_whole {
+                    window.mark_partial(second);
+                }
                 window.close_all();
             } else {
                 window.advance(end);
             }
-            if window.has_closed() || second >= posted + HEARTBEAT_INTERVAL || stopping {
+            let has_closed = window.has_closed() || !self.late.is_empty();
+            if has_closed || second >= posted + HEARTBEAT_INTERVAL || stopping {
                 posted = second;
                 self.pass_on(window.source(), clock.now(), &mut window)?;
+            } else {
+                self.receipt().give();
             }
             if stopping {
-                return Ok(());
+                return Ok(self.source);
             }
             second = next_second(second, &mut clock, &mut window);
+            if let Some(journal) = self.source.journal() {
+                journal.set_source(window.source());
+            }
         }
+    }
+
+    /// The window of this run. Passes on first what an earlier run drained and did not spool: for the
+    /// same source and second, so that it counts once if it was spooled after all.
+    fn begin(&mut self, clock: &Clock) -> Result<Window> {
+        let source = SourceId(rand::random());
+        let now = clock.now() / SECOND;
+        let mut from = now;
+        let mut unspooled = None;
+        if let Some(journal) = self.source.journal() {
+            journal.set_source(source);
+            unspooled = journal.unspooled();
+            // What ended since then is noted when it ended.
+            from = journal.last_second().map_or(now, |last| last + 1);
+            from = from.clamp(now.saturating_sub(MAX_MISSED_SECONDS), now);
+        }
+        let Some(unspooled) = unspooled else {
+            return Ok(Window::new(source, from));
+        };
+        let mut window = Window::new(unspooled.source, unspooled.second);
+        let at = (unspooled.second + 1) * SECOND - 1;
+        self.containers.scan(at, &mut window);
+        let mut host = Host {
+            clock,
+            containers: &mut self.containers,
+        };
+        self.source
+            .drain_again(at, &mut host, &mut window)
+            .context("cannot read what the last run has drained")?;
+        window.restart(source, from);
+        self.pass_on(unspooled.source, clock.now(), &mut window)?;
+        Ok(window)
+    }
+
+    /// Says that the first second has the sums of those that no agent drained, and that they have none.
+    fn mark_missed(&mut self, second: u64, window: &mut Window) {
+        let last = self
+            .source
+            .journal()
+            .and_then(|journal| journal.last_second());
+        let count = last.map_or(0, |last| second.saturating_sub(last + 1));
+        for missed in second.saturating_sub(count.min(MAX_MISSED_SECONDS))..second {
+            window.mark_partial(missed);
+        }
+        if count > 0 {
+            tracing::info!(
+                seconds = count,
+                "what the kernel counted without an agent is posted as one second"
+            );
+            window.loss(
+                second * SECOND,
+                None,
+                Reason::LATE,
+                Loss { count, bytes: 0 },
+            );
+        }
+    }
+
+    /// Waits until the last second is spooled, if the source can retain it. It goes on counting meanwhile.
+    fn wait_for_spool(&mut self, clock: &Clock, end: u64, window: &mut Window) -> Result<()> {
+        let deadline = Instant::now() + MAX_SPOOL_DELAY;
+        while self
+            .source
+            .journal()
+            .is_some_and(|journal| !journal.is_ready())
+        {
+            if Instant::now() > deadline {
+                tracing::warn!(
+                    "the disk is too slow: if the agent is killed now, seconds are lost"
+                );
+                return Ok(());
+            }
+            if !self.late.is_empty() {
+                self.pass_on(window.source(), clock.now(), window)?;
+            }
+            self.poll(clock, end, window);
+        }
+        Ok(())
+    }
+
+    /// The receipt for what was drained last.
+    fn receipt(&mut self) -> Receipt {
+        let journal = self.source.journal();
+        journal.map_or_else(Receipt::default, |journal| journal.receipt())
     }
 
     /// Waits for records of the kernel, until `end` at most, and takes them in.
@@ -152,6 +278,7 @@ impl Collect {
             segments: std::mem::take(&mut self.late),
             containers: self.containers.count(),
             kernel_ns: self.source.kernel_ns(),
+            receipt: self.receipt(),
         };
         match self.out.try_send(closed) {
             Ok(()) => Ok(()),
@@ -198,4 +325,14 @@ fn wait(descriptor: Option<BorrowedFd<'_>>, timeout: Duration) {
     let mut descriptors = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
     // An error, such as an interruption, ends the wait early: the caller polls again.
     let _ = poll(&mut descriptors, Some(&limit));
+}
+
+/// Lets the counting thread run before others, as its data does not wait: a cgroup is removed soon
+/// after its last process ends, and a second is counted when it ends. It uses little time, so others do
+/// not notice. Without permission it still counts, a little later.
+pub fn raise_priority() {
+    // None: the calling thread.
+    if let Err(why) = rustix::process::setpriority_process(None, PRIORITY) {
+        tracing::debug!(%why, "the counting thread has no priority over other processes");
+    }
 }

@@ -2,9 +2,10 @@
 //!
 //! Data goes one way. A source calls a [`sink::Sink`]. The [`window`] is the sink that makes segments
 //! of the calls. The [`batcher`] spools them, and [`send`] posts them to the server. [`run`] connects
-//! the parts; [`collect`] is the loop.
+//! the parts; [`collect`] is the loop. [`launch`] does the same for one command.
 
 pub mod analyse;
+pub mod attention;
 pub mod batcher;
 pub mod cli;
 pub mod clock;
@@ -14,6 +15,8 @@ pub mod container;
 pub mod doctor;
 pub mod fd_budget;
 pub mod host_lock;
+pub mod journal;
+pub mod launch;
 pub mod live;
 pub mod metrics;
 pub mod proc;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::config::Config;
 use crate::config::settings::SourceKind;
 use crate::container::hierarchy::Hierarchy;
+use crate::journal::Journal;
 use crate::sink::Sink;
 use crate::source::ebpf::Ebpf;
 use crate::source::procfs::Procfs;
@@ -29,6 +30,20 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Fails unless the agent runs as root.
+///
+/// # Errors
+/// When it does not.
+pub fn require_root() -> Result<()> {
+    if !is_root() {
+        bail!(
+            "the agent needs root: run it with sudo, or in Docker with --privileged; \
+             --source procfs counts what /proc shows without"
+        );
+    }
+    Ok(())
+}
+
 impl Live {
     /// Starts the configured source.
     ///
@@ -44,12 +59,7 @@ impl Live {
             }
             return Ok(Self::Procfs(source));
         }
-        if !is_root() {
-            bail!(
-                "the agent needs root: run it with sudo, or in Docker with --privileged; \
-                 --source procfs counts what /proc shows without"
-            );
-        }
+        require_root()?;
         match Ebpf::start(&config.ebpf, primary) {
             Ok(source) => Ok(Self::Ebpf(source)),
             Err(error) if config.source == SourceKind::Auto && config.ebpf.family.is_none() => {
@@ -62,6 +72,21 @@ impl Live {
             Err(error) => Err(error).context(
                 "eBPF cannot be used here (`bubble-agent doctor` says why; --source procfs does not need it)",
             ),
+        }
+    }
+}
+
+impl Live {
+    /// Ends the source. With `keep`, the kernel goes on counting if it can.
+    ///
+    /// # Errors
+    /// When the programs cannot be removed from the kernel.
+    pub fn end(self, keep: bool) -> Result<()> {
+        match self {
+            Self::Ebpf(source) => source
+                .end(keep)
+                .context("the kernel goes on counting: `bubble-agent unpin` ends that"),
+            Self::Procfs(_) => Ok(()),
         }
     }
 }
@@ -111,6 +136,25 @@ impl Source for Live {
         match self {
             Self::Ebpf(source) => source.drain(at, host, sink),
             Self::Procfs(source) => source.drain(at, host, sink),
+        }
+    }
+
+    fn journal(&mut self) -> Option<&mut Journal> {
+        match self {
+            Self::Ebpf(source) => source.journal(),
+            Self::Procfs(source) => source.journal(),
+        }
+    }
+
+    fn drain_again<S: Sink>(
+        &mut self,
+        at: u64,
+        host: &mut Host<'_>,
+        sink: &mut S,
+    ) -> Result<(), SourceError> {
+        match self {
+            Self::Ebpf(source) => source.drain_again(at, host, sink),
+            Self::Procfs(source) => source.drain_again(at, host, sink),
         }
     }
 }

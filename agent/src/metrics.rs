@@ -122,7 +122,7 @@ impl Collector for Metrics {
             ),
             (
                 "spooled_segments",
-                "Segments that wait to be sent.",
+                "Segments that wait to be sent for longer than an interval of delivery.",
                 &ConstGauge::new(report.spooled),
             ),
             (

@@ -1,5 +1,6 @@
 //! Counts on this host: starts the parts, connects them, and ends them in order.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +13,19 @@ use bubble_common::batch::AgentReport;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::attention::Attention;
 use crate::batcher::Batcher;
-use crate::collect::Collect;
+use crate::collect::{Collect, Extent, raise_priority};
 use crate::config::Config;
 use crate::container::hierarchy::Hierarchies;
 use crate::container::{Containers, HostFacts, docker};
 use crate::host_lock::HostLock;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::send::delivery::Delivery;
 use crate::source::Source as _;
+use crate::source::ebpf::USUAL_PINS;
+use crate::source::ebpf::pins::Pins;
 use crate::spool::Spool;
 use crate::spool::queue::Queue;
 use crate::{fd_budget, report, send};
@@ -35,9 +40,6 @@ const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_WAITING_SECONDS: usize = 16;
 /// Maximum number of Docker's updates that wait for the loop.
 const MAX_WAITING_UPDATES: usize = 1_024;
-/// Priority of the counting thread: see setpriority(2), where -20 is the highest.
-const PRIORITY: i32 = -10;
-
 /// Counts and posts until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -73,16 +75,25 @@ pub fn run(config: &Config) -> Result<()> {
     let (tell, updates) = sync_channel(MAX_WAITING_UPDATES);
     containers.set_updates(updates);
     runtime.spawn(docker::watch(config.docker.clone(), tell));
-    let posts = Arc::clone(&queue);
-    let counted = metrics.clone();
-    runtime.spawn(async move { sender.run(&posts, &counted).await });
+    let attention = Attention::new(config.deliver_every);
+    let delivery = Delivery::new(
+        sender.clone(),
+        Arc::clone(&queue),
+        metrics.clone(),
+        attention.clone(),
+    );
+    runtime.spawn(delivery.run());
+    let (host, watched) = (config.host.clone(), attention.clone());
+    runtime.spawn(async move { sender.watch(&host, &watched).await });
 
     let (out, closed) = sync_channel(MAX_WAITING_SECONDS);
     let batcher = Batcher {
         queue: Arc::clone(&queue),
+        attention: attention.clone(),
         report,
         metrics,
         disk_failed: false,
+        news: BTreeMap::new(),
     };
     let batching = thread::Builder::new()
         .name("batcher".to_owned())
@@ -94,14 +105,33 @@ pub fn run(config: &Config) -> Result<()> {
         out,
         late: Vec::new(),
         undelivered: queue.with(|spool| spool.undelivered()),
+        extent: Extent::default(),
     };
     raise_priority();
     let result = collect.run(&stop);
     if batching.join().is_err() {
         tracing::error!("the thread that writes the spool has failed");
     }
+    // Everything is spooled now, so the sums in the kernel may go.
+    let result = result.and_then(|source| source.end(config.keep_counting));
+    attention.flush();
     drain(&queue, runtime);
     result
+}
+
+/// Removes what goes on counting in the kernel without an agent.
+///
+/// # Errors
+/// When an agent runs, or it cannot be removed.
+pub fn unpin(config: &Config) -> Result<()> {
+    let folder = config.ebpf.pins.as_deref();
+    let folder = folder.unwrap_or(Path::new(USUAL_PINS));
+    let path = folder.display();
+    match Pins::unpin(folder)? {
+        true => println!("removed the programs that were pinned in {path}"),
+        false => println!("nothing is pinned in {path}"),
+    }
+    Ok(())
 }
 
 /// The agent's report, which is also noted as facts of the containers.
@@ -154,14 +184,4 @@ fn drain(queue: &Queue, runtime: Runtime) {
         spool.segments()
     });
     tracing::info!(left, "ended; the next run sends the segments in the spool");
-}
-
-/// Lets the counting thread run before others, as its data does not wait: a cgroup is removed soon
-/// after its last process ends, and a second is counted when it ends. It uses little time, so others do
-/// not notice. Without permission it still counts, a little later.
-fn raise_priority() {
-    // None: the calling thread.
-    if let Err(why) = rustix::process::setpriority_process(None, PRIORITY) {
-        tracing::debug!(%why, "the counting thread has no priority over other processes");
-    }
 }

@@ -14,6 +14,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Memory, Process};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::KINDS;
 
 /// The sink's number of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,10 @@ pub trait Sink {
     fn last_cpu(&mut self, at: u64, process: ProcessHandle, core: u32, ns: u64) {
         self.cpu(at, process, core, ns);
     }
+
+    /// Time that the threads of a process did not run, ns, by kind of wait
+    /// (`bubble_common::segment::wait::NAMES`).
+    fn waits(&mut self, at: u64, process: ProcessHandle, ns: [u64; KINDS]);
 
     /// Memory of a process, read at `at`.
     fn memory(&mut self, at: u64, process: ProcessHandle, memory: Memory);

@@ -12,6 +12,9 @@ use bubble_common::segment::{ContainerId, Segment};
 /// count as those of any container.
 const MAX_CONTAINERS: usize = 4_096;
 
+/// Reasons for which seconds are given up.
+const REASONS: [Reason; 3] = [Reason::SPOOL_FULL, Reason::SPOOL_DAMAGED, Reason::REFUSED];
+
 /// The container, if it is known, and the reason.
 type Kind = (Option<ContainerId>, Reason);
 
@@ -29,6 +32,18 @@ impl Undelivered {
         let known = container.filter(|_| noted.len() < MAX_CONTAINERS);
         let sum = noted.entry((known.cloned(), reason)).or_default();
         *sum = sum.saturating_add(seconds);
+    }
+
+    /// Notes again the losses that segments were to tell, as these are given up.
+    pub fn add_told(&self, segments: &[Segment]) {
+        for segment in segments {
+            for loss in &segment.losses {
+                let reason = Reason(loss.row.0);
+                if REASONS.contains(&reason) {
+                    self.add(Some(&segment.key.container), reason, loss.value.count);
+                }
+            }
+        }
     }
 
     /// Takes what was noted since the last call.

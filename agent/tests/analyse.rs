@@ -71,6 +71,17 @@ fn the_report_is_the_same_for_text_and_json() {
 }
 
 #[test]
+fn a_container_of_a_recording_has_the_report_of_a_run() {
+    let output = dry_run(&["--report"], &file("sysdig/web.jsonl"));
+    let text = stdout(&output);
+    let lines = ["web", "  wall time   193.4 ms", "Processes that failed"];
+    for line in lines {
+        assert!(text.lines().any(|it| it == line), "{line}: {text}");
+    }
+    assert!(text.contains("events that sysdig lost"), "{text}");
+}
+
+#[test]
 fn the_report_can_be_read_by_programs() {
     let output = dry_run(&["--name", "web", "--json"], &file("sysdig/web.jsonl"));
     golden("sysdig/report.json", &stdout(&output));

@@ -9,8 +9,10 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use bubble_agent::attention::Attention;
 use bubble_agent::metrics::Metrics;
 use bubble_agent::send::Sender;
+use bubble_agent::send::delivery::Delivery;
 use bubble_agent::spool::Spool;
 use bubble_agent::spool::queue::Queue;
 use bubble_common::batch::{AgentReport, Batch};
@@ -62,6 +64,7 @@ struct Fixture {
     queue: Arc<Queue>,
     sender: Sender,
     metrics: Metrics,
+    attention: Attention,
     /// Number of segments of each post.
     posts: Arc<Mutex<Vec<usize>>>,
     followed: Arc<Mutex<u32>>,
@@ -101,6 +104,7 @@ impl Fixture {
             queue,
             sender: Sender::new(&url, "key", None).expect("a sender"),
             metrics: Metrics::default(),
+            attention: Attention::new(Duration::from_secs(10)),
             posts,
             followed,
         }
@@ -119,6 +123,15 @@ impl Fixture {
         self.posts.lock().expect("no panic").clone()
     }
 
+    fn delivery(&self) -> Delivery {
+        Delivery::new(
+            self.sender.clone(),
+            Arc::clone(&self.queue),
+            self.metrics.clone(),
+            self.attention.clone(),
+        )
+    }
+
     /// Sends until `done`.
     async fn send_until(&self, done: impl Fn(&Self) -> bool) {
         let wait = async {
@@ -127,7 +140,7 @@ impl Fixture {
             }
         };
         tokio::select! {
-            () = self.sender.run(&self.queue, &self.metrics) => unreachable!("it goes on for ever"),
+            () = self.delivery().run() => unreachable!("it goes on for ever"),
             () = wait => {}
         }
     }
@@ -166,8 +179,9 @@ async fn only_a_receipt_removes_a_batch() {
     let fixture =
         Fixture::new(|number, batch| no_receipt(number).unwrap_or_else(|| receipt(batch))).await;
     fixture.append(&batch(2));
+    // Not the number of posts: the server has counted a post before the agent has read its answer.
     fixture
-        .send_until(|fixture| fixture.posts().len() == 8)
+        .send_until(|fixture| fixture.metrics.failed_posts() == 8)
         .await;
     assert_eq!(fixture.waiting(), 1);
     fixture.send_until(|fixture| fixture.waiting() == 0).await;

@@ -73,10 +73,13 @@ struct Sample {
 }
 
 impl Sample {
-    fn new(size: Size) -> Self {
+    fn new(size: Size, is_steady: bool) -> Self {
         let live: Vec<Segment> = (0..8)
             .flat_map(|seed| {
                 let mut container = Container::new(seed, START, size);
+                if is_steady {
+                    container = container.steady();
+                }
                 (0..60)
                     .map(move |_| container.seconds(1))
                     .collect::<Vec<_>>()
@@ -157,9 +160,11 @@ fn print_rates_of_an_hour(variant: &str, size: Size) {
 
 fn main() {
     for (variant, size) in [("busy", Size::BUSY), ("quiet", Size::QUIET)] {
-        let sample = Sample::new(size);
+        let sample = Sample::new(size, false);
         sample.print_sizes(variant);
         sample.print_rates(variant);
         print_rates_of_an_hour(variant, size);
     }
+    // The same work each second.
+    Sample::new(Size::BUSY, true).print_sizes("steady");
 }

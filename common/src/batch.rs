@@ -7,7 +7,7 @@ use crate::segment::codec::text::{put_texts, read_texts};
 use crate::segment::codec::{DecodeError, Effort};
 use crate::segment::{Segment, SourceId};
 
-/// One post of an agent: the segments of a second or two, or a part of its spool.
+/// One post of an agent: the segments of a second, or a part of its spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The run of the agent.
@@ -43,7 +43,7 @@ pub struct AgentReport {
     pub rss: u64,
     /// Run time of its programs in the kernel since they were loaded, ns; 0 if the kernel does not say.
     pub kernel_ns: u64,
-    /// Segments in its spool.
+    /// Segments in its spool that should have been sent by now.
     pub spooled: u64,
     /// Slots dropped since the agent started because its spool was full.
     pub dropped: u64,

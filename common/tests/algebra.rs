@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bubble_common::segment::cell::{Cell, Value};
 use bubble_common::segment::fold::Caps;
+use bubble_common::segment::process::Memory;
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 use bubble_testing::arbitrary;
@@ -87,6 +88,9 @@ fn counts(segment: &Segment, slot: impl Fn(u32) -> u32) -> Sums {
     sum(&mut sums, "network", &segment.network_io, |cell| {
         (slot(cell.slot), 0)
     });
+    sum(&mut sums, "waits", &segment.waits, |cell| {
+        (slot(cell.slot), 0)
+    });
     sum(&mut sums, "loss", &segment.losses, |cell| {
         (slot(cell.slot), cell.row.0)
     });
@@ -102,10 +106,22 @@ fn counts(segment: &Segment, slot: impl Fn(u32) -> u32) -> Sums {
     sums
 }
 
-/// Memory by slot, summed over all processes.
+/// Memory by slot, summed over all processes. The shared part is left out: it is the difference of
+/// two maxima.
 fn memory(segment: &Segment) -> Sums {
     let mut sums = Sums::new();
-    sum(&mut sums, "memory", &segment.memory, |cell| (cell.slot, 0));
+    for cell in &segment.memory {
+        let Memory {
+            vm,
+            rss,
+            swap,
+            private,
+        } = cell.value;
+        for (column, number) in [vm, rss, swap, private].into_iter().enumerate() {
+            *sums.entry(("memory", cell.slot, 0, column)).or_default() += u128::from(number);
+        }
+    }
+    sums.retain(|_, sum| *sum > 0);
     sums
 }
 
@@ -213,6 +229,7 @@ proptest! {
         part.cpu.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
         part.file_io.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
         part.network_io.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
+        part.waits.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
         part.totals.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
         part.losses.retain(|cell| (start..start + length).contains(&u64::from(cell.slot)));
         prop_assert_eq!(counts(&slice, |slot| slot + start as u32), counts(&part, |slot| slot));

@@ -70,8 +70,15 @@ fn varint(mut number: u64) -> Vec<u8> {
 fn processes(processes: u64, rest: &[&[u8]]) -> Vec<u8> {
     let facts = [0; 5];
     // All ids are equal, so the reader refuses more than one process, but only at the end.
-    let columns = [0; 9 + 3 * 2];
-    [&facts[..], &varint(processes), &columns, &rest.concat()].concat()
+    let columns = [0; 10 + 3 * 2];
+    [
+        &facts[..],
+        &varint(processes),
+        &[13],
+        &columns,
+        &rest.concat(),
+    ]
+    .concat()
 }
 
 /// A compressed body of `length` zeros after `magic`.
@@ -93,13 +100,9 @@ fn cells_without_bytes() -> Vec<u8> {
         [varint(body.len() as u64), body].concat()
     };
     let nothing = [0; 4 + 11 + 6];
-    let tables = [
-        [7, 0, 0, 0, 0, 0, 0, 0].as_slice(),
-        &[8, 0, 0, 0, 0, 0, 0, 0, 0],
-    ]
-    .concat();
+    let no_tables = [0; 2];
     let cells = table(1 << 20, &[0, 0, 1, 59, 0]);
-    framed(&processes(1, &[&nothing, &tables, &cells]))
+    framed(&processes(1, &[&nothing, &no_tables, &cells]))
 }
 
 /// Short bytes that would decode to much memory.
@@ -121,6 +124,10 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         (
             "processes without bytes",
             framed(&processes(1 << 17, &[&[0; 2]])),
+        ),
+        (
+            "processes without columns",
+            framed(&[&[0; 5][..], &varint(1 << 17), &[0]].concat()),
         ),
         ("cells without bytes", cells_without_bytes()),
         ("a bomb", segment_bomb(1 << 30)),

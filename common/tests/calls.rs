@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bubble_common::kernel::calls::{CALLS, Call, Counting, NONE, OTHERS, x86};
 use bubble_common::kernel::syscall::Action;
+use bubble_common::kernel::wait;
 
 const X86_64: &str = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
 const X86_32: &str = "/usr/include/x86_64-linux-gnu/asm/unistd_32.h";
@@ -171,4 +172,21 @@ fn the_document_has_the_same_rows() {
     } else {
         assert_eq!(after[..end], table, "run this test with BLESS=1");
     }
+}
+
+/// The numbers of the calls in which threads wait. Names that an older header lacks are left out.
+#[test]
+fn calls_that_wait_have_the_numbers_of_the_headers() {
+    let (wide, narrow) = (calls_of(X86_64), calls_of(X86_32));
+    let rows = wait::CALLS.iter().flat_map(|(_, calls)| *calls);
+    let wrong: Vec<_> = rows
+        .filter(|(name, wide_number, narrow_number)| {
+            let is_wrong = |header: &BTreeMap<String, u16>, number: u16| match header.get(*name) {
+                Some(known) => *known != number,
+                None => number != NONE && number < 449,
+            };
+            is_wrong(&wide, *wide_number) || is_wrong(&narrow, *narrow_number)
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -94,6 +94,7 @@ fn second(models: &[Model], second: u64, caps: &Caps) -> Segment {
             vm: 2 * rss,
             rss,
             swap: 0,
+            private: rss,
         };
         builder.memory(process, 0, memory);
     }
@@ -374,6 +375,7 @@ fn compilers(count: u64, at_once: u64, totals: &[(Metric, u64)]) -> Segment {
             vm: 2 * rss,
             rss,
             swap: 0,
+            private: rss,
         };
         for slot in (start / SECOND - START)..=(end / SECOND - START).min(59) {
             builder.memory(process, slot as u32, memory);
@@ -409,6 +411,7 @@ fn compilers_one_after_the_other_hold_what_one_holds() {
         vm: 100 * MIB,
         rss: 50 * MIB,
         swap: 0,
+        private: 50 * MIB,
     };
     assert_eq!(folded_memory(&minute), one);
     let four = compilers(500, 4, &[])
@@ -479,6 +482,7 @@ fn processes_of_many_seconds_hold_what_one_holds() {
                 vm: 2 * rss,
                 rss,
                 swap: 0,
+                private: rss,
             };
             builder.memory(process, 0, memory);
         }

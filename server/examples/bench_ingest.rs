@@ -42,6 +42,11 @@ const CONTAINERS: u64 = 100;
 const HOSTS: u64 = 4;
 /// Seconds that are posted of each container.
 const SECONDS: u64 = 120;
+/// Measurements of each case. The cases take turns, so that a load of the machine meets all of them.
+const ROUNDS: usize = 3;
+/// Cases: seconds in one segment. Agents deliver each second what somebody looks at, and the rest every
+/// ten seconds, cut at the minute.
+const DELIVERIES: [(&str, u32); 2] = [("live-1s", 1), ("live-10s", 10)];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -52,22 +57,50 @@ async fn main() -> Result<()> {
         return serve(Path::new(data), durability).await;
     }
     for (variant, size) in [("quiet", Size::QUIET), ("busy", Size::BUSY)] {
-        // Single seconds, as an agent posts them live; and several seconds in one segment,
-        // as its spool holds them after the server was away.
-        for (case, slots) in [("live", 1), ("spooled-10s", 10)] {
-            for durability in ["power", "process"] {
-                measure(
-                    case,
-                    &format!("{variant}-{durability}"),
-                    size,
-                    slots,
-                    durability,
-                )
-                .await?;
+        for durability in ["power", "process"] {
+            let mut rounds: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
+                for (round, (_, slots)) in rounds.iter_mut().zip(DELIVERIES) {
+                    round.push(measure(size, slots, durability).await?);
+                }
+            }
+            let variant = format!("{variant}-{durability}");
+            for (round, (case, _)) in rounds.iter().zip(DELIVERIES) {
+                report(case, &variant, round);
             }
         }
     }
     Ok(())
+}
+
+/// Container-seconds per second.
+struct Measured {
+    /// Of the server's CPU time.
+    per_core: f64,
+    /// Of time.
+    wall: f64,
+    /// Of the CPU time of packing and rolling up, if that was measured.
+    roll_up: Option<f64>,
+}
+
+/// Prints the medians of all rounds of a case.
+fn report(case: &str, variant: &str, rounds: &[Measured]) {
+    let median = |of: fn(&Measured) -> Option<f64>| {
+        let mut values: Vec<f64> = rounds.iter().filter_map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    let per_core = "container-seconds/s/core";
+    let rows = [
+        ("", median(|of| Some(of.per_core)), per_core),
+        ("-wall", median(|of| Some(of.wall)), "container-seconds/s"),
+        ("-rollup", median(|of| of.roll_up), per_core),
+    ];
+    for (suffix, value, unit) in rows {
+        if let Some(value) = value {
+            print("ingest", &format!("{case}{suffix}"), variant, value, unit);
+        }
+    }
 }
 
 /// The server's process: the real router on a free port. Prints the port.
@@ -84,13 +117,7 @@ async fn serve(data: &Path, durability: &str) -> Result<()> {
     serving.await
 }
 
-async fn measure(
-    case: &str,
-    variant: &str,
-    size: Size,
-    slots: u32,
-    durability: &str,
-) -> Result<()> {
+async fn measure(size: Size, slots: u32, durability: &str) -> Result<Measured> {
     let data = TempDir::new()?;
     let mut child = start_server(data.path(), durability)?;
     let output = child.stdout.take().context("no output")?;
@@ -116,21 +143,16 @@ async fn measure(
     let took = began.elapsed().as_secs_f64();
     let used = cpu_of(pid)? - cpu;
     let seconds = (HOSTS * CONTAINERS * SECONDS) as f64;
-    let per_core = "container-seconds/s/core";
-    print("ingest", case, variant, seconds / used, per_core);
-    let wall = format!("{case}-wall");
-    print(
-        "ingest",
-        &wall,
-        variant,
-        seconds / took,
-        "container-seconds/s",
-    );
     child.kill().await?;
-    if case == "live" && durability == "process" {
-        roll_up(case, variant, data.path(), seconds).await?;
-    }
-    Ok(())
+    let roll_up = match durability {
+        "process" => Some(seconds / roll_up(data.path()).await?),
+        _ => None,
+    };
+    Ok(Measured {
+        per_core: seconds / used,
+        wall: seconds / took,
+        roll_up,
+    })
 }
 
 /// Starts this program again, as the server.
@@ -160,8 +182,8 @@ async fn post_all(url: &str, key: &str, bodies: Vec<Vec<u8>>) -> Result<()> {
     Ok(())
 }
 
-/// Measures packing and rolling up all of it.
-async fn roll_up(case: &str, variant: &str, data: &Path, seconds: f64) -> Result<()> {
+/// CPU time of packing and rolling up all of it.
+async fn roll_up(data: &Path) -> Result<f64> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::serve(data, Durability::Process)?);
     let mut rollup = Rollup::new(store, Retention::default(), Arc::new(Metrics::default()));
     let cpu = cpu_of(std::process::id())?;
@@ -170,15 +192,7 @@ async fn roll_up(case: &str, variant: &str, data: &Path, seconds: f64) -> Result
         done.failed == 0 && done.packed > 0,
         "roll-up failed: {done:?}"
     );
-    let used = cpu_of(std::process::id())? - cpu;
-    print(
-        "ingest",
-        &format!("{case}-rollup"),
-        variant,
-        seconds / used,
-        "container-seconds/s/core",
-    );
-    Ok(())
+    Ok(cpu_of(std::process::id())? - cpu)
 }
 
 /// The bodies that the agent of a host posts.

@@ -229,6 +229,7 @@ async fn ingest(name: &str, store: &Arc<dyn Store>) -> Result<()> {
                                 key: &key,
                                 recording: None,
                                 boot: None,
+                                repeated: false,
                             },
                         )
                         .await?;

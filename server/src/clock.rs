@@ -1,6 +1,7 @@
 //! The time of day, read in one place.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
@@ -9,6 +10,14 @@ use tracing::warn;
 /// tests only.
 const OFFSET: &str = "BUBBLE_CLOCK_OFFSET";
 
+/// The time that a simulation has set; 0 if none has.
+static SIMULATED: AtomicU64 = AtomicU64::new(0);
+
+/// Stops the clock of this process at `ns` nanoseconds since the Unix epoch. For simulations only.
+pub fn simulate(ns: u64) {
+    SIMULATED.store(ns, Ordering::SeqCst);
+}
+
 /// Seconds since the Unix epoch.
 pub fn now() -> u64 {
     now_ns() / 1_000_000_000
@@ -16,6 +25,10 @@ pub fn now() -> u64 {
 
 /// Nanoseconds since the Unix epoch.
 pub fn now_ns() -> u64 {
+    let simulated = SIMULATED.load(Ordering::SeqCst);
+    if simulated != 0 {
+        return simulated;
+    }
     // A clock before 1970 counts as 1970: the server then refuses posts, as they are from the future.
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

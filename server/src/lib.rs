@@ -1,18 +1,20 @@
 //! The server: takes the posts of agents, stores them, rolls them up, and answers queries.
 //!
 //! One folder per stage, in the order of the data: [`ingest`], [`store`], [`rollup`],
-//! [`query`], [`http`]. Imports point down: [`command`], [`http`] → [`query`], [`ingest`],
+//! [`query`], [`http`]. Imports point down: [`command`], [`http`] → [`document`] → [`query`], [`ingest`],
 //! [`rollup`], [`copy`] → [`store`] → [`span`]. `main.rs` is thin, so that tests can run all
 //! of this in their own process.
 
 #![forbid(unsafe_code)]
 
+mod assets;
 pub mod auth;
 pub mod clock;
 pub mod command;
 pub mod config;
 pub mod consul;
 pub mod copy;
+pub mod document;
 pub mod http;
 pub mod ingest;
 pub mod memory;

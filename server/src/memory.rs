@@ -9,9 +9,10 @@
 //! | [`Memory::queries`] | 1/8 | queries within [`Memory::SMALL_QUERY`] |
 //! | [`Memory::large_query`] | 1/4 | one query at a time that needs more |
 //! | [`Memory::answers`] | 1/16 | answers until they are sent |
-//! | – | 5/16 | connections, the caches of the database, the program itself |
+//! | [`Memory::decoded`] | 1/16 | the cache of decoded rows |
+//! | – | 4/16 | connections, the caches of the database, the program itself |
 //!
-//! Each part is a semaphore with a permit per KiB. Who gets none waits for a bounded time. Nobody
+//! Each part but the cache is a semaphore with a permit per KiB. Who gets none waits for a bounded time. Nobody
 //! waits while holding a reservation in the same part, so none waits for another in a circle.
 
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Memory {
     pub large_query: Pool,
     /// For answers.
     pub answers: Pool,
+    /// Bytes of the cache of decoded rows.
+    pub decoded: usize,
 }
 
 /// A part of the budget.
@@ -83,6 +86,7 @@ impl Memory {
             queries: Pool::new((part * 2).max(Self::SMALL_QUERY)),
             large_query: Pool::new((part * 4).max(Self::SMALL_QUERY)),
             answers: Pool::new(part),
+            decoded: part,
         }
     }
 }
@@ -251,7 +255,7 @@ mod tests {
                 memory.large_query,
                 memory.answers,
             ];
-            let sum: usize = parts.iter().map(Pool::size).sum();
+            let sum = parts.iter().map(Pool::size).sum::<usize>() + memory.decoded;
             assert!(sum <= limit / 4 * 3, "{sum} of {limit}");
         }
     }

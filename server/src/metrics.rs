@@ -2,6 +2,7 @@
 //!
 //! Whoever knows a figure sets it; this file imports no stage.
 
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -13,6 +14,15 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::clock;
+
+/// Damaged rows that were read. Of the whole process, because rows are decoded below all that has a
+/// [`Metrics`].
+static ROWS_DAMAGED: LazyLock<Counter> = LazyLock::new(Counter::default);
+
+/// Counts a damaged row, each time that it is read.
+pub fn count_damaged_row() {
+    ROWS_DAMAGED.inc();
+}
 
 /// Metrics of the whole server.
 #[derive(Debug)]
@@ -150,6 +160,11 @@ impl Metrics {
                 "rollup_failed",
                 "Spans that could not be packed",
                 &self.rollup_failed,
+            ),
+            (
+                "rows_damaged",
+                "Damaged rows that were read from the store and left out, each time that they were read",
+                &ROWS_DAMAGED,
             ),
         ];
         for (name, help, counter) in counters {

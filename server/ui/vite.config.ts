@@ -16,6 +16,8 @@ function emptyDist(): Plugin {
 }
 
 export default defineConfig({
+  // The server puts its base path before the addresses in index.html. Scripts find others beside themselves.
+  base: "./",
   plugins: [emptyDist(), svelte()],
   build: {
     emptyOutDir: false,

@@ -5,11 +5,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::command::{cargo, run as run_command, say};
+use crate::command::{cargo, run as run_command, say, shown};
 use crate::{flags, project, ui};
 
 /// The programs that are built.
@@ -48,6 +48,15 @@ pub(crate) fn programs(profile: Profile) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
+/// Begins to build the programs that embed no page, and does not wait: there is time for it while Node is
+/// installed and the page is built. [`programs`] waits for Cargo's lock, and says what failed.
+pub(crate) fn begin() -> Result<Child> {
+    let mut command = profile_cargo("build", Profile::Dev);
+    command.args(["--bin", "bubble-agent", "--bin", "bubble-workload"]);
+    say(shown(&command));
+    command.spawn().context("cannot start cargo")
+}
+
 /// Builds an example and returns its path.
 pub(crate) fn example(name: &str, profile: Profile) -> Result<PathBuf> {
     run_command(profile_cargo("build", profile).args(["--example", name]))?;
@@ -82,7 +91,8 @@ fn profile_cargo(subcommand: &str, profile: Profile) -> Command {
     let mut command = cargo(subcommand);
     command.arg("--workspace");
     if profile == Profile::Release {
-        command.arg("--release");
+        // Its simulated clock would be a feature of tokio in what is shipped.
+        command.args(["--release", "--exclude", "bubble-simulation"]);
     }
     command
 }

@@ -19,7 +19,9 @@ pub(crate) fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let value = match value.filter(|_| name != "PATH")? {
             // Secrets must not get into logs.
-            _ if name == "BUBBLE_API" || name == "RABBITMQ_PASSWORD" => "…".to_owned(),
+            _ if name == "BUBBLE_API" || name == "BUBBLE_TOKEN" || name == "RABBITMQ_PASSWORD" => {
+                "…".to_owned()
+            }
             value => value.to_string_lossy().replace('\x1f', " "),
         };
         Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))

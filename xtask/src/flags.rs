@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Each is tagged with the version and `latest`. Starts a Docker daemon if none answers.
     Image,
     Services(Services),
+    Simulate(Simulate),
+    Soak(Soak),
     /// Build the tools that the tests compile from source, once
     ///
     /// `cargo xtask test --all` does it in the background, at the lowest priority.
@@ -131,6 +133,36 @@ pub(crate) struct Fuzz {
 pub(crate) struct Services {
     #[command(subcommand)]
     pub(crate) command: ServicesCommand,
+}
+
+/// Run the agent's spool and sender and the server's ingest over a simulated disk, network and clock
+///
+/// Each seed is a run with other faults at other steps. It fails unless all that was counted is
+/// stored or told as lost, once.
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Number of seeds (default: 1,000, or 1 with --seed)
+    #[arg(long)]
+    pub(crate) seeds: Option<u64>,
+    /// Seconds after which no further seed begins
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
+    /// First seed (default: one that was hardly run before)
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Print each step and each fault
+    #[arg(long)]
+    pub(crate) verbose: bool,
+}
+
+/// Run containers that write, kill agent and server again and again, and compare what is stored
+///
+/// Needs root, eBPF and Docker, as the suite does.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// Minutes to run; the last round ends after that
+    #[arg(long, default_value_t = 5)]
+    pub(crate) minutes: u32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -22,6 +22,7 @@ use crate::{flags, install, project};
 
 /// The targets and their descriptions.
 const TARGETS: &[(&str, &str)] = &[
+    ("batch", "posts of agents, any bytes"),
     ("capture", "captures of any bytes"),
     (
         "capture_events",

@@ -43,7 +43,9 @@ fn build_images(images: &[Image], programs: &[PathBuf]) -> Result<()> {
 
 fn build_image(folder: &str, name: &str, program: &Path) -> Result<()> {
     let context = project::target().join("image").join(name);
-    fs::create_dir_all(&context).with_context(|| format!("cannot create {}", context.display()))?;
+    // The server's image has an empty folder for its data.
+    let data = context.join("data");
+    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", context.display()))?;
     fs::copy(program, context.join(name))
         .with_context(|| format!("cannot copy {}", program.display()))?;
     let tags = [format!("{name}:{VERSION}"), format!("{name}:latest")];

@@ -18,6 +18,7 @@ mod process;
 mod project;
 mod service;
 mod services;
+mod simulate;
 mod test;
 mod tools;
 mod ui;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         flags::Command::Fuzz(flags) => fuzz::run(&flags),
         flags::Command::Image => image::run(),
         flags::Command::Services(flags) => services::run(&flags),
+        flags::Command::Simulate(flags) => simulate::run(&flags),
+        flags::Command::Soak(flags) => test::soak(&flags),
         flags::Command::Tools => tools::run(),
         flags::Command::Vm(flags) => vm::run(&flags),
     };

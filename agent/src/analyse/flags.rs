@@ -31,6 +31,9 @@ pub struct Flags {
     /// Print the report as JSON, for programs
     #[arg(long)]
     pub json: bool,
+    /// Print a report of each container with advice, as `bubble-agent run` does
+    #[arg(long, conflicts_with = "json")]
+    pub report: bool,
     /// Write io.tsv, cpu.tsv and processes.tsv with every row into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "watch")]
     pub tables: Option<PathBuf>,

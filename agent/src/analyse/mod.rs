@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
+use bubble_common::report::render::{Format, render};
+use bubble_common::report::tally::Tally;
+use bubble_common::report::{Context as ReportContext, DEFAULT_ROWS, Report as ContainerReport};
 use bubble_common::segment::Segment;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +32,6 @@ use self::open::Opened;
 use self::post::Post;
 use self::progress::Progress;
 use self::report::Report;
-use self::report::tally::Tally;
 use self::tables::Tables;
 use crate::config::Config;
 use crate::send::{Sender, sender};
@@ -134,7 +136,7 @@ impl<'a> Analysis<'a> {
         let mut recording = opened.context(Unreadable)?;
         let missing = recording.missing();
         let post = self.post(&name, &missing)?;
-        let mut tally = Tally::default();
+        let mut tally = Tally::of_recording();
         let take = |segment: Segment| {
             tally.add(&segment);
             post.as_ref().is_none_or(|post| post.put(segment))
@@ -154,7 +156,7 @@ impl<'a> Analysis<'a> {
         let mut report = Report::new(&name, recording.format.name(), recording.position(), &tally);
         report.missing = missing;
         report.damage = damage?;
-        if let Err(error) = self.print(&report, posted) {
+        if let Err(error) = self.print(&report, &tally, posted) {
             // The reader, such as `head`, has seen enough.
             let pipe = error.downcast_ref::<std::io::Error>();
             if pipe.is_none_or(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
@@ -223,9 +225,23 @@ impl<'a> Analysis<'a> {
     }
 
     /// Prints the result of a recording.
-    fn print(&self, report: &Report, posted: Option<u64>) -> Result<()> {
+    fn print(&self, report: &Report, tally: &Tally, posted: Option<u64>) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        if self.flags.json {
+        if self.flags.report {
+            let context = ReportContext {
+                missing: report.missing.clone(),
+                rows: DEFAULT_ROWS,
+                known: report
+                    .first
+                    .zip(report.last)
+                    .map(|(first, last)| first..last),
+                ..ReportContext::default()
+            };
+            for (id, sums) in &tally.containers {
+                let report = ContainerReport::new(id, sums, &context);
+                writeln!(out, "{}", render(&report, Format::Text))?;
+            }
+        } else if self.flags.json {
             serde_json::to_writer_pretty(&mut out, report)?;
             writeln!(out)?;
         } else if let (Some(segments), Some((server, _))) = (posted, &self.server) {

@@ -18,6 +18,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::KINDS;
 
 use crate::sink::{ConnectionHandle, ContainerHandle, FileHandle, ProcessHandle, Sink};
 
@@ -196,8 +197,9 @@ impl<S> Tables<S> {
     pub fn processes(&self) -> String {
         let mut rows: Vec<_> = (0u32..).zip(&self.known).collect();
         rows.sort_by_key(|(number, process)| (self.who(*number), process.id));
-        let mut text =
-            String::from("container\tpid\tvpid\tproc\tparent\tuid\texe\targs\tstart\tend\texit\n");
+        let mut text = String::from(
+            "container\tpid\tvpid\tproc\tparent\tuid\tgid\texe\targs\tstart\tend\texit\n",
+        );
         for (number, process) in rows {
             let who = self.who(number);
             let (exe, args) = (Cell(&process.exe), Cell(&process.args));
@@ -210,10 +212,11 @@ impl<S> Tables<S> {
                 Some(Exit::Signal(signal)) => format!("signal {signal}"),
                 None => String::new(),
             };
+            let gid = process.gid.map_or(String::new(), |gid| gid.to_string());
             line(
                 &mut text,
                 format_args!(
-                    "{who}\t{}\t{}\t{exe}\t{args}\t{}\t{end}\t{exit}",
+                    "{who}\t{}\t{}\t{gid}\t{exe}\t{args}\t{}\t{end}\t{exit}",
                     process.parent, process.uid, process.id.start,
                 ),
             );
@@ -379,6 +382,12 @@ impl<S: Sink> Sink for Tables<S> {
         if let Some(handle) = self.processes.handle(process.0) {
             self.inner.last_cpu(at, handle, core, ns);
             *self.last_cpu.entry((process.0, core)).or_default() += ns;
+        }
+    }
+
+    fn waits(&mut self, at: u64, process: ProcessHandle, ns: [u64; KINDS]) {
+        if let Some(process) = self.processes.handle(process.0) {
+            self.inner.waits(at, process, ns);
         }
     }
 

@@ -7,6 +7,7 @@ pub mod settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,6 +19,10 @@ use crate::source::ebpf::hook::Family;
 
 const DEFAULT_SPOOL: &str = "/var/lib/bubble-agent/spool";
 const DEFAULT_SPOOL_MAX: u64 = 256 << 20;
+const DEFAULT_DELIVER_EVERY: u64 = 10;
+const MAX_DELIVER_EVERY: u64 = 60;
+/// In place of the folder of pins: nothing is pinned.
+const NO_PINS: &str = "none";
 const DEFAULT_DOCKER: &str = "/var/run/docker.sock";
 
 /// The settings in force.
@@ -33,10 +38,14 @@ pub struct Config {
     pub source: SourceKind,
     /// Options of the eBPF source.
     pub ebpf: ebpf::Options,
+    /// Whether the kernel goes on counting when the agent is stopped.
+    pub keep_counting: bool,
     /// The spool's folder.
     pub spool: PathBuf,
     /// Maximum size of the spool in bytes.
     pub spool_max: u64,
+    /// Interval of delivery.
+    pub deliver_every: Duration,
     /// Which cgroups are containers.
     pub rules: Rules,
     /// Whether the host is shown as a container.
@@ -59,7 +68,23 @@ impl Config {
     /// When a file cannot be read, has an unknown key, or a value is invalid.
     pub fn resolve(given: Settings) -> Result<Self> {
         let file = file::read(given.config.as_deref())?;
-        let settings = given.or(file);
+        Self::complete(given.or(file))
+    }
+
+    /// As [`Self::resolve`], but only a configuration file that was named counts: the one of the host
+    /// is for the agent that counts all of it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, has an unknown key, or a value is invalid.
+    pub fn resolve_given(given: Settings) -> Result<Self> {
+        match given.config {
+            Some(_) => Self::resolve(given),
+            None => Self::complete(given),
+        }
+    }
+
+    /// Completes the settings by the defaults.
+    fn complete(settings: Settings) -> Result<Self> {
         let host = settings.host.unwrap_or_else(host_name);
         let api = match (settings.api, settings.api_file) {
             (Some(key), _) => Some(key),
@@ -82,14 +107,19 @@ impl Config {
                     HookFamily::Vfs => Some(Family::Vfs),
                     HookFamily::Syscall => Some(Family::Syscall),
                 },
+                pins: Some(settings.pins.unwrap_or_else(|| NO_PINS.into()))
+                    .filter(|folder| folder.as_os_str() != NO_PINS),
                 ..ebpf::Options::default()
             },
+            keep_counting: settings.keep_counting,
             spool: settings.spool.unwrap_or_else(|| DEFAULT_SPOOL.into()),
             spool_max: settings.spool_max.unwrap_or(DEFAULT_SPOOL_MAX),
+            deliver_every: delivery_interval(settings.deliver_every)?,
             rules: Rules {
                 host: host.clone(),
                 systemd: settings.systemd,
                 user: user_rules(settings.cgroup, settings.containers),
+                only: None,
             },
             include_host: settings.include_host,
             beside_others: settings.beside_others,
@@ -98,6 +128,15 @@ impl Config {
             metrics_listen: settings.metrics_listen,
         })
     }
+}
+
+/// The interval of delivery in `seconds`, checked.
+fn delivery_interval(seconds: Option<u64>) -> Result<Duration> {
+    let seconds = seconds.unwrap_or(DEFAULT_DELIVER_EVERY);
+    if !(1..=MAX_DELIVER_EVERY).contains(&seconds) {
+        bail!("--deliver-every is {seconds}: give 1 to {MAX_DELIVER_EVERY} seconds");
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn checked_url(url: String) -> Result<String> {
@@ -211,6 +250,7 @@ mod tests {
         for default in [
             config.spool.display().to_string(),
             config.spool_max.to_string(),
+            config.deliver_every.as_secs().to_string(),
             config.docker.display().to_string(),
         ] {
             assert!(help.contains(&format!("[default: {default}]")), "{help}");
@@ -236,6 +276,17 @@ mod tests {
     #[test]
     fn a_url_needs_its_scheme() {
         assert!(resolve(&["--server", "bubble:8080"]).is_err());
+    }
+
+    #[test]
+    fn the_interval_of_delivery_is_bounded() {
+        let (_folder, path) = file("deliver_every = 60\n");
+        let config = resolve(&["--config", &path]).unwrap();
+        assert_eq!(config.deliver_every.as_secs(), 60);
+        for seconds in ["0", "61"] {
+            let error = resolve(&["--config", &path, "--deliver-every", seconds]).unwrap_err();
+            assert!(error.to_string().contains("1 to 60"), "{error}");
+        }
     }
 
     #[test]

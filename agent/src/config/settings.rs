@@ -36,12 +36,29 @@ pub struct Settings {
     /// Family of eBPF hooks; auto: vfs, and syscall where the kernel refuses trampolines
     #[arg(long, global = true, env = "BUBBLE_HOOKS", value_enum)]
     pub(super) hooks: Option<HookFamily>,
+    /// Folder in a BPF file system through which the kernel goes on counting if the agent is killed;
+    /// none: it stops [default: none]
+    #[arg(long, global = true, env = "BUBBLE_PINS", value_name = "FOLDER")]
+    pub(super) pins: Option<PathBuf>,
+    /// With --pins: go on counting in the kernel when the agent is stopped, too, until it starts again
+    /// or `bubble-agent unpin` ends it
+    #[arg(long, global = true, env = "BUBBLE_KEEP_COUNTING")]
+    pub(super) keep_counting: bool,
     /// Folder of the batches that wait to be sent [default: /var/lib/bubble-agent/spool]
     #[arg(long, global = true, env = "BUBBLE_SPOOL", value_name = "FOLDER")]
     pub(super) spool: Option<PathBuf>,
     /// Maximum size of that folder; beyond it the oldest become coarser [default: 268435456]
     #[arg(long, global = true, env = "BUBBLE_SPOOL_MAX", value_name = "BYTES")]
     pub(super) spool_max: Option<u64>,
+    /// Seconds between two deliveries, 1 to 60; what somebody looks at is delivered each second, and
+    /// the start and end of a container at once [default: 10]
+    #[arg(
+        long,
+        global = true,
+        env = "BUBBLE_DELIVER_EVERY",
+        value_name = "SECONDS"
+    )]
+    pub(super) deliver_every: Option<u64>,
     /// Show these cgroups as containers too: a pattern of their path, such as /batch/*
     #[arg(
         long,
@@ -126,8 +143,11 @@ impl Settings {
             ca: self.ca.or(fallback.ca),
             source: self.source.or(fallback.source),
             hooks: self.hooks.or(fallback.hooks),
+            pins: self.pins.or(fallback.pins),
+            keep_counting: self.keep_counting || fallback.keep_counting,
             spool: self.spool.or(fallback.spool),
             spool_max: self.spool_max.or(fallback.spool_max),
+            deliver_every: self.deliver_every.or(fallback.deliver_every),
             cgroup: [self.cgroup, fallback.cgroup].concat(),
             systemd: self.systemd || fallback.systemd,
             include_host: self.include_host || fallback.include_host,

@@ -88,6 +88,7 @@ impl Entry {
             let Some(ended) = life.ended.as_mut().filter(|ended| !ended.is_reported) else {
                 continue;
             };
+            ended.noticed.get_or_insert(at);
             let age = Duration::from_nanos(at.saturating_sub(ended.at));
             if by_docker && ended.code.is_none() && age <= EXIT_CODE_TIMEOUT {
                 return;
@@ -108,7 +109,11 @@ impl Entry {
             ended.is_some_and(|ended| {
                 let is_waiting = by_docker && ended.code.is_none();
                 let ttl = if is_waiting { NO_CODE_TTL } else { ENDED_TTL };
-                Duration::from_nanos(at.saturating_sub(ended.at)) >= ttl
+                // What it did before an end that became known late is not counted yet.
+                let noticed = ended.noticed.unwrap_or(ended.at);
+                let is_late = Duration::from_nanos(noticed.saturating_sub(ended.at)) >= ENDED_TTL;
+                let since = if is_late { noticed } else { ended.at };
+                Duration::from_nanos(at.saturating_sub(since)) >= ttl
             })
         };
         if self.lives.iter().all(is_over) {

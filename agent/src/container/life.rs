@@ -51,6 +51,8 @@ const MAX_JOB_ATTEMPTS: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) at: u64,
+    /// When it became known here, which may be long after it, if no agent ran.
+    pub(super) noticed: Option<u64>,
     /// The end event is with the sink.
     pub(super) is_reported: bool,
     /// Exit code, from Docker.
@@ -90,6 +92,7 @@ impl Life {
         let at = at.max(self.began);
         let ended = self.ended.get_or_insert(Ended {
             at,
+            noticed: None,
             is_reported: false,
             code: None,
         });

@@ -70,6 +70,8 @@ pub struct Containers {
 struct Cgroup {
     owner: Owner,
     removed: Option<u64>,
+    /// When a scan first missed it. That may be long after its removal, if no agent ran.
+    missed: Option<u64>,
 }
 
 /// Who a cgroup belongs to.
@@ -171,6 +173,7 @@ impl Containers {
             Cgroup {
                 owner: Owner::Unknown,
                 removed: Some(at),
+                missed: None,
             }
         });
         match cgroup.owner.clone() {
@@ -184,6 +187,11 @@ impl Containers {
     pub fn is_unknown(&self, id: u64) -> bool {
         let cgroup = self.cgroups.get(&id);
         cgroup.is_none_or(|cgroup| matches!(cgroup.owner, Owner::Unknown))
+    }
+
+    /// When a cgroup was removed. `None` if it exists, or nothing is known of its end.
+    pub fn removed_at(&self, id: u64) -> Option<u64> {
+        self.cgroups.get(&id)?.removed
     }
 
     /// The container of the cgroup at `path`, from the root of the primary hierarchy.
@@ -261,6 +269,9 @@ impl Containers {
 
     /// Scans the cgroup tree for containers that are new or gone.
     pub fn scan<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        if self.hierarchies.is_none() {
+            return;
+        }
         let mut new: Vec<(u64, String)> = Vec::new();
         let mut ids: HashSet<u64> = HashSet::new();
         let complete = walk(&self.hierarchies.primary().root, &mut |path, id| {
@@ -288,8 +299,9 @@ impl Containers {
             if ids.contains(id) {
                 return true;
             }
-            let removed = *cgroup.removed.get_or_insert(at);
-            let is_known = Duration::from_nanos(at.saturating_sub(removed)) < REMOVED_TTL;
+            cgroup.removed.get_or_insert(at);
+            let missed = *cgroup.missed.get_or_insert(at);
+            let is_known = Duration::from_nanos(at.saturating_sub(missed)) < REMOVED_TTL;
             if !is_known {
                 forgotten.push(*id);
             }
@@ -361,6 +373,9 @@ impl Containers {
     /// The container of the cgroup at `path`. Its id is the full one, or says whose it is.
     fn find(&mut self, path: &str) -> Option<Found> {
         let found = self.rules.find(path)?;
+        if self.rules.only.is_some() {
+            return Some(found);
+        }
         let maker = self.hierarchies.primary().maker(&found.path);
         let user = match maker {
             Maker::Root => {
@@ -430,6 +445,7 @@ impl Containers {
         let cgroup = Cgroup {
             owner,
             removed: None,
+            missed: None,
         };
         self.cgroups.insert(id, cgroup);
     }
@@ -453,8 +469,12 @@ impl Containers {
         sink: &mut S,
     ) -> ContainerHandle {
         let owner = Owner::Container(Arc::clone(&found), cgroup);
-        let removed = None;
-        self.cgroups.insert(cgroup, Cgroup { owner, removed });
+        let known = Cgroup {
+            owner,
+            removed: None,
+            missed: None,
+        };
+        self.cgroups.insert(cgroup, known);
         self.begin_after(at, self.scanned.unwrap_or(0), cgroup, found, sink)
     }
 
@@ -479,7 +499,9 @@ impl Containers {
         if entry.life(cgroup).is_some() {
             return handle;
         }
-        let is_new = self.scanned.is_some();
+        // A record tells when it was created, or an earlier scan did not find it. One that was removed
+        // before the first scan may have begun at any time.
+        let is_new = earliest == at || self.scanned.is_some_and(|scanned| scanned <= at);
         let id = found.id.clone();
         entry.begin(Life::new(cgroup, found, at, earliest, is_new), sink);
         let (mine, others): (VecDeque<_>, _) = std::mem::take(&mut self.unclaimed)

@@ -294,6 +294,30 @@ fn a_late_sum_of_a_released_container_is_counted() {
     assert_eq!(bench.containers.take_forgotten().containers.len(), 1);
 }
 
+/// The kernel went on counting, and its record of the removal is read by the next agent.
+#[test]
+fn an_end_without_an_agent_is_the_end_of_a_former_life() {
+    let mut bench = bench();
+    // The next agent scans when it starts: a minute after the end.
+    let now = 60_000;
+    bench.containers.scan(at(now), &mut bench.window);
+    bench.second = at(now) / SECOND;
+    bench.removed(500, 11);
+    bench.poll(now);
+    // The sums are drained at the end of the second, maybe after a scan.
+    bench.containers.scan(at(now + 900), &mut bench.window);
+    let handle = bench.of_cgroup(now + 900, 11).expect("still known");
+    assert_eq!(bench.containers.removed_at(11), Some(at(500)));
+    bench.write(500, handle, 7);
+    bench.poll(now + 10_000);
+    assert_eq!(bench.fact(facts::ENDED), Some(at(500).to_string().as_str()));
+    // The server takes a new start for another life, which has not ended.
+    assert_eq!(bench.fact(facts::STARTED), None);
+    assert_eq!(bench.events(), [(END, 500, "")]);
+    assert_eq!(bench.bytes(), 7);
+    assert_eq!(bench.losses(), []);
+}
+
 #[test]
 fn an_unknown_cgroup_is_a_loss() {
     let mut bench = bench();

@@ -36,6 +36,8 @@ pub struct Facts {
     pub parent: u32,
     /// Effective user id.
     pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
     /// Process id in its own (innermost) pid namespace.
     pub container_pid: u32,
     /// Path of the file that runs; empty if it cannot be read.
@@ -51,6 +53,7 @@ impl Facts {
         let before = process.clone();
         process.name = self.name;
         process.uid = self.uid;
+        process.gid = Some(self.gid);
         process.container_pid = self.container_pid;
         if process.parent == 0 {
             process.parent = self.parent;
@@ -138,11 +141,12 @@ impl ProcessFolder {
         if stack != 0 && before.stack != stack {
             return None;
         }
-        let (uid, container_pid) = identity(&self.read("status").ok()?)?;
+        let (uid, gid, container_pid) = identity(&self.read("status").ok()?)?;
         let facts = Facts {
             name,
             parent,
             uid,
+            gid,
             container_pid,
             exe: exe(&folder),
             args: command_line(&folder),

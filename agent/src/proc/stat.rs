@@ -4,6 +4,7 @@
 //! kernel writes (`buf[..start_paren - 1]` in `Stat::from_read`).
 
 use bubble_common::segment::file::FileIo;
+use bubble_common::segment::process::Memory;
 
 /// The fields of /proc/PID/stat that are used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,10 +21,6 @@ pub struct Stat {
     pub cpu: u64,
     /// Start in ticks since boot.
     pub start: u64,
-    /// Virtual size in bytes.
-    pub vm: u64,
-    /// Resident set in pages.
-    pub rss_pages: u64,
     /// Address where the stack began, which tells one program of the process from the next; 0 without
     /// the right to trace the process, or if the thread has ended.
     pub stack: u64,
@@ -50,8 +47,6 @@ impl Stat {
             parent: u32::try_from(number(4)?).ok()?,
             cpu: number(14)?.checked_add(number(15)?)?,
             start: number(22)?,
-            vm: number(23)?,
-            rss_pages: number(24)?,
             core: number(39)
                 .and_then(|core| u32::try_from(core).ok())
                 .unwrap_or(0),
@@ -107,9 +102,24 @@ impl Io {
     }
 }
 
-/// Effective user id and innermost process id, from the text of a /proc/PID/status. `None` if it has
-/// no such lines.
-pub fn identity(text: &[u8]) -> Option<(u32, u32)> {
+/// Memory from the text of a /proc/PID/statm, in pages of `page` bytes: it begins with all pages, the
+/// resident ones, and those of them that are of files or shared memory. It has no swap.
+pub fn memory_of_statm(text: &[u8], page: u64) -> Option<Memory> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let mut bytes = || Some(words.next()?.parse::<u64>().ok()?.saturating_mul(page));
+    let (vm, rss, shared) = (bytes()?, bytes()?, bytes()?);
+    Some(Memory {
+        vm,
+        rss,
+        swap: 0,
+        private: rss.saturating_sub(shared),
+    })
+}
+
+/// Effective user id, effective group id and innermost process id, from the text of a
+/// /proc/PID/status. `None` if it has no such lines.
+pub fn identity(text: &[u8]) -> Option<(u32, u32, u32)> {
     let mut lines = text.split(|byte| *byte == b'\n');
     let mut words = |key: &str| {
         let line = lines.find_map(|line| line.strip_prefix(key.as_bytes()))?;
@@ -117,13 +127,14 @@ pub fn identity(text: &[u8]) -> Option<(u32, u32)> {
     };
     // The name, which comes first, has its line ends escaped by the kernel.
     let uid = words("Uid:")?.nth(1)?.parse().ok()?;
+    let gid = words("Gid:")?.nth(1)?.parse().ok()?;
     let pid = words("NSpid:")?.last()?.parse().ok()?;
-    Some((uid, pid))
+    Some((uid, gid, pid))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Io, Stat, identity};
+    use super::{Io, Memory, Stat, identity, memory_of_statm};
 
     /// As Linux 6.18 writes it.
     const STAT: &str = "71 (a) b (c) S 1 71 71 0 -1 4194560 180 0 0 0 12 34 0 0 20 0 1 0 5678 2908160 321 18446744073709551615 1 1 77 0 0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
@@ -138,8 +149,6 @@ mod tests {
             parent: 1,
             cpu: 46,
             start: 5_678,
-            vm: 2_908_160,
-            rss_pages: 321,
             core: 3,
         };
         assert_eq!(Stat::parse(STAT.as_bytes()), Some(expected));
@@ -162,7 +171,7 @@ mod tests {
         }
         assert_eq!(Io::parse(b"rchar: 1\nwchar: x\n"), None);
         assert_eq!(Io::parse(&[0xff]), None);
-        assert_eq!(identity(b"Uid:\nNSpid:\t\n"), None);
+        assert_eq!(identity(b"Uid:\nGid:\nNSpid:\t\n"), None);
         assert_eq!(identity(b""), None);
     }
 
@@ -179,9 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_pages_in_statm() {
+        let expected = Memory {
+            vm: 40_960,
+            rss: 12_288,
+            swap: 0,
+            private: 8_192,
+        };
+        assert_eq!(memory_of_statm(b"10 3 1 0 0 2 0\n", 4096), Some(expected));
+        for text in ["10", "10 3", "-1 3 1", "1 1 \u{ff}"] {
+            assert_eq!(memory_of_statm(text.as_bytes(), 4096), None, "{text}");
+        }
+    }
+
+    #[test]
     fn who_it_is() {
-        // Real, effective, saved and file system user id; names need not be UTF-8.
-        let text = b"Name:\t\xff\nUid:\t0\t1000\t0\t2\nGid:\t0\t0\t0\t0\nNSpid:\t71\t5\n";
-        assert_eq!(identity(text), Some((1_000, 5)));
+        // Real, effective, saved and file system id; names need not be UTF-8.
+        let text =
+            b"Name:\t\xff\nNgid:\t8\nUid:\t0\t1000\t0\t2\nGid:\t0\t100\t3\t0\nNSpid:\t71\t5\n";
+        assert_eq!(identity(text), Some((1_000, 100, 5)));
     }
 }

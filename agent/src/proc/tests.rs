@@ -14,7 +14,7 @@ fn stat(folder: &Path, pid: u32, state: char, threads: u32, start: u64, stack: u
 }
 
 fn describe(folder: &Path, args: &[u8]) {
-    let status = b"Name:\t\xff\nUid:\t0\t33\t0\t0\nNSpid:\t5\t2\n";
+    let status = b"Name:\t\xff\nUid:\t0\t33\t0\t0\nGid:\t0\t34\t0\t0\nNSpid:\t5\t2\n";
     fs::write(folder.join("status"), status).unwrap();
     fs::write(folder.join("cmdline"), args).unwrap();
 }
@@ -30,6 +30,7 @@ fn facts_are_those_of_one_program() {
         name: "x".to_owned(),
         parent: 7,
         uid: 33,
+        gid: 34,
         container_pid: 2,
         exe: String::new(),
         args: "a\n\u{fffd}\0-x".to_owned(),

@@ -1,15 +1,19 @@
 //! Posts the batches in the spool, and removes each when the server has accounted for it.
 //!
-//! After a failure the batch stays and is sent again; its segments' keys make a second post
-//! harmless. Segments that the server refuses for good are set aside, so that they do not block the
+//! After a failure the batch stays and is sent again. The server then looks for what it has already. Segments that the server refuses for good are set aside, so that they do not block the
 //! others, and become a loss in the data. Every few posts the newest batch goes first, so that the
 //! page is live while a backlog is sent.
 
 mod answer;
+pub mod delivery;
+mod merge;
 mod post;
 mod tls;
+pub mod transport;
+mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -18,11 +22,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use self::answer::{Outcome, Receipt};
+use self::transport::Transport;
 use crate::config::Config;
-use crate::metrics::Metrics;
-use crate::spool::queue::Queue;
-use crate::spool::{BatchId, SpooledBatch};
-use crate::undelivered::covered_seconds;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -58,9 +59,12 @@ pub fn sender(config: &Config) -> Result<(&str, Sender)> {
 }
 
 /// Posts to one server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sender {
-    client: Client,
+    transport: Arc<dyn Transport>,
+    /// URL of the server.
+    server: String,
+    /// URL to post to.
     url: String,
     key: String,
     /// Id of this boot; empty if the kernel does not say.
@@ -80,14 +84,21 @@ impl Sender {
             // A redirected post would become a GET, whose answer says nothing about the batch.
             .redirect(Policy::none())
             .tls_backend_preconfigured(tls::config(ca)?);
-        Ok(Self {
-            client: client.build().context("cannot make an HTTP client")?,
+        let client = client.build().context("cannot make an HTTP client")?;
+        Ok(Self::over(Arc::new(client), url, key))
+    }
+
+    /// A sender to the server at `url`, by another transport than HTTP over the network.
+    pub fn over(transport: Arc<dyn Transport>, url: &str, key: &str) -> Self {
+        Self {
+            transport,
+            server: url.to_owned(),
             url: format!("{url}/api/v1/batch"),
             key: key.to_owned(),
             boot: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
                 .map(|id| id.trim().to_owned())
                 .unwrap_or_default(),
-        })
+        }
     }
 
     /// A sender of batches that belong to the recording called `name`.
@@ -99,7 +110,8 @@ impl Sender {
             Url::parse(&self.url).with_context(|| format!("{:?} is not a URL", self.url))?;
         url.query_pairs_mut().append_pair("recording", name);
         Ok(Self {
-            client: self.client.clone(),
+            transport: Arc::clone(&self.transport),
+            server: self.server.clone(),
             url: url.into(),
             key: self.key.clone(),
             boot: self.boot.clone(),
@@ -115,7 +127,10 @@ impl Sender {
         let bytes = batch.encode();
         let mut failures = 0;
         loop {
-            let (why, delay) = match self.post(&bytes, batch.segments.len() as u64).await {
+            let (why, delay) = match self
+                .post(&bytes, batch.segments.len() as u64, failures > 0)
+                .await
+            {
                 Outcome::Later(why, delay) => (why, delay),
                 outcome => return accepted(outcome).map(|_| ()),
             };
@@ -125,118 +140,10 @@ impl Sender {
             if failures >= MAX_ATTEMPTS {
                 return Err(why);
             }
-            tokio::time::sleep(delay.unwrap_or_else(|| retry_delay(failures))).await;
+            tokio::time::sleep(delay.unwrap_or_else(|| retry_delay(failures, rand::random())))
+                .await;
             failures += 1;
         }
-    }
-
-    /// Sends the batches in `queue`, for ever, and counts failures in `metrics`.
-    pub async fn run(&self, queue: &Queue, metrics: &Metrics) {
-        let mut failures = 0;
-        let mut turn = 0_u64;
-        loop {
-            turn += 1;
-            let next = queue.with(|spool| spool.peek(turn.is_multiple_of(NEWEST_EVERY)));
-            let waiting = match next {
-                Ok(Some(next)) => next,
-                Ok(None) => {
-                    // Elapsed: a deferred batch may be due.
-                    let appended = queue.appended();
-                    let _ = tokio::time::timeout(DEFERRED_POLL_INTERVAL, appended).await;
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!("a batch is lost: {error}");
-                    continue;
-                }
-            };
-            let outcome = self
-                .post(&waiting.payload, u64::from(waiting.segments))
-                .await;
-            match self.settle(outcome, waiting, queue, metrics, failures) {
-                None => failures = 0,
-                Some(delay) => {
-                    metrics.add_failed_post();
-                    failures += 1;
-                    tokio::time::sleep(delay).await;
-                }
-            }
-        }
-    }
-
-    /// Does with a batch of the spool what its outcome requires. Returns a delay after a failure.
-    fn settle(
-        &self,
-        outcome: Outcome,
-        waiting: SpooledBatch,
-        queue: &Queue,
-        metrics: &Metrics,
-        failures: u32,
-    ) -> Option<Duration> {
-        let id = waiting.id;
-        match outcome {
-            Outcome::Settled(receipt) if receipt.refused.is_empty() => {
-                if failures > 0 {
-                    let left = queue.with(|spool| spool.segments());
-                    tracing::info!(left, "the server takes batches again");
-                }
-                queue.with(|spool| spool.complete(id));
-                None
-            }
-            Outcome::Settled(receipt) => match refused(&waiting.payload, &receipt) {
-                Some(refused) => {
-                    let first = receipt.refused.first().map(|it| it.reason.as_str());
-                    set_aside(&refused, first.unwrap_or_default(), id, queue, metrics);
-                    None
-                }
-                None => {
-                    let why = "the receipt refuses a segment that was not sent";
-                    Some(self.log_failure(why, failures))
-                }
-            },
-            Outcome::Never(why) => {
-                match Batch::decode(&waiting.payload) {
-                    Ok(batch) => set_aside(&batch, &why, id, queue, metrics),
-                    Err(error) => {
-                        tracing::error!(
-                            "the server refused a batch for good, it is set aside: {why}; nor can it be read here: {error}"
-                        );
-                        let seconds = u64::from(waiting.segments);
-                        metrics.add_refused_seconds(seconds);
-                        let seconds = [(None, seconds)];
-                        queue.with(|spool| spool.reject(id, &waiting.payload, seconds));
-                    }
-                }
-                None
-            }
-            Outcome::Key(why) => {
-                if failures == 0 {
-                    tracing::error!(
-                        "the server refuses this API key; make one with `bubble-server key create`: {why}"
-                    );
-                }
-                Some(REFUSED_KEY_DELAY)
-            }
-            Outcome::Later(why, delay) => {
-                let own = self.log_failure(&why, failures);
-                Some(delay.unwrap_or(own))
-            }
-            Outcome::Defer(why) | Outcome::TooLarge(why) => {
-                queue.with(|spool| spool.defer(id, DEFER_DELAY));
-                Some(self.log_failure(&why, failures))
-            }
-        }
-    }
-
-    /// Logs the first of several failures, and returns the delay before the next attempt.
-    fn log_failure(&self, why: &str, failures: u32) -> Duration {
-        if failures == 0 {
-            tracing::warn!(
-                "cannot send to {}, so batches wait in the spool: {why}",
-                self.url
-            );
-        }
-        retry_delay(failures)
     }
 
     /// Checks that the server answers, takes the key, and agrees on the time, by an empty batch, which
@@ -246,7 +153,7 @@ impl Sender {
     /// The reason, in a sentence.
     pub async fn check(&self, batch: &Batch) -> Result<(), String> {
         let segments = batch.segments.len() as u64;
-        let receipt = accepted(self.post(&batch.encode(), segments).await)?;
+        let receipt = accepted(self.post(&batch.encode(), segments, false).await)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
         let lag = receipt.time.map_or(0, |time| now.saturating_sub(time));
@@ -274,41 +181,11 @@ fn accepted(outcome: Outcome) -> Result<Receipt, String> {
     }
 }
 
-/// A batch of the segments that the receipt refuses. `None` if one of them was not sent.
-fn refused(payload: &[u8], receipt: &Receipt) -> Option<Batch> {
-    let mut batch = Batch::decode(payload).ok()?;
-    let mut refused = Vec::new();
-    for refusal in &receipt.refused {
-        let at = batch.segments.iter().position(|segment| {
-            let key = &segment.key;
-            key.container.as_str() == refusal.container
-                && key.start == refusal.start
-                && key.resolution.name() == refusal.resolution
-        })?;
-        refused.push(batch.segments.swap_remove(at));
-    }
-    batch.segments = refused;
-    Some(batch)
-}
-
-/// Sets segments aside that the server refused for good.
-fn set_aside(refused: &Batch, why: &str, id: BatchId, queue: &Queue, metrics: &Metrics) {
-    let segments = &refused.segments;
-    tracing::error!(
-        segments = segments.len(),
-        "the server refused segments for good, they are set aside: {why}"
-    );
-    metrics.add_refused_seconds(segments.iter().map(covered_seconds).sum());
-    let slots = segments
-        .iter()
-        .map(|segment| (Some(&segment.key.container), covered_seconds(segment)));
-    queue.with(|spool| spool.reject(id, &refused.encode(), slots));
-}
-
 /// Exponential, with jitter: a thousand agents must not retry at the same moment.
-fn retry_delay(failures: u32) -> Duration {
+/// `jitter` is random, from 0 to 1.
+fn retry_delay(failures: u32, jitter: f64) -> Duration {
     let max = MAX_RETRY_DELAY.min(MIN_RETRY_DELAY.saturating_mul(1 << failures.min(16)));
-    max.mul_f64(rand::random_range(0.1..=1.0))
+    max.mul_f64(0.1 + 0.9 * jitter)
 }
 
 #[cfg(test)]
@@ -320,9 +197,11 @@ mod tests {
     #[test]
     fn retry_delays_are_bounded() {
         for failures in 0..64 {
-            let delay = retry_delay(failures);
-            assert!(delay > Duration::ZERO && delay <= MAX_RETRY_DELAY);
+            for jitter in [0.0, 0.5, 1.0] {
+                let delay = retry_delay(failures, jitter);
+                assert!(delay > Duration::ZERO && delay <= MAX_RETRY_DELAY);
+            }
         }
-        assert!(retry_delay(0) <= MIN_RETRY_DELAY);
+        assert!(retry_delay(0, 1.0) <= MIN_RETRY_DELAY);
     }
 }

@@ -2,34 +2,40 @@
 
 use bubble_common::batch::Batch;
 use bubble_common::segment::Segment;
-use reqwest::Response;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Method, Request, Response, Url};
 
 use super::Sender;
 use super::answer::{Answer, Outcome, Receipt, Refusal, judge};
+use super::transport::TransportError;
 
 /// Media type of an encoded batch.
 const BATCH: &str = "application/vnd.bubble.batch";
 /// Header with the id of this boot, by which the server notices two agents of one host.
-const BOOT: &str = "x-bubble-boot";
+pub(super) const BOOT: &str = "x-bubble-boot";
+/// Header of a post with seconds that the server may already have: no receipt came for them.
+const REPEATED: &str = "x-bubble-repeated";
 /// Maximum size of an answer. A receipt that refuses all segments of a batch is far smaller.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 impl Sender {
     /// Posts an encoded batch. If it is too large, its parts are posted one by one.
-    pub(super) async fn post(&self, bytes: &[u8], segments: u64) -> Outcome {
-        let why = match self.post_once(bytes, segments).await {
+    /// `may_be_known`: the server may have some of it.
+    pub(super) async fn post(&self, bytes: &[u8], segments: u64, may_be_known: bool) -> Outcome {
+        let why = match self.post_once(bytes, segments, may_be_known).await {
             Outcome::TooLarge(why) => why,
             outcome => return outcome,
         };
         match Batch::decode(bytes) {
-            Ok(batch) if batch.segments.len() > 1 => self.post_parts(batch).await,
+            Ok(batch) if batch.segments.len() > 1 => self.post_parts(batch, may_be_known).await,
             _ => Outcome::TooLarge(why),
         }
     }
 
     /// Posts a batch of several segments by halves, and those by halves again where needed.
-    async fn post_parts(&self, batch: Batch) -> Outcome {
+    async fn post_parts(&self, batch: Batch, may_be_known: bool) -> Outcome {
         let mut receipt = Receipt::default();
         let mut too_large = None;
         let mut parts = Vec::from(halves(batch.segments));
@@ -40,7 +46,8 @@ impl Sender {
                 segments,
             };
             let count = part.segments.len();
-            match self.post_once(&part.encode(), count as u64).await {
+            let bytes = part.encode();
+            match self.post_once(&bytes, count as u64, may_be_known).await {
                 Outcome::Settled(more) => receipt.add(more),
                 Outcome::TooLarge(_) if count > 1 => parts.extend(halves(part.segments)),
                 Outcome::TooLarge(why) => too_large = Some(why),
@@ -59,27 +66,37 @@ impl Sender {
         }
     }
 
-    async fn post_once(&self, batch: &[u8], segments: u64) -> Outcome {
-        let sent = self
-            .client
-            .post(&self.url)
-            .header(AUTHORIZATION, format!("Bearer {}", self.key))
-            .header(CONTENT_TYPE, BATCH)
-            .header(BOOT, &self.boot)
-            .body(batch.to_vec())
-            .send()
-            .await;
-        // An answer that was cut off: the server may have stored the batch or not.
-        match async { read(sent?).await }.await {
+    async fn post_once(&self, batch: &[u8], segments: u64, may_be_known: bool) -> Outcome {
+        let answered = async {
+            let mut request = self.request(Method::POST, Url::parse(&self.url)?)?;
+            let headers = request.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(BATCH));
+            if may_be_known {
+                headers.insert(REPEATED, HeaderValue::from_static("1"));
+            }
+            *request.body_mut() = Some(batch.to_vec().into());
+            // An answer that was cut off: the server may have stored the batch or not.
+            read(self.transport.send(request).await?).await
+        };
+        match answered.await {
             Ok(Some(answer)) => judge(&answer, segments),
             Ok(None) => Outcome::Later("the answer is too long for a receipt".to_owned(), None),
-            Err(error) => Outcome::Later(chain(&error), None),
+            Err(error) => Outcome::Later(chain(&*error), None),
         }
+    }
+
+    /// A request with the key.
+    pub(super) fn request(&self, method: Method, url: Url) -> Result<Request, InvalidHeaderValue> {
+        let mut request = Request::new(method, url);
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, format!("Bearer {}", self.key).parse()?);
+        headers.insert(BOOT, self.boot.parse()?);
+        Ok(request)
     }
 }
 
 /// Reads an answer. `None` if it is too long.
-async fn read(mut response: Response) -> reqwest::Result<Option<Answer>> {
+pub(super) async fn read(mut response: Response) -> Result<Option<Answer>, TransportError> {
     let header = |name: HeaderName| {
         let value = response.headers().get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())

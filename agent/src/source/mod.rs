@@ -15,6 +15,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::clock::Clock;
 use crate::container::Containers;
+use crate::journal::Journal;
 use crate::sink::Sink;
 
 /// What a source uses besides the sink.
@@ -58,6 +59,27 @@ pub trait Source {
         host: &mut Host<'_>,
         sink: &mut S,
     ) -> Result<(), SourceError>;
+
+    /// What it notes for the next run. `None`: it counts only while it runs.
+    ///
+    /// A source with a journal is drained when [`Journal::is_ready`] says so; otherwise a kill may lose
+    /// what was drained before.
+    fn journal(&mut self) -> Option<&mut Journal> {
+        None
+    }
+
+    /// Reports the sums that [`Journal::unspooled`] is about once more, charged to the moment `at`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn drain_again<S: Sink>(
+        &mut self,
+        _at: u64,
+        _host: &mut Host<'_>,
+        _sink: &mut S,
+    ) -> Result<(), SourceError> {
+        Ok(())
+    }
 }
 
 /// Why a source cannot continue.

@@ -9,6 +9,8 @@ use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 
+use crate::attention::{Names, name_of};
+
 /// Maximum number of segments in a coarse batch. Servers accept more at once.
 const MAX_SEGMENTS: usize = 256;
 
@@ -32,8 +34,9 @@ impl Coarsener {
         self.lost += u64::from(segments);
     }
 
-    /// Adds an encoded batch of `segments` segments.
-    pub(super) fn add(&mut self, payload: &[u8], segments: u32) {
+    /// Adds an encoded batch of `segments` segments, without those of the containers `done`: the server
+    /// has them, and cannot take them out of a minute again.
+    pub(super) fn add(&mut self, payload: &[u8], segments: u32, done: &Names) {
         let Ok(batch) = Batch::decode(payload) else {
             self.lose(segments);
             return;
@@ -41,6 +44,9 @@ impl Coarsener {
         let source = self.sources.entry(batch.source).or_default();
         source.report = batch.agent;
         for segment in batch.segments {
+            if done.contains(name_of(&segment.key.container)) {
+                continue;
+            }
             let slots = u64::from(segment.slots());
             let coarse = match segment.key.resolution {
                 Resolution::Second => segment.coarsen().unwrap_or(segment),

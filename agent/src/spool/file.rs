@@ -1,11 +1,11 @@
 //! One file of the spool: its name, its records, and the batches in it that still wait.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::batch_id::BatchId;
+use super::disk::{Disk, DiskFile, Opening};
 use super::record::{self, Damage, HEADER, MAGIC, Record};
 
 /// A file that reaches either bound is full: the next batch begins a new file.
@@ -65,7 +65,7 @@ impl FileKey {
 /// An open file of the spool.
 #[derive(Debug)]
 pub(super) struct SpoolFile {
-    file: File,
+    file: Box<dyn DiskFile>,
     size: u64,
     records: usize,
     /// A failed write could not be taken back.
@@ -76,16 +76,12 @@ pub(super) struct SpoolFile {
 
 impl SpoolFile {
     /// Creates a file without records, and removes it again if it cannot be written.
-    pub(super) fn create(path: &Path, folder: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)?;
-        let written = write_synced(&file, 0, MAGIC).and_then(|()| sync_folder(folder));
+    pub(super) fn create(disk: &dyn Disk, path: &Path, folder: &Path) -> io::Result<Self> {
+        let file = disk.open(path, Opening::New)?;
+        let written = write_synced(&*file, 0, MAGIC).and_then(|()| disk.sync_folder(folder));
         if let Err(error) = written {
             // If this fails too, the next run removes the file, as it holds no record.
-            let _ = std::fs::remove_file(path);
+            let _ = disk.remove(path);
             return Err(error);
         }
         Ok(Self::new(file, MAGIC.len() as u64, 0))
@@ -93,6 +89,7 @@ impl SpoolFile {
 
     /// Creates a file of `batches`: all of it, or nothing if the agent is killed meanwhile.
     pub(super) fn create_with(
+        disk: &dyn Disk,
         path: &Path,
         folder: &Path,
         batches: &[(Vec<u8>, u32)],
@@ -109,15 +106,10 @@ impl SpoolFile {
         }
         let part = path.with_extension(PART);
         let write = || {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(&part)?;
-            write_synced(&file, 0, &bytes)?;
-            std::fs::rename(&part, path)?;
-            sync_folder(folder)?;
+            let file = disk.open(&part, Opening::Empty)?;
+            write_synced(&*file, 0, &bytes)?;
+            disk.rename(&part, path)?;
+            disk.sync_folder(folder)?;
             Ok(file)
         };
         match write() {
@@ -125,7 +117,7 @@ impl SpoolFile {
             Err(error) => {
                 // Only one of the two exists, if any. The originals are still there.
                 for path in [&part, path] {
-                    let _ = std::fs::remove_file(path);
+                    let _ = disk.remove(path);
                 }
                 Err(error)
             }
@@ -133,16 +125,15 @@ impl SpoolFile {
     }
 
     /// Opens a file of an earlier run. Returns its valid records, and what is wrong with it.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Record>, Damage)> {
-        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+    pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Self, Vec<Record>, Damage)> {
+        let file = disk.open(path, Opening::Existing)?;
+        let bytes = file.read_all()?;
         let (records, damage) = record::scan(&bytes);
         let size = bytes.len() as u64;
         Ok((Self::new(file, size, records.len()), records, damage))
     }
 
-    fn new(file: File, size: u64, records: usize) -> Self {
+    fn new(file: Box<dyn DiskFile>, size: u64, records: usize) -> Self {
         Self {
             file,
             size,
@@ -155,7 +146,7 @@ impl SpoolFile {
     /// Appends a record and syncs it.
     pub(super) fn append(&mut self, payload: &[u8], segments: u32) -> io::Result<Record> {
         let bytes = record::encode(payload, segments)?;
-        if let Err(error) = write_synced(&self.file, self.size, &bytes) {
+        if let Err(error) = write_synced(&*self.file, self.size, &bytes) {
             // A partial record must not stand before the next one.
             self.broken = self.file.set_len(self.size).is_err();
             return Err(error);
@@ -171,7 +162,7 @@ impl SpoolFile {
     }
 
     pub(super) fn read(&self, record: Record) -> io::Result<Vec<u8>> {
-        record::read(&self.file, record)
+        record::read(&*self.file, record)
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -188,13 +179,7 @@ impl SpoolFile {
 pub(super) const PART: &str = "part";
 
 /// Writes `bytes` at `offset` and waits until they are on the disk.
-fn write_synced(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)?;
-    file.sync_data()
-}
-
-/// Waits until the names in a folder are on the disk.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn write_synced(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.write_at(bytes, offset)?;
+    file.sync()
 }

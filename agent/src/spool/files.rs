@@ -1,11 +1,13 @@
 //! The files of the spool: which one is appended to, and when one is removed.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::batch_id::BatchId;
+use super::disk::{Disk, Lock};
 use super::file::{FileKey, Level, PART, SpoolFile};
 use super::record::Record;
 
@@ -39,9 +41,10 @@ pub(super) struct Location {
 /// All files of the spool.
 #[derive(Debug)]
 pub(super) struct Files {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
-    /// Locked for as long as the spool is used.
-    _lock: File,
+    /// Held for as long as the spool is used.
+    _lock: Box<dyn Lock>,
     files: BTreeMap<FileKey, SpoolFile>,
     /// The file that batches are appended to.
     active: Option<FileKey>,
@@ -53,29 +56,44 @@ pub(super) struct Files {
 impl Files {
     /// Opens the files in `folder`, and creates the folder if it is absent. Returns the batches
     /// that earlier runs left, oldest first.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Vec<Location>), SpoolError> {
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+    ) -> Result<(Self, Vec<Location>), SpoolError> {
+        disk.make_private(folder).map_err(failed(folder))?;
+        let lock = lock(&*disk, folder)?;
         let mut files = Self {
+            disk,
             folder: folder.to_owned(),
-            _lock: lock(folder)?,
+            _lock: lock,
             files: BTreeMap::new(),
             active: None,
             next_number: 1,
             damaged: 0,
         };
         let mut found = Vec::new();
-        for entry in fs::read_dir(folder).map_err(failed(folder))? {
-            let path = entry.map_err(failed(folder))?.path();
+        for (path, _) in files.disk.list(folder).map_err(failed(folder))? {
             if path.extension().is_some_and(|extension| extension == PART) {
                 // The agent was killed while it wrote this file; its originals still exist.
-                fs::remove_file(&path).map_err(failed(&path))?;
+                files.disk.remove(&path).map_err(failed(&path))?;
             } else if let Some(key) = FileKey::from_path(&path) {
                 found.push((key, path));
             }
         }
         found.sort();
+        let coarser: BTreeSet<FileKey> = found.iter().map(|(key, _)| *key).collect();
+        let is_replaced = |key: &FileKey| {
+            let coarser_level = key.level.coarser();
+            coarser_level.is_some_and(|level| coarser.contains(&FileKey { level, ..*key }))
+        };
         let mut batches = Vec::new();
         for (key, path) in found {
+            if is_replaced(&key) {
+                // The agent was killed before it removed the original: the coarser file has all of it
+                // that the server lacks. Sent twice, parts of it would come in two different minutes.
+                files.disk.remove(&path).map_err(failed(&path))?;
+                continue;
+            }
             let records = files.adopt(key, &path).map_err(failed(&path))?;
             let locations = records
                 .into_iter()
@@ -88,7 +106,7 @@ impl Files {
     /// Takes over a file of an earlier run.
     fn adopt(&mut self, key: FileKey, path: &Path) -> io::Result<Vec<Record>> {
         self.next_number = self.next_number.max(key.number + 1);
-        let (file, records, damage) = SpoolFile::open(path)?;
+        let (file, records, damage) = SpoolFile::open(&*self.disk, path)?;
         if damage.segments > 0 {
             tracing::error!(
                 file = %path.display(),
@@ -105,7 +123,7 @@ impl Files {
             );
         }
         if records.is_empty() {
-            fs::remove_file(path)?;
+            self.disk.remove(path)?;
         } else {
             self.files.insert(key, file);
         }
@@ -142,14 +160,14 @@ impl Files {
         };
         // Counted even if the file cannot be created: a remnant of it must not block the next one.
         self.next_number += 1;
-        let file = SpoolFile::create(&key.path(&self.folder), &self.folder)?;
+        let file = SpoolFile::create(&*self.disk, &key.path(&self.folder), &self.folder)?;
         self.files.insert(key, file);
         self.active = Some(key);
         Ok(key)
     }
 
     /// Writes `batches` to a file of the same age as `key`, but coarser. Until `key` is removed both
-    /// exist; if the agent is killed then, both are sent, and the server counts them once.
+    /// exist; if the agent is killed then, the next run removes `key`.
     pub(super) fn write_coarser(
         &mut self,
         key: FileKey,
@@ -158,7 +176,7 @@ impl Files {
     ) -> io::Result<Vec<Location>> {
         let key = FileKey { level, ..key };
         let path = key.path(&self.folder);
-        let (file, records) = SpoolFile::create_with(&path, &self.folder, batches)?;
+        let (file, records) = SpoolFile::create_with(&*self.disk, &path, &self.folder, batches)?;
         self.files.insert(key, file);
         let locate = |record| Location { file: key, record };
         Ok(records.into_iter().map(locate).collect())
@@ -222,7 +240,7 @@ impl Files {
         self.files.remove(&key);
         self.deactivate(key);
         let path = key.path(&self.folder);
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = self.disk.remove(&path) {
             tracing::warn!(file = %path.display(), "cannot remove what was sent: {error}");
         }
     }
@@ -258,16 +276,10 @@ impl Files {
 }
 
 /// Locks the folder against other agents.
-fn lock(folder: &Path) -> Result<File, SpoolError> {
+fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Lock>, SpoolError> {
     let path = folder.join("lock");
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match disk.lock(&path) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(folder.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
     }

@@ -20,12 +20,20 @@
 //! | `coarsen` | seconds to minutes |
 //! | `room` | makes room in a full spool |
 //! | `rejected` | batches that the server refused |
+//! | `delivery` | which batches are posted together, and what the server has of them |
+//! | `progress` | how far a batch is delivered |
+//! | `private` | permissions |
+//! | `disk` | the operations of a disk, which a simulation replaces |
 //! | `queue` | the spool behind a lock |
 
 mod batch_id;
 mod coarsen;
+pub mod delivery;
+pub mod disk;
 mod file;
 mod files;
+mod private;
+mod progress;
 pub mod queue;
 mod record;
 pub mod rejected;
@@ -34,16 +42,21 @@ mod room;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::loss::Reason;
+use tokio::time::Instant;
 
 pub use self::batch_id::BatchId;
+use self::disk::{Disk, HostDisk};
 pub use self::files::SpoolError;
 use self::files::{Files, Location};
+use self::progress::Progress;
 use self::record::{HEADER, MAGIC};
 use self::rejected::Rejected;
+use crate::attention::Names;
 use crate::undelivered::Undelivered;
 
 /// Maximum size of the batches in memory, in bytes.
@@ -71,6 +84,10 @@ pub struct SpooledBatch {
     pub payload: Vec<u8>,
     /// Number of segments in it.
     pub segments: u32,
+    /// Whether the server may have some of it, as it was posted without a receipt.
+    pub attempted: bool,
+    /// Containers whose segments in this batch are all stored.
+    pub done: Names,
 }
 
 /// Batches that wait for the server.
@@ -82,6 +99,8 @@ pub struct Spool {
     max: u64,
     waiting: BTreeMap<BatchId, Waiting>,
     next_sequence: u64,
+    /// Whether this run has appended a batch.
+    appended: bool,
     /// Bytes in memory.
     in_memory: u64,
     /// Batches that are not sent before a time.
@@ -96,6 +115,7 @@ pub struct Spool {
 struct Waiting {
     segments: u32,
     payload: Payload,
+    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -111,8 +131,16 @@ impl Spool {
     /// # Errors
     /// When the folder cannot be used, or another agent uses it.
     pub fn open(folder: &Path, max: u64) -> Result<Self, SpoolError> {
-        let (files, found) = Files::open(folder)?;
-        let rejected = Rejected::open(folder).map_err(|source| SpoolError::Io {
+        Self::open_on(Arc::new(HostDisk), folder, max)
+    }
+
+    /// As [`Self::open`], on another disk than that of the host.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, folder: &Path, max: u64) -> Result<Self, SpoolError> {
+        let (files, found) = Files::open(Arc::clone(&disk), folder)?;
+        let rejected = Rejected::open(disk, folder).map_err(|source| SpoolError::Io {
             path: rejected::folder(folder),
             source,
         })?;
@@ -123,6 +151,7 @@ impl Spool {
             max,
             waiting: BTreeMap::new(),
             next_sequence: 1,
+            appended: false,
             in_memory: 0,
             deferred: BTreeMap::new(),
             dropped: 0,
@@ -131,7 +160,7 @@ impl Spool {
         spool.lose(Reason::SPOOL_DAMAGED, damaged);
         for location in found {
             let id = spool.next_id();
-            spool.wait_on_disk(id, location);
+            spool.wait_on_disk(id, location, Progress::resume());
         }
         Ok(spool)
     }
@@ -140,16 +169,25 @@ impl Spool {
     pub fn append(&mut self, payload: Vec<u8>, segments: u32) -> Stored {
         self.make_room(payload.len() as u64 + HEADER + MAGIC.len() as u64);
         let id = self.next_id();
+        // The first one shows at once that the agent runs.
+        let progress = match std::mem::replace(&mut self.appended, true) {
+            true => Progress::begin(),
+            false => Progress::default(),
+        };
         match self.files.append(&payload, segments) {
             Ok(location) => {
-                self.wait_on_disk(id, location);
+                self.wait_on_disk(id, location, progress);
                 self.move_to_disk();
                 Stored::Disk
             }
             Err(error) => {
                 self.in_memory += payload.len() as u64;
-                let payload = Payload::Memory(payload);
-                self.waiting.insert(id, Waiting { segments, payload });
+                let waiting = Waiting {
+                    segments,
+                    payload: Payload::Memory(payload),
+                    progress,
+                };
+                self.waiting.insert(id, waiting);
                 self.bound_memory();
                 Stored::Memory(error)
             }
@@ -167,19 +205,20 @@ impl Spool {
     /// When it cannot be read. If its bytes were changed on the disk it is dropped and counted;
     /// otherwise it is deferred.
     pub fn peek(&mut self, newest: bool) -> Result<Option<SpooledBatch>, SpoolError> {
-        let now = Instant::now();
-        self.deferred.retain(|_, until| *until > now);
-        let mut ready = self
-            .waiting
-            .iter()
-            .filter(|(id, _)| !self.deferred.contains_key(id));
-        let entry = if newest {
-            ready.next_back()
-        } else {
-            ready.next()
+        let id = match newest {
+            true => self.ready().next_back(),
+            false => self.ready().next(),
         };
-        let Some((&id, waiting)) = entry else {
-            return Ok(None);
+        id.map(|id| self.read(id)).transpose()
+    }
+
+    /// Reads a batch that waits.
+    ///
+    /// # Errors
+    /// As for [`Self::peek`].
+    fn read(&mut self, id: BatchId) -> Result<SpooledBatch, SpoolError> {
+        let Some(waiting) = self.waiting.get(&id) else {
+            return Err(self.unreadable(io::ErrorKind::NotFound.into()));
         };
         let segments = waiting.segments;
         let bytes = match &waiting.payload {
@@ -188,11 +227,13 @@ impl Spool {
         };
         let source = match bytes {
             Ok(payload) => {
-                return Ok(Some(SpooledBatch {
+                return Ok(SpooledBatch {
                     id,
                     payload,
                     segments,
-                }));
+                    attempted: waiting.progress.attempted,
+                    done: waiting.progress.done.clone(),
+                });
             }
             Err(source) => source,
         };
@@ -202,16 +243,22 @@ impl Spool {
         } else {
             self.defer(id, UNREADABLE_DELAY);
         }
-        Err(SpoolError::Io {
+        Err(self.unreadable(source))
+    }
+
+    fn unreadable(&self, source: io::Error) -> SpoolError {
+        SpoolError::Io {
             path: self.folder().to_owned(),
             source,
-        })
+        }
     }
 
     /// Lets a batch wait for `delay` before it is sent.
     pub fn defer(&mut self, id: BatchId, delay: Duration) {
+        let now = Instant::now();
+        self.deferred.retain(|_, until| *until > now);
         if self.waiting.contains_key(&id) {
-            self.deferred.insert(id, Instant::now() + delay);
+            self.deferred.insert(id, now + delay);
         }
     }
 
@@ -226,8 +273,8 @@ impl Spool {
         }
     }
 
-    /// Completes a batch, and sets aside what of it the server refused for good: `payload`, which has
-    /// so many seconds of each container. They become a loss.
+    /// Sets aside what the server refused for good of a batch and those posted with it: `payload`, which
+    /// has so many seconds of each container. They become a loss. The batches still wait.
     pub fn reject<'a>(
         &mut self,
         id: BatchId,
@@ -240,7 +287,6 @@ impl Spool {
         if let Err(error) = self.rejected.add(id, payload) {
             tracing::warn!("cannot keep a rejected batch: {error}");
         }
-        self.complete(id);
         self.make_room(0);
     }
 
@@ -293,11 +339,12 @@ impl Spool {
         }
     }
 
-    fn wait_on_disk(&mut self, id: BatchId, location: Location) {
+    fn wait_on_disk(&mut self, id: BatchId, location: Location, progress: Progress) {
         self.files.add_pending(location.file, id);
         let waiting = Waiting {
             segments: location.record.segments,
             payload: Payload::Disk(location),
+            progress,
         };
         self.waiting.insert(id, waiting);
     }
@@ -325,7 +372,8 @@ impl Spool {
                 return;
             };
             self.in_memory -= bytes.len() as u64;
-            self.wait_on_disk(id, location);
+            let progress = waiting.progress.clone();
+            self.wait_on_disk(id, location, progress);
         }
     }
 
@@ -339,9 +387,10 @@ impl Spool {
             let Some((&id, waiting)) = oldest else {
                 return;
             };
-            let segments = u64::from(waiting.segments);
-            self.lose(Reason::SPOOL_FULL, segments);
-            self.complete(id);
+            self.in_memory -= waiting.size();
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.give_up(&waiting);
+            }
         }
     }
 }

@@ -9,10 +9,11 @@
 //! Numbers are little endian. `length` is the payload's in bytes, `segments` the number of segments
 //! in it. The checksum is the CRC-32 of the rest of the record.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 
 use bubble_common::batch::Batch;
+
+use super::disk::DiskFile;
 
 /// What a file begins with.
 pub(super) const MAGIC: &[u8; 8] = b"BCSPOOL1";
@@ -136,12 +137,11 @@ fn header_at(bytes: &[u8], at: usize) -> Option<[u32; 3]> {
 ///
 /// # Errors
 /// When it cannot be read, or does not match its checksum.
-pub(super) fn read(mut file: &File, record: Record) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(record.offset - HEADER))?;
+pub(super) fn read(file: &dyn DiskFile, record: Record) -> io::Result<Vec<u8>> {
     let mut header = [0; HEADER as usize];
-    file.read_exact(&mut header)?;
+    file.read_at(&mut header, record.offset - HEADER)?;
     let mut payload = vec![0; record.length as usize];
-    file.read_exact(&mut payload)?;
+    file.read_at(&mut payload, record.offset)?;
     let [length, segments, expected] = header_fields(&header);
     let valid = (length, segments) == (record.length, record.segments)
         && checksum(length, segments, &payload) == expected;

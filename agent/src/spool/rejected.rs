@@ -2,12 +2,13 @@
 //! for as long as the spool has room.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch_id::BatchId;
+use super::disk::{Disk, HostDisk, Opening};
 
 /// Maximum number of rejected batches on disk.
 pub(super) const MAX_REJECTED: usize = 32;
@@ -20,22 +21,30 @@ pub fn folder(spool: &Path) -> PathBuf {
 /// The files of rejected batches with their sizes, oldest first.
 #[derive(Debug)]
 pub(super) struct Rejected {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     files: VecDeque<(PathBuf, u64)>,
 }
 
 impl Rejected {
     /// Those that earlier runs left in the spool.
-    pub(super) fn open(spool: &Path) -> io::Result<Self> {
+    pub(super) fn open(disk: Arc<dyn Disk>, spool: &Path) -> io::Result<Self> {
         let folder = folder(spool);
-        let mut files = list(&folder)?;
-        files.make_contiguous().sort();
-        Ok(Self { folder, files })
+        let mut files = disk.list(&folder)?;
+        if !files.is_empty() {
+            disk.make_private(&folder)?;
+        }
+        files.sort();
+        Ok(Self {
+            disk,
+            folder,
+            files: files.into(),
+        })
     }
 
     /// Writes a batch, and removes the oldest beyond the maximum.
     pub(super) fn add(&mut self, id: BatchId, payload: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        self.disk.make_private(&self.folder)?;
         while self.files.len() >= MAX_REJECTED {
             self.remove_oldest();
         }
@@ -44,9 +53,11 @@ impl Rejected {
             .map_or(0, |since| since.as_secs());
         let name = format!("{now:012}-{:08}.batch", id.sequence);
         let path = self.folder.join(name);
-        if let Err(error) = fs::write(&path, payload) {
+        let file = self.disk.open(&path, Opening::Empty);
+        let written = file.and_then(|file| file.write_at(payload, 0));
+        if let Err(error) = written {
             // A part of a batch helps nobody.
-            let _ = fs::remove_file(&path);
+            let _ = self.disk.remove(&path);
             return Err(error);
         }
         self.files.push_back((path, payload.len() as u64));
@@ -58,7 +69,7 @@ impl Rejected {
         let Some((path, _)) = self.files.pop_front() else {
             return false;
         };
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = self.disk.remove(&path) {
             tracing::warn!(file = %path.display(), "cannot remove a rejected batch: {error}");
         }
         true
@@ -75,15 +86,5 @@ impl Rejected {
 /// # Errors
 /// When the folder exists and cannot be read.
 pub fn count(spool: &Path) -> io::Result<usize> {
-    list(&folder(spool)).map(|files| files.len())
-}
-
-fn list(folder: &Path) -> io::Result<VecDeque<(PathBuf, u64)>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
-        Err(error) => return Err(error),
-    };
-    let file = |entry: DirEntry| Ok((entry.path(), entry.metadata()?.len()));
-    entries.map(|entry| file(entry?)).collect()
+    HostDisk.list(&folder(spool)).map(|files| files.len())
 }

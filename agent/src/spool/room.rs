@@ -3,12 +3,15 @@
 use std::io;
 
 use bubble_common::batch::Batch;
+use bubble_common::segment::Segment;
 use bubble_common::segment::loss::Reason;
 
 use super::batch_id::BatchId;
 use super::coarsen::Coarsener;
 use super::file::{FileKey, Level};
-use super::{Payload, Spool, is_damage};
+use super::progress::Progress;
+use super::{Payload, Spool, Waiting, is_damage};
+use crate::attention::name_of;
 use crate::undelivered::covered_seconds;
 
 impl Spool {
@@ -37,37 +40,48 @@ impl Spool {
     }
 
     fn drop_file(&mut self, key: FileKey) {
-        let mut slots = 0;
         for id in self.files.take_pending(key) {
-            let Some(waiting) = self.waiting.remove(&id) else {
-                continue;
-            };
-            slots += match (key.level, waiting.payload) {
-                // A segment is a slot.
-                (Level::Second, _) | (_, Payload::Memory(_)) => u64::from(waiting.segments),
-                (Level::Minute, Payload::Disk(location)) => {
-                    let batch = self.files.read(location).ok();
-                    let batch = batch.and_then(|bytes| Batch::decode(&bytes).ok());
-                    // What cannot be read has at least one second in each segment.
-                    batch.map_or(u64::from(waiting.segments), |batch| {
-                        batch.segments.iter().map(covered_seconds).sum()
-                    })
-                }
-            };
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.give_up(&waiting);
+            }
         }
-        self.lose(Reason::SPOOL_FULL, slots);
         self.files.remove(key);
+    }
+
+    /// Counts a batch as lost that no longer waits, with the losses that it was to tell.
+    pub(super) fn give_up(&mut self, waiting: &Waiting) {
+        let batch = match &waiting.payload {
+            Payload::Disk(location) => {
+                let bytes = self.files.read(*location).ok();
+                bytes.and_then(|bytes| Batch::decode(&bytes).ok())
+            }
+            Payload::Memory(bytes) => Batch::decode(bytes).ok(),
+        };
+        let Some(batch) = batch else {
+            // What cannot be read has at least one second in each segment.
+            self.lose(Reason::SPOOL_FULL, u64::from(waiting.segments));
+            return;
+        };
+        let done = &waiting.progress.done;
+        let left = |segment: &Segment| !done.contains(name_of(&segment.key.container));
+        let segments: Vec<Segment> = batch.segments.into_iter().filter(left).collect();
+        self.lose(
+            Reason::SPOOL_FULL,
+            segments.iter().map(covered_seconds).sum(),
+        );
+        self.undelivered.add_told(&segments);
     }
 
     /// Replaces a file by a coarser one.
     fn coarsen(&mut self, key: FileKey, level: Level) -> io::Result<()> {
         let mut coarsener = Coarsener::default();
         for id in self.files.pending(key) {
-            let payload = self.waiting.get(&id).map(|waiting| &waiting.payload);
-            if let Some(Payload::Disk(location)) = payload {
+            if let Some(waiting) = self.waiting.get(&id)
+                && let Payload::Disk(location) = &waiting.payload
+            {
                 let segments = location.record.segments;
                 match self.files.read(*location) {
-                    Ok(bytes) => coarsener.add(&bytes, segments),
+                    Ok(bytes) => coarsener.add(&bytes, segments, &waiting.progress.done),
                     Err(error) if is_damage(&error) => coarsener.lose(segments),
                     Err(error) => return Err(error),
                 }
@@ -94,7 +108,8 @@ impl Spool {
                 }
                 None => self.next_id(),
             };
-            self.wait_on_disk(id, location);
+            // The server may have some of it.
+            self.wait_on_disk(id, location, Progress::resume());
         }
         for id in replaced {
             self.waiting.remove(&id);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::builder::Builder;
-use bubble_common::segment::loss::Reason;
+use bubble_common::segment::cell::{Cell, Row};
+use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::process::{Cpu, Process, ProcessId};
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 use proptest::prelude::*;
 
 use super::{Spool, SpoolError, Stored};
+use crate::attention::Names;
 
 const PLENTY: u64 = 1 << 30;
 const START: u64 = 1_200_000;
@@ -180,6 +182,44 @@ fn a_full_spool_makes_the_oldest_coarser_and_loses_nothing() {
     );
 }
 
+/// A batch with segments of version 1, as an agent before version 2 left it.
+const VERSION_1: &[u8] = include_bytes!("../../../common/testdata/batch/v1/example.bin");
+
+#[test]
+fn batches_of_version_1_are_sent_and_made_coarser() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    let old = Batch::decode(VERSION_1).unwrap();
+    assert_ne!(old.encode(), VERSION_1, "today's bytes are others");
+    append(&mut spool, (VERSION_1.to_vec(), old.segments.len() as u32));
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    let waiting = spool.peek(false).unwrap().unwrap();
+    assert_eq!(waiting.payload, VERSION_1, "unchanged");
+
+    // This run's batches fill the file, and a full spool makes it coarser.
+    for n in 0..130 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 130, 2));
+    assert_eq!(spool.dropped(), 0);
+    let coarse = drain(&mut spool);
+    let coarse = coarse.iter().find(|bytes| {
+        let source = Batch::decode(bytes).unwrap().source;
+        source == old.source
+    });
+    let coarse = coarse.unwrap();
+    let minutes = Batch::decode(coarse).unwrap().segments;
+    let cpu = |segments: &[Segment]| -> u64 {
+        let cells = segments.iter().flat_map(|segment| &segment.cpu);
+        cells.map(|cell| cell.value.ns).sum()
+    };
+    assert!(cpu(&minutes) > 0);
+    assert_eq!(cpu(&minutes), cpu(&old.segments));
+    assert!((minutes.iter()).all(|segment| segment.key.resolution == Resolution::Minute));
+}
+
 #[test]
 fn a_spool_full_of_coarse_batches_drops_and_counts_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,6 +242,7 @@ fn a_rejected_batch_is_set_aside() {
         let batch = spool.peek(false).unwrap().unwrap();
         let container = ContainerId::new("c0").unwrap();
         spool.reject(batch.id, &batch.payload, [(Some(&container), 1)]);
+        spool.complete(batch.id);
     }
     assert_eq!(spool.batches(), 0);
     let stored = fs::read_dir(folder.path().join("rejected"))
@@ -219,6 +260,7 @@ fn rejected_batches_count_into_the_bound_and_go_first() {
         append(&mut spool, batch(1, START + n, 1));
         let batch = spool.peek(false).unwrap().unwrap();
         spool.reject(batch.id, &batch.payload, []);
+        spool.complete(batch.id);
     }
     spool.close();
     assert_eq!(spool.bytes(), size);
@@ -287,6 +329,66 @@ fn a_dropped_minute_counts_its_seconds() {
     let batches = drain(&mut spool);
     stored_seconds += stored(&batches)[&SourceId([1; 16])].1;
     assert_eq!(dropped + stored_seconds, 600 * 8);
+}
+
+#[test]
+fn what_the_server_has_stays_out_of_a_coarser_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 4_000).unwrap();
+    append(&mut spool, batch(1, START, 2));
+    let names = Names::from(["c0".to_owned()]);
+    for early in spool.group_of(&names, 60).unwrap() {
+        spool.deliver(&early, &names, 1);
+    }
+    let mut second = 0;
+    while spool.peek(false).unwrap().unwrap().id.revision == 0 {
+        second += 1;
+        append(&mut spool, batch(1, START + second, 2));
+    }
+    let coarse = spool.peek(false).unwrap().unwrap();
+    let segments = Batch::decode(&coarse.payload).unwrap().segments;
+    let first_seconds = segments.iter().map(|segment| segment.coverage[0].0 & 1);
+    assert_eq!(first_seconds.collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn an_original_that_was_made_coarser_is_not_sent_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    append(&mut spool, batch(1, START, 1));
+    drop(spool);
+    // The agent was killed after it had written the coarser file, which has the same number.
+    let original = folder.path().join("0000000000000001.second");
+    fs::copy(&original, original.with_extension("minute")).unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    assert!(!original.exists());
+    assert_eq!(drain(&mut spool).len(), 1);
+}
+
+#[test]
+fn a_loss_that_is_lost_itself_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 4_000).unwrap();
+    let (bytes, count) = batch(1, START, 1);
+    let mut first = Batch::decode(&bytes).unwrap();
+    first.segments[0].losses.push(Cell {
+        row: Row(Reason::REFUSED.0, 0),
+        slot: 0,
+        value: Loss { count: 5, bytes: 0 },
+    });
+    append(&mut spool, (first.encode(), count));
+    let mut told = 0;
+    // Other minutes, so that coarser batches are not smaller.
+    for minute in 1..600 {
+        append(&mut spool, batch(1, START + 60 * minute, 1));
+        let undelivered = spool.undelivered().take();
+        let refused = undelivered
+            .iter()
+            .filter(|((_, reason), _)| *reason == Reason::REFUSED);
+        told += refused.map(|(_, count)| count).sum::<u64>();
+    }
+    assert!(spool.dropped() > 0);
+    assert_eq!(told, 5);
 }
 
 /// A bit that flips on the disk costs one batch, and is noticed: by the run that wrote it, and by the

@@ -111,7 +111,7 @@ impl Window {
         let reported = container.take_reported(&mut self.processes, full, end);
         let mut maker = SegmentMaker {
             builder,
-            processes: &self.processes,
+            processes: &mut self.processes,
             files: &self.files,
             connections: &self.connections,
             rows: HashMap::new(),
@@ -125,7 +125,7 @@ impl Window {
             host_losses.map(|(_, reason, loss)| (*reason, *loss)),
         );
         maker.add_events(second);
-        Some(maker.finish())
+        Some(maker.finish(&self.caps))
     }
 
     /// Removes released processes, and the container if it was released, once no open second refers

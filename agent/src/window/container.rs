@@ -9,6 +9,7 @@ use bubble_common::segment::process::{Process, ProcessId};
 use bubble_common::segment::{ContainerId, Facts};
 
 use super::second::Second;
+use super::wait::Rests;
 use crate::slab::Slab;
 
 /// Maximum number of files, and of connections, of one container at a time. The rest is counted as
@@ -90,6 +91,8 @@ pub(super) struct ProcessEntry {
     pub(super) process: Process,
     /// It is in the container's list of changed processes.
     pub(super) is_changed: bool,
+    /// Rests of its waits that are in no segment yet.
+    pub(super) rests: Rests,
 }
 
 /// A file or a connection.

@@ -11,10 +11,12 @@ mod container;
 mod second;
 mod segment;
 mod sink;
+mod wait;
 
 use std::collections::{BTreeSet, HashMap};
 
 use bubble_common::segment::file::File;
+use bubble_common::segment::fold::Caps;
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::Connection;
 use bubble_common::segment::{ContainerId, Segment, SourceId};
@@ -50,6 +52,8 @@ pub struct Window {
     /// Emptied seconds for reuse.
     spare: Vec<Second>,
     closed: Vec<Segment>,
+    /// Maximum number of rows of a segment.
+    caps: Caps,
 }
 
 impl Window {
@@ -70,7 +74,13 @@ impl Window {
             partial: BTreeSet::new(),
             spare: Vec::new(),
             closed: Vec::new(),
+            caps: Caps::SECOND,
         }
+    }
+
+    /// Sets the maximum number of rows of a segment.
+    pub fn set_caps(&mut self, caps: Caps) {
+        self.caps = caps;
     }
 
     /// The source of the segments.

@@ -10,6 +10,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::NetworkIo;
 use bubble_common::segment::process::{Cpu, Memory};
 use bubble_common::segment::total::{Metric, Total};
+use bubble_common::segment::wait::KINDS;
 
 /// Capacity beyond this is freed when the second is over.
 const MAX_RETAINED_CAPACITY: usize = 4_096;
@@ -68,6 +69,8 @@ pub(super) struct Second {
     pub(super) memory: Cells<Memory>,
     pub(super) file_io: Cells<FileIo>,
     pub(super) network_io: Cells<NetworkIo>,
+    /// Of one process each, in nanoseconds.
+    pub(super) waits: HashMap<u32, [u64; KINDS]>,
     pub(super) totals: Vec<(Metric, Total)>,
     pub(super) losses: Vec<(Reason, Loss)>,
     pub(super) events: Vec<OpenEvent>,
@@ -105,6 +108,8 @@ impl Second {
         clear(&mut self.memory);
         clear(&mut self.file_io);
         clear(&mut self.network_io);
+        self.waits.clear();
+        self.waits.shrink_to(MAX_RETAINED_CAPACITY);
         self.totals.clear();
         self.losses.clear();
         self.events.clear();

@@ -19,7 +19,7 @@ use crate::slab::Slab;
 /// A segment in the making, and the things that handles name.
 pub(super) struct SegmentMaker<'a> {
     pub(super) builder: Builder,
-    pub(super) processes: &'a Slab<ProcessEntry>,
+    pub(super) processes: &'a mut Slab<ProcessEntry>,
     pub(super) files: &'a Slab<Entry<File>>,
     pub(super) connections: &'a Slab<Entry<Connection>>,
     /// Rows of the processes that are in the segment, by handle.
@@ -56,6 +56,17 @@ impl SegmentMaker<'_> {
         for (key, value) in &second.memory {
             if let Some(process) = self.row(unpair(*key).0) {
                 self.builder.memory(process, 0, *value);
+            }
+        }
+        for (process, ns) in &second.waits {
+            let Some(row) = self.row(*process) else {
+                continue;
+            };
+            if let Some(entry) = self.processes.get_mut(*process) {
+                let waits = entry.rests.round(ns);
+                if waits.sum() > 0 {
+                    self.builder.waits(row, 0, waits);
+                }
             }
         }
         let mut rows: HashMap<u32, u32> = HashMap::new();
@@ -123,8 +134,8 @@ impl SegmentMaker<'_> {
         }
     }
 
-    /// The segment, within the bounds of one second.
-    pub(super) fn finish(self) -> Segment {
-        self.builder.build().fold(&Caps::SECOND)
+    /// The segment, with at most as many rows as `caps` allow.
+    pub(super) fn finish(self, caps: &Caps) -> Segment {
+        self.builder.build().fold(caps)
     }
 }

@@ -7,11 +7,13 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Cpu, Memory, Process};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::KINDS;
 use bubble_common::segment::{ContainerId, SourceId};
 
 use super::Window;
 use super::container::{Container, ProcessEntry, get_or_insert};
 use super::second::{OpenEvent, absorb};
+use super::wait::Rests;
 use crate::clock::SECOND;
 use crate::sink::{ConnectionHandle, ContainerHandle, FileHandle, ProcessHandle, Sink};
 use crate::slab;
@@ -69,6 +71,7 @@ impl Sink for Window {
                     container: container.0,
                     process: process.clone(),
                     is_changed: false,
+                    rests: Rests::default(),
                 });
                 if handle == slab::NOTHING {
                     return ProcessHandle(handle);
@@ -137,6 +140,18 @@ impl Sink for Window {
         };
         if let Some(second) = self.count_at(container, at) {
             absorb(&mut second.cpu, process.0, core, &Cpu { ns });
+        }
+    }
+
+    fn waits(&mut self, at: u64, process: ProcessHandle, ns: [u64; KINDS]) {
+        let Some(container) = self.processes.get(process.0).map(|entry| entry.container) else {
+            return;
+        };
+        if let Some((second, _)) = self.second_at(container, at) {
+            let sums = second.waits.entry(process.0).or_default();
+            for (sum, ns) in sums.iter_mut().zip(ns) {
+                *sum = sum.saturating_add(ns);
+            }
         }
     }
 

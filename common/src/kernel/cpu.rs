@@ -2,6 +2,7 @@
 
 use super::key::ProcessKey;
 use super::plain;
+use super::wait::WaitSum;
 
 /// A process on a core. Only that core writes the entry, so additions need not be atomic.
 #[repr(C)]
@@ -15,19 +16,21 @@ pub struct CpuKey {
     pub unused: u32,
 }
 
-/// CPU time of a process that ran on a core lately: an entry of the last-used cache ([`super::cpu_state`]).
+/// Time of a process that ran on a core lately: an entry of the last-used cache ([`super::cpu_state`]).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuLast {
-    /// Generation of the time below. In any other generation the entry is empty.
+    /// Generation of the times below. In any other generation the entry is empty.
     pub generation: u64,
     /// The process.
     pub process: ProcessKey,
     /// CPU time, ns.
     pub ns: u64,
+    /// Time before it ran there.
+    pub waits: WaitSum,
 }
 
 plain! {
     CpuKey is 32 bytes;
-    CpuLast is 40 bytes;
+    CpuLast is 120 bytes;
 }

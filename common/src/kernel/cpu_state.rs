@@ -67,6 +67,11 @@ pub struct Running {
     pub task: u64,
     /// The system call that the task is in, if it left its core during it.
     pub call: Call,
+    /// When the task came to this core, ns (`CLOCK_MONOTONIC`). 0 if that is not known, or if the time
+    /// before it is charged.
+    pub arrived: u64,
+    /// `CLOCK_MONOTONIC` minus the scheduler's clock, ns. 0 if it is not known yet.
+    pub offset: u64,
 }
 
 /// A system call and its files. It holds them until its end.
@@ -118,9 +123,9 @@ pub fn entries<T>(all: &[T; ENTRIES], side: u64) -> &[T] {
 
 plain! {
     Call is 24 bytes;
-    Running is 72 bytes;
+    Running is 88 bytes;
     CgroupCheck is 24 bytes;
-    CpuState is 14_728 bytes;
+    CpuState is 16_024 bytes;
 }
 
 #[cfg(test)]

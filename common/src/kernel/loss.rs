@@ -20,9 +20,11 @@ impl Cause {
     pub const PATH: Self = Self(4);
     /// A program preempted another that used the same scratch buffer. The amount is bytes of I/O.
     pub const BUSY: Self = Self(5);
+    /// A map of threads or of waits was full. The amount is nanoseconds that are known to be missing.
+    pub const WAIT: Self = Self(6);
 
     /// Number of causes: entries of the map.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }
 
 /// What was lost since the programs were loaded.

@@ -22,6 +22,7 @@ pub mod settings;
 pub mod syscall;
 pub mod task;
 pub mod unseen;
+pub mod wait;
 
 /// A type without padding for which any bytes are a valid value: it may be read
 /// from the kernel's bytes, and its own bytes may be hashed.

@@ -20,8 +20,12 @@ pub struct ProcessRecord {
     pub stack: u64,
     /// User id (effective) in the initial user namespace.
     pub uid: u32,
+    /// Group id (effective) in the initial user namespace.
+    pub gid: u32,
     /// Process id in its own pid namespace.
     pub container_pid: u32,
+    /// Zero.
+    pub unused: u32,
     /// Name.
     pub comm: Comm,
 }
@@ -61,8 +65,8 @@ pub struct ExitRecord {
     pub container_pid: u32,
     /// User id (effective) in the initial user namespace.
     pub uid: u32,
-    /// Zero.
-    pub unused: u32,
+    /// Group id (effective) in the initial user namespace.
+    pub gid: u32,
     /// Name.
     pub comm: Comm,
 }
@@ -73,7 +77,7 @@ pub const EXE_MAX: usize = 1024;
 pub const ARGS_MAX: usize = 8192;
 
 plain! {
-    ProcessRecord is 96 bytes;
-    ExecRecord is 120 bytes;
+    ProcessRecord is 104 bytes;
+    ExecRecord is 128 bytes;
     ExitRecord is 88 bytes;
 }

@@ -24,6 +24,11 @@ pub struct Settings {
     pub opens_by_function: u32,
     /// 1 if the tracepoint `io_uring_complete` passes a `struct io_uring_cqe`, 0 if it passes its fields.
     pub completion_is_struct: u32,
+    /// 1 if the kernel tells what waits need: the fields of [`super::wait::WaitOffsets`], and the state of
+    /// the task that leaves its core.
+    pub waits: u32,
+    /// Mask of the bit `task_struct.in_iowait` in its byte.
+    pub in_iowait: u32,
 }
 
 impl Settings {
@@ -49,8 +54,10 @@ impl Default for Settings {
             sockets_at_exit: 0,
             opens_by_function: 0,
             completion_is_struct: 0,
+            waits: 0,
+            in_iowait: 0,
         }
     }
 }
 
-plain! { Settings is 32 bytes; }
+plain! { Settings is 40 bytes; }

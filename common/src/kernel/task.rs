@@ -28,6 +28,7 @@ crate::offsets! {
         cgroup_root_hierarchy_id = required "cgroup_root"."hierarchy_id",
         kernfs_node_id = required "kernfs_node"."id",
         cred_euid = required "cred"."euid",
+        cred_egid = required "cred"."egid",
         pid_level = required "pid"."level",
         pid_numbers = required "pid"."numbers",
         upid_nr = required "upid"."nr",

@@ -13,6 +13,7 @@ use super::loss::{Loss, Reason};
 use super::network::{Connection, NetworkIo};
 use super::process::{Cpu, Memory, Process, ProcessId};
 use super::total::{Metric, Total};
+use super::wait::Waits;
 use super::{Coverage, Facts, Key, Segment};
 
 /// A segment under construction. The indices that it returns are valid until [`Builder::build`].
@@ -101,7 +102,10 @@ impl Builder {
         self.segment.memory.push(Cell {
             row: Row(process, 0),
             slot,
-            value,
+            value: Memory {
+                private: value.private.min(value.rss),
+                ..value
+            },
         });
     }
 
@@ -118,6 +122,15 @@ impl Builder {
     pub fn network_io(&mut self, process: u32, connection: u32, slot: u32, value: NetworkIo) {
         self.segment.network_io.push(Cell {
             row: Row(process, connection),
+            slot,
+            value,
+        });
+    }
+
+    /// Adds what a process waited for.
+    pub fn waits(&mut self, process: u32, slot: u32, value: Waits) {
+        self.segment.waits.push(Cell {
+            row: Row(process, 0),
             slot,
             value,
         });
@@ -185,6 +198,12 @@ impl Builder {
             let connection = *connections[old]
                 .get_or_insert_with(|| self.connection(other.connections[old].clone()));
             self.network_io(processes[cell.row.0 as usize], connection, slot, cell.value);
+        }
+        for cell in &other.waits {
+            let Some(slot) = target(cell.slot) else {
+                continue;
+            };
+            self.waits(processes[cell.row.0 as usize], slot, cell.value);
         }
         for cell in &other.totals {
             let Some(slot) = target(cell.slot) else {
@@ -267,6 +286,7 @@ pub(super) fn canonical(mut segment: Segment) -> Segment {
     normalise(&mut segment.memory);
     normalise(&mut segment.file_io);
     normalise(&mut segment.network_io);
+    normalise(&mut segment.waits);
     normalise(&mut segment.totals);
     normalise(&mut segment.losses);
     let start = segment.key.start.saturating_mul(1_000_000_000);
@@ -295,6 +315,7 @@ impl Segment {
         map(&mut self.memory, new);
         map(&mut self.file_io, new);
         map(&mut self.network_io, new);
+        map(&mut self.waits, new);
         for process in self
             .events
             .iter_mut()

@@ -23,10 +23,17 @@ pub trait Value: Copy + Default + PartialEq {
     /// Number of columns.
     const COLUMNS: usize;
 
+    /// Number of columns in version 1 of the format, which does not say it.
+    const COLUMNS_OF_VERSION_1: usize = Self::COLUMNS;
+
+    /// Columns whose numbers are mostly multiples of another column's in the same cell, as bytes are of
+    /// operations: (column, other column). A column that others are multiples of comes first.
+    const MULTIPLES: &'static [(usize, usize)] = &[];
+
     /// The number in column `index`, which is below [`Self::COLUMNS`].
     fn get(&self, index: usize) -> u64;
 
-    /// Sets the number in column `index`, which is below [`Self::COLUMNS`].
+    /// Sets the number in column `index`, which is below [`Self::COLUMNS`]. The columns before it are set.
     fn set(&mut self, index: usize, number: u64);
 
     /// Merges `other` into this value. Associative and commutative; sums saturate.
@@ -62,11 +69,13 @@ pub(super) fn named<V>(count: usize, cells: &[Cell<V>]) -> Vec<bool> {
     named
 }
 
-/// Implements [`Value`] for a struct of `u64` fields, each with its rule: `add` or `max`.
+/// Implements [`Value`] for a struct of `u64` fields, each with its rule: `add` or `max`. Pairs in
+/// brackets are its [`Value::MULTIPLES`].
 macro_rules! value {
-    ($name:ident { $($field:ident: $rule:ident),+ $(,)? }) => {
+    ($name:ident { $($field:ident: $rule:ident),+ $(,)? } $([$($pair:expr),+])?) => {
         impl $crate::segment::cell::Value for $name {
             const COLUMNS: usize = [$(stringify!($field)),+].len();
+            $(const MULTIPLES: &'static [(usize, usize)] = &[$($pair),+];)?
 
             fn get(&self, index: usize) -> u64 {
                 [$(self.$field),+][index]

@@ -47,8 +47,8 @@ const ROWS: u32 = 4;
 const ROW: u32 = (BEGUN.end - BEGUN.start) / ROWS;
 /// Rows of one process that are searched for the same name.
 const MAX_EARLIER_ROWS: usize = 64;
-/// The names beyond the cap, of which only a lower bound is known.
-const REST: &str = "";
+/// Stands for all names beyond the cap. Their number is a lower bound.
+const BEYOND_CAP: &str = "";
 
 /// The hash of a name: FNV-1a with 64 bits.
 fn hash(name: &str) -> u64 {
@@ -126,7 +126,7 @@ impl Census {
 
     /// Whether there were more names than a segment may have.
     fn is_cut(&self) -> bool {
-        self.earlier.contains_key(&earlier(REST))
+        self.earlier.contains_key(&earlier(BEYOND_CAP))
     }
 
     /// Notes a process with a row of its own, that began where the census [`knows`](Self::knows)
@@ -232,7 +232,7 @@ pub(super) fn note_fold(segment: &mut Segment, retained: &[bool], max_names: usi
         }
     }
     if !rest.is_empty() {
-        new.add_earlier(REST, first, 0);
+        new.add_earlier(BEYOND_CAP, first, 0);
     }
     segment.totals.extend(new.cells());
 }

@@ -12,7 +12,7 @@ pub const IMAGE: &str = "image";
 /// Host name of the machine it ran on.
 pub const HOST: &str = "host";
 /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`,
-/// `systemd`, `cgroup`.
+/// `systemd`, `cgroup`, `run` (a command of `bubble-agent run`).
 pub const RUNTIME: &str = "runtime";
 /// The full id, where the container id is a part of it.
 pub const FULL_ID: &str = "full_id";
@@ -37,3 +37,6 @@ pub const CORES: &str = "cores";
 pub const HOST_MEMORY: &str = "host_memory";
 /// Prefix of a label: `label.com.example.team`.
 pub const LABEL: &str = "label.";
+/// Prefix of an IP address of its sockets: `address.10.1.0.9`, without a value. The server derives it
+/// from the connections.
+pub const ADDRESS: &str = "address.";

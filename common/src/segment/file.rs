@@ -96,4 +96,4 @@ value!(FileIo {
     ops_in: add,
     ops_out: add,
     opens: add
-});
+} [(0, 2), (1, 3), (4, 2)]);

@@ -5,6 +5,7 @@
 //! of 50 MiB in one minute never held 25 GB.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::process::Process;
@@ -39,21 +40,40 @@ pub fn lives<P: Borrow<Process>>(processes: &[P]) -> Vec<Range<u64>> {
 /// A life that ends where another begins does not overlap it. An empty life counts as a
 /// moment.
 pub fn highest_sum(values: impl IntoIterator<Item = (Range<u64>, u64)>) -> u64 {
-    let mut changes: Vec<(u64, bool, u64)> = Vec::new();
-    for (life, value) in values {
-        changes.push((life.start, true, value));
-        changes.push((life.end.max(life.start.saturating_add(1)), false, value));
+    highest_held(values.into_iter().map(|(life, own)| (life, own, 0)))
+}
+
+/// Like [`highest_sum`], of lives with two values: the first adds up, and of the second the
+/// greatest one at that time counts.
+pub fn highest_held(values: impl IntoIterator<Item = (Range<u64>, u64, u64)>) -> u64 {
+    let mut changes: Vec<(u64, bool, u64, u64)> = Vec::new();
+    for (life, own, shared) in values {
+        let end = life.end.max(life.start.saturating_add(1));
+        changes.push((life.start, true, own, shared));
+        changes.push((end, false, own, shared));
     }
     // At the same time, ends come before beginnings.
     changes.sort_unstable();
     let (mut now, mut highest) = (0_u128, 0_u128);
-    for (_, begins, value) in changes {
+    // How many lives have each second value now.
+    let mut alive: BTreeMap<u64, usize> = BTreeMap::new();
+    for (_, begins, own, shared) in changes {
         if begins {
-            now += u128::from(value);
-            highest = highest.max(now);
-        } else {
-            // A life at the end of time may end before it begins.
-            now = now.saturating_sub(u128::from(value));
+            now += u128::from(own);
+            if shared > 0 {
+                *alive.entry(shared).or_default() += 1;
+            }
+            let once = alive.last_key_value().map_or(0, |(shared, _)| *shared);
+            highest = highest.max(now + u128::from(once));
+            continue;
+        }
+        // A life at the end of time may end before it begins.
+        now = now.saturating_sub(u128::from(own));
+        if let Some(count) = alive.get_mut(&shared) {
+            *count -= 1;
+            if *count == 0 {
+                alive.remove(&shared);
+            }
         }
     }
     u64::try_from(highest).unwrap_or(u64::MAX)
@@ -93,5 +113,22 @@ mod tests {
         let at_the_end = [(u64::MAX..u64::MAX, 5), (0..u64::MAX, u64::MAX)];
         assert_eq!(highest_sum(at_the_end), u64::MAX);
         assert_eq!(highest_sum([]), 0);
+    }
+
+    #[test]
+    fn the_greatest_second_value_at_one_time_counts() {
+        // The first has 9 alone, the others have 5 once and 3 each.
+        let lives = [
+            (0..10, 0, 9),
+            (10..20, 3, 5),
+            (15..30, 3, 5),
+            (18..19, 1, 0),
+        ];
+        assert_eq!(highest_held(lives.clone()), 3 + 3 + 1 + 5);
+        assert_eq!(highest_held(lives[..2].to_vec()), 9);
+        assert_eq!(highest_held([(0..9, 1, 7), (5..9, 1, 8), (8..9, 4, 2)]), 14);
+        // One of two with the same value ends.
+        assert_eq!(highest_held([(0..5, 0, 7), (0..9, 0, 7), (6..9, 2, 0)]), 9);
+        assert_eq!(highest_held([(0..5, 1, u64::MAX)]), u64::MAX);
     }
 }

@@ -52,6 +52,9 @@ impl Reason {
     pub const SPOOL_DAMAGED: Self = Self(22);
     /// The agent could not read files of the container's cgroup.
     pub const UNREADABLE: Self = Self(23);
+    /// Stored rows are damaged on the server's disk, and left out. The count is the number of rows; what
+    /// they held is a gap.
+    pub const STORE_DAMAGED: Self = Self(24);
 
     /// Its name in the API. Empty for a number that this version does not know.
     pub const fn name(self) -> &'static str {
@@ -74,6 +77,7 @@ impl Reason {
             21 => "partial",
             22 => "spool_damaged",
             23 => "unreadable",
+            24 => "store_damaged",
             _ => "",
         }
     }

@@ -38,6 +38,7 @@ pub mod process;
 mod resolution;
 pub mod total;
 mod unite;
+pub mod wait;
 
 use cell::Cell;
 pub use coverage::Coverage;
@@ -50,6 +51,7 @@ use network::{Connection, NetworkIo};
 use process::{Cpu, Memory, Process};
 pub use resolution::Resolution;
 use total::Total;
+use wait::Waits;
 
 /// What one container did over one span of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub struct Segment {
     pub file_io: Vec<Cell<FileIo>>,
     /// Bytes, operations and connects by (process, connection).
     pub network_io: Vec<Cell<NetworkIo>>,
+    /// Time spent waiting by (process, 0).
+    pub waits: Vec<Cell<Waits>>,
     /// Figures from the container's cgroup, by ([`total::Metric`], 0).
     pub totals: Vec<Cell<Total>>,
     /// Events in order of time.
@@ -96,6 +100,7 @@ impl Segment {
             memory: Vec::new(),
             file_io: Vec::new(),
             network_io: Vec::new(),
+            waits: Vec::new(),
             totals: Vec::new(),
             events: Vec::new(),
             losses: Vec::new(),

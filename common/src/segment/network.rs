@@ -167,4 +167,4 @@ value!(NetworkIo {
     ops_out: add,
     connects: add,
     failures: add,
-});
+} [(2, 3), (0, 2), (1, 3)]);

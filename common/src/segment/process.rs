@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::cell::value;
+use super::cell::{Row, Value, max, value};
 
 /// One program that one process ran: a row of the dictionary of processes.
 ///
@@ -23,6 +23,8 @@ pub struct Process {
     pub parent: u32,
     /// Effective user id on the host. Of a process with threads that differ, that of the first one.
     pub uid: u32,
+    /// Effective group id on the host, of the same thread. `None` if it is not known.
+    pub gid: Option<u32>,
     /// The kernel's `comm`, at most 15 bytes. Of a process with several threads, that of the first one.
     pub name: String,
     /// Path of the file that runs, as `/proc/PID/exe` shows it but without ` (deleted)`. Of a script it
@@ -53,7 +55,7 @@ pub struct ProcessId {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exit {
     /// It returned this code.
     Code(u8),
@@ -72,6 +74,7 @@ impl Process {
             container_pid: 0,
             parent: 0,
             uid: 0,
+            gid: None,
             name: name.into(),
             exe: String::new(),
             args: String::new(),
@@ -111,6 +114,7 @@ impl Process {
         if !newer.name.is_empty() {
             self.uid = newer.uid;
         }
+        self.gid = newer.gid.or(self.gid);
         if newer.container_pid != 0 {
             self.container_pid = newer.container_pid;
         }
@@ -150,6 +154,7 @@ impl Process {
         greater(&mut self.container_pid, &other.container_pid);
         greater(&mut self.parent, &other.parent);
         greater(&mut self.uid, &other.uid);
+        greater(&mut self.gid, &other.gid);
         greater(&mut self.name, &other.name);
         greater(&mut self.exe, &other.exe);
         greater(&mut self.args, &other.args);
@@ -168,6 +173,9 @@ pub struct Cpu {
 value!(Cpu { ns: add });
 
 /// Memory of a process: the highest within a slot.
+///
+/// Each field is a maximum of its own. Of several processes the private memory adds up, the rest
+/// of the resident set does not: other processes may have the same pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
     /// Virtual size in bytes.
@@ -176,16 +184,58 @@ pub struct Memory {
     pub rss: u64,
     /// Swapped out, in bytes.
     pub swap: u64,
+    /// The part of `rss` that may be private: neither pages of a file nor shared memory. All of it where
+    /// the two are not told apart. Never more than `rss`.
+    pub private: u64,
 }
-value!(Memory {
-    vm: max,
-    rss: max,
-    swap: max
-});
+
+impl Memory {
+    /// The rest of the resident set: pages that other processes may have too, in bytes. If the two
+    /// maxima are of different moments, it is a lower bound.
+    pub fn shared(&self) -> u64 {
+        self.rss.saturating_sub(self.private)
+    }
+
+    /// The same with `shared` bytes of the resident set that are not private.
+    #[must_use]
+    pub fn with_shared(self, shared: u64) -> Self {
+        Self {
+            private: self.rss.saturating_sub(shared),
+            ..self
+        }
+    }
+}
+
+impl Value for Memory {
+    const COLUMNS: usize = 4;
+    const COLUMNS_OF_VERSION_1: usize = 3;
+
+    fn get(&self, index: usize) -> u64 {
+        // The shared part changes less often than the private one.
+        [self.vm, self.rss, self.swap, self.shared()][index]
+    }
+
+    fn set(&mut self, index: usize, number: u64) {
+        match index {
+            0 => self.vm = number,
+            1 => (self.rss, self.private) = (number, number),
+            2 => self.swap = number,
+            _ => *self = self.with_shared(number),
+        }
+    }
+
+    fn absorb(&mut self, _: Row, other: &Self) {
+        max(&mut self.vm, other.vm);
+        max(&mut self.rss, other.rss);
+        max(&mut self.swap, other.swap);
+        max(&mut self.private, other.private);
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use super::{Process, ProcessId};
+    use super::{Memory, Process, ProcessId};
+    use crate::segment::cell::{Row, Value as _};
 
     fn process(name: &str, uid: u32, args: &str) -> Process {
         Process {
@@ -209,5 +259,41 @@ mod tests {
             }
             assert_eq!((at, &united), (3, &process("a", 0, "b")), "{order:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_group_replaces_none() {
+        let of = |gid| Process {
+            gid,
+            ..process("a", 1, "")
+        };
+        for (first, second) in [(None, Some(0)), (Some(0), None)] {
+            for later in [1, 2] {
+                let mut united = of(first);
+                united.unite(1, &of(second), later);
+                assert_eq!(united.gid, Some(0));
+            }
+        }
+        let mut united = of(Some(7));
+        united.unite(2, &of(Some(9)), 1);
+        assert_eq!(united.gid, Some(7), "the latest one counts");
+    }
+
+    /// A peak that is not told apart may be private as a whole.
+    #[test]
+    fn private_memory_is_an_upper_bound() {
+        let memory = |rss, private| Memory {
+            rss,
+            private,
+            ..Memory::default()
+        };
+        let merged = |parts: &[Memory]| {
+            let mut whole = Memory::default();
+            parts.iter().for_each(|part| whole.absorb(Row(0, 0), part));
+            (whole.rss, whole.private)
+        };
+        let (small, large, unknown) = (memory(50, 40), memory(70, 10), memory(80, 80));
+        assert_eq!(merged(&[small, large]), (70, 40));
+        assert_eq!(merged(&[small, unknown, large]), (80, 80));
     }
 }

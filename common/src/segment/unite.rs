@@ -224,6 +224,7 @@ fn unite_tables(whole: &mut Segment, parts: &[Part<'_>], indices: &[Indices]) {
         process(part, row),
         connection(part, row)
     ));
+    table!(waits, |part, row| Row(process(part, row), row.1));
 }
 
 /// Unites the cells of one table. `row` maps a part's row to one of the whole, keeping the order.
@@ -311,6 +312,7 @@ impl Segment {
         mark(&mut named, &self.memory);
         mark(&mut named, &self.file_io);
         mark(&mut named, &self.network_io);
+        mark(&mut named, &self.waits);
         for process in self.events.iter().filter_map(|event| event.process) {
             named[process as usize] = true;
         }

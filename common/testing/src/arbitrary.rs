@@ -12,6 +12,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::{KINDS, Waits};
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 use proptest::collection::vec;
 use proptest::option;
@@ -68,9 +69,10 @@ fn wild_number() -> BoxedStrategy<u64> {
 #[derive(Debug, Clone)]
 enum Step {
     Cpu(usize, u32, u32, u64),
-    Memory(usize, u32, [u64; 3]),
+    Memory(usize, u32, [u64; 4]),
     File(usize, usize, u32, [u64; 5]),
     Network(usize, usize, u32, [u64; 6]),
+    Waits(usize, u32, [u64; KINDS]),
     Total(Metric, u32, u64),
     Loss(Reason, u32, [u64; 2]),
     Event(u64, EventKind, Option<usize>, String),
@@ -80,7 +82,7 @@ fn step(number: BoxedStrategy<u64>) -> impl Strategy<Value = Step> {
     let slot = any::<u32>;
     let index = || 0..16_usize;
     let numbers = number.clone();
-    let [two, three, five, six] = [2, 3, 5, 6].map(|n| vec(numbers.clone(), n));
+    let [two, four, five, six, kinds] = [2, 4, 5, 6, KINDS].map(|n| vec(numbers.clone(), n));
     let metric = prop_oneof![
         select(Metric::ALL),
         any::<u32>().prop_map(Metric),
@@ -89,9 +91,10 @@ fn step(number: BoxedStrategy<u64>) -> impl Strategy<Value = Step> {
     let event = prop_oneof![0..6_u32, any::<u32>()].prop_map(EventKind);
     prop_oneof![
         4 => (index(), 0..6_u32, slot(), number.clone()).prop_map(|(p, c, s, n)| Step::Cpu(p, c, s, n)),
-        3 => (index(), slot(), three).prop_map(|(p, s, n)| Step::Memory(p, s, array(n))),
+        3 => (index(), slot(), four).prop_map(|(p, s, n)| Step::Memory(p, s, array(n))),
         4 => (index(), index(), slot(), five).prop_map(|(p, f, s, n)| Step::File(p, f, s, array(n))),
         3 => (index(), index(), slot(), six).prop_map(|(p, c, s, n)| Step::Network(p, c, s, array(n))),
+        3 => (index(), slot(), kinds).prop_map(|(p, s, n)| Step::Waits(p, s, array(n))),
         2 => (metric, slot(), number).prop_map(|(m, s, n)| Step::Total(m, s, n)),
         1 => (0..8_u32, slot(), two).prop_map(|(r, s, n)| Step::Loss(Reason(r), s, array(n))),
         1 => (any::<u64>(), event, option::of(index()), text())
@@ -150,12 +153,14 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
         Step::Cpu(process, core, slot, ns) => {
             builder.cpu(of(processes, process), core, slot % slots, Cpu { ns });
         }
-        Step::Memory(process, slot, [vm, rss, swap]) => {
-            builder.memory(
-                of(processes, process),
-                slot % slots,
-                Memory { vm, rss, swap },
-            );
+        Step::Memory(process, slot, [vm, rss, swap, private]) => {
+            let value = Memory {
+                vm,
+                rss,
+                swap,
+                private,
+            };
+            builder.memory(of(processes, process), slot % slots, value);
         }
         Step::File(process, file, slot, [bytes_in, bytes_out, ops_in, ops_out, opens]) => {
             let value = FileIo {
@@ -182,6 +187,10 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
                 failures,
             };
             builder.network_io(of(processes, process), of(peers, peer), slot % slots, value);
+        }
+        Step::Waits(process, slot, kinds) => {
+            let value = Waits::of_columns(kinds);
+            builder.waits(of(processes, process), slot % slots, value);
         }
         Step::Total(metric, slot, value) => builder.total(metric, slot % slots, value),
         Step::Loss(reason, slot, [count, bytes]) => {
@@ -219,6 +228,7 @@ fn process() -> impl Strategy<Value = Process> {
     (
         id,
         [any::<u32>(), any::<u32>(), any::<u32>()],
+        option::of(any::<u32>()),
         [text(), text(), text()],
         prop_oneof![Just(0), 0..1_u64 << 62],
         exit,
@@ -228,6 +238,7 @@ fn process() -> impl Strategy<Value = Process> {
             |(
                 (pid, start, exec),
                 [container_pid, parent, uid],
+                gid,
                 [name, exe, args],
                 end,
                 exit,
@@ -238,6 +249,7 @@ fn process() -> impl Strategy<Value = Process> {
                     container_pid,
                     parent,
                     uid,
+                    gid,
                     name,
                     exe,
                     args,

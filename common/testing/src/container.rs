@@ -13,6 +13,7 @@ use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::{UNIT, Waits};
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId, facts};
 
 /// Size of a container.
@@ -57,6 +58,8 @@ pub struct Container {
     peers: Vec<PeerModel>,
     /// Page cache in pages.
     cache: u64,
+    /// Whether each second has the same work.
+    is_steady: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +74,33 @@ struct ProcessModel {
     core: u32,
     vm: u64,
     rss: u64,
+    /// Resident pages of files, in bytes.
+    shared: u64,
+    threads: u32,
+}
+
+impl ProcessModel {
+    /// The waits of a second in which it ran for `ns`: most for requests, some for a core, sockets and
+    /// files, and the other threads for a lock.
+    fn waits(&self, random: &mut Random, ns: u64) -> Waits {
+        let left = (1_000_000_000 - ns.min(1_000_000_000)) / UNIT;
+        let core = (random.unit() * 0.1 * (ns / UNIT) as f64) as u64;
+        let (network, disk) = (random.unit() * random.unit(), random.unit());
+        let network = (network * 0.3 * left as f64) as u64;
+        let disk = if disk < 0.3 {
+            (disk * 0.1 * left as f64) as u64
+        } else {
+            0
+        };
+        Waits {
+            core,
+            disk,
+            network,
+            lock: u64::from(self.threads - 1) * 10_000,
+            events: left.saturating_sub(core + network + disk),
+            ..Waits::default()
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -158,7 +188,21 @@ impl Container {
             files,
             peers,
             cache,
+            is_steady: false,
         }
+    }
+
+    /// Makes each second like the others: every process, file and connection is used as much as usual,
+    /// and memory stays. CPU time varies by some percent, as that of a real program does.
+    #[must_use]
+    pub fn steady(mut self) -> Self {
+        self.is_steady = true;
+        for process in &mut self.processes {
+            (process.presence, process.drift) = (1.0, 0.0);
+        }
+        self.files.iter_mut().for_each(|file| file.presence = 1.0);
+        self.peers.iter_mut().for_each(|peer| peer.presence = 1.0);
+        self
     }
 
     /// Its id.
@@ -208,8 +252,16 @@ impl Container {
         let random = &mut self.random;
         let mut used = 0;
         for (model, &index) in self.processes.iter_mut().zip(indices) {
-            model.drift = 0.9 * model.drift + 0.25 * random.normal();
+            model.drift = match self.is_steady {
+                true => 0.05 * random.normal(),
+                false => 0.9 * model.drift + 0.25 * random.normal(),
+            };
             if random.unit() > model.presence {
+                let idle = Waits {
+                    events: u64::from(model.threads) * 10_000,
+                    ..Waits::default()
+                };
+                builder.waits(index, slot, idle);
                 continue;
             }
             // A process has at most one core.
@@ -218,30 +270,32 @@ impl Container {
             let mut left = ns;
             while left > 0 {
                 // One stay on a core or a few; a thread that migrates continues on another core.
-                let stay = if random.unit() < 0.7 {
+                let stay = if self.is_steady || random.unit() < 0.7 {
                     left
                 } else {
                     random.below(left) + 1
                 };
                 builder.cpu(index, model.core, slot, Cpu { ns: stay });
                 left -= stay;
-                if left > 0 || random.unit() < 0.05 {
+                if left > 0 || !self.is_steady && random.unit() < 0.05 {
                     model.core = random.below(u64::from(self.cores)) as u32;
                 }
             }
-            if random.unit() < 0.15 {
+            builder.waits(index, slot, model.waits(random, ns));
+            if !self.is_steady && random.unit() < 0.15 {
                 let pages = (random.normal() * 40.0) as i64;
                 model.rss = model.rss.saturating_add_signed(pages * 4_096).max(1 << 20);
             }
-            if random.unit() < 0.01 {
+            if !self.is_steady && random.unit() < 0.01 {
                 model.vm += 4_096 * random.below(512);
             }
             let value = Memory {
                 vm: model.vm,
                 rss: model.rss,
                 swap: 0,
+                private: model.rss,
             };
-            builder.memory(index, slot, value);
+            builder.memory(index, slot, value.with_shared(model.shared));
         }
         used
     }
@@ -254,17 +308,22 @@ impl Container {
             if random.unit() > model.presence {
                 continue;
             }
-            let ops = random.around(model.usual);
+            let ops = match self.is_steady {
+                true => model.usual as u64,
+                false => random.around(model.usual),
+            };
             let (bytes, opens) = match model.pattern {
                 Pattern::Blocks(block) => {
                     // Sometimes the last block of the file, which is shorter.
-                    let end = if random.unit() < 0.1 {
+                    let end = if !self.is_steady && random.unit() < 0.1 {
                         random.below(block)
                     } else {
                         0
                     };
-                    (ops * block - end, u64::from(random.unit() < 0.05))
+                    let opens = !self.is_steady && random.unit() < 0.05;
+                    (ops * block - end, u64::from(opens))
                 }
+                Pattern::Lines if self.is_steady => (ops * 150, 0),
                 Pattern::Lines => ((0..ops).map(|_| 60 + random.below(180)).sum(), 0),
                 Pattern::Whole(length) => (ops * length, ops),
             };
@@ -297,10 +356,18 @@ impl Container {
             if random.unit() > model.presence {
                 continue;
             }
-            let calls = random.around(model.usual);
-            let mut bytes = |usual: f64| (0..calls).map(|_| random.around(usual)).sum();
+            let is_steady = self.is_steady;
+            let around = |random: &mut Random, usual: f64| match is_steady {
+                true => usual as u64,
+                false => random.around(usual),
+            };
+            let calls = around(random, model.usual);
+            let mut bytes = |usual: f64| (0..calls).map(|_| around(random, usual)).sum();
             let (bytes_in, bytes_out) = (bytes(model.request), bytes(model.response));
-            let extra = random.below(1 + calls / 4);
+            let extra = match is_steady {
+                true => 0,
+                false => random.below(1 + calls / 4),
+            };
             let value = NetworkIo {
                 bytes_in,
                 bytes_out,
@@ -376,6 +443,7 @@ fn process(random: &mut Random, number: u32, start: u64, cores: u32) -> ProcessM
         container_pid: 1 + number,
         parent: if number == 0 { 19_950 } else { 20_000 },
         uid: 1_000,
+        gid: Some(1_000),
         exe: format!("/usr/bin/{name}"),
         args: format!(
             "{name}\0--config\0/etc/{name}/{}.conf\0--worker\0{number}",
@@ -390,14 +458,21 @@ fn process(random: &mut Random, number: u32, start: u64, cores: u32) -> ProcessM
         4..7 => (0.9, 2e6 * (1.0 + 4.0 * random.unit())),
         _ => (0.05, 1e5 * (1.0 + 20.0 * random.unit())),
     };
+    let drift = random.normal() * 0.5;
+    let core = random.below(u64::from(cores)) as u32;
+    let vm = 4_096 * (20_000 + random.below(500_000));
+    let rss = 4_096 * (1_000 + random.below(60_000));
     ProcessModel {
         row,
         presence,
         usual,
-        drift: random.normal() * 0.5,
-        core: random.below(u64::from(cores)) as u32,
-        vm: 4_096 * (20_000 + random.below(500_000)),
-        rss: 4_096 * (1_000 + random.below(60_000)),
+        drift,
+        core,
+        vm,
+        rss,
+        // Libraries, and more in larger programs.
+        shared: (rss / 5 + u64::from(pid) * 977) / 4_096 * 4_096 % (rss / 2),
+        threads: 1 + pid % 3,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::Effort;
-use bubble_server::span::activity::activity;
+use bubble_server::span::activity::{Sums, activity};
 use bubble_server::span::unite::slot_bits;
 use bubble_server::store::segments::Post;
 
@@ -10,6 +10,9 @@ use bubble_server::store::segments::Post;
 pub(crate) fn post(segment: &Segment) -> Post {
     Post {
         recording: None,
+        repeated: false,
+        replaces: false,
+        withdrawn: Sums::default(),
         key: segment.key.clone(),
         slots: slot_bits(segment),
         activity: activity(segment),

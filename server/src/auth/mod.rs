@@ -3,6 +3,7 @@
 pub mod attempts;
 mod hmac;
 pub mod key;
+pub mod link;
 pub mod password;
 pub mod revoked;
 pub mod secret;

@@ -40,4 +40,9 @@ impl Revoked {
         *known = Some((ids, Instant::now()));
         Ok(is_revoked)
     }
+
+    /// Reads the store again at the next question: a token was just revoked here.
+    pub async fn forget(&self) {
+        *self.known.lock().await = None;
+    }
 }

@@ -1,4 +1,5 @@
-//! Tokens: JWT (RFC 7519, audience `urn:cb/stat`) for one container or for an administrator.
+//! Tokens: JWT (RFC 7519, audience `urn:cb/stat`) for one container, for an administrator, or for a
+//! shared link.
 //!
 //! Tokens are made with HS256. HS384 and HS512 are accepted too, because the Python system's
 //! library took them.
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::hmac;
 use super::secret::Secret;
 use crate::clock;
+use crate::span::extent::Extent;
 
 /// Whether a text can be the id of a token: otherwise its hash is.
 fn is_id(text: &str) -> bool {
@@ -41,6 +43,52 @@ pub struct Claims {
     /// Whether everything may be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
+    /// What a shared link shows. It is not the claim `container`, so a server that does not know links
+    /// refuses the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkClaim>,
+}
+
+/// What a shared link shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkClaim {
+    /// The container.
+    pub container: String,
+    /// Start of the range, seconds since the Unix epoch; without it and `to` the whole life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// End of the range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// Id of the token that the link ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+impl LinkClaim {
+    fn new(link: &Link) -> Self {
+        Self {
+            container: link.container.as_str().to_owned(),
+            from: link.extent.span().map(|span| span.start),
+            to: link.extent.span().map(|span| span.end),
+            by: link.by.clone(),
+        }
+    }
+
+    fn check(self) -> Result<Link, Refusal> {
+        let container = ContainerId::new(&self.container)
+            .map_err(|_| invalid("the claim link has no container id"))?;
+        let extent = match (self.from, self.to) {
+            (None, None) => Extent::Life,
+            (Some(from), Some(to)) if from < to => Extent::Span(from..to),
+            _ => return Err(invalid("the claim link has no valid range")),
+        };
+        Ok(Link {
+            container,
+            extent,
+            by: self.by,
+        })
+    }
 }
 
 /// The claims of a presented token. The library checks `aud`, which may be a list.
@@ -54,6 +102,8 @@ struct Presented {
     container: Option<String>,
     #[serde(default)]
     admin: bool,
+    #[serde(default)]
+    link: Option<LinkClaim>,
 }
 
 /// A NumericDate (RFC 7519, section 2), which may have a fraction: whole seconds since the Unix
@@ -94,6 +144,34 @@ pub enum Access {
     Admin,
     /// To read one container.
     Container(ContainerId),
+    /// To see what a link shows.
+    Link(Link),
+}
+
+/// What a shared link shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The container.
+    pub container: ContainerId,
+    /// The part of its life.
+    pub extent: Extent,
+    /// Id of the token by which it was made, if the link ends with it.
+    pub by: Option<String>,
+}
+
+/// Why a token is refused. The text is for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not a valid token.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is a link that we signed, and its time is over.
+    #[error("the link expired at {0}")]
+    LinkExpired(u64),
+}
+
+fn invalid(reason: impl Into<String>) -> Refusal {
+    Refusal::Invalid(reason.into())
 }
 
 /// Why a token was not made.
@@ -117,10 +195,14 @@ pub fn create(
         exp: expires,
         jti: Some(id.clone()),
         container: match access {
-            Access::Admin => None,
+            Access::Admin | Access::Link(_) => None,
             Access::Container(id) => Some(id.as_str().to_owned()),
         },
         admin: *access == Access::Admin,
+        link: match access {
+            Access::Admin | Access::Container(_) => None,
+            Access::Link(link) => Some(LinkClaim::new(link)),
+        },
     };
     let key = EncodingKey::from_secret(secret.bytes());
     hmac::install();
@@ -132,11 +214,10 @@ pub fn create(
 ///
 /// # Errors
 /// When the token is not signed by `secret` with HS256, HS384 or HS512, is for another audience,
-/// has expired, is not valid yet, requires an extension, or names neither a container nor an administrator. The reason is
-/// for the log.
-pub fn check(secret: &Secret, token: &str) -> Result<Valid, String> {
+/// has expired, is not valid yet, requires an extension, or names neither a container nor an administrator.
+pub fn check(secret: &Secret, token: &str) -> Result<Valid, Refusal> {
     if requires_extensions(token) {
-        return Err("its header has crit: no extension is known here".to_owned());
+        return Err(invalid("its header has crit: no extension is known here"));
     }
     let mut validation = Validation::new(Algorithm::HS256);
     validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
@@ -147,32 +228,39 @@ pub fn check(secret: &Secret, token: &str) -> Result<Valid, String> {
     let key = DecodingKey::from_secret(secret.bytes());
     hmac::install();
     let claims = jsonwebtoken::decode::<Presented>(token, &key, &validation)
-        .map_err(|error| error.to_string())?
+        .map_err(|error| invalid(error.to_string()))?
         .claims;
     let now = clock::now();
     let Some(Date(expires)) = claims.exp else {
-        return Err("the claim exp is missing".to_owned());
+        return Err(invalid("the claim exp is missing"));
     };
     if expires.saturating_add(LEEWAY) < now {
-        return Err(format!("it expired at {expires}"));
+        return Err(match claims.link {
+            Some(_) => Refusal::LinkExpired(expires),
+            None => invalid(format!("it expired at {expires}")),
+        });
     }
     if let Some(Date(begins)) = claims.nbf
         && begins > now + LEEWAY
     {
-        return Err(format!("it is not valid before {begins}"));
+        return Err(invalid(format!("it is not valid before {begins}")));
     }
     let id = claims.jti.clone().filter(|id| is_id(id));
     let access = match claims {
+        // The narrowest comes first.
+        Presented {
+            link: Some(link), ..
+        } => Access::Link(link.check()?),
         Presented { admin: true, .. } => Access::Admin,
         Presented {
             container: Some(id),
             ..
         } => Access::Container(
             ContainerId::new(&id)
-                .map_err(|_| "the claim container is not a container id".to_owned())?,
+                .map_err(|_| invalid("the claim container is not a container id"))?,
         ),
         Presented { .. } => {
-            return Err("neither a container nor an administrator is named".to_owned());
+            return Err(invalid("neither a container nor an administrator is named"));
         }
     };
     Ok(Valid {

@@ -1,11 +1,17 @@
-//! `container delete | release`. Works beside a server that runs.
+//! `container delete | export | release`. Works beside a server that runs.
 
-use anyhow::{Result, bail};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bubble_common::segment::ContainerId;
 
 use super::store::{open, resolved};
 use crate::clock;
 use crate::config::cli::Container;
 use crate::config::settings::Common;
+use crate::document::{document, title};
+use crate::query::{Ask, Query};
 use crate::store::Store;
 use crate::store::binding::of_container;
 use crate::store::deletion::{self, Deletion};
@@ -18,6 +24,18 @@ pub(super) async fn run(common: &Common, command: Container) -> Result<()> {
     let (id, older_than) = match command {
         Container::Delete { id, older_than } => (id, older_than),
         Container::Release { id, host } => return release(&*store, id, host).await,
+        Container::Export {
+            id,
+            html,
+            from,
+            to,
+            step,
+            keep,
+        } => {
+            let query = Query::new(Arc::clone(&store), keep.retention()?);
+            let id = resolved(&*store, &id).await?;
+            return export(&query, &id, &html, (from, to, step)).await;
+        }
     };
     let now = clock::now();
     if let Some(period) = older_than {
@@ -42,6 +60,31 @@ async fn delete(store: &dyn Store, text: &str, now: u64) -> Result<()> {
             bail!("{id} still runs, and its agent would post it again: delete it after its end")
         }
     }
+    Ok(())
+}
+
+/// Writes a range of a container, in slots of `step`, into a file.
+async fn export(
+    query: &Query,
+    id: &ContainerId,
+    path: &Path,
+    (from, to, step): (Option<u64>, Option<u64>, Option<u64>),
+) -> Result<()> {
+    let container = query.container(id).await?;
+    let ask = Ask {
+        from: Some(from.unwrap_or(container.first_seen) as f64),
+        to: Some(to.unwrap_or(container.last_seen) as f64),
+        step,
+        ..Ask::default()
+    };
+    let data = query.saved(id, &ask).await?;
+    let html = document(&title(&container), &data)?;
+    std::fs::write(path, &html).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!(
+        "wrote {} ({} KiB)",
+        path.display(),
+        html.len().div_ceil(1_024)
+    );
     Ok(())
 }
 

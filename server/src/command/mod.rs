@@ -2,12 +2,15 @@
 
 mod container;
 mod db;
+mod health;
 mod host;
 mod key;
 mod process;
 mod recording;
+mod report;
 mod retention;
 pub mod serve;
+mod share;
 mod store;
 mod token;
 
@@ -32,12 +35,15 @@ pub fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(settings) => serve::run(&settings).await,
             Command::Db { common, command } => db::run(&common, command).await,
+            Command::Health { listen, .. } => health::run(listen).await,
             Command::Key { common, command } => key::run(&common, command).await,
             Command::Container { common, command } => container::run(&common, command).await,
             Command::Recording { common, command } => recording::run(&common, command).await,
             Command::Retention { common, command } => retention::run(&common, command).await,
             Command::Token(settings) => token::run(&settings).await,
+            Command::Report(settings) => report::run(settings).await,
             Command::Host { common, command } => host::run(&common, command).await,
+            Command::Share { common, command } => share::run(&common, command).await,
         }
     })
 }

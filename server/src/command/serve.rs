@@ -51,6 +51,7 @@ pub(super) async fn run(settings: &Serve) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let state = AppState {
         open: settings.auth_disable,
+        base: settings.base.clone(),
         legacy_slots: settings.legacy_slots,
         ..AppState::new(
             Arc::clone(&store),

@@ -44,6 +44,7 @@ async fn make(settings: &Token) -> Result<()> {
         created: now,
         expires,
         revoked: false,
+        shared: None,
     };
     let noted =
         async { Ok::<_, anyhow::Error>(open(&settings.common).await?.put_token(issued).await?) };
@@ -63,9 +64,13 @@ async fn list(common: &Common) -> Result<()> {
             "" => "everything",
             container => container,
         };
+        let share = match &token.shared {
+            Some(extent) => format!(" (share {extent})"),
+            None => String::new(),
+        };
         let revoked = if token.revoked { "yes" } else { "no" };
         println!(
-            "{}\t{access}\t{}\t{}\t{revoked}",
+            "{}\t{access}{share}\t{}\t{}\t{revoked}",
             token.id, token.created, token.expires
         );
     }
@@ -76,8 +81,8 @@ async fn list(common: &Common) -> Result<()> {
 async fn revoke(common: &Common, text: &str) -> Result<()> {
     let (id, expires) = if text.contains('.') {
         let (secret, _) = common.secret()?;
-        let valid = check(&secret, text).map_err(anyhow::Error::msg);
-        let valid = valid.context("this token is not valid, so it need not be revoked")?;
+        let valid =
+            check(&secret, text).context("this token is not valid, so it need not be revoked")?;
         (valid.id.clone(), valid.ends())
     } else {
         (text.to_owned(), clock::now() + MAX_DAYS * 86_400)

@@ -1,10 +1,16 @@
 //! The commands. What several of them share, and what the file can set, is in [`super::settings`].
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bubble_common::report::DEFAULT_ROWS;
+use bubble_common::report::asked::Asked;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::period::Period;
-use super::settings::{Broker, Common, Keep, Log, Serve};
+use super::settings::{Broker, Common, DEFAULT_LISTEN, Keep, Log, Serve};
 use super::store::StoreLocation;
+use crate::auth::link::MAX_DAYS;
 use crate::store::cassandra::Replication;
 
 /// Stores what bubble-agents post, rolls it up, and serves the API and the page.
@@ -57,6 +63,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Recording,
     },
+    /// Ask the server on this machine whether it can store posts; the exit code is 1 if not
+    Health {
+        /// Settings of all commands.
+        #[command(flatten)]
+        common: Common,
+        /// Address that the server listens on
+        #[arg(long, env = "BUBBLE_LISTEN", value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
+        listen: SocketAddr,
+    },
     /// Tables of the store
     Db {
         /// Settings of all commands.
@@ -77,6 +92,48 @@ pub enum Command {
     },
     /// Make a token that lets people read; list and revoke tokens
     Token(Token),
+    /// Links that show one container, or a range of its life, without an account
+    Share {
+        /// Settings of all commands.
+        #[command(flatten)]
+        common: Common,
+        /// What to do.
+        #[command(subcommand)]
+        command: Share,
+    },
+    /// Report what a container, or a range of it, was: CPU, memory, files, peers, processes, advice
+    Report(Report),
+}
+
+/// Settings of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Settings of all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// How long each resolution is kept: must be as on the servers.
+    #[command(flatten)]
+    pub keep: Keep,
+    /// Id of the container
+    pub id: String,
+    /// Start, seconds since the Unix epoch [default: that of the container]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<f64>,
+    /// End, seconds since the Unix epoch [default: that of the container, or now]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<f64>,
+    /// What was asked for when it was started, such as cores=32,memory=64G [default: its limits]
+    #[arg(long, value_name = "WHAT")]
+    pub asked: Option<Asked>,
+    /// Rows of each list at most
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ROWS as u16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+    /// As JSON (docs/report.schema.json)
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// As Markdown
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// Commands of `retention`.
@@ -156,6 +213,26 @@ pub enum Container {
         #[arg(long, value_name = "PERIOD")]
         older_than: Option<Period>,
     },
+    /// Save a range of a container as one HTML file that opens without a server
+    Export {
+        /// Id of the container
+        id: String,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
+        /// Start, seconds since the Unix epoch; without it the start of the container
+        #[arg(long, value_name = "SECONDS")]
+        from: Option<u64>,
+        /// End; without it when the container was last seen
+        #[arg(long, value_name = "SECONDS")]
+        to: Option<u64>,
+        /// Length of a slot in seconds; chosen by default
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+        step: Option<u64>,
+        /// How long each resolution is kept: must be as on the servers.
+        #[command(flatten)]
+        keep: Keep,
+    },
     /// Release a container, or all of a host: the next key that posts it owns it
     ///
     /// Needed if a container moves to a host with keys of another owner, or if a host gets another name.
@@ -192,8 +269,15 @@ pub enum Db {
     },
     /// Upgrade the tables of an earlier version
     Upgrade,
-    /// Check that the store answers and that its tables have this version
+    /// Read all of the store and list what is damaged; the exit code is 1 then
+    ///
+    /// Servers may be using it.
     Check,
+    /// Rewrite SQLite's file without free space; from then on it can shrink by itself
+    ///
+    /// Needed once for a database of an earlier version. No server may use it, and its directory needs as much free
+    /// space as the result.
+    Compact,
     /// Copy all of one store into another, and compare them
     ///
     /// No server may run on either. A copy that was interrupted continues when it is started again.
@@ -223,10 +307,37 @@ pub enum TokenCommand {
     },
 }
 
+/// Commands of `share`.
+#[derive(Debug, Subcommand)]
+pub enum Share {
+    /// Make a link and show it, once: to be appended to the server's address
+    Create {
+        /// Id of the container
+        container: String,
+        /// Start of the range, seconds since the Unix epoch; without it the whole life
+        #[arg(long, value_name = "SECONDS", requires = "to")]
+        from: Option<u64>,
+        /// End of the range; the link shows whole minutes
+        #[arg(long, value_name = "SECONDS", requires = "from")]
+        to: Option<u64>,
+        /// Days until the link expires
+        #[arg(long, value_name = "N", default_value_t = 7,
+            value_parser = clap::value_parser!(u64).range(1..=MAX_DAYS))]
+        days: u64,
+    },
+    /// List links that have not expired: id, container, range, times of creation and expiry, whether revoked
+    List,
+    /// Revoke a link; servers refuse it within seconds and end its streams
+    Revoke {
+        /// Id of the link, as `share list` shows it
+        id: String,
+    },
+}
+
 /// Commands of `host`.
 #[derive(Debug, Subcommand)]
 pub enum Host {
-    /// List hosts: name, owner of the key, time of the latest report, agents that count there
+    /// List hosts, those that need somebody first: owner of the key, state, latest report, clock, what they cannot count
     List,
     /// Delete the report of a host that is gone; its containers stay
     Delete {

@@ -2,7 +2,7 @@
 //!
 //! The groups are what several commands share.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -15,6 +15,7 @@ use super::store::StoreSetting;
 use crate::auth::password::Password;
 use crate::auth::secret::Secret;
 use crate::consul;
+use crate::http::base::BasePath;
 use crate::http::state::Limits;
 use crate::memory::default_limit;
 use crate::rollup::{Packer, queue};
@@ -99,6 +100,10 @@ pub struct Keep {
     retention_finished: Option<Period>,
 }
 
+/// Where the server listens by default.
+pub(super) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8_080));
+
 /// Settings of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -107,8 +112,11 @@ pub struct Serve {
     pub common: Common,
     /// Address to listen on
     #[arg(long, env = "BUBBLE_LISTEN", value_name = "ADDRESS:PORT",
-        default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)))]
+        default_value_t = DEFAULT_LISTEN)]
     pub listen: SocketAddr,
+    /// Path below which a reverse proxy shows this server, as /bubble; requests without it work, too
+    #[arg(long, env = "BUBBLE_BASE", value_name = "PATH", default_value = "/")]
+    pub base: BasePath,
     #[command(flatten)]
     keep: Keep,
     /// Who rolls up: the server itself, or workers (`retention listen`)

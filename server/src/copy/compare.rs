@@ -69,19 +69,20 @@ fn difference(
     (!complete).then(|| format!("{id} (its life)"))
 }
 
-/// What all rows of a container add up to at each resolution, finest first.
+/// What all undamaged rows of a container add up to at each resolution, finest first.
 ///
 /// # Errors
-/// When the store fails, or a segment in it cannot be decoded.
+/// When the store fails.
 pub async fn totals(store: &dyn Store, container: &Container) -> Result<[Total; 4], CopyError> {
     let recorded = with_retry(async || Ok(store.recorded(&container.id).await?)).await?;
     let mut all = [Total::default(); 4];
     for (all, resolution) in all.iter_mut().zip(Resolution::ALL) {
-        let spans = async || Ok(portions(store, container, &recorded, resolution).await?);
+        let spans =
+            async || Ok(portions(store, container, &recorded, (resolution, resolution)).await?);
         for span in with_retry(spans).await? {
             let sums = with_retry(async || {
                 let rows = store.range(&container.id, resolution, span.clone()).await?;
-                blocking(move || -> Result<Total, CopyError> { Ok(total(decode(rows)?)?) }).await
+                blocking(move || -> Result<Total, CopyError> { Ok(total(decode(rows).0)?) }).await
             });
             all.add(&sums.await?);
         }

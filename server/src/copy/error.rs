@@ -2,7 +2,6 @@
 
 use bubble_common::segment::merge::MergeError;
 
-use crate::span::row::UnreadableRow;
 use crate::store::error::StoreError;
 
 /// Why a copy did not finish. What was copied stays, and need not be copied again.
@@ -11,9 +10,6 @@ pub enum CopyError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A segment in the source cannot be decoded.
-    #[error(transparent)]
-    Decode(#[from] UnreadableRow),
     /// Segments in the source do not fit together.
     #[error(transparent)]
     Merge(#[from] MergeError),

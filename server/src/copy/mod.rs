@@ -1,10 +1,12 @@
-//! Copies one store into another, container by container, coarsest resolution first.
+//! Copies one store into another, container by container, coarsest resolution first; and checks all
+//! rows of a store.
 //!
 //! It uses only the traits of the store, so any backend can be copied into any other. The entry of a
 //! container is copied last. A copy that was killed and starts again skips containers whose entry
 //! exists, and repeats the others, which changes no existing row. At the end the totals of both
 //! stores are read and compared.
 
+pub mod check;
 mod compare;
 mod container;
 pub mod error;
@@ -21,7 +23,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use self::compare::compare;
 pub use self::compare::totals;
-use self::container::copy_container;
+use self::container::{Count, copy_container};
 use self::error::CopyError;
 use self::progress::Progress;
 use self::retry::with_retry;
@@ -45,6 +47,8 @@ pub struct Copied {
     pub known: u64,
     /// Copied rows.
     pub rows: u64,
+    /// Damaged rows, which were left out.
+    pub damaged: u64,
     /// Totals of all containers at each resolution, finest first. Both stores have the same.
     pub totals: [Total; 4],
 }
@@ -77,8 +81,10 @@ pub async fn copy(
     });
     let mut results = futures_util::stream::iter(work).buffer_unordered(CONCURRENCY);
     while let Some(rows) = results.try_next().await? {
-        copied.rows += rows.unwrap_or(0);
         copied.known += u64::from(rows.is_none());
+        let Count { rows, damaged } = rows.unwrap_or_default();
+        copied.rows += rows;
+        copied.damaged += damaged;
     }
     drop(results);
     progress.begin("comparing", copied.containers);
@@ -115,6 +121,7 @@ async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> 
     to.restore_recordings(&recordings).await
 }
 
+/// All containers of a store.
 async fn list(store: &dyn Store) -> Result<Vec<Container>, StoreError> {
     let filter = ContainerFilter {
         search: None,

@@ -13,12 +13,13 @@ use crate::store::recording::Recorder;
 /// Packed spans in one portion: bounds what is in memory at a time.
 const MAX_SPANS: u64 = 60;
 
-/// Portions of time, each of whole packed spans, that can hold rows of a container.
+/// Portions of time, each of whole packed spans, that can hold rows of a container at a resolution.
+/// Rows before the horizon of the second one have expired.
 pub(super) async fn portions(
     store: &dyn Store,
     container: &Container,
     recorded: &[Recorder],
-    resolution: Resolution,
+    (resolution, expiry): (Resolution, Resolution),
 ) -> Result<Vec<Range<u64>>, StoreError> {
     let mut first = container.first_seen.min(container.last_seen);
     if recorded.is_empty() {
@@ -26,7 +27,7 @@ pub(super) async fn portions(
         let dirty = store
             .dirty_of(&container.id, resolution, 0..u64::MAX)
             .await?;
-        let horizon = store.expired_before(resolution).await?;
+        let horizon = store.expired_before(expiry).await?;
         let left = dirty.first().map_or(horizon, |dirty| horizon.min(*dirty));
         first = first.max(left);
     }

@@ -6,13 +6,17 @@ use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use bubble_common::segment::ContainerId;
+use bubble_common::short_id::SHORT_DIGITS;
 
 use super::error::{ApiError, Code};
+use super::scope;
 use super::state::AppState;
 use crate::auth::key;
-use crate::auth::token::{self, Access, Valid};
+use crate::auth::token::{self, Access, Refusal, Valid};
 use crate::clock;
-use crate::span::id::{SHORT_DIGITS, includes};
+use crate::query::Ask;
+use crate::span::extent::Extent;
+use crate::span::id::includes;
 use crate::store::error::StoreError;
 use crate::store::key::ApiKey;
 use crate::store::resolve::{Meaning, resolve};
@@ -37,7 +41,27 @@ pub struct Admin;
 
 /// The container of the path, which the request may read.
 #[derive(Debug, Clone)]
-pub struct Readable(pub ContainerId);
+pub struct Readable {
+    /// Its id.
+    pub id: ContainerId,
+    /// The part of its life that may be read, if the request has the token of a link. All answers must be
+    /// limited to it.
+    pub extent: Option<Extent>,
+}
+
+impl Readable {
+    fn all(id: ContainerId) -> Self {
+        Self { id, extent: None }
+    }
+
+    /// Limits a query to what may be read.
+    pub(super) fn limit(&self, ask: Ask) -> Ask {
+        Ask {
+            extent: self.extent.clone(),
+            ..ask
+        }
+    }
+}
 
 /// A request with a valid API key.
 #[derive(Debug, Clone)]
@@ -71,9 +95,56 @@ fn may_try(state: &AppState, address: Option<IpAddr>, credential: &str) -> Resul
     }
 }
 
-/// Whether a token is revoked.
+/// Whether a token is revoked, or another one that it ends with.
 pub(super) async fn is_revoked(state: &AppState, token: &Valid) -> Result<bool, StoreError> {
+    if let Access::Link(link) = &token.access
+        && let Some(by) = &link.by
+        && state.revoked.contains(&*state.store, by).await?
+    {
+        return Ok(true);
+    }
     state.revoked.contains(&*state.store, &token.id).await
+}
+
+/// Checks a token: its signature and time, and whether it is revoked.
+async fn checked(state: &AppState, parts: &Parts, text: &str) -> Result<Valid, ApiError> {
+    let address = address(parts);
+    may_try(state, address, text)?;
+    let refused = |code, message, reason: String| {
+        Err(ApiError::new(code, message).with_log(format!("token refused: {reason}")))
+    };
+    let reason = match token::check(&state.secret, text) {
+        Ok(valid) if !is_revoked(state, &valid).await? => {
+            state.attempts.note(address, text, true);
+            return Ok(valid);
+        }
+        // Whoever has a link that we signed does not guess.
+        Ok(Valid {
+            access: Access::Link(_),
+            ..
+        }) => {
+            return refused(
+                Code::LinkRevoked,
+                "this link was revoked by whoever shared it: ask them for a new one",
+                "the link is revoked".to_owned(),
+            );
+        }
+        Err(refusal @ Refusal::LinkExpired(_)) => {
+            return refused(
+                Code::LinkExpired,
+                "this link has expired: ask whoever shared it for a new one",
+                refusal.to_string(),
+            );
+        }
+        Ok(_) => "it is revoked".to_owned(),
+        Err(refusal) => refusal.to_string(),
+    };
+    state.attempts.note(address, text, false);
+    refused(
+        Code::Unauthorized,
+        "the token is not valid, or has expired: ask for a new one",
+        reason,
+    )
 }
 
 impl FromRequestParts<AppState> for Reader {
@@ -93,22 +164,10 @@ impl FromRequestParts<AppState> for Reader {
                 "a token is needed: send it as `Authorization: Bearer TOKEN` (`bubble-server token` makes one)",
             )
         })?;
-        let address = address(parts);
-        may_try(state, address, token)?;
-        let mut checked = token::check(&state.secret, token);
-        if let Ok(valid) = &checked
-            && is_revoked(state, valid).await?
-        {
-            checked = Err("it is revoked".to_owned());
+        let valid = checked(state, parts, token).await?;
+        if let Access::Link(link) = &valid.access {
+            scope::check(parts, link)?;
         }
-        state.attempts.note(address, token, checked.is_ok());
-        let valid = checked.map_err(|reason| {
-            ApiError::new(
-                Code::Unauthorized,
-                "the token is not valid, or has expired: ask for a new one",
-            )
-            .with_log(format!("token refused: {reason}"))
-        })?;
         Ok(Self {
             access: valid.access.clone(),
             expires: valid.expires,
@@ -123,7 +182,7 @@ impl FromRequestParts<AppState> for Admin {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         match Reader::from_request_parts(parts, state).await?.access {
             Access::Admin => Ok(Self),
-            Access::Container(_) => Err(ApiError::new(
+            Access::Container(_) | Access::Link(_) => Err(ApiError::new(
                 Code::Forbidden,
                 "this token is for one container: an administrator's is needed",
             )),
@@ -142,26 +201,43 @@ impl FromRequestParts<AppState> for Readable {
             .and_then(|path| path.iter().find(|(name, _)| *name == "id"))
             .map(|(_, id)| id)
             .unwrap_or_default();
-        let own = match reader.access {
-            Access::Admin => return Ok(Self(one(state, id).await?)),
-            // What it reads is in the token, so nothing is ambiguous.
-            Access::Container(own) if own.as_str() == id => {
-                return Ok(Self(one_of(state, &own).await?));
+        match reader.access {
+            Access::Admin => Ok(Self::all(one(state, id).await?)),
+            Access::Container(own) => Ok(Self::all(own_one(state, &own, id).await?)),
+            Access::Link(link) => {
+                let found = own_one(state, &link.container, id).await?;
+                // A link to a job shows no steps of it: they are other containers.
+                if found != one_of(state, &link.container).await? {
+                    return Err(another_container());
+                }
+                Ok(Self {
+                    id: found,
+                    extent: Some(link.extent),
+                })
             }
-            Access::Container(own) => own,
-        };
-        let own = one_of(state, &own).await?;
-        match resolve(&*state.store, id).await? {
-            Meaning::One(id) if includes(&own, &id) => Ok(Self(id)),
-            // Which others begin alike is not for this reader.
-            Meaning::Several(_) if own.as_str().starts_with(id) => Ok(Self(own)),
-            Meaning::Invalid => Err(invalid_id()),
-            Meaning::One(_) | Meaning::Several(_) => Err(ApiError::new(
-                Code::Forbidden,
-                "this token is for another container",
-            )),
         }
     }
+}
+
+/// The container that `id` means, if a token for `own` may read it.
+async fn own_one(state: &AppState, own: &ContainerId, id: &str) -> Result<ContainerId, ApiError> {
+    let is_own = own.as_str() == id;
+    let own = one_of(state, own).await?;
+    // What it reads is in the token, so nothing is ambiguous.
+    if is_own {
+        return Ok(own);
+    }
+    match resolve(&*state.store, id).await? {
+        Meaning::One(id) if includes(&own, &id) => Ok(id),
+        // Which others begin alike is not for this reader.
+        Meaning::Several(_) if own.as_str().starts_with(id) => Ok(own),
+        Meaning::Invalid => Err(invalid_id()),
+        Meaning::One(_) | Meaning::Several(_) => Err(another_container()),
+    }
+}
+
+fn another_container() -> ApiError {
+    ApiError::new(Code::Forbidden, "this token is for another container")
 }
 
 /// The container that an id in a request means.

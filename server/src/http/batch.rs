@@ -16,6 +16,8 @@ pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
 
 /// Header with the id of the boot of the agent's kernel, which is the same in all its containers.
 const BOOT: &str = "x-bubble-boot";
+/// Header of a post with seconds that may be stored already: an earlier post of them got no answer.
+const REPEATED: &str = "x-bubble-repeated";
 /// Longest id of a boot.
 const MAX_BOOT: usize = 64;
 
@@ -58,6 +60,7 @@ pub(super) async fn post(
         key: &key,
         recording,
         boot: boot.filter(|boot| (1..=MAX_BOOT).contains(&boot.len())),
+        repeated: headers.contains_key(REPEATED),
     };
     let receipt = state.ingest.post(body, origin).await?;
     drop(place);

@@ -108,8 +108,15 @@ pub(super) async fn list(
 ) -> Result<Json<ContainerList>, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let now = clock::now();
-    if let Access::Container(own) = reader.access {
-        return list_job(&state, &own, now).await;
+    match reader.access {
+        Access::Admin => {}
+        Access::Container(own) => return list_job(&state, &own, now).await,
+        Access::Link(_) => {
+            return Err(ApiError::new(
+                Code::Forbidden,
+                "this link shows one container and nothing else",
+            ));
+        }
     }
     let wanted_state = match parameters.state.as_deref() {
         None | Some("all" | "") => None,
@@ -214,10 +221,11 @@ async fn list_job(
 )]
 pub(super) async fn get(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, extent }: Readable,
 ) -> Result<Json<ContainerItem>, ApiError> {
     let container = state.query.container(&id).await?;
-    Ok(Json(ContainerItem::new(&container, clock::now())))
+    let item = ContainerItem::new(&container, clock::now());
+    Ok(Json(item.within(extent.as_ref())))
 }
 
 /// Everything about a range of a container: what the page shows.
@@ -231,11 +239,12 @@ pub(super) async fn get(
 )]
 pub(super) async fn summary(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    readable: Readable,
     parameters: Checked<Query<AskParameters>>,
 ) -> Result<Json<Summary>, ApiError> {
     let Checked(Query(parameters)) = parameters;
-    Ok(Json(state.query.summary(&id, &parameters.ask()?).await?))
+    let ask = readable.limit(parameters.ask()?);
+    Ok(Json(state.query.summary(&readable.id, &ask).await?))
 }
 
 /// The whole life of a container, for the bar of time.
@@ -248,9 +257,9 @@ pub(super) async fn summary(
 )]
 pub(super) async fn life(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, extent }: Readable,
 ) -> Result<Json<Life>, ApiError> {
-    Ok(Json(state.query.life(&id).await?))
+    Ok(Json(state.query.life(&id, extent.as_ref()).await?))
 }
 
 /// A table over a range: all rows, or filtered, grouped, sorted and cut, in this order. What the
@@ -265,14 +274,18 @@ pub(super) async fn life(
 )]
 pub(super) async fn table(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    readable: Readable,
     parameters: Checked<Query<TableParameters>>,
 ) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let kind = parameters.kind.unwrap_or_default();
-    let (ask, format) = (parameters.ask()?, parameters.format.unwrap_or_default());
+    let ask = readable.limit(parameters.ask()?);
+    let format = parameters.format.unwrap_or_default();
     let arrangement = parameters.arrangement()?;
-    let table = state.query.table(&id, kind, &ask, arrangement).await?;
+    let table = state
+        .query
+        .table(&readable.id, kind, &ask, arrangement)
+        .await?;
     Ok(match format {
         Format::Json => Json(table).into_response(),
         Format::Csv => (

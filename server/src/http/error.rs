@@ -23,6 +23,10 @@ pub enum Code {
     BadRequest,
     /// 401
     Unauthorized,
+    /// 401: the time of a shared link is over.
+    LinkExpired,
+    /// 401: a shared link was revoked.
+    LinkRevoked,
     /// 403
     Forbidden,
     /// 404
@@ -51,7 +55,7 @@ impl Code {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::LinkExpired | Self::LinkRevoked => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -150,7 +154,7 @@ impl IntoResponse for ApiError {
             Code::TooManyRequests | Code::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
-            Code::Unauthorized => {
+            Code::Unauthorized | Code::LinkExpired | Code::LinkRevoked => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
@@ -179,7 +183,9 @@ impl From<MemoryError> for ApiError {
 impl From<DecodeError> for ApiError {
     fn from(error: DecodeError) -> Self {
         let code = match error {
-            DecodeError::UnsupportedVersion { .. } => Code::UnsupportedVersion,
+            DecodeError::UnsupportedVersion { .. } | DecodeError::UnsupportedColumns { .. } => {
+                Code::UnsupportedVersion
+            }
             DecodeError::TooLarge { .. } => Code::TooLarge,
             DecodeError::Unrecognised { .. }
             | DecodeError::Truncated(_)

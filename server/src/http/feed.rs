@@ -19,6 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, sleep};
 use tracing::{debug, warn};
 
+use super::attention::{Attention, Guard};
 use crate::clock;
 use crate::ingest::live::{Live, Notice};
 use crate::memory::MemoryError;
@@ -57,6 +58,8 @@ pub(super) struct Feed {
     number: AtomicU64,
     /// What new streams start with, and the number of the event that it follows.
     start: tokio::sync::Mutex<Option<(u64, Slots)>>,
+    /// Lets the agent deliver the container each second.
+    _attention: Option<Guard>,
 }
 
 /// A summary of the newest seconds.
@@ -74,6 +77,7 @@ impl Feeds {
         &self,
         query: &Query,
         live: &Live,
+        attention: &Attention,
         container: &Container,
         ask: Ask,
     ) -> Arc<Feed> {
@@ -92,6 +96,7 @@ impl Feeds {
             has_ended: AtomicBool::new(false),
             number: AtomicU64::new(0),
             start: tokio::sync::Mutex::default(),
+            _attention: attention.watch(container),
         });
         feeds.insert(name, Arc::downgrade(&feed));
         // Subscribed before the first summary is made, so that no post in between is missed.
@@ -261,8 +266,8 @@ async fn next_span(
 #[derive(PartialEq)]
 struct Snapshot {
     last_seen: f64,
-    cpu_ns: u64,
-    bytes: (u64, u64),
+    cpu_ns: Option<u64>,
+    bytes: (Option<u64>, Option<u64>),
     ended: bool,
 }
 

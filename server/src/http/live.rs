@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -44,15 +44,15 @@ const MAX_QUEUED: usize = 2;
 )]
 pub(super) async fn follow(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    readable: Readable,
     reader: Reader,
     parameters: Checked<Query<LiveParameters>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
-    let ask = parameters.ask()?;
+    let ask = readable.limit(parameters.ask()?);
     // Checked here, while the answer can still be an error.
-    let container = state.query.container(&id).await?;
+    let container = state.query.container(&readable.id).await?;
     let permit = state.streams.clone().try_acquire_owned().map_err(|_| {
         ApiError::new(
             Code::TooManyRequests,
@@ -69,12 +69,14 @@ pub(super) async fn follow(
     }
     let feed = state
         .feeds
-        .watch(&state.query, &state.live, &container, ask);
+        .watch(&state.query, &state.live, &state.attention, &container, ask);
     let (events, stream) = mpsc::channel(MAX_QUEUED);
     tokio::spawn(run(state, feed, events, reader.token, (permit, share)));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would wait until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Body::from_stream(ReceiverStream::new(stream))).into_response())
 }

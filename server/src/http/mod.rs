@@ -1,6 +1,8 @@
 //! HTTP: the routes, and all that concerns HTTP.
 
 pub mod access;
+pub mod attention;
+pub mod base;
 pub mod batch;
 mod body;
 mod connection;
@@ -8,15 +10,21 @@ mod containers;
 mod deletion;
 pub mod error;
 mod feed;
+mod file;
 mod legacy;
+mod links;
 mod live;
 mod observe;
 mod page;
 mod parameters;
+mod processes;
 mod recordings;
+mod report;
+mod scope;
 mod shares;
 pub mod state;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +34,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use connection::Site;
 use error::{ApiError, Code};
-use parameters::Format;
+use parameters::{Format, ReportFormat};
 use state::AppState;
 use tokio::net::TcpListener;
 use tower_http::CompressionLevel;
@@ -36,11 +45,11 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::query::table::{Order, TableKind};
+use crate::query::table::{Order, SeriesKind, TableKind};
 
 /// Longest time until an answer begins.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,10 +57,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves on `listener` until the server stops, then finishes the open requests.
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (limits, metrics, stop) = (state.limits, Arc::clone(&state.metrics), state.stop.clone());
-    connection::serve(listener, app(state), &limits, metrics, stop).await;
+    let site = Site {
+        base: state.base.clone(),
+        router: app(state),
+    };
+    connection::serve(listener, site, &limits, metrics, stop).await;
 }
 
-/// The whole server as a router.
+/// The whole server as a router. The base path is removed before (`connection`).
 pub fn app(state: AppState) -> Router {
     let (posts, reads, open, api) = routers();
     let text = describe(api).to_pretty_json().unwrap_or_default();
@@ -96,6 +109,11 @@ pub fn openapi() -> OpenApi {
     describe(routers().3)
 }
 
+/// The JSON schema of a report; docs/report.schema.json is its checked-in copy.
+pub fn report_schema() -> serde_json::Value {
+    report::schema(&openapi())
+}
+
 type Routers = (
     Router<AppState>,
     Router<AppState>,
@@ -107,6 +125,7 @@ type Routers = (
 fn routers() -> Routers {
     let (posts, mut api) = OpenApiRouter::new()
         .routes(routes!(batch::post))
+        .routes(routes!(watch::watch))
         .split_for_parts();
     let (reads, more) = OpenApiRouter::new()
         .routes(routes!(containers::list, deletion::delete_older))
@@ -114,11 +133,19 @@ fn routers() -> Routers {
         .routes(routes!(containers::summary))
         .routes(routes!(containers::life))
         .routes(routes!(containers::table))
+        .routes(routes!(report::report))
+        .routes(routes!(processes::lanes))
+        .routes(routes!(processes::series))
+        .routes(routes!(processes::compare))
+        .routes(routes!(processes::neighbours))
+        .routes(routes!(file::save))
         .routes(routes!(live::follow))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::delete))
         .routes(routes!(status::hosts))
         .routes(routes!(deletion::delete_host))
+        .routes(routes!(links::list, links::create))
+        .routes(routes!(links::revoke))
         .routes(routes!(status::me))
         .split_for_parts();
     api.merge(more);
@@ -132,7 +159,7 @@ fn routers() -> Routers {
 
 /// Schemas that only parameters refer to: utoipa collects those of bodies alone.
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(Format, Order, TableKind)))]
+#[openapi(components(schemas(Format, Order, ReportFormat, SeriesKind, TableKind)))]
 struct ParameterSchemas;
 
 fn describe(mut api: OpenApi) -> OpenApi {
@@ -156,7 +183,42 @@ fn describe(mut api: OpenApi) -> OpenApi {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme("key", bearer("an API key, by `bubble-server key create`"));
     components.add_security_scheme("token", bearer("a JWT, by `bubble-server token`"));
+    add_failures(&mut api);
     api
+}
+
+/// Adds the failures that every read with a token has in common, and those of every query of rows.
+fn add_failures(api: &mut OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let responses = item.get.as_mut().map(|read| &mut read.responses.responses);
+        let Some(responses) = responses else {
+            continue;
+        };
+        // All failures have one body.
+        let Some(RefOr::T(failure)) = responses.get("401").cloned() else {
+            continue;
+        };
+        let mut add = |status: &str, description: &str| {
+            let mut failure = failure.clone();
+            failure.description = description.to_owned();
+            responses
+                .entry(status.to_owned())
+                .or_insert(RefOr::T(failure));
+        };
+        add(
+            "503",
+            "the store does not answer, or others use the memory: try again as Retry-After says",
+        );
+        if ["/summary", "/life", "/table", "/neighbours"]
+            .iter()
+            .any(|of| path.ends_with(of))
+        {
+            add(
+                "413",
+                "it needs more memory than a query gets: ask for a shorter range or a longer step",
+            );
+        }
+    }
 }
 
 /// Turns an error of the framework into one of ours.

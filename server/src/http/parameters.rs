@@ -3,13 +3,16 @@
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::QueryRejection;
 use axum::http::request::Parts;
+use bubble_common::report;
+use bubble_common::report::asked::{Asked, InvalidAsked};
 use serde::Deserialize;
 
 use super::error::{ApiError, Code};
 use super::state::AppState;
 use crate::clock;
 use crate::query::Ask;
-use crate::query::table::{Arrangement, Order, TableKind};
+use crate::query::report::ReportAsk;
+use crate::query::table::{Arrangement, Order, SeriesKind, TableKind};
 
 /// Longest name of a recording, in characters.
 const MAX_NAME: usize = 200;
@@ -49,6 +52,18 @@ pub(super) struct PostParameters {
     recording: Option<String>,
 }
 
+/// Whose watched containers are wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WatchParameters {
+    /// The host, as the agent names it in its batches.
+    pub(super) host: String,
+    /// The version of the list that the agent has. Without it the answer comes at once.
+    #[serde(default)]
+    pub(super) version: Option<String>,
+}
+
 impl PostParameters {
     /// The name, checked.
     pub(super) fn recording(self) -> Result<Option<String>, ApiError> {
@@ -85,12 +100,32 @@ pub(super) struct AskParameters {
     /// At most so many rows a table, 1 to 1,000; 50 when not given.
     #[serde(default)]
     top: Option<usize>,
+    /// At most so many names in the series of CPU and memory, 1 to 1,000. The others are `(other)`. When
+    /// not given as many as `top`, and 12 without that.
+    #[serde(default)]
+    series: Option<usize>,
     /// Only this process: `PID-START_NS`, all programs that it ran.
     #[serde(default)]
     process: Option<String>,
     /// Rows as of the slot that holds this moment, seconds since the Unix epoch.
     #[serde(default)]
     at: Option<f64>,
+}
+
+/// A range.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RangeParameters {
+    /// Start, seconds since the Unix epoch; without it 15 minutes before the end.
+    #[serde(default)]
+    from: Option<f64>,
+    /// End, seconds since the Unix epoch; without it now, or when the container ended.
+    #[serde(default)]
+    to: Option<f64>,
+    /// Length of a slot in seconds, or `auto`, which is the default.
+    #[serde(default)]
+    step: Option<String>,
 }
 
 /// A table of a range.
@@ -144,6 +179,58 @@ pub(super) struct TableParameters {
     offset: Option<usize>,
 }
 
+/// All processes of a range.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LanesParameters {
+    /// Start, seconds since the Unix epoch; without it 15 minutes before the end.
+    #[serde(default)]
+    from: Option<f64>,
+    /// End, seconds since the Unix epoch; without it now, or when the container ended.
+    #[serde(default)]
+    to: Option<f64>,
+    /// At most so many slots, 1 to 2,000; 600 when not given.
+    #[serde(default)]
+    slots: Option<usize>,
+    /// At most so many processes have a lane of their own, 1 to 10,000; 5,000 when not given.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// The rows of a table over time.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeriesParameters {
+    /// Which table.
+    pub(super) kind: SeriesKind,
+    /// Start, seconds since the Unix epoch.
+    #[serde(default)]
+    from: Option<f64>,
+    /// End, seconds since the Unix epoch.
+    #[serde(default)]
+    to: Option<f64>,
+    /// Length of a slot in seconds, or `auto`, which is the default.
+    #[serde(default)]
+    step: Option<String>,
+    /// Words that must all match, as those of a table.
+    #[serde(default)]
+    pub(super) filter: Option<String>,
+}
+
+/// The container to compare with.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CompareParameters {
+    /// Its id.
+    pub(super) with: String,
+    /// At most so many rows of each kind, 1 to 1,000; 50 when not given.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
 /// Format of a table.
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -153,6 +240,42 @@ pub(super) enum Format {
     Json,
     /// CSV (RFC 4180).
     Csv,
+}
+
+/// The report of a container.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReportParameters {
+    /// `json`, which is the default, `text` or `markdown`.
+    #[serde(default)]
+    pub(super) format: Option<ReportFormat>,
+    /// Start, seconds since the Unix epoch; without it that of the container.
+    #[serde(default)]
+    from: Option<f64>,
+    /// End, seconds since the Unix epoch; without it that of the container, or now.
+    #[serde(default)]
+    to: Option<f64>,
+    /// What was asked for when it was started, such as `cores=32,memory=64G`; without it the limits of
+    /// its cgroup.
+    #[serde(default)]
+    asked: Option<String>,
+    /// At most so many rows a list, 1 to 1,000; 10 when not given.
+    #[serde(default)]
+    top: Option<usize>,
+}
+
+/// Format of a report.
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ReportFormat {
+    /// JSON.
+    #[default]
+    Json,
+    /// Text for a terminal.
+    Text,
+    /// Markdown, as GitHub shows it.
+    Markdown,
 }
 
 /// Contents of a live stream.
@@ -181,7 +304,39 @@ impl AskParameters {
             process: process(self.process.as_deref())?,
             at: time("at", self.at)?,
             top: self.top.unwrap_or(DEFAULT_TOP).clamp(1, 1_000),
-            max_series: None,
+            max_series: self.series.or(self.top).map(|names| names.clamp(1, 1_000)),
+            extent: None,
+        })
+    }
+}
+
+impl RangeParameters {
+    pub(super) fn ask(&self) -> Result<Ask, ApiError> {
+        let (from, to) = range(self.from, self.to)?;
+        Ok(Ask {
+            from,
+            to,
+            step: step(self.step.as_deref())?,
+            ..Ask::default()
+        })
+    }
+}
+
+impl ReportParameters {
+    pub(super) fn ask(&self) -> Result<ReportAsk, ApiError> {
+        let (from, to) = range(self.from, self.to)?;
+        let asked = match self.asked.as_deref() {
+            None | Some("") => Asked::default(),
+            Some(text) => text
+                .parse()
+                .map_err(|error: InvalidAsked| bad(error.to_string()))?,
+        };
+        let rows = self.top.unwrap_or(report::DEFAULT_ROWS).clamp(1, 1_000);
+        Ok(ReportAsk {
+            from,
+            to,
+            asked,
+            rows,
         })
     }
 }
@@ -197,6 +352,7 @@ impl TableParameters {
             at: time("at", self.at)?,
             top: usize::MAX,
             max_series: None,
+            extent: None,
         })
     }
 
@@ -214,6 +370,43 @@ impl TableParameters {
             limit: self.limit,
             now: clock::now(),
         })
+    }
+}
+
+impl LanesParameters {
+    pub(super) fn ask(&self) -> Result<Ask, ApiError> {
+        let (from, to) = range(self.from, self.to)?;
+        Ok(Ask {
+            from,
+            to,
+            ..Ask::default()
+        })
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots.unwrap_or(600).clamp(1, 2_000)
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(5_000).clamp(1, 10_000)
+    }
+}
+
+impl SeriesParameters {
+    pub(super) fn ask(&self) -> Result<Ask, ApiError> {
+        let (from, to) = range(self.from, self.to)?;
+        Ok(Ask {
+            from,
+            to,
+            step: step(self.step.as_deref())?,
+            ..Ask::default()
+        })
+    }
+}
+
+impl CompareParameters {
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_TOP).clamp(1, 1_000)
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::attention::Attention;
+use super::base::BasePath;
 use super::feed::Feeds;
 use super::shares::Shares;
 use crate::auth::attempts::Attempts;
@@ -67,6 +69,8 @@ pub struct AppState {
     pub attempts: Arc<Attempts>,
     /// Whether anyone may read everything, without a token.
     pub open: bool,
+    /// Path below which a reverse proxy shows the server.
+    pub base: BasePath,
     /// Length in seconds of the slots of seconds in answers for the Python system's page.
     pub legacy_slots: u64,
     /// Stores batches.
@@ -87,6 +91,10 @@ pub struct AppState {
     pub streams: Arc<Semaphore>,
     /// Streams by token.
     pub streams_by_token: Shares,
+    /// What somebody looks at.
+    pub attention: Attention,
+    /// Permits for agents that wait for a change of that: half of the connections.
+    pub watches: Arc<Semaphore>,
     /// Bytes of unfinished bodies by key.
     pub bodies_by_key: Shares,
     /// What live streams share.
@@ -121,6 +129,8 @@ impl AppState {
             reads: Arc::new(Semaphore::new(limits.reads)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             streams_by_token: Shares::new(limits.streams_per_token),
+            attention: Attention::new(Arc::clone(&store)),
+            watches: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
             bodies_by_key: Shares::new(share_of_bodies(limits.body, &memory)),
             feeds: Feeds::default(),
             memory,
@@ -129,6 +139,7 @@ impl AppState {
             revoked: Arc::default(),
             attempts: Arc::default(),
             open: false,
+            base: BasePath::default(),
             legacy_slots: 1,
             live,
             metrics,

@@ -12,17 +12,11 @@ use super::access::{Admin, Reader};
 use super::error::{ApiError, Code, ErrorBody};
 use super::state::AppState;
 use crate::auth::token::Access;
-use crate::store::host::Host;
+use crate::clock;
+use crate::query::hosts::HostsOverview;
 
 /// Longest wait for the store: shorter than the timeout of those who poll.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Hosts from which agents report.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct HostList {
-    /// By name.
-    hosts: Vec<Host>,
-}
 
 /// The access that a token gives.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -33,21 +27,34 @@ pub(super) struct Me {
     container: Option<String>,
     /// Expiry, seconds since the Unix epoch.
     expires: u64,
+    /// What a shared link shows of the container; null for other tokens.
+    shared: Option<Shared>,
 }
 
-/// Lists hosts.
+/// What a shared link shows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Shared {
+    /// Start of the range, seconds since the Unix epoch; null for the whole life.
+    from: Option<f64>,
+    /// End of the range.
+    to: Option<f64>,
+}
+
+/// Lists hosts, those that need somebody first.
 #[utoipa::path(
     get, path = "/api/v1/hosts", operation_id = "listHosts", tag = "hosts",
-    responses((status = 200, body = HostList), (status = 401, body = ErrorBody),
+    responses((status = 200, body = HostsOverview), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody)),
     security(("token" = [])),
 )]
 pub(super) async fn hosts(
     State(state): State<AppState>,
     _admin: Admin,
-) -> Result<Json<HostList>, ApiError> {
+) -> Result<Json<HostsOverview>, ApiError> {
     let hosts = state.store.hosts().await?;
-    Ok(Json(HostList { hosts }))
+    let is_suspect = state.metrics.clock_suspect.get() != 0;
+    let now = clock::now_ns() as f64 / 1e9;
+    Ok(Json(HostsOverview::new(hosts, now, is_suspect)))
 }
 
 /// Returns the access that the token gives.
@@ -57,14 +64,23 @@ pub(super) async fn hosts(
     security(("token" = [])),
 )]
 pub(super) async fn me(reader: Reader) -> Json<Me> {
-    let (admin, container) = match reader.access {
-        Access::Admin => (true, None),
-        Access::Container(id) => (false, Some(id.as_str().to_owned())),
+    let (container, shared) = match &reader.access {
+        Access::Admin => (None, None),
+        Access::Container(id) => (Some(id), None),
+        Access::Link(link) => {
+            let span = link.extent.span();
+            let shared = Shared {
+                from: span.map(|span| span.start as f64),
+                to: span.map(|span| span.end as f64),
+            };
+            (Some(&link.container), Some(shared))
+        }
     };
     Json(Me {
-        admin,
-        container,
+        admin: reader.access == Access::Admin,
+        container: container.map(|id| id.as_str().to_owned()),
         expires: reader.expires,
+        shared,
     })
 }
 

@@ -8,6 +8,8 @@ use bubble_common::batch::AgentReport;
 use bubble_common::segment::SourceId;
 use tracing::warn;
 
+use super::drift::Drift;
+use crate::clock;
 use crate::store::host::Host;
 use crate::store::key::ApiKey;
 
@@ -19,7 +21,7 @@ const MAX_SOURCES: usize = 16;
 const MAX_HOSTS: usize = 10_000;
 
 /// Time without a batch after which an agent no longer counts as live.
-const AGENT_TTL: Duration = Duration::from_secs(30);
+const AGENT_TTL: Duration = Duration::from_secs(90);
 /// What a host lacks that two agents report.
 const TWO_AGENTS: &str =
     "two agents count on this host, so what both see counts twice: stop one of them";
@@ -28,8 +30,28 @@ const TWO_AGENTS: &str =
 #[derive(Debug, Default)]
 pub struct Hosts {
     /// By host and owner of the key: hosts of two owners may have one name.
-    latest: Mutex<HashMap<(String, String), Report>>,
+    latest: Mutex<HashMap<(String, String), Known>>,
     agents: Mutex<Agents>,
+}
+
+/// What is known of a host.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Its latest report that was stored. `None` before the first one.
+    report: Option<Report>,
+    clock: Drift,
+    /// When its agent dropped slots last: seconds since the Unix epoch.
+    dropped_at: f64,
+}
+
+/// What a report adds up to with the earlier ones.
+struct Noted {
+    /// The report of the same run that was stored before.
+    before: Option<Report>,
+    /// When it came: seconds since the Unix epoch.
+    received: f64,
+    clock_offset: Option<f64>,
+    dropped_at: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +60,20 @@ struct Report {
     sent_at: u64,
     cpu_ns: u64,
     kernel_ns: u64,
+    dropped: u64,
+    /// When it came.
+    heard: Instant,
+}
+
+impl Report {
+    /// Seconds from `before` to this report. The agent may choose any time, and its clock may be set
+    /// back; then the times of arrival count.
+    fn seconds_since(&self, before: &Self) -> f64 {
+        match self.sent_at.checked_sub(before.sent_at) {
+            Some(made) if made > 0 => made as f64 / 1e9,
+            _ => self.heard.duration_since(before.heard).as_secs_f64(),
+        }
+    }
 }
 
 impl Hosts {
@@ -66,29 +102,17 @@ impl Hosts {
             sent_at: agent.sent_at,
             cpu_ns: agent.cpu_ns,
             kernel_ns: agent.kernel_ns,
+            dropped: agent.dropped,
+            heard: Instant::now(),
         };
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let name = (agent.host.clone(), key.owner.clone());
-        let before = latest.get(&name).copied();
-        // A restarted agent counts from 0.
-        let before = before.filter(|before| before.source == source);
-        // The agent chooses the time: it may be any number.
-        let due = before.is_none_or(|before| {
-            let since = agent.sent_at.checked_sub(before.sent_at);
-            since.is_some_and(|since| since >= WRITE_INTERVAL.as_nanos() as u64)
-        });
-        if !due {
-            return None;
-        }
-        if latest.len() >= MAX_HOSTS {
-            latest.clear();
-        }
-        latest.insert(name, report);
+        let noted = self.note(name, report)?;
+        let before = noted.before;
         // Without an earlier report there is no interval, so the rate is 0.
         let percent = |of: fn(&Report) -> u64| {
             before.map_or(0.0, |before| {
-                let used = of(&report).saturating_sub(of(&before)) as f64;
-                let span = (report.sent_at - before.sent_at).max(1) as f64;
+                let used = of(&report).saturating_sub(of(&before)) as f64 / 1e9;
+                let span = report.seconds_since(&before).max(1e-9);
                 (used / span * 10_000.0).round() / 100.0
             })
         };
@@ -109,11 +133,51 @@ impl Hosts {
             cores: agent.cores,
             memory: agent.memory,
             last_seen: agent.sent_at as f64 / 1e9,
+            received: noted.received,
+            clock_offset: noted.clock_offset,
             cpu_percent: percent(|report| report.cpu_ns),
             rss: agent.rss,
             kernel_percent: percent(|report| report.kernel_ns),
             spooled: agent.spooled,
             dropped: agent.dropped,
+            dropped_at: noted.dropped_at,
+        })
+    }
+
+    /// Notes a report. `None` if the host's entry was written just before.
+    fn note(&self, name: (String, String), report: Report) -> Option<Noted> {
+        let (received, now) = (clock::now_ns(), report.heard);
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.len() >= MAX_HOSTS && !latest.contains_key(&name) {
+            latest.clear();
+        }
+        let known = latest.entry(name).or_insert_with(|| Known {
+            report: None,
+            clock: Drift::new(report.sent_at, received, now),
+            dropped_at: 0.0,
+        });
+        known.clock.add(report.sent_at, received, now);
+        // A restarted agent counts from 0.
+        let before = known.report.filter(|before| before.source == report.source);
+        // By the time of arrival: the agent's clock may be set back. Within a run the agent's own CPU time
+        // only grows, so it tells an older report, which waited in the spool.
+        let due = before.is_none_or(|before| {
+            let is_older = report.cpu_ns < before.cpu_ns;
+            !is_older && now.duration_since(before.heard) >= WRITE_INTERVAL
+        });
+        if !due {
+            return None;
+        }
+        let received = received as f64 / 1e9;
+        known.report = Some(report);
+        if before.is_some_and(|before| report.dropped > before.dropped) {
+            known.dropped_at = received;
+        }
+        Some(Noted {
+            before,
+            received,
+            clock_offset: known.clock.offset(now),
+            dropped_at: known.dropped_at,
         })
     }
 
@@ -196,7 +260,7 @@ mod tests {
     use bubble_common::batch::AgentReport;
     use bubble_common::segment::SourceId;
 
-    use super::{Agents, Hosts};
+    use super::{Agents, Hosts, Report};
 
     #[test]
     fn any_time_of_an_agent_is_accepted() {
@@ -218,6 +282,34 @@ mod tests {
     }
 
     #[test]
+    fn a_host_whose_clock_is_set_back_is_heard() {
+        let hosts = Hosts::default();
+        let start = Instant::now();
+        let name = || ("node01".to_owned(), "tests".to_owned());
+        let note = |sent_at: u64, cpu_ns, after| {
+            let report = Report {
+                source: SourceId([7; 16]),
+                sent_at: sent_at * 1_000_000_000,
+                cpu_ns,
+                kernel_ns: 0,
+                dropped: 0,
+                heard: start + Duration::from_secs(after),
+            };
+            let noted = hosts.note(name(), report)?;
+            Some(noted.before.map(|before| report.seconds_since(&before)))
+        };
+        assert_eq!(note(10_000, 10, 0), Some(None));
+        assert_eq!(note(10_001, 20, 1), None, "written just before");
+        assert_eq!(note(10_006, 30, 6), Some(Some(6.0)));
+        // Set back by an hour.
+        assert_eq!(note(6_412, 40, 12), Some(Some(6.0)));
+        assert_eq!(note(6_418, 50, 18), Some(Some(6.0)));
+        // An older one waited in the spool.
+        assert_eq!(note(10_002, 25, 25), None);
+        assert_eq!(note(6_426, 60, 26), Some(Some(8.0)));
+    }
+
+    #[test]
     fn two_agents_of_one_kernel_are_noticed() {
         let mut agents = Agents::default();
         let (one, two) = (SourceId([1; 16]), SourceId([2; 16]));
@@ -235,15 +327,15 @@ mod tests {
         // The first one goes on beside the second.
         assert_eq!([count(one, 7, 8), count(two, 8, 9)], [2, 2]);
         // The first one ends.
-        assert_eq!(count(two, 60, 60), 1);
+        assert_eq!(count(two, 120, 120), 1);
         // The clock was set back: the same agent is another source.
-        assert_eq!(count(one, 30, 61), 1);
-        assert_eq!(count(one, 90, 120), 1);
+        assert_eq!(count(one, 90, 121), 1);
+        assert_eq!(count(one, 180, 240), 1);
         let other = agents.count(
             "other".to_owned(),
             two,
-            91,
-            start + Duration::from_secs(121),
+            181,
+            start + Duration::from_secs(241),
         );
         assert_eq!(other, 1, "another kernel");
     }

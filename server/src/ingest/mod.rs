@@ -4,28 +4,31 @@
 //! next is decoded. A segment that crosses the edge of a packed span is cut there first. The
 //! cut is always the same, so a repeated post has the same keys.
 
+mod coarse;
+mod drift;
 pub mod hosts;
+pub mod lanes;
 mod late;
-pub mod legacy;
 pub mod live;
 mod owner;
 mod prepare;
 mod receipt;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bubble_common::batch::{AgentReport, Batch};
-use bubble_common::segment::SourceId;
+use bubble_common::legacy::{self, EventError};
 use bubble_common::segment::codec::{DecodeError, memory_limit};
+use bubble_common::segment::{Resolution, SourceId};
 use tracing::warn;
 
 use self::hosts::Hosts;
-use self::legacy::EventError;
-use self::legacy::lanes::{Lanes, Sender};
+use self::lanes::{Lanes, Sender};
 use self::live::Live;
 use self::owner::{Owners, Poster};
-use self::prepare::{Prepared, prepare_event};
+use self::prepare::{Prepared, prepare_event, remainder};
 pub use self::receipt::{Receipt, Refusal, RefusalCode};
 use crate::clock;
 use crate::memory::{MemoryError, Pool, Reservation};
@@ -42,6 +45,8 @@ const DECODING_PER_BYTE: usize = 8;
 /// Memory of a legacy post: a multiple of its length, and so much.
 const EVENT: usize = 1 << 20;
 const EVENT_PER_BYTE: usize = 8;
+/// Attempts to store what others are storing, too.
+const MAX_PUTS: usize = 4;
 /// Longest wait for memory.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -66,6 +71,8 @@ pub struct Origin<'a> {
     pub recording: Option<String>,
     /// Identifies the kernel that the agent counts in.
     pub boot: Option<&'a str>,
+    /// Whether some of it may be stored already, as it was posted before without an answer.
+    pub repeated: bool,
 }
 
 /// Why a batch failed.
@@ -116,6 +123,7 @@ impl Ingest {
             key,
             recording,
             boot,
+            repeated,
         } = of;
         let live = recording.is_none();
         self.metrics.batch_bytes.inc_by(body.len() as u64);
@@ -126,7 +134,7 @@ impl Ingest {
                 Batch::scan(
                     body,
                     limit,
-                    |source, _| Prepared::new(Some(source), label(source), now),
+                    |source, _| Prepared::new(Some(source), label(source), now).repeated(repeated),
                     |prepared, segment, bytes| prepared.add(segment, bytes.to_vec()),
                 )
             })
@@ -227,23 +235,23 @@ impl Ingest {
             refused,
             ..
         } = prepared;
-        let late = late::are_known(&*self.store, &posts, clock::now()).await?;
+        let late = late::known_slots(&*self.store, &posts, clock::now()).await?;
         let unknown = owners.into_iter().zip(posts).zip(late);
-        let unknown = unknown.filter(|(_, known)| !known).map(|(post, _)| post);
-        let (owners, posts): (Vec<usize>, Vec<Post>) = unknown.unzip();
-        let seconds: Vec<u64> = posts
-            .iter()
-            .map(|post| u64::from(post.slots.count_ones()) * post.key.resolution.seconds())
-            .collect();
-        let outcomes = self.store.put(posts).await?;
-        // A segment that was cut is new if any of its parts is.
-        let mut new = vec![false; notices.len()];
-        for ((owner, outcome), seconds) in owners.into_iter().zip(outcomes).zip(seconds) {
-            if outcome == Outcome::Stored {
-                new[owner] = true;
-                self.metrics.container_seconds.inc_by(seconds);
-            }
+        let unknown = unknown.filter_map(|((owner, post), known)| match post.slots & !known {
+            _ if known == 0 => Some((owner, post)),
+            0 => None,
+            _ => Some((owner, remainder(&post, known)?)),
+        });
+        let mut new = Vec::new();
+        for (owner, post) in unknown {
+            let is_fine = post.key.resolution == Resolution::Second || post.slots == 0;
+            let left = match is_fine {
+                true => Some(post),
+                false => coarse::unknown_part(&*self.store, post).await?,
+            };
+            new.extend(left.map(|post| (owner, post)));
         }
+        let new = self.put(new, notices.len()).await?;
         for (_, notice) in new.iter().zip(&notices).filter(|(new, _)| **new) {
             self.live.notify(|| notice.clone());
         }
@@ -268,6 +276,48 @@ impl Ingest {
             );
         }
         Ok(receipt)
+    }
+
+    /// Stores posts, each with the index of its segment, and of those that are stored in part the rest.
+    /// Returns for each of `count` segments whether it is new. One that was cut is new if any of its
+    /// parts is.
+    async fn put(
+        &self,
+        mut posts: Vec<(usize, Post)>,
+        count: usize,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut new = vec![false; count];
+        for _ in 0..MAX_PUTS {
+            let repeated = posts.iter().filter(|(_, post)| post.repeated);
+            let mut repeated: VecDeque<(usize, Post)> = repeated.cloned().collect();
+            let (owners, all): (Vec<usize>, Vec<Post>) = posts.into_iter().unzip();
+            let seconds =
+                |post: &Post| u64::from(post.slots.count_ones()) * post.key.resolution.seconds();
+            let sizes: Vec<(bool, u64)> = all.iter().map(|p| (p.repeated, seconds(p))).collect();
+            let sealed = all.into_iter().map(Post::sealed).collect();
+            let outcomes = self.store.put(sealed).await?;
+            posts = Vec::new();
+            for ((owner, outcome), (is_repeated, seconds)) in
+                owners.into_iter().zip(outcomes).zip(sizes)
+            {
+                let post = is_repeated.then(|| repeated.pop_front()).flatten();
+                match (outcome, post) {
+                    (Outcome::Stored, _) => {
+                        new[owner] = true;
+                        self.metrics.container_seconds.inc_by(seconds);
+                    }
+                    (Outcome::Overlaps(stored), Some((_, post))) => {
+                        posts.extend(remainder(&post, stored).map(|rest| (owner, rest)));
+                    }
+                    (Outcome::Known | Outcome::Overlaps(_), _) => {}
+                }
+            }
+            if posts.is_empty() {
+                return Ok(new);
+            }
+        }
+        // Somebody stores the same at the same time: the agent posts it again.
+        Err(StoreError::Conflict)
     }
 }
 

@@ -14,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bubble_common::segment::{ContainerId, Key, SourceId};
+use bubble_common::short_id::{is_full, short_id};
 
 use super::prepare::Prepared;
 use super::receipt::Reason;
-use crate::span::id::{is_full, short_id};
 use crate::store::Store;
 use crate::store::binding::{Binding, LIVE, RECORDED, of_container, of_source, of_twin};
 use crate::store::error::StoreError;

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bubble_common::legacy::Event;
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::{ContainerId, Key, Segment, SourceId};
 
-use super::legacy::Event;
-use super::legacy::lanes::{Lanes, Sender};
+use super::lanes::{Lanes, Sender};
 use super::live::Notice;
 use super::receipt::{Reason, Refusal};
-use crate::span::activity::activity;
-use crate::span::unite::slot_bits;
+use crate::span::activity::{Sums, activity};
+use crate::span::unite::{keep_slots, slot_bit, slot_bits};
 use crate::store::recording::Label;
 use crate::store::segments::Post;
 
@@ -30,6 +30,8 @@ pub(super) struct Prepared {
     /// The source that the segments of a recording must have.
     source: Option<SourceId>,
     label: Option<Arc<Label>>,
+    /// Whether the store may have some of it.
+    repeated: bool,
     now: u64,
     /// A notice for each accepted segment.
     pub(super) notices: Vec<Notice>,
@@ -46,12 +48,18 @@ impl Prepared {
         Self {
             source: source.filter(|_| label.is_some()),
             label: label.map(Arc::new),
+            repeated: false,
             now,
             notices: Vec::new(),
             posts: Vec::new(),
             owners: Vec::new(),
             refused: Vec::new(),
         }
+    }
+
+    /// Sets whether the store may have some of it, as it was posted before without an answer.
+    pub(super) fn repeated(self, repeated: bool) -> Self {
+        Self { repeated, ..self }
     }
 
     /// Whether it belongs to a recording.
@@ -66,9 +74,17 @@ impl Prepared {
             return;
         }
         let owner = self.notices.len();
-        for post in posts(segment, bytes) {
+        let posts = match without_leading_gap(segment) {
+            Some(rest) => posts(&rest, rest.encode(Effort::Raw)),
+            None => posts(segment, bytes),
+        };
+        for post in posts {
             let recording = self.label.clone();
-            self.posts.push(Post { recording, ..post });
+            self.posts.push(Post {
+                recording,
+                repeated: self.repeated,
+                ..post
+            });
             self.owners.push(owner);
         }
         self.notices.push(Notice {
@@ -95,7 +111,7 @@ impl Prepared {
         // The owner before, the id of its container, and its new index.
         let mut current: Option<(usize, Option<(ContainerId, usize)>)> = None;
         for (mut post, owner) in posts.into_iter().zip(owners) {
-            // The posts of a segment follow each other; the first one begins where the segment does.
+            // The posts of a segment follow each other.
             if current.as_ref().is_none_or(|(known, _)| *known != owner) {
                 let accepted = match judge(&post.key) {
                     Ok(id) => {
@@ -108,7 +124,16 @@ impl Prepared {
                         Some((id, index))
                     }
                     Err(reason) => {
-                        self.refuse(&post.key, &reason);
+                        // As it was posted: a gap before its first slot was cut.
+                        let span = notices.get(owner).map(|notice| notice.span.start);
+                        let start = span.unwrap_or(post.key.start);
+                        self.refuse(
+                            &Key {
+                                start,
+                                ..post.key.clone()
+                            },
+                            &reason,
+                        );
                         None
                     }
                 };
@@ -181,6 +206,37 @@ fn posts(segment: &Segment, bytes: Vec<u8>) -> Vec<Post> {
     posts
 }
 
+/// The segment from its first covered slot on, if it begins with a gap. So a piece has the slot that
+/// its key names, and no two pieces with different slots have one key. Packing drops gaps as well.
+fn without_leading_gap(segment: &Segment) -> Option<Segment> {
+    let first = segment.coverage.iter().position(|slot| !slot.is_gap());
+    let first = first.filter(|first| *first > 0)?;
+    let start = segment.key.start + first as u64 * segment.key.resolution.seconds();
+    segment.slice(start..segment.end()).ok()
+}
+
+/// The part of a post outside of the slots `stored` of its packed span. `None` if nothing is left.
+pub(super) fn remainder(of: &Post, stored: u64) -> Option<Post> {
+    let segment = Segment::decode(&of.bytes).ok()?;
+    let resolution = segment.key.resolution;
+    let rest = keep_slots(&segment, |at, _| slot_bit(resolution, at) & stored == 0);
+    repost(of, rest)
+}
+
+/// A post of a part of another one. `None` if it has no slots.
+pub(super) fn repost(of: &Post, rest: Segment) -> Option<Post> {
+    let first = rest.coverage.iter().position(|slot| !slot.is_gap())?;
+    let rest = match first {
+        0 => rest,
+        _ => without_leading_gap(&rest)?,
+    };
+    Some(Post {
+        recording: of.recording.clone(),
+        repeated: true,
+        ..post(&rest, rest.encode(Effort::Raw))
+    })
+}
+
 fn post(segment: &Segment, bytes: Vec<u8>) -> Post {
     Post {
         key: segment.key.clone(),
@@ -188,6 +244,9 @@ fn post(segment: &Segment, bytes: Vec<u8>) -> Post {
         activity: activity(segment),
         bytes,
         recording: None,
+        repeated: false,
+        replaces: false,
+        withdrawn: Sums::default(),
     }
 }
 

@@ -11,27 +11,37 @@ use std::time::Duration;
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::{DecodeError, memory_limit};
 
+use super::decoded::{DecodedRows, Size};
 use super::error::QueryError;
 use crate::memory::{Memory, MemoryError, Reservation};
+use crate::span::row::{DamagedRow, Piece, Row};
 
 /// Longest wait for memory.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Decoded segments take their own memory, and about as much again while they are merged and added up.
-const TRANSIENT: usize = 2;
 
 /// The memory that one query may still use.
 #[derive(Debug)]
 pub(in crate::query) struct Bound {
     left: AtomicUsize,
     limit: usize,
+    /// Rows that need not be decoded again. They count as if they were.
+    decoded: Option<Arc<DecodedRows>>,
 }
 
 impl Bound {
     /// `limit` bytes.
     pub(in crate::query) fn new(limit: usize) -> Arc<Self> {
+        Self::with_cache(limit, None)
+    }
+
+    /// `limit` bytes, and a cache of rows.
+    fn with_cache(limit: usize, decoded: Option<Arc<DecodedRows>>) -> Arc<Self> {
         let left = AtomicUsize::new(limit);
-        Arc::new(Self { left, limit })
+        Arc::new(Self {
+            left,
+            limit,
+            decoded,
+        })
     }
 
     /// No bound.
@@ -55,25 +65,44 @@ impl Bound {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Decodes a segment. The outer error is that it does not fit, the inner one that it is damaged.
+    /// Decodes a row, or takes it from the cache. The outer error is that it does not fit, the inner one
+    /// that it is damaged.
     ///
     /// # Errors
     /// When it needs more memory than is left.
     pub(in crate::query) fn decode(
         &self,
-        bytes: &[u8],
-    ) -> Result<Result<Segment, DecodeError>, MemoryError> {
-        let room = self.left.load(Ordering::Relaxed) / TRANSIENT;
-        match Segment::decode_limited(bytes, room) {
-            Ok((segment, used)) => {
-                self.take(used * TRANSIENT)?;
-                Ok(Ok(segment))
-            }
-            Err(DecodeError::TooLarge { .. }) if room < memory_limit(bytes.len()) => {
-                Err(self.exceeded())
-            }
-            Err(error) => Ok(Err(error)),
+        row: Row,
+    ) -> Result<Result<Piece, DamagedRow>, MemoryError> {
+        if let Some(known) = self.decoded.as_ref().and_then(|rows| rows.get(&row)) {
+            self.take(known.size.total())?;
+            return Ok(Ok(Piece {
+                form: row.form,
+                segment: known.segment,
+            }));
         }
+        let room = self.left.load(Ordering::Relaxed);
+        let bytes = match row.segment() {
+            Ok(bytes) => bytes,
+            Err(damage) => return Ok(Err(row.damaged(damage))),
+        };
+        let segment = match Segment::decode_limited(bytes, room) {
+            Ok((segment, _)) => Arc::new(segment),
+            Err(DecodeError::TooLarge { .. }) if room < memory_limit(bytes.len()) => {
+                return Err(self.exceeded());
+            }
+            Err(error) => return Ok(Err(row.damaged(error.into()))),
+        };
+        let size = Size::of(&segment);
+        self.take(size.total())?;
+        let piece = match row.piece(segment) {
+            Ok(piece) => piece,
+            Err(damage) => return Ok(Err(row.damaged(damage))),
+        };
+        if let Some(rows) = &self.decoded {
+            rows.insert(row, Arc::clone(&piece.segment), size);
+        }
+        Ok(Ok(piece))
     }
 
     fn exceeded(&self) -> MemoryError {
@@ -84,6 +113,7 @@ impl Bound {
 /// One attempt to answer a query, with its reservation.
 pub(in crate::query) struct Attempt {
     memory: Memory,
+    decoded: Arc<DecodedRows>,
     bound: Arc<Bound>,
     is_large: bool,
     _held: Reservation,
@@ -91,11 +121,15 @@ pub(in crate::query) struct Attempt {
 
 impl Attempt {
     /// The first attempt, with a small reservation.
-    pub(in crate::query) async fn first(memory: &Memory) -> Result<Self, QueryError> {
+    pub(in crate::query) async fn first(
+        memory: &Memory,
+        decoded: &Arc<DecodedRows>,
+    ) -> Result<Self, QueryError> {
         let small = Memory::SMALL_QUERY;
         Ok(Self {
             memory: memory.clone(),
-            bound: Bound::new(small),
+            decoded: Arc::clone(decoded),
+            bound: Bound::with_cache(small, Some(Arc::clone(decoded))),
             is_large: false,
             _held: memory.queries.reserve(small, MEMORY_TIMEOUT).await?,
         })
@@ -115,41 +149,49 @@ impl Attempt {
         if self.is_large || !too_large {
             return done.map(ControlFlow::Break);
         }
-        let memory = self.memory.clone();
+        let (memory, decoded) = (self.memory.clone(), Arc::clone(&self.decoded));
         drop(self);
         let large = &memory.large_query;
         let held = large.reserve(large.size(), MEMORY_TIMEOUT).await?;
         Ok(ControlFlow::Continue(Self {
-            bound: Bound::new(large.size()),
+            bound: Bound::with_cache(large.size(), Some(Arc::clone(&decoded))),
             is_large: true,
             _held: held,
             memory,
+            decoded,
         }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bubble_common::segment::codec::Effort;
-    use bubble_testing::arbitrary;
-    use proptest::strategy::{Strategy as _, ValueTree as _};
-    use proptest::test_runner::TestRunner;
+    use std::sync::Arc;
 
+    use bubble_common::segment::codec::Effort;
+    use bubble_testing::container::{Container, Size};
+
+    use super::super::decoded::DecodedRows;
     use super::Bound;
+    use crate::span::row::{Form, Row};
 
     #[test]
-    fn a_segment_is_decoded_if_it_fits_and_counts() {
-        let mut runner = TestRunner::deterministic();
-        let segment = arbitrary::segment(8).new_tree(&mut runner);
-        let segment = segment.expect("a segment").current();
-        let bytes = segment.encode(Effort::Fast);
-        let bound = Bound::new(8 << 20);
-        let decoded = bound.decode(&bytes).expect("it fits");
-        assert_eq!(decoded.as_ref(), Ok(&segment));
-        assert!(bound.take(8 << 20).is_err(), "it was counted");
-        assert!(Bound::new(16).decode(&bytes).is_err(), "it does not fit");
-        // Damaged bytes are no question of memory.
-        let damaged = bound.decode(&bytes[..bytes.len() - 1]).expect("it fits");
-        assert!(damaged.is_err());
+    fn a_row_is_decoded_if_it_fits_and_counts_from_the_cache_too() {
+        let mut container = Container::new(1, 1_200_000, Size::QUIET);
+        let segment = container.seconds(60);
+        let row = Row::new(&segment, Form::Packed, Effort::Fast);
+        let cache = Arc::new(DecodedRows::new(8 << 20));
+        for _ in 0..2 {
+            let bound = Bound::with_cache(8 << 20, Some(Arc::clone(&cache)));
+            let decoded = bound.decode(row.clone()).expect("it fits");
+            assert_eq!(*decoded.expect("undamaged").segment, segment);
+            assert!(bound.take(8 << 20).is_err(), "it was counted");
+            let small = Bound::with_cache(16, Some(Arc::clone(&cache)));
+            assert!(small.decode(row.clone()).is_err(), "it does not fit");
+            assert!(cache.get(&row).is_some());
+        }
+        let mut damaged = row;
+        *damaged.bytes.last_mut().expect("bytes") ^= 1;
+        let bound = Bound::with_cache(8 << 20, Some(cache));
+        assert!(bound.decode(damaged).expect("it fits").is_err());
     }
 }

@@ -1,10 +1,12 @@
 //! Tables as CSV (RFC 4180), with a line of names first.
 
+use bubble_common::segment::wait::{KINDS, NAMES};
+
 use super::io::{ConnectionSums, FileSums};
 use super::process::{ExitInfo, ProcessInfo};
 use super::table::{EventCell, GroupRow, RowSums, Rows, Table, Who};
 
-const PROCESS: [&str; 22] = [
+const PROCESS: [&str; 24] = [
     "process",
     "pid",
     "container_pid",
@@ -27,6 +29,21 @@ const PROCESS: [&str; 22] = [
     "received",
     "sent",
     "count_at_least",
+    "gid",
+    "private_max",
+];
+/// Waits, after the other columns of a process.
+const WAITS: [&str; KINDS] = [
+    "wait_core_ns",
+    "wait_disk_ns",
+    "wait_network_ns",
+    "wait_lock_ns",
+    "wait_events_ns",
+    "wait_child_ns",
+    "wait_sleep_ns",
+    "wait_pipe_ns",
+    "wait_stopped_ns",
+    "wait_other_ns",
 ];
 /// The first columns of the other tables.
 const WHO: [&str; 5] = ["process", "pid", "container_pid", "name", "args"];
@@ -60,7 +77,7 @@ impl Table {
         let mut csv = Csv::default();
         match &self.rows {
             Rows::Process(rows) => {
-                csv.names(&[&PROCESS]);
+                csv.names(&[&PROCESS, &WAITS]);
                 rows.iter().for_each(|row| csv.process(row));
             }
             Rows::File(rows) => {
@@ -126,6 +143,9 @@ impl Csv {
         }
         self.numbers(&[row.bytes_in, row.bytes_out, row.received, row.sent]);
         self.numbers(&[row.count_at_least.into()]);
+        self.measured(row.gid.map(u64::from));
+        self.measured(row.private_max);
+        self.numbers(&NAMES.map(|kind| row.waits.get(kind).copied().unwrap_or(0)));
         self.end_line();
     }
 

@@ -54,8 +54,7 @@ impl<'a> Gaps<'a> {
 
     /// Time in ns as percent of the known seconds.
     pub(super) fn percent(&self, values: &[u64]) -> Series<f64> {
-        let slots = values.iter().zip(self.covered);
-        slots.map(|(ns, seconds)| percent(*ns, *seconds)).collect()
+        percent_of_known(values, self.covered)
     }
 
     /// The same for a metric of the container; null also where it was not measured.
@@ -68,6 +67,12 @@ impl<'a> Gaps<'a> {
             .map(|(ns, seconds)| percent((*ns)?, *seconds))
             .collect()
     }
+}
+
+/// Time in ns by slot as percent of the known seconds of the slot; null where there are none.
+pub(super) fn percent_of_known(values: &[u64], known: &[u64]) -> Series<f64> {
+    let slots = values.iter().zip(known);
+    slots.map(|(ns, seconds)| percent(*ns, *seconds)).collect()
 }
 
 /// `ns` in percent of `seconds`, in steps of a hundredth; `None` in a gap.

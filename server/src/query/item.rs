@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bubble_common::segment::facts;
 use serde::Serialize;
 
+use crate::span::extent::Extent;
 use crate::store::container::{Container, State};
 
 /// A container, from the index alone. Times are seconds since the Unix epoch.
@@ -16,7 +17,7 @@ pub struct ContainerItem {
     pub name: String,
     /// Its image; empty if unknown.
     pub image: String,
-    /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`, `systemd`, `cgroup`; empty if unknown.
+    /// `docker`, `podman`, `containerd`, `cri-o`, `slurm`, `lxc`, `systemd-nspawn`, `buildkit`, `systemd`, `cgroup`, `run`; empty if unknown.
     pub runtime: String,
     /// Name of the host.
     pub host: String,
@@ -47,21 +48,22 @@ pub struct ContainerItem {
     pub exit_code: Option<u64>,
     /// Whether the kernel killed it because memory ran out.
     pub oom_killed: bool,
-    /// CPU time over its life, ns.
-    pub cpu_ns: u64,
+    /// CPU time over its life, ns; null for a link to a part of it, as the next ones.
+    pub cpu_ns: Option<u64>,
     /// Cores used in its latest 10 s; null if it is not running.
     pub cpu_now: Option<f64>,
     /// Memory in use when last seen, bytes.
-    pub memory_now: u64,
+    pub memory_now: Option<u64>,
     /// Highest memory in use, bytes.
-    pub memory_peak: u64,
+    pub memory_peak: Option<u64>,
     /// Memory limit, bytes.
     pub memory_limit: Option<u64>,
     /// Bytes read from files and received, over its life.
-    pub bytes_in: u64,
+    pub bytes_in: Option<u64>,
     /// Bytes written to files and sent, over its life.
-    pub bytes_out: u64,
-    /// The keys that it belongs to; null if nobody has posted it since owners are noted.
+    pub bytes_out: Option<u64>,
+    /// The keys that it belongs to; null if nobody has posted it since owners are noted, and for shared
+    /// links.
     pub posted_by: Option<PostedBy>,
     /// Cores used in its latest 60 buckets of 10 s, oldest first; null where nothing is known.
     pub spark: Vec<Option<f64>>,
@@ -115,16 +117,16 @@ impl ContainerItem {
             ended: container.ended().map(seconds),
             exit_code: container.number(facts::EXIT_CODE),
             oom_killed: text(facts::OOM_KILLED) == "true",
-            cpu_ns: container.cpu_ns,
+            cpu_ns: Some(container.cpu_ns),
             cpu_now: match state {
                 State::Running => container.recent.now().map(thousandths),
                 State::Ended | State::Silent => None,
             },
-            memory_now: container.memory_now,
-            memory_peak: container.memory_peak,
+            memory_now: Some(container.memory_now),
+            memory_peak: Some(container.memory_peak),
             memory_limit: Some(container.memory_limit).filter(|limit| *limit > 0),
-            bytes_in: container.bytes_in,
-            bytes_out: container.bytes_out,
+            bytes_in: Some(container.bytes_in),
+            bytes_out: Some(container.bytes_out),
             posted_by: container.binding.as_ref().map(|binding| PostedBy {
                 owner: binding.owner.clone(),
                 key: binding.key.clone(),
@@ -137,6 +139,34 @@ impl ContainerItem {
                 .into_iter()
                 .map(|cores| cores.map(thousandths))
                 .collect(),
+        }
+    }
+
+    /// What a shared link shows of it: nothing about keys, and sums only if it shows the whole life.
+    #[must_use]
+    pub fn within(self, extent: Option<&Extent>) -> Self {
+        let Some(extent) = extent else {
+            return self;
+        };
+        let item = Self {
+            posted_by: None,
+            ..self
+        };
+        let Some(span) = extent.span() else {
+            return item;
+        };
+        let (start, end) = (span.start as f64, span.end as f64);
+        Self {
+            first_seen: item.first_seen.clamp(start, end),
+            last_seen: item.last_seen.clamp(start, end),
+            cpu_ns: None,
+            cpu_now: None,
+            memory_now: None,
+            memory_peak: None,
+            bytes_in: None,
+            bytes_out: None,
+            spark: Vec::new(),
+            ..item
         }
     }
 }

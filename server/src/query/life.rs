@@ -63,6 +63,7 @@ impl Life {
                 marks.push(Mark { at, kind });
             }
         }
+        marks.retain(|mark| plan.allows(&(mark.at as u64..mark.at as u64 + 1)));
         marks.sort_by(|a, b| a.at.total_cmp(&b.at));
         Self {
             first: plan.span.start as f64,

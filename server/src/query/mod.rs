@@ -5,35 +5,47 @@
 //! of the sums.
 
 mod bound;
+pub mod compare;
 mod csv;
+mod decoded;
 pub mod error;
 pub mod filter;
 mod gaps;
+pub mod hosts;
 pub mod io;
 pub mod item;
+pub mod lanes;
 pub mod ledger;
 pub mod legacy;
 pub mod life;
+pub mod neighbours;
 pub mod process;
 pub mod range;
 pub mod read;
+pub mod report;
+pub mod saved;
 pub mod summary;
 pub mod table;
+mod wait;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bound::{Attempt, Bound};
 use bubble_common::segment::{ContainerId, Segment};
+use compare::{Comparison, Run};
+use decoded::DecodedRows;
 use error::QueryError;
 use item::ContainerItem;
+use lanes::Lanes;
 use ledger::{Ledger, Scope};
 use life::Life;
 use range::{MAX_SLOTS, Plan, Question};
 use summary::Summary;
-use table::{Arrangement, ContainerRows, Table, TableKind};
+use table::{Arrangement, ContainerRows, SeriesKind, Table, TableKind, TableSeries};
 
 use crate::memory::Memory;
+use crate::span::extent::Extent;
 use crate::span::retention::Retention;
 use crate::store::Store;
 use crate::store::container::{Container, State};
@@ -46,6 +58,7 @@ pub struct Query {
     store: Arc<dyn Store>,
     retention: Retention,
     memory: Memory,
+    decoded: Arc<DecodedRows>,
 }
 
 /// A query about a range. Times are seconds since the Unix epoch.
@@ -65,6 +78,8 @@ pub struct Ask {
     pub top: usize,
     /// Names in the stacks at most; chosen by default.
     pub max_series: Option<usize>,
+    /// What the shared link shows by which is asked.
+    pub extent: Option<Extent>,
 }
 
 /// Length of a range by default, in seconds.
@@ -81,17 +96,28 @@ impl Query {
             finished,
             ..retention
         };
+        let memory = Memory::new(memory::default_limit());
         Self {
             store,
             retention,
-            memory: Memory::new(memory::default_limit()),
+            decoded: Arc::new(DecodedRows::new(memory.decoded)),
+            memory,
         }
     }
 
     /// Sets the budget that it shares with the rest of the process.
     #[must_use]
     pub fn within(self, memory: Memory) -> Self {
-        Self { memory, ..self }
+        Self {
+            decoded: Arc::new(DecodedRows::new(memory.decoded)),
+            memory,
+            ..self
+        }
+    }
+
+    /// How long each resolution is retained.
+    pub fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// The index's entry of a container.
@@ -131,7 +157,7 @@ impl Query {
     pub async fn summary(&self, id: &ContainerId, ask: &Ask) -> Result<Summary, QueryError> {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
-        let item = ContainerItem::new(&container, clock::now());
+        let item = ContainerItem::new(&container, clock::now()).within(ask.extent.as_ref());
         let (scope, top, max_series) = (scope(ask, &plan), ask.top, ask.max_series);
         self.answer(id, plan, move |plan, segments| {
             let ledger = Ledger::new(plan, segments, &scope);
@@ -162,26 +188,91 @@ impl Query {
         .map_err(QueryError::from)
     }
 
-    /// The whole life of a container.
+    /// What the rows of a table did over time.
+    ///
+    /// # Errors
+    /// When there is no such container, the filter is not valid, or the store fails.
+    pub async fn series(
+        &self,
+        id: &ContainerId,
+        kind: SeriesKind,
+        ask: &Ask,
+        filter: String,
+    ) -> Result<TableSeries, QueryError> {
+        let container = self.container(id).await?;
+        let plan = self.plan(&container, ask);
+        let scope = scope(ask, &plan);
+        let by = Arrangement {
+            filter,
+            now: clock::now(),
+            ..Arrangement::default()
+        };
+        self.answer(id, plan, move |plan, segments| {
+            TableSeries::new(kind, plan, &Ledger::new(plan, segments, &scope), &by)
+        })
+        .await?
+        .map_err(QueryError::from)
+    }
+
+    /// All processes of a range over time, in at most `slots` slots. At most `limit` processes have
+    /// a lane of their own.
     ///
     /// # Errors
     /// When there is no such container, or the store fails.
-    pub async fn life(&self, id: &ContainerId) -> Result<Life, QueryError> {
+    pub async fn lanes(
+        &self,
+        id: &ContainerId,
+        ask: &Ask,
+        slots: usize,
+        limit: usize,
+    ) -> Result<Lanes, QueryError> {
         let container = self.container(id).await?;
-        let now = clock::now();
-        let last = match container.state(now) {
-            State::Ended => container.last_seen,
-            _ => container.last_seen.max(now.min(container.last_seen + 60)),
-        };
-        let question = Question {
-            span: container.first_seen.min(last)..last,
-            step: None,
-            slots: Life::MAX_SLOTS,
-            live_since: container.live_since,
-            last_seen: container.last_seen,
-            now,
-        };
-        let plan = Plan::new(&question, &self.retention);
+        let plan = self.plan(&container, ask);
+        let scope = scope(ask, &plan);
+        self.answer(id, plan, move |plan, segments| {
+            Lanes::new(plan, &Ledger::new(plan, segments, &scope), slots, limit)
+        })
+        .await
+    }
+
+    /// What two containers did in their whole lives, and in what they differ, `limit` rows of each
+    /// kind at most.
+    ///
+    /// # Errors
+    /// When there is no such container, or the store fails.
+    pub async fn compare(
+        &self,
+        id: &ContainerId,
+        other: &ContainerId,
+        limit: usize,
+    ) -> Result<Comparison, QueryError> {
+        let (own, other) = (self.run(id).await?, self.run(other).await?);
+        Ok(Comparison::new(own, other, limit))
+    }
+
+    /// What a container did in its whole life.
+    async fn run(&self, id: &ContainerId) -> Result<Run, QueryError> {
+        let container = self.container(id).await?;
+        let plan = self.life_plan(&container, None);
+        let item = ContainerItem::new(&container, clock::now());
+        self.answer(id, plan, move |plan, segments| {
+            let ledger = Ledger::new(plan, segments, &Scope::default());
+            Run::new(item.clone(), plan, &ledger)
+        })
+        .await
+    }
+
+    /// The whole life of a container, or what a shared link shows of it.
+    ///
+    /// # Errors
+    /// When there is no such container, or the store fails.
+    pub async fn life(
+        &self,
+        id: &ContainerId,
+        extent: Option<&Extent>,
+    ) -> Result<Life, QueryError> {
+        let container = self.container(id).await?;
+        let plan = self.life_plan(&container, extent);
         self.answer(id, plan, move |plan, segments| {
             Life::new(
                 &container,
@@ -197,10 +288,10 @@ impl Query {
         &self,
         id: &ContainerId,
         plan: Plan,
-        make: impl Fn(&Plan, &[Segment]) -> T + Send + Sync + 'static,
+        make: impl Fn(&Plan, &[Arc<Segment>]) -> T + Send + Sync + 'static,
     ) -> Result<T, QueryError> {
         let (plan, make) = (Arc::new(plan), Arc::new(make));
-        let mut attempt = Attempt::first(&self.memory).await?;
+        let mut attempt = Attempt::first(&self.memory, &self.decoded).await?;
         loop {
             let (plan, make) = (Arc::clone(&plan), Arc::clone(&make));
             let done = self.attempt(id, plan, make, attempt.bound()).await;
@@ -215,7 +306,7 @@ impl Query {
         &self,
         id: &ContainerId,
         plan: Arc<Plan>,
-        make: Arc<impl Fn(&Plan, &[Segment]) -> T + Send + Sync + 'static>,
+        make: Arc<impl Fn(&Plan, &[Arc<Segment>]) -> T + Send + Sync + 'static>,
         bound: Arc<Bound>,
     ) -> Result<T, QueryError> {
         let (resolution, span) = (plan.resolution, plan.span.clone());
@@ -225,18 +316,49 @@ impl Query {
             .map_err(|_| QueryError::Panicked)?
     }
 
+    /// The slots of a container's whole life, or of what a shared link shows of it.
+    fn life_plan(&self, container: &Container, extent: Option<&Extent>) -> Plan {
+        let now = clock::now();
+        let last = match container.state(now) {
+            State::Ended => container.last_seen,
+            _ => container.last_seen.max(now.min(container.last_seen + 60)),
+        };
+        let within = extent.and_then(Extent::span).cloned();
+        let question = Question {
+            span: limited(container.first_seen.min(last)..last, within.as_ref()),
+            step: None,
+            slots: Life::MAX_SLOTS,
+            live_since: container.live_since,
+            last_seen: container.last_seen,
+            now,
+            within,
+        };
+        Plan::new(&question, &self.retention)
+    }
+
     fn plan(&self, container: &Container, ask: &Ask) -> Plan {
         let now = clock::now();
+        let within = ask.extent.as_ref().and_then(Extent::span).cloned();
         let question = Question {
-            span: span(container, ask, now),
+            span: limited(span(container, ask, now), within.as_ref()),
             step: ask.step,
             slots: MAX_SLOTS,
             live_since: container.live_since,
             last_seen: container.last_seen,
             now,
+            within,
         };
         Plan::new(&question, &self.retention)
     }
+}
+
+/// The part of `span` that lies within `within`, or the nearest second of it.
+fn limited(span: Range<u64>, within: Option<&Range<u64>>) -> Range<u64> {
+    let Some(within) = within else {
+        return span;
+    };
+    let start = span.start.clamp(within.start, within.end - 1);
+    start..span.end.clamp(start + 1, within.end)
 }
 
 /// The range of the query, in whole seconds.

@@ -1,9 +1,12 @@
 //! A process as answers have it.
 
+use std::collections::BTreeMap;
+
 use bubble_common::segment::process::{Exit, Process};
 use serde::Serialize;
 
 use super::ledger::ProcessRow;
+use super::wait::waits_by_name;
 
 /// A process: one program that it ran.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -22,6 +25,8 @@ pub struct ProcessInfo {
     pub parent: u32,
     /// Effective user id on the host, the last one.
     pub uid: u32,
+    /// Effective group id on the host, the last one; null if it is not known.
+    pub gid: Option<u32>,
     /// Name in the kernel (comm).
     pub name: String,
     /// Path of the file that runs; of a script its interpreter.
@@ -39,9 +44,15 @@ pub struct ProcessInfo {
     pub count_at_least: bool,
     /// CPU time, ns.
     pub cpu_ns: u64,
+    /// Time in which its threads waited, ns by kind: `core` (for a core), `disk`, `network`, `lock`,
+    /// `events`, `child`, `sleep`, `pipe`, `stopped`, `other`. Kinds without any are left out.
+    pub waits: BTreeMap<&'static str, u64>,
     /// Highest resident set, bytes; null if it was never measured. Of a folded row: the highest
     /// sum at one time, at most what the cgroup had.
     pub rss_max: Option<u64>,
+    /// Highest private part of it, bytes: pages that are neither of a file nor of shared memory. Null
+    /// if it is not known. All of the resident set counts as private while it is not known.
+    pub private_max: Option<u64>,
     /// Highest virtual size, bytes; null if it was never measured.
     pub vm_max: Option<u64>,
     /// Highest swap, bytes; null if it was never measured.
@@ -94,6 +105,7 @@ impl ProcessInfo {
             container_pid: process.container_pid,
             parent: process.parent,
             uid: process.uid,
+            gid: process.gid,
             name: process.name.clone(),
             exe: process.exe.clone(),
             args: words_of(process),
@@ -102,7 +114,9 @@ impl ProcessInfo {
             count: process.count,
             count_at_least: !row.is_count_exact,
             cpu_ns: row.cpu_ns,
+            waits: waits_by_name(&row.waits),
             rss_max: measured(row.memory.rss),
+            private_max: (row.memory.shared() > 0).then_some(row.memory.private),
             vm_max: measured(row.memory.vm),
             // Whoever reads the resident set knows the swap. A chisel reads neither.
             swap_max: measured(row.memory.rss).map(|_| row.memory.swap),
@@ -127,6 +141,16 @@ pub(super) fn key_of(process: &Process) -> String {
     } else {
         format!("{}-{}-{}", id.pid, id.start, id.exec)
     }
+}
+
+/// The first `max` characters of the command line, else of the program's path.
+pub(super) fn command_of(process: &Process, max: usize) -> String {
+    let text = match &*process.args {
+        "" => &process.exe,
+        args => args,
+    };
+    let text = text.chars().take(max);
+    text.map(|c| if c == '\0' { ' ' } else { c }).collect()
 }
 
 /// The command line, word by word.

@@ -22,6 +22,8 @@ pub struct Plan {
     pub step: u64,
     /// From the start of the first slot to the end of the last; seconds since the Unix epoch.
     pub span: Range<u64>,
+    /// Only stored slots that lie within this are read, although `span` may be a little longer.
+    pub within: Option<Range<u64>>,
 }
 
 /// Input of a plan.
@@ -39,6 +41,8 @@ pub struct Question {
     pub last_seen: u64,
     /// Seconds since the Unix epoch.
     pub now: u64,
+    /// The range that may be shown, if not all may.
+    pub within: Option<Range<u64>>,
 }
 
 /// The slots of an answer.
@@ -78,12 +82,22 @@ impl Plan {
                 .step
                 .is_none_or(|step| resolution.seconds() <= step.max(1))
         };
+        // Slots that reach beyond the range are not read.
+        let fits = |resolution: &Resolution| {
+            let unit = resolution.seconds();
+            let bounds = question
+                .within
+                .as_ref()
+                .map(|within| [within.start, within.end]);
+            let is_whole = |bound: u64| bound.is_multiple_of(unit);
+            bounds.is_none_or(|bounds| bounds.into_iter().all(is_whole))
+        };
+        let is_good = |resolution: &Resolution| {
+            fine(resolution) && stored(resolution) && few(resolution) && fits(resolution)
+        };
         let resolution = match question.step {
             // The coarsest resolution with this step: finer ones take more reading.
-            Some(_) => Resolution::ALL
-                .into_iter()
-                .rev()
-                .find(|resolution| fine(resolution) && stored(resolution) && few(resolution)),
+            Some(_) => Resolution::ALL.into_iter().rev().find(is_good),
             None => None,
         };
         let resolution = resolution
@@ -116,7 +130,25 @@ impl Plan {
             resolution,
             step,
             span: start..start + count * step,
+            within: question.within.clone(),
         }
+    }
+
+    /// Whether all of the seconds `of` may be shown.
+    pub fn allows(&self, of: &Range<u64>) -> bool {
+        let Some(within) = &self.within else {
+            return true;
+        };
+        within.start <= of.start && of.end <= within.end
+    }
+
+    /// The part of `window` that may be shown; an empty range if nothing may.
+    pub fn allowed(&self, window: Range<u64>) -> Range<u64> {
+        let Some(within) = &self.within else {
+            return window;
+        };
+        let start = window.start.max(within.start);
+        start..window.end.min(within.end).max(start)
     }
 
     /// Number of slots of the answer.

@@ -10,12 +10,12 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
-use tracing::error;
+use bubble_common::segment::{ContainerId, Key, Resolution, Segment, SourceId};
 
 use super::bound::Bound;
+use super::decoded::Size;
 use super::error::QueryError;
-use crate::span::row::{Form, Piece, Row};
+use crate::span::row::{Form, Piece, Row, damaged_segment, report};
 use crate::span::unite::{finer, known_slot, roll, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -115,23 +115,50 @@ fn pending<'a>(
 }
 
 impl Gathered {
-    /// Decodes and merges the segments. Blocks for as long as that takes.
+    /// Decodes and merges the segments. Blocks for as long as that takes. A damaged row is logged and
+    /// left out: it is a gap in the answer, with the loss [`Reason::STORE_DAMAGED`].
     ///
     /// # Errors
-    /// When stored segments cannot be merged, or need more memory. One that cannot be decoded is logged and left out,
-    /// and is a gap in the answer.
-    pub fn resolve(self) -> Result<Vec<Segment>, QueryError> {
+    /// When stored segments cannot be merged, or need more memory.
+    ///
+    /// [`Reason::STORE_DAMAGED`]: bubble_common::segment::loss::Reason::STORE_DAMAGED
+    pub fn resolve(self) -> Result<Vec<Arc<Segment>>, QueryError> {
+        let resolution = self.resolution;
+        let mut damaged = Vec::new();
+        let mut segments = self.resolve_undamaged(&mut damaged)?;
+        // Not merged with the others: a slot without coverage would be dropped there.
+        segments.extend(damaged.into_iter().map(|key| {
+            Arc::new(damaged_segment(Key {
+                start: key.start - key.start % resolution.seconds(),
+                resolution,
+                ..key
+            }))
+        }));
+        Ok(segments)
+    }
+
+    /// Does the same without damaged rows, and adds their keys to `damaged`.
+    fn resolve_undamaged(self, damaged: &mut Vec<Key>) -> Result<Vec<Arc<Segment>>, QueryError> {
         let resolution = self.resolution;
         let mut groups: BTreeMap<(u64, SourceId), Vec<Piece>> = BTreeMap::new();
         for row in self.rows {
-            if let Some(piece) = decode(row, &self.bound)? {
-                let key = &piece.segment.key;
-                let place = (resolution.packed_start(key.start), key.source);
-                groups.entry(place).or_default().push(piece);
+            let bytes = size(&row);
+            let decoded = self.bound.decode(row)?;
+            self.bound.give_back(bytes);
+            match decoded {
+                Ok(piece) => {
+                    let key = &piece.segment.key;
+                    let place = (resolution.packed_start(key.start), key.source);
+                    groups.entry(place).or_default().push(piece);
+                }
+                Err(row) => {
+                    report(&row);
+                    damaged.push(row.key);
+                }
             }
         }
         for part in self.finer {
-            for fine in part.gathered.resolve()? {
+            for fine in part.gathered.resolve_undamaged(damaged)? {
                 let span = resolution.packed_start(part.start);
                 let group = groups.entry((span, fine.key.source)).or_default();
                 let whole = part.start..part.start + fine.key.resolution.packed_seconds();
@@ -144,16 +171,16 @@ impl Gathered {
                     });
                     group.push(Piece {
                         form: Form::Rolled,
-                        segment,
+                        segment: Arc::new(segment),
                     });
                 }
             }
         }
         let united = groups.into_values().map(|mut group| match group.len() {
             1 => Ok(group.remove(0).segment),
-            _ => unite(&group),
+            _ => unite_within(&group, &self.bound),
         });
-        Ok(united.collect::<Result<_, _>>()?)
+        united.collect()
     }
 }
 
@@ -162,17 +189,13 @@ fn size(row: &Row) -> usize {
     size_of::<Row>() + row.bytes.len()
 }
 
-fn decode(row: Row, bound: &Bound) -> Result<Option<Piece>, QueryError> {
-    let decoded = bound.decode(&row.bytes)?;
-    bound.give_back(size(&row));
-    Ok(match decoded {
-        Ok(segment) => Some(Piece {
-            form: row.form,
-            segment,
-        }),
-        Err(error) => {
-            error!(%error, key = ?row.key, "a stored segment cannot be decoded and is left out");
-            None
-        }
-    })
+/// Unites rows within `bound`.
+fn unite_within(pieces: &[Piece], bound: &Bound) -> Result<Arc<Segment>, QueryError> {
+    let sizes = pieces.iter().map(|piece| Size::of(&piece.segment));
+    let size = sizes.map(|size| size.total()).sum();
+    bound.take(size)?;
+    let united = unite(pieces)?;
+    // The pieces are dropped, or belong to the cache.
+    bound.give_back(size);
+    Ok(Arc::new(united))
 }

@@ -13,10 +13,11 @@ const PAGE_SIZE: usize = 500;
 /// many posts, and afterwards a slot that was half complete looks like a whole one.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
-/// Seconds between the end of a span and its packing. Most late segments come by then.
+/// Seconds between the end of a span and its packing. Most late segments come by then: agents deliver
+/// every ten seconds by default. What comes later is packed once more.
 const fn grace(resolution: Resolution) -> u64 {
     match resolution {
-        Resolution::Second => 5,
+        Resolution::Second => 15,
         Resolution::Minute => 30,
         Resolution::Hour => 120,
         Resolution::Day => 300,

@@ -173,8 +173,11 @@ impl Rollup {
         self.metrics.rollup_lag.set(backlog.lag.cast_signed());
     }
 
-    /// One round of work at `now`.
-    async fn round(&mut self, now: u64) -> Result<(), StoreError> {
+    /// One round of work at `now`, as [`Self::serve`] does each second.
+    ///
+    /// # Errors
+    /// When the store fails. A span that cannot be packed is logged and counted.
+    pub async fn round(&mut self, now: u64) -> Result<(), StoreError> {
         if now >= self.counted + BACKLOG_INTERVAL.as_secs() {
             self.report_backlog(Backlog::new(&*self.store, now).await?);
             self.counted = now;
@@ -192,7 +195,8 @@ impl Rollup {
         Ok(())
     }
 
-    /// Sweeps deleted recordings, packs the spans that are due at `now`, and expires rows.
+    /// Sweeps deleted recordings, packs the spans that are due at `now`, and expires rows by the same time,
+    /// whatever the clock was before.
     ///
     /// # Errors
     /// When the store fails. A span that cannot be packed is logged and counted.

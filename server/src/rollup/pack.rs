@@ -1,6 +1,6 @@
 //! Packs one span: its pieces become one row for each source, and a slot of the coarser resolution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::fold::Caps;
@@ -8,8 +8,9 @@ use bubble_common::segment::merge::MergeError;
 use bubble_common::segment::{Facts, Resolution, Segment, SourceId};
 
 use crate::span::activity::{Activity, activity};
-use crate::span::row::{Form, Piece, Row, UnreadableRow, decode};
-use crate::span::unite::{known_slot, roll, slot_bits, unite};
+use crate::span::complete::complete;
+use crate::span::row::{Form, Piece, Row, damaged_segment, decode, note_damage};
+use crate::span::unite::{finer, known_slot, roll, slot_bits, starts, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::packing::{Contribution, DirtySpan, Packed, Repack, digest};
@@ -21,9 +22,6 @@ pub enum PackError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored segment cannot be decoded.
-    #[error(transparent)]
-    Decode(#[from] UnreadableRow),
     /// Stored segments do not fit together.
     #[error(transparent)]
     Merge(#[from] MergeError),
@@ -32,10 +30,10 @@ pub enum PackError {
     Panicked,
 }
 
-/// Packs a dirty span and rolls it up. Idempotent.
+/// Packs a dirty span and rolls it up. Idempotent. Damaged rows are left out and noted as a loss.
 ///
 /// # Errors
-/// When the store fails, or its segments cannot be decoded or merged.
+/// When the store fails, or its segments cannot be merged.
 pub async fn pack(store: &dyn Store, span: DirtySpan) -> Result<(), PackError> {
     let resolution = span.resolution;
     let rows = store.range_of_dirty(&span).await?;
@@ -46,20 +44,29 @@ pub async fn pack(store: &dyn Store, span: DirtySpan) -> Result<(), PackError> {
         ),
         None => (Vec::new(), Retained::default()),
     };
-    let change = tokio::task::spawn_blocking(move || repack(span, rows, coarse, &retained))
+    let fine = match finer(resolution) {
+        Some(finer) if rows.iter().any(|row| row.form == Form::Posted) => {
+            let whole = span.start..span.start + resolution.packed_seconds();
+            store.range(&span.container, finer, whole).await?
+        }
+        _ => Vec::new(),
+    };
+    let change = tokio::task::spawn_blocking(move || repack(span, rows, fine, coarse, &retained))
         .await
         .map_err(|_| PackError::Panicked)??;
     Ok(store.repack(change).await?)
 }
 
-/// The change that packing `rows` makes. `coarse` are the rows that hold the coarser slot so far.
+/// The change that packing `rows` makes. `fine` are the finer rows of the span, if coarse pieces were
+/// posted, and `coarse` the rows that hold the coarser slot so far.
 fn repack(
     span: DirtySpan,
     rows: Vec<Row>,
+    fine: Vec<Row>,
     coarse: Vec<Row>,
     retained: &Retained,
 ) -> Result<Repack, PackError> {
-    let mut coarse = by_source(coarse)?;
+    let (mut fine, mut coarse) = (by_source(fine), by_source(coarse));
     let mut change = Repack {
         packed: Vec::new(),
         pieces: Vec::new(),
@@ -73,43 +80,44 @@ fn repack(
     }
     let start = change.span.start;
     for (source, rows) in sources {
-        let packed = pack_source(&mut change, rows)?;
+        let packed = pack_source(&mut change, rows, fine.remove(&source).unwrap_or_default())?;
         let coarse = coarse.remove(&source).unwrap_or_default();
         let complete = retained.is_complete(source, start);
+        if packed.coverage.iter().all(|coverage| coverage.is_gap()) {
+            continue;
+        }
         if let Some(slot) = roll(known_slot(&coarse, start).as_ref(), &packed, complete)? {
             let slot = slot.fold(&Caps::for_resolution(slot_resolution(&packed)));
             let slots = slot.coverage.first().map_or(0, |coverage| coverage.0);
             change
                 .contributions
                 .push(contribution(&packed, slots, &slot));
-            change.rolled.push(Row {
-                key: slot.key.clone(),
-                form: Form::Rolled,
-                bytes: slot.encode(Effort::Fast),
-            });
+            change
+                .rolled
+                .push(Row::new(&slot, Form::Rolled, Effort::Fast));
         }
     }
     Ok(change)
 }
 
 /// Packs the rows of one source, adds the result to `change`, and returns it.
-fn pack_source(change: &mut Repack, rows: Vec<Row>) -> Result<Segment, PackError> {
+fn pack_source(
+    change: &mut Repack,
+    rows: Vec<Row>,
+    fine: Vec<Piece>,
+) -> Result<Segment, PackError> {
     let pieces = rows.iter().filter(|row| row.form != Form::Packed);
     let pieces = pieces.map(|row| (row.key.clone(), row.form));
     change.pieces.extend(pieces);
     let base = rows.iter().find(|row| row.form == Form::Packed);
     let replaces = base.map(|row| digest(&row.bytes));
     let unchanged = rows.iter().all(|row| row.form == Form::Packed);
-    let packed = whole_span(unite(&decode(rows)?)?, change.span.start)?;
+    let packed = whole_span(unite_undamaged(rows, &fine)?, change.span.start)?;
     if unchanged {
         return Ok(packed);
     }
     let slots = slot_bits(&packed);
-    let row = Row {
-        key: packed.key.clone(),
-        form: Form::Packed,
-        bytes: packed.encode(Effort::Small),
-    };
+    let row = Row::new(&packed, Form::Packed, Effort::Small);
     change.packed.push(Packed {
         row,
         slots,
@@ -120,6 +128,31 @@ fn pack_source(change: &mut Repack, rows: Vec<Row>) -> Result<Segment, PackError
         change.contributions.push(contribution);
     }
     Ok(packed)
+}
+
+/// Unites the rows of one source that are not damaged, and notes the damaged ones as a loss.
+fn unite_undamaged(rows: Vec<Row>, fine: &[Piece]) -> Result<Segment, MergeError> {
+    let (mut pieces, damaged) = decode(rows);
+    let is_coarse = pieces
+        .first()
+        .is_some_and(|piece| finer(piece.segment.key.resolution).is_some());
+    if is_coarse {
+        let posted = posted_slots(&pieces);
+        if !posted.is_empty() {
+            pieces = complete(&pieces, fine, &posted)?;
+        }
+    }
+    match damaged.first() {
+        None => unite(&pieces),
+        Some(key) if pieces.is_empty() => Ok(damaged_segment(key.clone())),
+        Some(_) => Ok(note_damage(&unite(&pieces)?, damaged.len())),
+    }
+}
+
+/// Starts of the slots that posted pieces cover.
+fn posted_slots(pieces: &[Piece]) -> BTreeSet<u64> {
+    let posted = pieces.iter().filter(|piece| piece.form == Form::Posted);
+    posted.flat_map(|piece| starts(&piece.segment)).collect()
 }
 
 /// What a packed span adds to the container's sums. The sums come from the slot that it makes,
@@ -152,11 +185,11 @@ fn whole_span(united: Segment, start: u64) -> Result<Segment, MergeError> {
     Ok(whole.fold(&Caps::for_resolution(resolution)))
 }
 
-fn by_source(rows: Vec<Row>) -> Result<BTreeMap<SourceId, Vec<Piece>>, PackError> {
+fn by_source(rows: Vec<Row>) -> BTreeMap<SourceId, Vec<Piece>> {
     let mut sources: BTreeMap<SourceId, Vec<Piece>> = BTreeMap::new();
-    for piece in decode(rows)? {
+    for piece in decode(rows).0 {
         let source = piece.segment.key.source;
         sources.entry(source).or_default().push(piece);
     }
-    Ok(sources)
+    sources
 }

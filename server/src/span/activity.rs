@@ -1,5 +1,9 @@
 //! Activity: what a segment adds to the index of containers.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use bubble_common::segment::network::Address;
 use bubble_common::segment::total::Metric;
 use bubble_common::segment::{Facts, Segment, facts};
 
@@ -25,8 +29,63 @@ pub struct Activity {
     pub bytes_out: u64,
     /// CPU time by slot, of slots that are not gaps: (start, length in seconds, ns).
     pub cpu: Vec<(u64, u64, u64)>,
-    /// Facts of the segment.
+    /// Facts of the segment, and the addresses of its sockets.
     pub facts: Facts,
+}
+
+/// The part of an [`Activity`] that adds up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// Bytes read from files and received.
+    pub bytes_in: u64,
+    /// Bytes written to files and sent.
+    pub bytes_out: u64,
+}
+
+impl Sums {
+    /// Their sum.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_add(other.cpu_ns),
+            bytes_in: self.bytes_in.saturating_add(other.bytes_in),
+            bytes_out: self.bytes_out.saturating_add(other.bytes_out),
+        }
+    }
+
+    /// These without `others`.
+    #[must_use]
+    pub fn without(self, others: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(others.cpu_ns),
+            bytes_in: self.bytes_in.saturating_sub(others.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(others.bytes_out),
+        }
+    }
+}
+
+impl Activity {
+    /// Its sums.
+    pub fn sums(&self) -> Sums {
+        Sums {
+            cpu_ns: self.cpu_ns,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        }
+    }
+
+    /// The same with other sums.
+    #[must_use]
+    pub fn with_sums(self, sums: Sums) -> Self {
+        Self {
+            cpu_ns: sums.cpu_ns,
+            bytes_in: sums.bytes_in,
+            bytes_out: sums.bytes_out,
+            ..self
+        }
+    }
 }
 
 /// Longest name and longest value of a fact, in bytes, and most facts of a segment. Docker's labels are
@@ -34,6 +93,8 @@ pub struct Activity {
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 4_096;
 const MAX_FACTS: usize = 128;
+/// Addresses of a segment that the index takes. A container has one per network and family.
+const MAX_ADDRESSES: usize = 8;
 
 /// The facts that the index takes: longer values are cut, and end with `…`. Labels come last, so that
 /// they do not displace the others.
@@ -41,7 +102,8 @@ fn bounded(all: &Facts) -> Facts {
     let (labels, others): (Vec<_>, Vec<_>) = all
         .iter()
         .partition(|(name, _)| name.starts_with(facts::LABEL));
-    let fits = others.into_iter().chain(labels);
+    let is_posted = |(name, _): &(&String, &String)| !name.starts_with(facts::ADDRESS);
+    let fits = others.into_iter().filter(is_posted).chain(labels);
     let fits = fits.filter(|(name, _)| name.len() <= MAX_NAME);
     let cut = |value: &str| match value.len() <= MAX_VALUE {
         true => value.to_owned(),
@@ -50,6 +112,19 @@ fn bounded(all: &Facts) -> Facts {
     fits.take(MAX_FACTS)
         .map(|(name, value)| (name.clone(), cut(value)))
         .collect()
+}
+
+/// The IP addresses of its sockets, as facts.
+fn addresses(segment: &Segment) -> impl Iterator<Item = (String, String)> {
+    let local = segment.connections.iter().map(|each| &each.local);
+    let own: BTreeSet<IpAddr> = local
+        .filter_map(|local| match local {
+            Address::Ip(ip, _) if !ip.is_unspecified() && !ip.is_multicast() => Some(*ip),
+            _ => None,
+        })
+        .collect();
+    let own = own.into_iter().take(MAX_ADDRESSES);
+    own.map(|ip| (format!("{}{ip}", facts::ADDRESS), String::new()))
 }
 
 /// Computes the activity of a segment.
@@ -61,6 +136,7 @@ pub fn activity(segment: &Segment) -> Activity {
         facts: bounded(&segment.facts),
         ..Activity::default()
     };
+    activity.facts.extend(addresses(segment));
     let first = segment.coverage.iter().position(is_covered);
     let last = segment.coverage.iter().rposition(is_covered);
     if let (Some(first), Some(last)) = (first, last) {

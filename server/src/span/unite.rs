@@ -6,9 +6,9 @@
 
 use bubble_common::segment::builder::Builder;
 use bubble_common::segment::merge::MergeError;
-use bubble_common::segment::{Coverage, Resolution, Segment};
+use bubble_common::segment::{Coverage, Key, Resolution, Segment};
 
-use super::row::{Form, Piece};
+use super::row::{Form, Piece, Row};
 
 /// The next finer resolution, from which `resolution` is rolled up.
 pub fn finer(resolution: Resolution) -> Option<Resolution> {
@@ -38,7 +38,7 @@ pub fn unite(pieces: &[Piece]) -> Result<Segment, MergeError> {
         })
         .collect();
     let others = pieces.iter().filter(|piece| !is_replaced(piece));
-    Segment::merge(bases.iter().chain(others.map(|piece| &piece.segment)))
+    Segment::merge(bases.iter().chain(others.map(|piece| &*piece.segment)))
 }
 
 /// Copies a segment, and makes gaps of the slots that `keep` refuses. `keep` gets their start and
@@ -105,20 +105,39 @@ pub fn known_slot(pieces: &[Piece], start: u64) -> Option<Segment> {
         .iter()
         .find(|piece| piece.form == Form::Rolled && piece.segment.key.start == start);
     if let Some(rolled) = rolled {
-        return Some(rolled.segment.clone());
+        return Some(Segment::clone(&rolled.segment));
     }
     let packed = pieces.iter().find(|piece| piece.form == Form::Packed)?;
     let slot = start..start + packed.segment.key.resolution.seconds();
     packed.segment.slice(slot).ok()
 }
 
+/// Starts of the segment's slots that are not gaps.
+pub fn starts(segment: &Segment) -> impl Iterator<Item = u64> {
+    let starts = (segment.key.start..).step_by(segment.key.resolution.seconds() as usize);
+    let slots = starts.zip(&segment.coverage);
+    slots.filter_map(|(start, coverage)| (!coverage.is_gap()).then_some(start))
+}
+
 /// Bit *i*: slot *i* of the segment's packed span is not a gap.
 pub fn slot_bits(segment: &Segment) -> u64 {
-    let resolution = segment.key.resolution;
-    let first =
-        (segment.key.start - resolution.packed_start(segment.key.start)) / resolution.seconds();
+    covered_bits(&segment.key, &segment.coverage)
+}
+
+/// The same of a stored row within one packed span. If it is damaged: its first slot.
+pub fn slot_bits_of(row: &Row) -> u64 {
+    let head = row.segment().ok().map(Segment::decode_head);
+    match head {
+        Some(Ok(head)) => covered_bits(&head.key, &head.coverage),
+        _ => slot_bit(row.key.resolution, row.key.start),
+    }
+}
+
+fn covered_bits(key: &Key, coverage: &[Coverage]) -> u64 {
+    let resolution = key.resolution;
+    let first = (key.start - resolution.packed_start(key.start)) / resolution.seconds();
     (first..)
-        .zip(&segment.coverage)
+        .zip(coverage)
         .filter(|(_, coverage)| !coverage.is_gap())
         .fold(0, |bits, (slot, _)| {
             bits | 1_u64.checked_shl(slot as u32).unwrap_or(0)

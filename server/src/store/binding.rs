@@ -5,9 +5,9 @@
 
 use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, SourceId};
+use bubble_common::short_id::short_form;
 
 use super::error::StoreError;
-use crate::span::id::short_form;
 
 /// Keeps bindings.
 #[async_trait]

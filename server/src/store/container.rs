@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::binding::Binding;
 use super::recent::Recent;
-use crate::span::activity::Activity;
+use crate::span::activity::{Activity, Sums};
 
 /// Prefix of labels.
 const LABEL: &str = facts::LABEL;
@@ -56,6 +56,8 @@ pub struct Container {
 impl Container {
     /// Facts beyond which no new label is taken.
     pub const MAX_FACTS: usize = 128;
+    /// Addresses beyond which no new one is taken.
+    pub const MAX_ADDRESSES: usize = 16;
     /// A time that never comes.
     pub const NEVER: u64 = u64::MAX;
 
@@ -108,6 +110,13 @@ impl Container {
         changed | (runs_again && self.remove_facts(LIFE_FACTS))
     }
 
+    /// Takes sums back that count no more.
+    pub fn withdraw(&mut self, sums: Sums) {
+        self.cpu_ns = self.cpu_ns.saturating_sub(sums.cpu_ns);
+        self.bytes_in = self.bytes_in.saturating_sub(sums.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_sub(sums.bytes_out);
+    }
+
     /// Merges facts: a later segment overwrites, an earlier one only fills gaps. Those about one
     /// life do not apply to the next: a source that knows its start reports all of them.
     fn merge_facts(&mut self, facts: &Facts, at: u64) -> bool {
@@ -120,6 +129,12 @@ impl Container {
             // Names of facts come from strangers, and each batch may bring others.
             let is_full = self.facts.len() >= Self::MAX_FACTS && !self.facts.contains_key(name);
             if is_full && name.starts_with(LABEL) {
+                continue;
+            }
+            if name.starts_with(facts::ADDRESS)
+                && !self.facts.contains_key(name)
+                && self.addresses().count() >= Self::MAX_ADDRESSES
+            {
                 continue;
             }
             if of_former && LIFE_FACTS.contains(&name.as_str()) {
@@ -155,6 +170,12 @@ impl Container {
         self.number(facts::ENDED)
     }
 
+    /// IP addresses that its sockets had, as text.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let from = self.facts.range(facts::ADDRESS.to_owned()..);
+        from.map_while(|(name, _)| name.strip_prefix(facts::ADDRESS))
+    }
+
     /// A fact, if it is a number.
     pub fn number(&self, fact: &str) -> Option<u64> {
         self.facts.get(fact)?.parse().ok()
@@ -188,8 +209,9 @@ pub enum State {
 }
 
 impl State {
-    /// Seconds without news after which a container counts as silent.
-    pub const SILENT_AFTER: u64 = 60;
+    /// Seconds without news after which a container counts as silent: more than an agent may take from
+    /// one delivery to the next.
+    pub const SILENT_AFTER: u64 = 90;
 }
 
 #[cfg(test)]
@@ -203,7 +225,7 @@ mod tests {
         Container::new(ContainerId::new("c").unwrap())
     }
 
-    /// A second with facts, of which times are in seconds.
+    /// A second with facts. Times are in seconds.
     fn second(at: u64, facts: &[(&str, &str)]) -> Activity {
         let time = |(name, value): &(&str, &str)| {
             let zeros = if *name == "exit_code" {

@@ -21,7 +21,7 @@ pub trait Hosts: Send + Sync + 'static {
 }
 
 /// The latest report of a host's agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Host {
     /// Host name.
     pub host: String,
@@ -46,8 +46,14 @@ pub struct Host {
     pub cores: u32,
     /// Memory of the host in bytes.
     pub memory: u64,
-    /// When the batch was made: seconds since the Unix epoch.
+    /// When the batch was made, by the host's clock: seconds since the Unix epoch.
     pub last_seen: f64,
+    /// When it came, by the server's clock; 0 if an older version noted the report.
+    #[serde(default)]
+    pub received: f64,
+    /// Seconds by which the host's clock is ahead of the server's; null while that is not known.
+    #[serde(default)]
+    pub clock_offset: Option<f64>,
     /// CPU that the agent uses, in percent of one core, between its latest two batches.
     pub cpu_percent: f64,
     /// Its resident memory in bytes.
@@ -59,6 +65,9 @@ pub struct Host {
     pub spooled: u64,
     /// Slots that it dropped since it started because its spool was full.
     pub dropped: u64,
+    /// When it dropped some last, as far as the server saw: seconds since the Unix epoch; 0 if never.
+    #[serde(default)]
+    pub dropped_at: f64,
 }
 
 impl Host {

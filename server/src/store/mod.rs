@@ -10,6 +10,7 @@
 //! | [`Bindings`] | the owner that a container or a source belongs to | ingest, HTTP |
 //! | [`Tokens`] | tokens that were made or revoked | HTTP |
 //! | [`Leases`] | who rolls up | roll-up |
+//! | [`Attention`] | which containers somebody looks at | HTTP |
 //! | [`Restore`] | what another store had | copy |
 //!
 //! A store knows keys, spans and bytes. It never decodes a segment: how pieces are united
@@ -23,6 +24,7 @@
 //!
 //! Architecture invariant: only the folders of backends name a database.
 
+pub mod attention;
 pub mod binding;
 pub mod cassandra;
 mod column;
@@ -45,6 +47,7 @@ pub mod token;
 
 use async_trait::async_trait;
 
+use self::attention::Attention;
 use self::binding::Bindings;
 use self::error::StoreError;
 use self::host::Hosts;
@@ -60,8 +63,41 @@ use self::token::Tokens;
 /// All that a backend implements. A method is atomic unless it says otherwise.
 #[async_trait]
 pub trait Store:
-    Segments + Packing + Index + Recordings + Hosts + Keys + Bindings + Tokens + Leases + Restore
+    Segments
+    + Packing
+    + Index
+    + Recordings
+    + Hosts
+    + Keys
+    + Bindings
+    + Tokens
+    + Leases
+    + Attention
+    + Restore
 {
     /// Whether the store answers.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Looks for damage that is not within a row: a sentence for each.
+    async fn verify(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// What the store takes on the disk of this machine, if it is there.
+    async fn usage(&self) -> Result<Option<Usage>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// What a store takes on the disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Stored segments.
+    pub rows: u64,
+    /// The database, with indices and free space.
+    pub database: u64,
+    /// The part of the database that is free for new rows.
+    pub free: u64,
+    /// The log of what is not in the database yet.
+    pub log: u64,
 }

@@ -1,11 +1,11 @@
 //! Which container a text means: an id as it is stored, or a part of a full id.
 
 use bubble_common::segment::ContainerId;
+use bubble_common::short_id::{SHORT_DIGITS, is_full, short_form};
 
 use super::Store;
 use super::binding::{Binding, of_twin};
 use super::error::StoreError;
-use crate::span::id::{SHORT_DIGITS, is_full, short_form};
 
 /// Containers with one short id that are looked for, besides the one stored under it.
 pub const MAX_TWINS: usize = 8;

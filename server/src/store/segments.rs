@@ -8,8 +8,8 @@ use bubble_common::segment::{ContainerId, Key, Resolution};
 
 use super::error::StoreError;
 use super::recording::Label;
-use crate::span::activity::Activity;
-use crate::span::row::Row;
+use crate::span::activity::{Activity, Sums};
+use crate::span::row::{Row, seal_posted};
 
 /// Stores posted segments and reads rows.
 #[async_trait]
@@ -45,12 +45,33 @@ pub struct Post {
     pub key: Key,
     /// Bit *i*: slot *i* of the packed span is not a gap.
     pub slots: u64,
-    /// The segment, as the codec made it. If it has no slots, only its facts are stored.
+    /// The segment as the codec made it, or [sealed](Self::sealed). If it has no slots, only its
+    /// facts are stored.
     pub bytes: Vec<u8>,
     /// What it adds to the index of containers.
     pub activity: Activity,
     /// The recording that it belongs to, if it is not live.
     pub recording: Option<Arc<Label>>,
+    /// Whether some of it may be stored already, within other pieces: it was posted before without an
+    /// answer. Then the store looks for it; otherwise only for a piece with the same key.
+    pub repeated: bool,
+    /// Whether it takes the place of a stored piece with the same key, all of which it contains. The
+    /// activity is that of both. Only coarse posts do: the halves of a minute have one key.
+    pub replaces: bool,
+    /// What was added to the sums of its container, and counts no more once it is stored: what the piece
+    /// added that it replaces. Cassandra ignores it: it keeps the sums of each piece, and replaces them with it.
+    pub withdrawn: Sums,
+}
+
+impl Post {
+    /// Adds a checksum to the bytes, when key and segment are final.
+    #[must_use]
+    pub fn sealed(self) -> Self {
+        Self {
+            bytes: seal_posted(&self.key, &self.bytes),
+            ..self
+        }
+    }
 }
 
 /// Result of storing a posted segment.
@@ -60,4 +81,7 @@ pub enum Outcome {
     Stored,
     /// It was stored before; it counts once.
     Known,
+    /// Nothing of it was stored: the store has a part of it. Bit *i*: it has slot *i* of the packed span.
+    /// Only a [repeated](Post::repeated) post of seconds has this outcome.
+    Overlaps(u64),
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use crate::span::extent::Extent;
 
 /// Time that an expired token is still remembered: servers accept it a little longer, and their clocks
 /// differ.
@@ -37,4 +38,6 @@ pub struct IssuedToken {
     pub expires: u64,
     /// Whether it is revoked.
     pub revoked: bool,
+    /// What it shows of the container, if it is a shared link.
+    pub shared: Option<Extent>,
 }

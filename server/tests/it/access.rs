@@ -17,6 +17,7 @@ fn claims() -> Claims {
         jti: None,
         container: Some(OWN.to_owned()),
         admin: false,
+        link: None,
     }
 }
 
@@ -41,11 +42,28 @@ async fn a_token_reads_its_container_only() {
     let server = server().await;
     let own = token(&Access::Container(id(OWN)));
     let path = |id: &str, what: &str| format!("/api/v1/containers/{id}{what}");
-    for what in ["", "/summary", "/life", "/table?kind=file"] {
+    for what in [
+        "",
+        "/summary",
+        "/life",
+        "/table?kind=file",
+        "/lanes",
+        "/series?kind=file",
+    ] {
         let answer = server.get_with(&path(OWN, what), &own).await;
         assert_eq!(answer.status(), StatusCode::OK, "{what}");
         let answer = server.get_with(&path(OTHER, what), &own).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{what}");
+    }
+    // Of two that are compared, both must be readable; an absent one is not told apart.
+    for (with, status) in [
+        (OWN, StatusCode::OK),
+        (OTHER, StatusCode::FORBIDDEN),
+        ("0123456789ab", StatusCode::FORBIDDEN),
+    ] {
+        let compare = path(OWN, &format!("/compare?with={with}"));
+        let answer = server.get_with(&compare, &own).await;
+        assert_eq!(answer.status(), status, "{with}");
     }
     let answer = server.get_with(&path(OTHER, "/live"), &own).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);

@@ -201,6 +201,7 @@ pub(crate) fn seconds(container: &str, source: u8, start: u64, slots: u32, ns: u
             vm: 2 << 20,
             rss: 1 << 20,
             swap: 0,
+            private: 1 << 20,
         };
         builder.memory(process, slot, memory);
         let io = FileIo {

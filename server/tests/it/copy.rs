@@ -97,6 +97,9 @@ async fn fill(store: &Arc<dyn Store>) {
         kernel_percent: 0.5,
         spooled: 0,
         dropped: 0,
+        received: 5.0,
+        clock_offset: Some(-1.5),
+        dropped_at: 2.0,
     };
     store.put_host(host).await.expect("noted");
     let binding = Binding {

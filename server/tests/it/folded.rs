@@ -42,6 +42,7 @@ fn second(at: u64, count: u64, name: &str, rss: u64, current: u64) -> Segment {
             vm: 2 * rss,
             rss,
             swap: 0,
+            private: rss,
         };
         builder.memory(process, 0, memory);
     }
@@ -118,4 +119,100 @@ async fn memory_of_processes_one_after_the_other_is_at_most_that_of_the_containe
         let highest = row["rss_max"].as_u64();
         assert!(existed.contains(&highest.expect("measured")), "{row}");
     }
+}
+
+/// Two seconds of 21 processes that share 100 MiB, each with 5 MiB of its own.
+#[tokio::test]
+async fn pages_that_processes_share_count_once() {
+    let server = Server::start().await;
+    let start = clock::now() / 60 * 60 - 120;
+    let key = Key {
+        container: id(ID),
+        resolution: Resolution::Second,
+        start,
+        source: SourceId([1; 16]),
+    };
+    let mut builder = Builder::new(key, 2);
+    let memory = Memory {
+        vm: 200 * MIB,
+        rss: 105 * MIB,
+        swap: 0,
+        private: 5 * MIB,
+    };
+    for slot in 0..2 {
+        builder.cover(slot, Coverage::SECOND);
+        builder.total(Metric::MEMORY_CURRENT, slot, 210 * MIB);
+        for pid in 1..=21 {
+            let process = ProcessId {
+                pid,
+                start: 1_000,
+                exec: 0,
+            };
+            let process = builder.process(Process::new(process, "worker"));
+            builder.memory(process, slot, memory);
+        }
+    }
+    server.post(vec![builder.build()]).await;
+    for _ in 0..2 {
+        for step in [1, 60] {
+            let path = format!(
+                "/api/v1/containers/{ID}/summary?from={start}&to={}&step={step}",
+                start + 60
+            );
+            let summary = server.json(&path).await;
+            let memory = &summary["memory"];
+            assert_eq!(memory["shared"][0], 100 * MIB, "step {step}");
+            assert_eq!(memory["at_one_time"][0], 205 * MIB);
+            let series = memory["processes"].as_array().expect("series");
+            let stacked = series.iter().map(|series| series["values"][0].as_u64());
+            assert_eq!(stacked.sum::<Option<u64>>(), Some(105 * MIB));
+            let process = &summary["processes"][0];
+            assert_eq!(process["rss_max"], 105 * MIB);
+            assert_eq!(process["private_max"], 5 * MIB);
+        }
+        server.roll_up(clock::now() + 600).await;
+    }
+}
+
+/// A second in which a process with 100 MiB of its own ends before one that shares 90 MiB begins.
+#[tokio::test]
+async fn shared_pages_count_while_their_process_lives() {
+    let server = Server::start().await;
+    let at = clock::now() / 60 * 60 - 120;
+    let key = Key {
+        container: id(ID),
+        resolution: Resolution::Second,
+        start: at,
+        source: SourceId([1; 16]),
+    };
+    let mut builder = Builder::new(key, 1);
+    builder.cover(0, Coverage::SECOND);
+    let middle = at * SECOND + SECOND / 2;
+    let lives = [(1, at * SECOND, middle, 0), (2, middle, 0, 90 * MIB)];
+    for (pid, start, end, shared) in lives {
+        let id = ProcessId {
+            pid,
+            start,
+            exec: 0,
+        };
+        let process = builder.process(Process {
+            end,
+            ..Process::new(id, format!("p{pid}"))
+        });
+        let memory = Memory {
+            vm: 200 * MIB,
+            rss: 100 * MIB,
+            swap: 0,
+            private: 100 * MIB,
+        };
+        builder.memory(process, 0, memory.with_shared(shared));
+    }
+    server.post(vec![builder.build()]).await;
+    let path = format!(
+        "/api/v1/containers/{ID}/summary?from={at}&to={}&step=1",
+        at + 1
+    );
+    let memory = server.json(&path).await["memory"].clone();
+    assert_eq!(memory["at_one_time"][0], 100 * MIB);
+    assert_eq!(memory["shared"][0], 90 * MIB);
 }

@@ -1,8 +1,12 @@
 //! The server's tests, in one binary. Each starts its own server on a free port.
 
 mod access;
+mod any_input;
+mod at_rest;
 mod bad_input;
+mod budget;
 mod clocks;
+mod coarse;
 mod common;
 mod config;
 mod connections;
@@ -15,14 +19,21 @@ mod folded;
 mod kill;
 mod lease;
 mod legacy;
+mod link;
 mod live;
 mod memory;
+mod neighbours;
 mod openapi;
 mod owner;
 mod page;
+mod processes;
 mod program;
 mod query;
 mod recording;
+mod report;
 mod rollup;
+mod saved;
 mod security;
 mod store;
+mod versions;
+mod watch;

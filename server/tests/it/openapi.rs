@@ -21,6 +21,23 @@ fn the_checked_in_description_matches_the_code() {
 }
 
 #[test]
+fn the_checked_in_schema_of_reports_matches_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.schema.json");
+    let schema = bubble_server::http::report_schema();
+    assert!(schema["$defs"]["Cpu"]["properties"]["time_ns"].is_object());
+    let code = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+    if std::env::var_os("BUBBLE_BLESS").is_some() {
+        std::fs::write(path, &code).expect("can be written");
+    }
+    let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        checked_in == code,
+        "docs/report.schema.json does not match the code: \
+         `BUBBLE_BLESS=1 cargo test -p bubble-server openapi` writes it"
+    );
+}
+
+#[test]
 fn every_reference_leads_to_something() {
     let description = bubble_server::http::openapi().to_json().expect("JSON");
     let description: Value = serde_json::from_str(&description).expect("JSON");

@@ -5,7 +5,7 @@ use bubble_common::segment::cell::{Cell, Row};
 use bubble_common::segment::event::{Event, EventKind};
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
-use bubble_common::segment::process::{Exit, Process, ProcessId};
+use bubble_common::segment::process::{Cpu, Exit, Process, ProcessId};
 use bubble_common::segment::{Coverage, Segment};
 use bubble_server::clock;
 use serde_json::{Value, json};
@@ -275,6 +275,41 @@ async fn kills_and_failures_are_counted_before_any_cut() {
     assert_eq!(summary["total_failed"], 1);
     assert_eq!(summary["failed"][0]["name"], "client");
     assert_eq!(summary["failed"][0]["exit"]["signal"], 9);
+}
+
+/// A second in which 20 processes with different names used CPU time.
+fn twenty_names(start: u64) -> Segment {
+    let of_one = seconds(ID, 1, start, 1, 0);
+    let mut builder = Builder::new(of_one.key, 1);
+    builder.cover(0, Coverage::SECOND);
+    for n in 0..20 {
+        let id = ProcessId {
+            pid: 300 + n,
+            start: start * 1_000_000_000,
+            exec: 1,
+        };
+        let process = builder.process(Process::new(id, format!("name{n}")));
+        builder.cpu(process, 0, 0, Cpu { ns: 1_000 });
+    }
+    builder.build()
+}
+
+#[tokio::test]
+async fn as_many_series_as_are_asked_for() {
+    let server = Server::start().await;
+    let start = clock::now() - 60;
+    server.post(vec![twenty_names(start)]).await;
+    for (query, series) in [
+        ("", 13),
+        ("&top=1000", 20),
+        ("&top=5", 6),
+        ("&top=1000&series=7", 8),
+    ] {
+        let path = format!("/api/v1/containers/{ID}/summary?from={start}&step=1{query}");
+        let summary = server.json(&path).await;
+        let processes = summary["cpu"]["processes"].as_array().expect("series");
+        assert_eq!(processes.len(), series, "{query}");
+    }
 }
 
 #[tokio::test]

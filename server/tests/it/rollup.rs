@@ -90,7 +90,8 @@ async fn read_day(store: &dyn Store, resolution: Resolution, day: u64) -> Vec<Se
     let gathered = gather(store, &container, resolution, span)
         .await
         .expect("rows");
-    gathered.resolve().expect("segments")
+    let segments = gathered.resolve().expect("segments");
+    segments.into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
 async fn rows(store: &dyn Store) -> Vec<Row> {

@@ -55,7 +55,7 @@ async function eventually(page: Page, read: () => Promise<unknown>, expected: un
 }
 
 const row = (page: Page, table: string, text: string) =>
-  page.getByRole("table", { name: table, exact: true }).locator("tbody tr").filter({ hasText: text });
+  page.getByRole("table", { name: table, exact: true }).or(page.getByRole("treegrid", { name: table, exact: true })).locator("tbody tr").filter({ hasText: text });
 const title = async (page: Page, table: string, text: string, column: number): Promise<string | null> => {
   const cell = row(page, table, text).locator("td").nth(column);
   return (await cell.count()) === 1 ? cell.getAttribute("title") : null;
@@ -125,7 +125,7 @@ test("a connection of two containers is exact on both pages", async () => {
     const connection = first(truth.connections);
     const { context, page, wrong } = await open(of);
     const figures = async () => {
-      const peer = page.getByRole("table", { name: "network peers", exact: true }).locator("tbody tr").first();
+      const peer = page.getByRole("treegrid", { name: "network peers", exact: true }).locator("tbody tr").first();
       // A reload closes the row.
       if ((await peer.getAttribute("aria-expanded")) === "false") await peer.click();
       await row(page, "connections", connection.peer).waitFor();

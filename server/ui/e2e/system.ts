@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
 
 const TARGET = fileURLToPath(new URL(`../../../target/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu/debug/`, import.meta.url));
 export const CONTAINER = "c0ffee123456";
@@ -25,14 +25,19 @@ export class Server {
   );
   private readonly data = mkdtempSync(join(tmpdir(), "bubble-e2e-"));
   private child: ChildProcess | null = null;
+  private readonly flags: string[];
   private key = "";
   url = "";
+
+  constructor(...flags: string[]) {
+    this.flags = flags;
+  }
 
   /** Starts the server on SQLite or on BUBBLE_STORE. A restart keeps the port. */
   async start(): Promise<void> {
     if (this.url === "" && process.env.BUBBLE_STORE !== undefined) this.run("db", "init", "--replication", "1");
     const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(this.bin, ["serve", "--listen", listen, "--data", this.data, "--durability", "process"], {
+    const child = spawn(this.bin, ["serve", "--listen", listen, "--data", this.data, "--durability", "process", ...this.flags], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
@@ -68,9 +73,28 @@ export class Server {
     return this.run("token", ...of);
   }
 
-  /** Posts a batch made by common/examples/page_batch.rs. */
+  /** Posts a batch made by common/examples/page_batch. */
   async postBatch(started: number, from: number, seconds: number, burst = 0): Promise<void> {
-    const body = execFileSync(this.batch, [started, from, seconds, burst].map(String), { maxBuffer: 1 << 26 });
+    await this.postMade(started, from, seconds, burst);
+  }
+
+  /** Posts the batch of a build (common/examples/page_batch/build.rs). */
+  async postBuild(start: number, units: number): Promise<void> {
+    await this.postMade("build", start, units);
+  }
+
+  /** Posts a night of 300 jobs (common/examples/page_batch/jobs.rs). */
+  async postJobs(start: number): Promise<void> {
+    await this.postMade("jobs", start);
+  }
+
+  /** Posts the other end of the shop's connections. */
+  async postProxy(start: number, seconds: number): Promise<void> {
+    await this.postMade("proxy", start, seconds);
+  }
+
+  private async postMade(...words: (string | number)[]): Promise<void> {
+    const body = execFileSync(this.batch, words.map(String), { maxBuffer: 1 << 26 });
     await this.post("/api/v1/batch", new Uint8Array(body), "application/vnd.bubble.batch");
   }
 
@@ -140,6 +164,45 @@ export async function tab(chrome: Browser, viewport: Viewport = DESKTOP): Promis
     if (!/^(http:\/\/127\.0\.0\.1|blob:)/.test(request.url())) wrong.push(`a request to ${request.url()}`);
   });
   return { context, page, wrong };
+}
+
+/** Samples in a row that must agree before an element counts as still, and the delay between two in ms. */
+const STILL_SAMPLES = 5;
+const STILL_INTERVAL = 60;
+
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** Where an element is, once the page has all of its parts and moves no more. The mouse is sent to places, not to elements. */
+export async function still(page: Page, element: Locator): Promise<Box> {
+  await page.waitForFunction(() => document.querySelector('[aria-busy="true"], .menu-place') === null);
+  // Into the middle: at the top the time bar would be over it.
+  await element.evaluate((each) => each.scrollIntoView({ block: "center" }));
+  let last = "";
+  for (let same = 0; same < STILL_SAMPLES; ) {
+    const box = JSON.stringify([await element.boundingBox(), await page.evaluate(() => document.documentElement.scrollHeight)]);
+    same = box === last ? same + 1 : 0;
+    last = box;
+    await page.waitForTimeout(STILL_INTERVAL);
+  }
+  const [box] = JSON.parse(last) as [Box | null];
+  if (box === null) throw new Error(`${element} is not on the page`);
+  return box;
+}
+
+/** Drags over an element, from one part of its width to another, 40 pixels below its top. */
+export async function drag(page: Page, element: Locator, from: number, to: number): Promise<Box> {
+  const box = await still(page, element);
+  const y = box.y + Math.min(40, box.height / 2);
+  await page.mouse.move(box.x + box.width * from, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * to, y, { steps: 5 });
+  await page.mouse.up();
+  return box;
 }
 
 /** Saves a screenshot of the page if BUBBLE_SCREENSHOTS names a folder. */

@@ -18,6 +18,13 @@ test("processes that share pages hold more together than the container", () => {
   expect(note).not.toMatch(/at one time/);
 });
 
+test("where shared pages are known, the stack has them once", () => {
+  expect(stackNote(panel({ current: [100], shared: [30], at_one_time: [95] }, 30, 35), false)).toBe("");
+  const note = stackNote(panel({ current: [100], shared: [30], at_one_time: [110] }, 30, 50), false);
+  expect(note).toMatch(/ended in between/);
+  expect(note).not.toMatch(/each counts them/);
+});
+
 test("processes one after the other never held their sum", () => {
   const note = stackNote(panel({ current: [60], at_one_time: [50] }, 50, 50), false);
   expect(note).toMatch(/at one time/);

@@ -25,3 +25,13 @@ test("the bar has a gap and no area where there is no data", () => {
   expect(gaps).toEqual([[100, 300]]);
   expect(area).toBe("M0.00 40V0.00H100.00V40ZM300.00 40V20.00H400.00V40Z");
 });
+
+test("what a running container has not delivered yet is no gap, and nothing of an ended one is on its way", () => {
+  const life = { first: 0, last: 6, step: 1, cpu: [10, null, 10, 10, null, null], covered: [1, 0, 1, 1, 0, 0], marks: [] };
+  const running = lifeShape(life, 0, 8, 800, 40, true);
+  expect(running.gaps).toEqual([[100, 200]]);
+  expect(running.coming).toEqual([400, 800]);
+  const ended = lifeShape(life, 0, 6, 600, 40, false);
+  expect(ended.gaps).toEqual([[100, 200], [400, 600]]);
+  expect(ended.coming).toBeNull();
+});

@@ -2,9 +2,9 @@
 
 #![no_main]
 
+use bubble_common::legacy;
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::Effort;
-use bubble_server::ingest::legacy;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -6,7 +6,9 @@
 mod agent;
 mod capture;
 mod example;
+mod fleet;
 mod overhead;
+mod page;
 mod row;
 mod sizing;
 mod store;
@@ -68,6 +70,11 @@ const BENCHES: &[Bench] = &[
         runner: Runner::Function(store::rollup),
     },
     Bench {
+        name: "fleet",
+        about: "many hosts with the agent's own delivery against a real server: cost, delay, loss",
+        runner: Runner::Function(fleet::run),
+    },
+    Bench {
         name: "sizing",
         about: "cores, disk, network of a site of 100 to 10,000 hosts, computed from the others",
         runner: Runner::Function(sizing::run),
@@ -81,6 +88,11 @@ const BENCHES: &[Bench] = &[
         name: "agent",
         about: "the agent's CPU and memory at 100 containers with 2,000 processes",
         runner: Runner::Function(agent::run),
+    },
+    Bench {
+        name: "page",
+        about: "the page in Chromium: CPU of a live hour with 2,900 processes, long tasks, interactions",
+        runner: Runner::Function(page::run),
     },
     Bench {
         name: "overhead",

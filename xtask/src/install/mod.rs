@@ -6,7 +6,7 @@
 pub(crate) mod ebpf;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -241,6 +241,14 @@ pub(crate) fn cxx() -> Result<()> {
         return Ok(());
     }
     debian("libFuzzer", &["g++"])
+}
+
+/// Installs nginx, the reverse proxy of the end-to-end tests.
+pub(crate) fn nginx() -> Result<()> {
+    if find("nginx").is_some() || Path::new("/usr/sbin/nginx").exists() {
+        return Ok(());
+    }
+    debian("the reverse proxy", &["nginx-light"])
 }
 
 /// Installs Chromium, the browser of the end-to-end tests.

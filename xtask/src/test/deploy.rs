@@ -18,10 +18,11 @@ const PROFILES: [&[&str]; 3] = [
     &["--profile", "workers", "--profile", "retain"],
 ];
 
-/// The units. Each starts the program of the same name.
-const UNITS: [&str; 2] = [
-    "agent/deploy/bubble-agent.service",
-    "server/deploy/bubble-server.service",
+/// The units, each with the exposure that `systemd-analyze security` may find, in tenths. Each starts
+/// the program of the same name.
+const UNITS: [(&str, u32); 2] = [
+    ("agent/deploy/bubble-agent.service", 34),
+    ("server/deploy/bubble-server.service", 20),
 ];
 
 /// The folder of the programs in the units.
@@ -63,7 +64,7 @@ fn check_units() -> Result<()> {
     let programs = folder.join("bin");
     fs::create_dir_all(&programs)
         .with_context(|| format!("cannot create {}", programs.display()))?;
-    for unit in UNITS {
+    for (unit, exposure) in UNITS {
         let unit = Path::new(unit);
         let text = fs::read_to_string(project::root().join(unit))
             .with_context(|| format!("cannot read {}", unit.display()))?;
@@ -91,6 +92,10 @@ fn check_units() -> Result<()> {
             unit.display(),
             complaints.trim()
         );
+        run(Command::new("systemd-analyze")
+            .args(["security", "--offline=yes", "--no-pager"])
+            .arg(format!("--threshold={exposure}"))
+            .arg(&copy))?;
     }
     Ok(())
 }

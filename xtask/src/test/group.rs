@@ -1,15 +1,14 @@
 //! The table of test groups, and the functions that run the simple ones.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use super::context::{Run, need_root};
 use super::{deploy, services, suite};
 use crate::build::{self, Profile, workspace_cargo};
-use crate::command::{cargo, run};
+use crate::command::{cargo, run, say, shown};
 use crate::docker::Daemon;
-use crate::flags::Kernel;
 use crate::{build_ebpf, fuzz, image, install, project, ui};
 
 /// One row of the table.
@@ -28,6 +27,9 @@ pub(super) struct Group {
 const FUZZ_SECONDS: u32 = 20;
 /// Pattern of the names of the page's tests that depend on the store.
 const STORE_TESTS: &str = "sums of a range|missing data|a change is on the page|restarted server";
+
+/// What cargo-deny prints if it has no database of vulnerabilities.
+const NO_ADVISORIES: &str = "failed to fetch advisory database";
 
 /// In the order in which they run. The page comes before everything that embeds it.
 pub(super) const GROUPS: &[Group] = &[
@@ -82,7 +84,7 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         name: "deny",
-        about: "licences, sources and bans of the dependencies",
+        about: "licences, sources, bans and known vulnerabilities of the dependencies",
         finds: "a dependency that must not be shipped",
         all_only: true,
         run: |_| deny(),
@@ -158,14 +160,14 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the suite in cgroups, without slow tests that depend on no kernel, on Debian's 6.12, with either family of hooks",
         finds: "wrong numbers of hooks that need trampolines; pure cgroup v2",
         all_only: true,
-        run: |run| suite::in_guests(Kernel::V6_12, &[], run),
+        run: |run| suite::in_guests(&suite::NEWER, run),
     },
     Group {
         name: "vm-6.1",
-        about: "the suite's tests of counting on Debian's 6.1, with either family of hooks",
-        finds: "wrong numbers on the oldest kernel that is supported here",
+        about: "the suite's tests of what differs between kernels, on Debian's 6.1, with either family of hooks",
+        finds: "wrong numbers on the oldest kernel that is supported here; trampolines on two processors",
         all_only: true,
-        run: |run| suite::in_guests(Kernel::V6_1, &suite::KERNEL_TESTS, run),
+        run: |run| suite::in_guests(&suite::OLDER, run),
     },
 ];
 
@@ -184,11 +186,43 @@ fn clippy() -> Result<()> {
 fn deny() -> Result<()> {
     let deny = install::cargo_deny()?;
     for manifest in ["Cargo.toml", "agent-ebpf/Cargo.toml"] {
-        run(Command::new(&deny)
-            .current_dir(project::root())
-            .args(["--manifest-path", manifest, "--config", "deny.toml"])
-            .args(["check", "licenses", "bans", "sources"]))?;
+        let check = |what: &[&str]| {
+            let mut command = Command::new(&deny);
+            command
+                .current_dir(project::root())
+                .args([
+                    "--manifest-path",
+                    manifest,
+                    "--config",
+                    "deny.toml",
+                    "check",
+                ])
+                .args(what);
+            command
+        };
+        run(&mut check(&["licenses", "bans", "sources"]))?;
+        advisories(&mut check(&["advisories"]))?;
     }
+    Ok(())
+}
+
+/// Looks for known vulnerabilities, if the database of them can be fetched.
+fn advisories(command: &mut Command) -> Result<()> {
+    say(shown(command));
+    let output = command.stdout(Stdio::inherit()).output();
+    let output = output.context("cannot start cargo-deny")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    eprint!("{errors}");
+    if errors.contains(NO_ADVISORIES) {
+        println!("NOT TESTED: known vulnerabilities, as their database cannot be fetched");
+        return Ok(());
+    }
+    ensure!(
+        output.status.success(),
+        "{} ended with {}",
+        shown(command),
+        output.status
+    );
     Ok(())
 }
 
@@ -223,6 +257,7 @@ fn page() -> Result<()> {
 /// With SQLite: all tests. On another store: those that read what was just stored.
 fn end_to_end(store: Option<&str>) -> Result<()> {
     install::chromium()?;
+    install::nginx()?;
     install::node()?;
     ui::packages()?;
     build::programs(Profile::Dev)?;

@@ -65,6 +65,11 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
     Ok(report(&results))
 }
 
+pub(crate) fn soak(flags: &flags::Soak) -> Result<ExitCode> {
+    suite::soak(flags.minutes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The table of groups: the command that runs it, what it does, and what only it finds.
 fn list() -> String {
     GROUPS

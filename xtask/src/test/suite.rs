@@ -24,23 +24,57 @@ const SUITE: &str = "suite";
 const CHISEL: &str = "chisel";
 
 /// Fewer repetitions of some tests: in guests, and on this host without `--all`.
-const FEW_REPEATS: [(&str, &str); 4] = [
+const FEW_REPEATS: [(&str, &str); 5] = [
     ("BUBBLE_KILLS", "3"),
+    ("BUBBLE_PIN_KILLS", "3"),
     ("BUBBLE_AWAY_SECONDS", "20"),
     ("BUBBLE_FOLDERS", "600"),
     ("BUBBLE_RESTARTS", "5"),
 ];
-/// The factor for timeouts in an emulated guest, on a host that may be three times slower than others.
-const GUEST_SLOWNESS: (&str, &str) = ("BUBBLE_PATIENCE", "15");
-/// The tests of what differs between kernels: functions that hooks are attached to, and layouts.
-pub(super) const KERNEL_TESTS: [&str; 6] = [
-    "cpu::",
-    "file::",
-    "memory::",
-    "mixed::",
-    "network::",
-    "process::",
-];
+/// The guests of a group.
+pub(super) struct Guests {
+    kernel: Kernel,
+    /// Filters of the tests that run; none: all.
+    tests: &'static [&'static str],
+    /// Their clock counts the instructions of one processor. Nothing on the host changes what they
+    /// measure, and waiting takes no time. Else two processors, in real time.
+    instruction_clock: bool,
+    /// The factor for timeouts.
+    patience: &'static str,
+}
+
+/// All tests on a kernel with trampolines.
+pub(super) const NEWER: Guests = Guests {
+    kernel: Kernel::V6_12,
+    tests: &[],
+    instruction_clock: true,
+    patience: "3",
+};
+/// The tests of what differs between kernels (functions that hooks are attached to, and layouts), with
+/// processes on two processors at once. The host may be three times slower than others.
+pub(super) const OLDER: Guests = Guests {
+    kernel: Kernel::V6_1,
+    tests: &[
+        "cpu::",
+        "file::io_",
+        "file::opens",
+        "file::pread",
+        "file::renamed",
+        "file::splice",
+        "memory::held",
+        "memory::out_of_memory",
+        "mixed::every_byte",
+        "network::multipath",
+        "network::refused",
+        "network::tcp_read_write",
+        "network::udp_ipv6",
+        "network::unix_stream_read_write",
+        "process::a_container_that",
+        "time::",
+    ],
+    instruction_clock: false,
+    patience: "15",
+};
 /// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
 /// once: 20 kills, 100 restarts, 10,000 files, an outage of two minutes.
 const MORE_REPEATS: [(&str, &str); 5] = [
@@ -55,15 +89,17 @@ const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::btrfs", "mounts::x
 /// The tests that run in guests only if they are asked for. They are about the agent as a program, and
 /// start more agents, whose programs an emulated kernel takes minutes to load; or they need processes
 /// that start within a second.
-const SLOW_IN_GUESTS: [&str; 8] = [
+const SLOW_IN_GUESTS: [&str; 10] = [
     "away::",
     "container::",
     "fresh::",
     "kill::",
     "lives::lives_shorter",
     "log::",
+    "pins::",
     "process::six_thousand",
     "refused::",
+    "run::",
 ];
 /// The families of hooks.
 const FAMILIES: [&str; 2] = ["vfs", "syscall"];
@@ -87,6 +123,20 @@ pub(super) fn on_this_host(test: &Run) -> Result<()> {
     run(&mut command)
 }
 
+/// Kills agent and server under load for so many minutes, in containers of a real Docker daemon.
+pub(super) fn soak(minutes: u32) -> Result<()> {
+    need_root()?;
+    install::suite()?;
+    let programs = build::programs(Profile::Dev)?;
+    let suite = compile(SUITE)?;
+    let _daemon = Daemon::ensure()?;
+    let arguments = ["soak::", "--ignored", "--nocapture"].map(str::to_owned);
+    let mut command = command(&suite, &programs, &arguments)?;
+    command.env("BUBBLE_RUNNER", "docker");
+    command.env("BUBBLE_SOAK_MINUTES", minutes.to_string());
+    run(&mut command)
+}
+
 /// Runs the tests of the chisels with a real sysdig.
 pub(super) fn with_sysdig(test: &Run) -> Result<()> {
     install::sysdig()?;
@@ -105,17 +155,18 @@ fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<C
 }
 
 /// Runs the suite in two guests side by side, one for each family of hooks. Each is emulated by one
-/// thread, and mostly waits. Arguments of the run replace `tests`, the filters of the group.
-pub(super) fn in_guests(kernel: Kernel, tests: &[&str], test: &Run) -> Result<()> {
+/// thread. Arguments of the run replace the filters of the group.
+pub(super) fn in_guests(guests: &Guests, test: &Run) -> Result<()> {
+    let kernel = guests.kernel;
     let arguments: Vec<String> = match test.arguments.as_slice() {
-        [] => tests.iter().copied().map(str::to_owned).collect(),
+        [] => guests.tests.iter().copied().map(str::to_owned).collect(),
         given => given.to_vec(),
     };
     let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
     kernel.ensure()?;
     let run = |hooks: &str| {
-        let mut guest = guest(kernel, hooks, &programs, &suite, &arguments)?;
+        let mut guest = guest(guests, hooks, &programs, &suite, &arguments)?;
         if test.arguments.is_empty() {
             let skipped = SLOW_IN_GUESTS.iter().flat_map(|tests| ["--skip", tests]);
             guest.command.extend(skipped.map(str::to_owned));
@@ -146,22 +197,22 @@ pub(super) fn in_guests(kernel: Kernel, tests: &[&str], test: &Run) -> Result<()
 }
 
 fn guest(
-    kernel: Kernel,
+    guests: &Guests,
     hooks: &str,
     programs: &[PathBuf],
     suite: &Path,
     arguments: &[String],
 ) -> Result<Guest> {
     let mut guest = Guest {
-        kernel,
+        kernel: guests.kernel,
         memory: 3072,
-        instruction_clock: false,
+        instruction_clock: guests.instruction_clock,
         time_limit: GUEST_TIMEOUT,
         files: vec![("/bin/suite".to_owned(), suite.to_path_buf())],
         variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", hooks)]
             .into_iter()
             .chain(FEW_REPEATS)
-            .chain([GUEST_SLOWNESS])
+            .chain([("BUBBLE_PATIENCE", guests.patience)])
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         command: std::iter::once("suite".to_owned())

@@ -53,11 +53,15 @@ struct Setup {
 
 pub(crate) fn run(flags: &flags::Up) -> Result<ExitCode> {
     let instance = Instance::claim(flags)?;
+    let mut begun = build::begin()?;
     if let Err(error) = install::node() {
         say(format!("the page cannot be built: {error:#}"));
     }
+    let programs = build::programs(Profile::Dev);
+    // It has ended, as Cargo's lock was free.
+    begun.wait().context("cannot wait for cargo")?;
     let setup = Setup {
-        programs: build::programs(Profile::Dev)?,
+        programs: programs?,
         instance,
     };
     let stop = stop_signal()?;

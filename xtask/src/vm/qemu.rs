@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::command::find;
+use crate::process::Process;
+
 /// The guest's process 1 prints this before the exit code of the command.
 pub(super) const EXIT_MARKER: &str = "the command in the guest ended with code ";
 
@@ -33,7 +36,7 @@ pub(super) struct Machine<'a> {
 impl Machine<'_> {
     pub(super) fn run(&self, on_line: &mut dyn FnMut(&str)) -> Result<i32> {
         let mut child = self
-            .command()
+            .command()?
             .spawn()
             .context("cannot start qemu-system-x86_64")?;
         let result = match child.stdout.take() {
@@ -52,8 +55,10 @@ impl Machine<'_> {
         result
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
+    /// QEMU, which ends with this process.
+    fn command(&self) -> Result<Command> {
+        let qemu = find("qemu-system-x86_64").context("qemu-system-x86_64 is not installed")?;
+        let mut command = Process::command(&qemu);
         if self.instruction_clock {
             // The clock counts the instructions of one processor.
             command.args(["-icount", "shift=0,sleep=off", "-smp", "1"]);
@@ -86,7 +91,7 @@ impl Machine<'_> {
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        command
+        Ok(command)
     }
 
     fn follow(&self, lines: Receiver<String>, on_line: &mut dyn FnMut(&str)) -> Result<i32> {

@@ -78,6 +78,9 @@ pub struct Process {
     pub container_pid: u32,
     /// Effective user id on the host.
     pub uid: u32,
+    /// Effective group id on the host. `None`: not known.
+    #[serde(default)]
+    pub gid: Option<u32>,
     /// Its name.
     pub name: String,
     /// Path of the file that it runs.
@@ -91,12 +94,18 @@ pub struct Process {
     pub count: u64,
     /// CPU time, ns.
     pub cpu_ns: u64,
+    /// Waits by kind, ns.
+    #[serde(default)]
+    pub waits: std::collections::BTreeMap<String, u64>,
     /// The row stands for more processes than `count`.
     #[serde(default)]
     pub count_at_least: bool,
     /// Largest resident set, bytes. `None`: never measured.
     #[serde(default)]
     pub rss_max: Option<u64>,
+    /// Largest private part of it, bytes. `None`: not known.
+    #[serde(default)]
+    pub private_max: Option<u64>,
 }
 
 fn one() -> u64 {
@@ -234,6 +243,8 @@ pub struct Summary {
 pub struct MemoryPanel {
     /// In use, by the cgroup.
     pub current: Vec<Option<u64>>,
+    /// Shared pages of the process with most.
+    pub shared: Vec<Option<u64>>,
     /// Highest sum of all processes at one time.
     pub at_one_time: Vec<Option<u64>>,
 }
@@ -371,6 +382,17 @@ impl Api {
         let path = format!("/api/v1/containers/{id}/summary?from={from}&to={to}&step=1");
         self.get(&path)?
             .with_context(|| format!("no container {id}"))
+    }
+
+    /// The same, of one process over all its programs: its key or `PID-START`.
+    ///
+    /// # Errors
+    /// If the answer is not valid, or the container unknown.
+    pub fn summary_of(&self, id: &str, span: Span, process: &str) -> Result<Value> {
+        let Span { from, to } = span;
+        self.json(&format!(
+            "/api/v1/containers/{id}/summary?from={from}&to={to}&step=1&process={process}"
+        ))
     }
 
     fn table<T: DeserializeOwned>(&self, id: &str, kind: &str, span: Span) -> Result<Vec<T>> {

@@ -85,15 +85,28 @@ impl Bench {
         Self::with_agent_args(name, &containers()?.agent_args())
     }
 
+    /// The same; the kernel goes on counting if the agent is killed.
+    ///
+    /// # Errors
+    /// If server or agent do not start.
+    pub fn pinned(name: &str) -> Result<Self> {
+        let pins = format!("/sys/fs/bpf/bubble-suite-{name}-{}", std::process::id());
+        Self::start(name, Some(pins.into()), &containers()?.agent_args())
+    }
+
     /// The same with other arguments of the agent, which say which containers it sees.
     ///
     /// # Errors
     /// If server or agent do not start.
     pub fn with_agent_args(name: &str, args: &[String]) -> Result<Self> {
+        Self::start(name, None, args)
+    }
+
+    fn start(name: &str, pins: Option<PathBuf>, args: &[String]) -> Result<Self> {
         let folder = folder()?.join(name);
         fs::create_dir_all(&folder)?;
         let server = Server::start(&folder)?;
-        let agent = Agent::start(&folder, &server, args)?;
+        let agent = Agent::start(&folder, &server, pins, args)?;
         Ok(Self {
             server,
             agent,

@@ -133,6 +133,9 @@ impl<'a> Compare<'a> {
         if let (Some(uid), Some(row)) = (truth.uid, row) {
             self.equal(|| format!("{}, user", what()), row.uid, uid);
         }
+        if let (Some(gid), Some(row)) = (truth.gid, row) {
+            self.equal(|| format!("{}, group", what()), row.gid, Some(gid));
+        }
         if let (Some(exe), Some(row)) = (&truth.exe, row) {
             self.equal(|| format!("{}, program", what()), &row.exe, exe);
         }
@@ -368,6 +371,7 @@ impl<'a> Compare<'a> {
             // A cgroup with a short life may have no count.
             if let Some(cgroup) = cgroup.filter(|ns| *ns >= 5 * MIN_SUM_NS) {
                 let what = format!("sum of processes and the cgroup's own count ({source})");
+                println!("{what}: {all} and {cgroup} ns");
                 self.near(what, all, cgroup, SUM_PERCENT);
             }
         }

@@ -16,6 +16,7 @@
 //! | `BUBBLE_RESTARTS` | number of restarts of a container in the test `lives` | `100` |
 //! | `BUBBLE_FOLDERS` | number of files in the tests `mounts` | `10000` |
 //! | `BUBBLE_KILLS` | number of kills of agent and server in the test `kill` | `20` |
+//! | `BUBBLE_PIN_KILLS` | number of kills of an agent with pins in the tests `pins` | `6` |
 //! | `BUBBLE_MIXED_SECONDS` | length of the load in the test `mixed::programs`, seconds | `20` |
 //!
 //! The suite needs root, as the agent does. The tests in `tests/chisel` do not: they run sysdig with

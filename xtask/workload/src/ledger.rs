@@ -34,6 +34,7 @@ impl Ledger {
             names: Vec::new(),
             exe: None,
             uid: None,
+            gid: None,
             exit_code: Some(0),
             signal: None,
             cpu_ns: None,
@@ -119,6 +120,7 @@ impl Ledger {
             names: Vec::new(),
             exe: None,
             uid: None,
+            gid: None,
             exit_code: ended.exit_code,
             signal: ended.signal,
             cpu_ns: Some(ended.cpu_ns),
@@ -133,10 +135,11 @@ impl Ledger {
         }
     }
 
-    /// Records the last user and program of the last child that was recorded by [`Self::ended`].
-    pub(crate) fn identified(&mut self, uid: u32, exe: String) {
+    /// Records the last user, group and program of the last child that was recorded by
+    /// [`Self::ended`].
+    pub(crate) fn identified(&mut self, uid: u32, gid: u32, exe: String) {
         if let Some(child) = self.truth.processes.last_mut() {
-            (child.uid, child.exe) = (Some(uid), Some(exe));
+            (child.uid, child.gid, child.exe) = (Some(uid), Some(gid), Some(exe));
         }
     }
 

@@ -27,8 +27,8 @@ mod sys;
 mod witness;
 
 use case::{
-    append, burn, datagram, fault, file, folders, identity, memory, multipath, opens, process,
-    pulse, replaced, shop, tcp, unix,
+    append, budget, burn, datagram, fault, file, folders, identity, memory, multipath, opens,
+    passed, process, pulse, replaced, shop, tcp, unix,
 };
 
 /// Does work of exactly known size and prints what it did, as one JSON object
@@ -87,6 +87,8 @@ enum Work {
         #[arg(long, default_value_t = 2.0)]
         seconds: f64,
     },
+    /// Time: processes that each wait for one thing
+    Budget,
     /// Processes: many short ones, with arguments, exit codes and signals
     Processes {
         /// Number of processes
@@ -122,6 +124,8 @@ enum Work {
     Renamed,
     /// Descriptors: get another file while a call waits in the former one
     Replaced,
+    /// Descriptors: get another file between two calls, or come through a socket; a file below another root
+    Passed,
     /// A short life and an exit code
     Exit {
         /// Lifetime, ms
@@ -275,6 +279,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Multipath => multipath::run(),
         Work::Unix(options) => create(directory).and_then(|()| unix::run(directory, options)),
         Work::Burn { seconds } => burn::run((seconds * 1e9) as u64),
+        Work::Budget => budget::run(),
         Work::Processes { count, us } => process::many(*count, *us),
         Work::Forks { count } => process::forks(*count),
         Work::Renames => process::renames(),
@@ -282,6 +287,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Opens { count } => create(directory).and_then(|()| opens::run(directory, *count)),
         Work::Folders(options) => create(directory).and_then(|()| folders::run(directory, options)),
         Work::Replaced => create(directory).and_then(|()| replaced::run(directory)),
+        Work::Passed => create(directory).and_then(|()| passed::run(directory)),
         Work::Renamed => create(directory).and_then(|()| folders::rename(directory)),
         Work::Exit { after_ms, code } => Ok(process::exit(*after_ms, *code)),
         Work::OutOfMemory { at_most_mib } => memory::exhaust(*at_most_mib),

@@ -4,6 +4,7 @@
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -25,13 +26,17 @@ pub(crate) struct Options {
 }
 
 /// Enters the cgroups. A child writes to `cgroup.procs`: a write of this process would end within the
-/// cgroup, and count as a write of the program.
+/// cgroup, and count as a write of the program. The child waits until this process sleeps, as runtimes do:
+/// the time of a process that runs while it is moved belongs to either cgroup.
 pub(crate) fn enter(cgroups: &[PathBuf]) -> Result<()> {
     if cgroups.is_empty() {
         return Ok(());
     }
     let own = sys::getpid().to_string();
     let Some(child) = sys::fork().context("cannot fork")? else {
+        while !is_asleep(&own) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let failed = cgroups.iter().find_map(|cgroup| {
             let file = cgroup.join("cgroup.procs");
             let error = std::fs::write(&file, &own).err()?;
@@ -43,6 +48,14 @@ pub(crate) fn enter(cgroups: &[PathBuf]) -> Result<()> {
     let ended = sys::wait(child).context("cannot wait for the child")?;
     ensure!(ended.exit_code == Some(0), "cannot enter the cgroups");
     Ok(())
+}
+
+/// Whether a process sleeps: the state in its `stat` (proc_pid_stat(5)).
+fn is_asleep(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+    // One that is gone will not sleep any more.
+    !matches!(state, Some(Some('R')))
 }
 
 /// Enters the cgroups and executes the program. Returns only on failure.

@@ -144,6 +144,97 @@ pub(crate) fn dup2(from: &impl AsRawFd, to: RawFd) -> io::Result<()> {
     count(unsafe { libc::dup2(from.as_raw_fd(), to) } as isize).map(drop)
 }
 
+/// `dup3(2)`: `to` becomes a second descriptor of the same file, which is closed at an exec
+pub(crate) fn dup3(from: &impl AsRawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: the case owns both descriptors; nothing else relies on the file behind `to`.
+    count(unsafe { libc::dup3(from.as_raw_fd(), to, libc::O_CLOEXEC) } as isize).map(drop)
+}
+
+/// `dup(2)`: a second descriptor of the same file, with the lowest free number
+pub(crate) fn duplicate(from: &impl AsRawFd) -> io::Result<OwnedFd> {
+    // SAFETY: duplicates a descriptor.
+    let number = unsafe { libc::dup(from.as_raw_fd()) };
+    check(number)?;
+    // SAFETY: it is new, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// `close_range(2)` of one descriptor that nothing else owns
+pub(crate) fn close_range(number: RawFd) -> io::Result<()> {
+    // SAFETY: the caller owns the descriptor, the only one of the range.
+    count(unsafe { libc::syscall(libc::SYS_close_range, number, number, 0) } as isize).map(drop)
+}
+
+/// `chroot(2)`
+pub(crate) fn chroot(to: &Path) -> io::Result<()> {
+    let to = CString::new(to.as_os_str().as_bytes())?;
+    // SAFETY: the string ends in NUL and outlives the call.
+    check(unsafe { libc::chroot(to.as_ptr()) })
+}
+
+/// Room for the header of one control message with one descriptor. `cmsghdr` must be aligned.
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
+/// `sendmsg(2)`: one byte, with a descriptor (`SCM_RIGHTS`)
+pub(crate) fn send_descriptor(to: &impl AsRawFd, descriptor: &impl AsRawFd) -> io::Result<()> {
+    with_control(|message| {
+        message.msg_controllen = cmsg_space() as _;
+        // SAFETY: the control buffer has room for a header and a descriptor, and is aligned.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            data.write_unaligned(descriptor.as_raw_fd());
+            count(libc::sendmsg(to.as_raw_fd(), message, 0)).map(drop)
+        }
+    })
+}
+
+/// `recvmsg(2)`: one byte, with a descriptor (`SCM_RIGHTS`)
+pub(crate) fn receive_descriptor(from: &impl AsRawFd) -> io::Result<OwnedFd> {
+    with_control(|message| {
+        // SAFETY: the buffers in the message are live and writable; a header that the kernel wrote
+        // lies within the control buffer, and its descriptor is new.
+        unsafe {
+            count(libc::recvmsg(
+                from.as_raw_fd(),
+                message,
+                libc::MSG_CMSG_CLOEXEC,
+            ))?;
+            let header = libc::CMSG_FIRSTHDR(message);
+            if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
+                return Err(io::Error::other("no descriptor came"));
+            }
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            Ok(OwnedFd::from_raw_fd(data.read_unaligned()))
+        }
+    })
+}
+
+fn cmsg_space() -> usize {
+    // SAFETY: computes a size.
+    unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) as usize }
+}
+
+/// Calls `call` with a message of one byte and an empty control buffer.
+fn with_control<T>(call: impl FnOnce(&mut libc::msghdr) -> io::Result<T>) -> io::Result<T> {
+    let (mut byte, mut control) = ([1_u8; 1], Control([0; 64]));
+    let mut part = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: byte.len(),
+    };
+    // SAFETY: zeros are a valid `msghdr`.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len() as _;
+    call(&mut message)
+}
+
 /// `close(2)` of a descriptor that nothing else owns
 pub(crate) fn close(number: RawFd) -> io::Result<()> {
     // SAFETY: the caller owns the descriptor.
@@ -188,9 +279,11 @@ pub(crate) fn memfd(name: &CStr) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// `setresuid(2)`: becomes another user for good
-pub(crate) fn set_user(uid: u32) -> io::Result<()> {
+/// `setresgid(2)`, `setresuid(2)`: becomes another user of another group for good
+pub(crate) fn set_user(uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: changes attributes of this process and touches no memory.
+    check(unsafe { libc::setresgid(gid, gid, gid) })?;
+    // SAFETY: as above.
     check(unsafe { libc::setresuid(uid, uid, uid) })
 }
 

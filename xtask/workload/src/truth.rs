@@ -80,6 +80,9 @@ pub struct ProcessTruth {
     /// Its last effective user id on the host. `None` if the case does not record it.
     #[serde(default)]
     pub uid: Option<u32>,
+    /// Its last effective group id on the host. `None` if the case does not record it.
+    #[serde(default)]
+    pub gid: Option<u32>,
     /// Its exit code, if it exited by itself. For the printing process: the code with which it will exit.
     pub exit_code: Option<i32>,
     /// The signal that killed it, if any.
@@ -107,6 +110,19 @@ pub enum EventTruth {
         /// Process id in the container.
         pid: u32,
     },
+}
+
+/// What one process waited for, from the times before and after its calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitTruth {
+    /// Name of the process.
+    pub name: String,
+    /// Kind of the wait: `lock`, `pipe`, ….
+    pub kind: String,
+    /// It waited at least so long, ns.
+    pub min_ns: u64,
+    /// It waited at most so long, ns.
+    pub max_ns: u64,
 }
 
 /// One write of `pulse`.
@@ -152,6 +168,9 @@ pub struct Truth {
     pub events: Vec<EventTruth>,
     /// Pulses in order of time.
     pub pulses: Vec<Pulse>,
+    /// Waits of processes that are known by their names.
+    #[serde(default)]
+    pub waits: Vec<WaitTruth>,
     /// Losses that must be stored, as no hook counts what the case does.
     #[serde(default)]
     pub losses: Vec<LossTruth>,

@@ -4,9 +4,8 @@
 //! `Report` is also the JSON of `--json`; `print` has the text.
 
 pub mod print;
-pub mod seconds;
-pub mod tally;
 
+use bubble_common::report::tally::{self, Activity, Busiest, Peer, Program, Tally};
 use bubble_common::segment::file::FileIo;
 use bubble_common::segment::loss::Reason;
 use bubble_common::segment::network::NetworkIo;
@@ -14,7 +13,6 @@ use bubble_common::segment::process::Exit;
 use bubble_common::segment::{ContainerId, facts};
 use serde::Serialize;
 
-use self::tally::{Busiest, Peer, Program, Tally};
 use crate::clock::SECOND;
 use crate::source::recording::Position;
 
@@ -251,7 +249,7 @@ impl Container {
         let (first, last) = tally.observed.span().unwrap_or_default();
         let gap_seconds = last - first - tally.observed.count();
         let wall = wall(tally, position);
-        let cpu_ns = tally.cores.values().copied().fold(0, u64::saturating_add);
+        let cpu_ns = tally.cpu_ns();
         let fact = |name: &str| tally.facts.get(name).cloned();
         let observed = wall.saturating_sub(gap_seconds * SECOND);
         let average = match observed {
@@ -268,9 +266,9 @@ impl Container {
             gap_seconds,
             cpu_ns,
             cores_average: average,
-            cores_peak: (tally.cpu_peak as f64 / 1e9).max(average),
+            cores_peak: (tally.cpu_peak.value as f64 / 1e9).max(average),
             cores: tally.cores.iter().map(|(core, ns)| (*core, *ns)).collect(),
-            memory_peak: Some(tally.memory_peak).filter(|peak| *peak > 0),
+            memory_peak: Some(tally.resident_peak.value).filter(|peak| *peak > 0),
             files_total: tally.file_io.into(),
             network_total: tally.network_io.into(),
             processes_started: tally.started,
@@ -331,7 +329,7 @@ fn wall(tally: &tally::Container, position: Position) -> u64 {
 fn listed<K, V, T>(all: &Busiest<K, V>, entry: impl Fn((&K, &V)) -> Option<T>) -> Vec<T>
 where
     K: Eq + std::hash::Hash + Clone + Ord,
-    V: tally::Activity + Default + Clone,
+    V: Activity + Default,
 {
     let sorted = all.sorted().into_iter();
     sorted.filter_map(entry).take(MAX_LISTED).collect()

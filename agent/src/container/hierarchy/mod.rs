@@ -116,6 +116,30 @@ impl Hierarchies {
         }
     }
 
+    /// No hierarchies, for processes that are not found by their cgroups.
+    pub fn none() -> Self {
+        let nowhere = Hierarchy {
+            kind: Kind::V1(Vec::new()),
+            root: PathBuf::new(),
+            base: None,
+            _descriptor: None,
+        };
+        Self {
+            all: vec![nowhere],
+            primary: 0,
+        }
+    }
+
+    /// Whether there are no hierarchies.
+    pub fn is_none(&self) -> bool {
+        self.all.iter().all(|one| one.root.as_os_str().is_empty())
+    }
+
+    /// All hierarchies.
+    pub fn all(&self) -> &[Hierarchy] {
+        &self.all
+    }
+
     /// The hierarchies below `folder`, laid out as in /sys/fs/cgroup.
     ///
     /// # Errors
@@ -216,7 +240,8 @@ impl Hierarchies {
 }
 
 impl Hierarchy {
-    fn has(&self, controller: &str) -> bool {
+    /// Whether it is the v1 hierarchy of a controller.
+    pub fn has(&self, controller: &str) -> bool {
         matches!(&self.kind, Kind::V1(all) if all.iter().any(|one| one == controller))
     }
 

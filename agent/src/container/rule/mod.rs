@@ -51,6 +51,8 @@ pub struct Rules {
     pub systemd: bool,
     /// The user's rules; the first match counts.
     pub user: Vec<UserRule>,
+    /// The only container, if all others are left out.
+    pub only: Option<Found>,
 }
 
 /// The parts of a path, up to the cgroup that rules are applied to.
@@ -74,6 +76,10 @@ const RULES: &[fn(&CgroupPath<'_>) -> Option<Match>] =
 impl Rules {
     /// The container that owns the cgroup at `path`.
     pub fn find(&self, path: &str) -> Option<Found> {
+        if let Some(only) = &self.only {
+            let below = path.strip_prefix(&only.path)?;
+            return (below.is_empty() || below.starts_with('/')).then(|| only.clone());
+        }
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let mut found: Option<(Match, usize)> = None;
         for length in 1..=parts.len() {

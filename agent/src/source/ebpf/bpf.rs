@@ -16,6 +16,7 @@ const MAP_DELETE: libc::c_int = 3;
 const PROGRAM_TEST_RUN: libc::c_int = 10;
 /// Command: describe a map or a program.
 pub const OBJECT_INFO: libc::c_int = 15;
+const LOOKUP_BATCH: libc::c_int = 24;
 const LOOKUP_AND_DELETE_BATCH: libc::c_int = 25;
 const ENABLE_STATS: libc::c_int = 32;
 
@@ -93,6 +94,23 @@ impl<K: Plain + Default, V: Plain + Default> Entries<K, V> {
     /// # Errors
     /// When the kernel refuses. Entries taken before are kept.
     pub fn take_all(&mut self, map: BorrowedFd<'_>, limit: usize) -> io::Result<()> {
+        self.read_all(LOOKUP_AND_DELETE_BATCH, map, limit)
+    }
+
+    /// The same, but leaves the entries in the map. Nothing may write it meanwhile.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn copy_all(&mut self, map: BorrowedFd<'_>, limit: usize) -> io::Result<()> {
+        self.read_all(LOOKUP_BATCH, map, limit)
+    }
+
+    fn read_all(
+        &mut self,
+        command: libc::c_int,
+        map: BorrowedFd<'_>,
+        limit: usize,
+    ) -> io::Result<()> {
         self.keys.clear();
         self.values.clear();
         let mut position = 0u32;
@@ -114,7 +132,7 @@ impl<K: Plain + Default, V: Plain + Default> Entries<K, V> {
             };
             // SAFETY: space for `count` keys and values of the types' sizes, which are the map's
             // (`Sums::open` checks that), and two words for the position.
-            let result = unsafe { bpf(LOOKUP_AND_DELETE_BATCH, &mut attr) };
+            let result = unsafe { bpf(command, &mut attr) };
             let error = result.err().and_then(|error| error.raw_os_error());
             // The count is only valid on success and on ENOENT.
             let taken = match error {
@@ -323,6 +341,19 @@ struct ObjectInfo {
 /// # Errors
 /// When the kernel refuses.
 pub fn program_stats(program: BorrowedFd<'_>) -> io::Result<ProgramStats> {
+    program_info(program).map(|info| info.stats)
+}
+
+/// The kernel's number of a program.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    // The second of the two numbers in the first word: `id` follows `type`.
+    program_info(program).map(|info| (info.before[0] >> 32) as u32)
+}
+
+fn program_info(program: BorrowedFd<'_>) -> io::Result<Info> {
     let mut info = Info {
         before: [0; 24],
         stats: ProgramStats::default(),
@@ -335,7 +366,7 @@ pub fn program_stats(program: BorrowedFd<'_>) -> io::Result<ProgramStats> {
     // SAFETY: the kernel writes at most `length` bytes there. Zeros in `before` ask for no data of
     // variable length.
     unsafe { bpf(OBJECT_INFO, &mut attr) }?;
-    Ok(info.stats)
+    Ok(info)
 }
 
 /// Enables statistics of all programs until the descriptor is closed. Measuring costs time itself.

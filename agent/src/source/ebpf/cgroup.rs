@@ -51,10 +51,16 @@ impl Ignored {
     /// # Errors
     /// When the kernel side lacks it.
     pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
-        let map: Option<Map> = loaded.ebpf.take_map("IGNORED");
-        let map = map.and_then(|map| HashMap::try_from(map).ok());
+        let map: Option<Map> = loaded.take_map("IGNORED");
+        let map = map.and_then(|map| HashMap::<_, u64, u32>::try_from(map).ok());
+        let mut map = map.ok_or_else(|| LoadError::Missing("map IGNORED".into()))?;
+        // An earlier run may have had other rules.
+        let before: Vec<u64> = map.keys().filter_map(Result::ok).collect();
+        for cgroup in before {
+            let _ = map.remove(&cgroup);
+        }
         Ok(Self {
-            map: Some(map.ok_or_else(|| LoadError::Missing("map IGNORED".into()))?),
+            map: Some(map),
             known: HashSet::new(),
         })
     }

@@ -94,6 +94,14 @@ impl Cpu {
         }
     }
 
+    /// Removes the sums of a generation that the kernel retains.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn clear(&mut self, generation: u64) -> io::Result<()> {
+        self.sums.clear(generation)
+    }
+
     /// Passes the sums of a generation to the sink.
     ///
     /// # Errors
@@ -107,13 +115,15 @@ impl Cpu {
         for (core, number) in cores.iter().zip(0..) {
             for last in core.cpu.iter().filter(|last| last.generation == generation) {
                 if let Some(owner) = context.owner(&last.process) {
-                    context.sink.cpu(context.at, owner.process, number, last.ns);
+                    let at = context.at_of(last.process.cgroup);
+                    context.sink.cpu(at, owner.process, number, last.ns);
                 }
             }
         }
         for (key, ns) in self.sums.take(generation)? {
             if let Some(owner) = context.owner(&key.process) {
-                context.sink.cpu(context.at, owner.process, key.core, *ns);
+                let at = context.at_of(key.process.cgroup);
+                context.sink.cpu(at, owner.process, key.core, *ns);
             }
         }
         Ok(())

@@ -23,7 +23,6 @@ impl CpuStates {
     /// When the kernel side has no map of that size.
     pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
         let map = loaded
-            .ebpf
             .take_map("CPU_STATE")
             .and_then(|map| PerCpuArray::try_from(map).ok())
             .ok_or_else(|| LoadError::Missing("map CPU_STATE of this size".into()))?;

@@ -39,6 +39,16 @@ impl Files {
         })
     }
 
+    /// Removes the sums of a generation that the kernel retains.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn clear(&mut self, generation: u64) -> io::Result<()> {
+        self.sums.clear(generation)?;
+        self.others.clear(generation)?;
+        self.paths.clear(generation)
+    }
+
     /// Passes the sums of a generation to the sink.
     ///
     /// # Errors
@@ -136,7 +146,8 @@ fn charge<S: Sink>(
             handle
         }
     };
-    context.sink.file_io(context.at, owner.process, handle, io);
+    let at = context.at_of(key.process.cgroup);
+    context.sink.file_io(at, owner.process, handle, io);
 }
 
 fn io_of(sum: &FileSum) -> FileIo {

@@ -1,12 +1,13 @@
 //! The table of all hooks: for the loader, for `doctor` and for the documents.
 
 use super::hook::Hook;
-use super::{cgroup, cpu, file, network, oom, process};
+use super::{cgroup, cpu, file, network, oom, process, wait_hook};
 
 /// All hooks, in the order in which they are attached.
-pub fn table() -> impl Iterator<Item = &'static Hook> {
+pub fn table() -> impl Iterator<Item = &'static Hook> + Clone {
     [
         cpu::HOOKS,
+        wait_hook::HOOKS,
         process::HOOKS,
         cgroup::HOOKS,
         oom::HOOKS,

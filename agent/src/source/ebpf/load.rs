@@ -1,80 +1,27 @@
 //! Loads the programs: offsets and settings first, then each given hook. Keeps the finding for
-//! each: usable, not needed or refused.
+//! each: usable, not needed or refused. Takes over those that an earlier run has pinned.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use aya::maps::{Map, MapData};
-use aya::programs::{Program, ProgramError};
+use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
-use bubble_common::kernel::Plain;
+use bubble_common::kernel::Plain as _;
 use bubble_common::kernel::settings::Settings;
+use sha2::{Digest as _, Sha256};
 
-use super::btf::{Argument, Btf, BtfError};
+use super::btf::{Argument, Btf};
 use super::hook::{self, Attach, Family, Finding, Hook, State};
+pub use super::loaded::{LoadError, Loaded};
+use super::loaded::{program, reason};
 use super::log;
 use super::options::Options;
+use super::pins::Pinned;
 use super::relocate::Relocations;
+use super::wait_hook;
 use crate::container::hierarchy::{Hierarchy, Kind};
-
-/// Why the kernel cannot count.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The kernel side is compiled for x86-64 alone.
-    #[error("there is no kernel side for this processor: use `--source procfs`")]
-    NoObject,
-    /// The kernel does not describe its types, or lacks a required one.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// The embedded object is damaged.
-    #[error("the kernel side is damaged: build it again with `cargo xtask build-ebpf`: {0}")]
-    Damaged(object::Error),
-    /// The kernel refused the object.
-    #[error(
-        "cannot load the programs into the kernel (this takes root, or CAP_BPF and CAP_PERFMON): {0}"
-    )]
-    Object(#[from] Box<aya::EbpfError>),
-    /// The loader cannot read the kernel's BTF.
-    #[error("the loader cannot read the kernel's BTF: {0}")]
-    LoaderBtf(#[from] aya::BtfError),
-    /// The kernel refuses a required program.
-    #[error("the kernel refuses {program}, which gives {gives}: {why}")]
-    Refused {
-        /// The program.
-        program: &'static str,
-        /// The figure that it counts.
-        gives: &'static str,
-        /// The kernel's answer, with the verifier's log.
-        why: String,
-    },
-    /// The object does not match the agent.
-    #[error("the kernel side has no {0}: build it again with `cargo xtask build-ebpf`")]
-    Missing(String),
-    /// A system call failed.
-    #[error("cannot {what}: {error}")]
-    System {
-        /// Its purpose.
-        what: &'static str,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A v1 hierarchy without a controller that the kernel knows by number.
-    #[error(
-        "the kernel cannot identify cgroups of the hierarchy {0:?}: mount cgroup v2, or a v1 controller"
-    )]
-    Controller(Vec<String>),
-}
-
-/// The programs in the kernel, not attached yet.
-pub struct Loaded {
-    /// The loader's object.
-    pub ebpf: Ebpf,
-    /// The state of each hook that was tried.
-    pub findings: Vec<Finding>,
-    /// The family in use.
-    pub family: Family,
-}
+use crate::journal;
 
 /// The compiled kernel side: `cargo xtask build-ebpf` makes it.
 #[cfg(target_arch = "x86_64")]
@@ -90,42 +37,171 @@ fn object() -> Result<&'static [u8], LoadError> {
     Err(LoadError::NoObject)
 }
 
-/// Loads those of `hooks` that the kernel accepts.
-///
-/// # Errors
-/// When the object, the BTF or the settings cannot be used. A refused hook is a finding.
-pub fn load(
-    hooks: impl Iterator<Item = &'static Hook>,
-    options: &Options,
+/// What is loaded: the object with the offsets of this kernel, and the settings.
+pub struct Prepared {
+    btf: Btf,
+    object: Vec<u8>,
+    settings: Settings,
     family: Family,
-    primary: &Hierarchy,
-) -> Result<Loaded, LoadError> {
-    let btf = Btf::of_kernel()?;
-    let relocations = Relocations::resolve(&btf)?;
-    let object = relocations.apply(object()?).map_err(LoadError::Damaged)?;
-    let settings = settings(&btf, primary, family)?;
-    let mut loader = EbpfLoader::new();
-    // The object has no CO-RE relocations, so the loader need not keep the kernel's types.
-    loader.btf(None);
-    loader.override_global("SETTINGS", settings.bytes(), true);
-    let log_level = log::level();
-    loader.override_global(log::LEVEL_GLOBAL, &log_level, true);
-    loader.map_max_entries(log::MAP, log::ring_bytes());
-    for (map, entries) in options.map_entries() {
-        loader.map_max_entries(map, entries);
+    map_entries: Vec<(&'static str, u32)>,
+}
+
+impl Prepared {
+    /// Prepares to load a family of hooks.
+    ///
+    /// # Errors
+    /// When the object, the BTF or the settings cannot be used.
+    pub fn new(options: &Options, family: Family, primary: &Hierarchy) -> Result<Self, LoadError> {
+        let btf = Btf::of_kernel()?;
+        let relocations = Relocations::resolve(&btf)?;
+        let object = relocations.apply(object()?).map_err(LoadError::Damaged)?;
+        let settings = settings(&btf, primary, family)?;
+        let mut map_entries = options.map_entries();
+        map_entries.push((log::MAP, log::ring_bytes()));
+        Ok(Self {
+            btf,
+            object,
+            settings,
+            family,
+            map_entries,
+        })
     }
-    let mut ebpf = loader.load(&object).map_err(Box::new)?;
-    let types = aya::Btf::from_sys_fs()?;
-    let mut findings = Vec::new();
-    for hook in hooks {
-        let state = try_load(&mut ebpf, hook, &btf, &types)?;
-        findings.push(Finding { hook: *hook, state });
+
+    /// Stands for everything that the meaning of the maps depends on.
+    pub fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(journal::LAYOUT.to_ne_bytes());
+        hash.update([log::level()]);
+        hash.update(self.settings.bytes());
+        for (map, entries) in &self.map_entries {
+            hash.update(map.as_bytes());
+            hash.update(entries.to_ne_bytes());
+        }
+        hash.update(&self.object);
+        let digits: String = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{}-{digits}", self.family.name())
     }
-    Ok(Loaded {
-        ebpf,
-        findings,
-        family,
-    })
+
+    /// Loads those of `hooks` that the kernel accepts. If it refuses a required one that also counts waits,
+    /// loads all again without waits.
+    ///
+    /// # Errors
+    /// When the kernel refuses the object. A refused hook is a finding.
+    pub fn load(
+        &self,
+        hooks: impl Iterator<Item = &'static Hook> + Clone,
+    ) -> Result<Loaded, LoadError> {
+        let waits = wait_hook::requirements(&self.btf);
+        let loaded = self.load_with(hooks.clone(), &waits)?;
+        let why = match hook::obstacle(&loaded.findings, self.family) {
+            Some((hook, why)) if waits.is_ok() && wait_hook::PROGRAMS.contains(&hook.program) => {
+                format!("the kernel refuses {} with it: {why}", hook.program)
+            }
+            _ => return Ok(loaded),
+        };
+        let without = self.load_with(hooks, &Err(why))?;
+        let is_better = hook::obstacle(&without.findings, self.family)
+            .is_none_or(|(hook, _)| !wait_hook::PROGRAMS.contains(&hook.program));
+        Ok(if is_better { without } else { loaded })
+    }
+
+    fn load_with(
+        &self,
+        hooks: impl Iterator<Item = &'static Hook>,
+        waits: &Result<(), String>,
+    ) -> Result<Loaded, LoadError> {
+        let mut loader = EbpfLoader::new();
+        // The object has no CO-RE relocations, so the loader need not keep the kernel's types.
+        loader.btf(None);
+        let settings = Settings {
+            waits: u32::from(waits.is_ok()),
+            ..self.settings
+        };
+        loader.override_global("SETTINGS", settings.bytes(), true);
+        let log_level = log::level();
+        loader.override_global(log::LEVEL_GLOBAL, &log_level, true);
+        for (map, entries) in &self.map_entries {
+            loader.map_max_entries(map, *entries);
+        }
+        let mut ebpf = loader.load(&self.object).map_err(Box::new)?;
+        let types = aya::Btf::from_sys_fs()?;
+        let mut findings = Vec::new();
+        let mut programs = HashMap::new();
+        for hook in hooks {
+            let state = match waits {
+                Err(why) if hook.program == wait_hook::FLUSH => State::Refused(why.clone()),
+                _ => try_load(&mut ebpf, hook, &self.btf, &types)?,
+            };
+            if state == State::Usable {
+                programs.insert(hook.program, program(&ebpf, hook.program)?);
+            }
+            findings.push(Finding { hook: *hook, state });
+        }
+        let names: Vec<String> = ebpf
+            .maps()
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name != log::MAP)
+            .collect();
+        let maps = names
+            .into_iter()
+            .filter_map(|name| ebpf.take_map(&name).map(|map| (name, map)))
+            .collect();
+        Ok(Loaded {
+            ebpf: Some(ebpf),
+            maps,
+            programs,
+            links: Vec::new(),
+            part: None,
+            findings,
+            family: self.family,
+        })
+    }
+
+    /// Takes over what an earlier run has loaded and attached. Returns the memory of the journal too.
+    ///
+    /// # Errors
+    /// When something required is missing.
+    pub fn adopt(
+        &self,
+        pinned: Pinned,
+        hooks: impl Iterator<Item = &'static Hook>,
+    ) -> Result<(Loaded, OwnedFd), LoadError> {
+        let Pinned {
+            maps,
+            programs: mut pinned,
+            journal,
+        } = pinned;
+        let mut programs = HashMap::new();
+        let mut findings = Vec::new();
+        for hook in hooks {
+            let state = match pinned.remove(hook.program) {
+                Some(program) => {
+                    programs.insert(hook.program, program);
+                    State::Usable
+                }
+                None => absence(hook, &self.btf).unwrap_or_else(|| {
+                    State::Refused("the kernel refused it when an earlier run loaded it".into())
+                }),
+            };
+            findings.push(Finding { hook: *hook, state });
+        }
+        let loaded = Loaded {
+            ebpf: None,
+            maps,
+            programs,
+            links: Vec::new(),
+            part: None,
+            findings,
+            family: self.family,
+        };
+        loaded.check()?;
+        Ok((loaded, journal))
+    }
 }
 
 /// Chooses the settings by the facts of the kernel.
@@ -160,6 +236,10 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
             btf.tracepoint_argument("io_uring_complete", 2),
             Some(Argument::Struct(_))
         )),
+        waits: u32::from(wait_hook::requirements(btf).is_ok()),
+        in_iowait: btf
+            .bit("task_struct", "in_iowait")
+            .map_or(0, |(_, bit)| 1 << bit),
     })
 }
 
@@ -182,24 +262,34 @@ fn hierarchy_of(controller: &str) -> Option<u32> {
     })
 }
 
-fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result<State, LoadError> {
-    if let Some(better) = hook.unless.filter(|name| btf.has_tracepoint(name)) {
-        return Ok(State::NotNeeded(format!("tracepoint {better} counts it")));
+/// The state of a hook that this kernel has no place for.
+fn absence(hook: &Hook, btf: &Btf) -> Option<State> {
+    if hook.program == wait_hook::FLUSH
+        && let Err(why) = wait_hook::requirements(btf)
+    {
+        return Some(State::Refused(why));
     }
-    let absent = match hook.attach {
+    if let Some(better) = hook.unless.filter(|name| btf.has_tracepoint(name)) {
+        return Some(State::NotNeeded(format!("tracepoint {better} counts it")));
+    }
+    let why = match hook.attach {
         Attach::Tracepoint(name) if !btf.has_tracepoint(name) => {
-            Some(format!("this kernel has no tracepoint {name}"))
+            format!("this kernel has no tracepoint {name}")
         }
         Attach::Exit(name) | Attach::Entry(name) if !btf.has_function(name) => {
-            Some(format!("this kernel has no function {name}"))
+            format!("this kernel has no function {name}")
         }
-        _ => None,
+        _ => return None,
     };
-    if let Some(why) = absent {
-        return Ok(match hook.instead {
-            Some(instead) => State::NotNeeded(format!("{why}: {instead}")),
-            None => State::Refused(why),
-        });
+    Some(match hook.instead {
+        Some(instead) => State::NotNeeded(format!("{why}: {instead}")),
+        None => State::Refused(why),
+    })
+}
+
+fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result<State, LoadError> {
+    if let Some(state) = absence(hook, btf) {
+        return Ok(state);
     }
     let begun = Instant::now();
     let program = ebpf
@@ -231,127 +321,5 @@ fn try_load(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, types: &aya::Btf) -> Result
     Ok(match result {
         Ok(()) => State::Usable,
         Err(error) => State::Refused(reason(&error)),
-    })
-}
-
-/// The kernel's error, with the verifier's log if there is one.
-fn reason(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
-            let log = verifier_log.to_string();
-            let log = log.trim();
-            if log.is_empty() {
-                io_error.to_string()
-            } else {
-                format!("{io_error}; the verifier's log: {log}")
-            }
-        }
-        other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(inner) = source {
-                text = format!("{text}: {inner}");
-                source = inner.source();
-            }
-            text
-        }
-    }
-}
-
-impl Loaded {
-    /// Checks that every required hook of the family is usable.
-    ///
-    /// # Errors
-    /// When one was refused.
-    pub fn check(&self) -> Result<(), LoadError> {
-        match hook::obstacle(&self.findings, self.family) {
-            Some((hook, why)) => Err(LoadError::Refused {
-                program: hook.program,
-                gives: hook.gives,
-                why: why.to_owned(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether this program is usable.
-    pub fn has(&self, program: &str) -> bool {
-        self.findings
-            .iter()
-            .any(|one| one.hook.program == program && one.state == State::Usable)
-    }
-
-    /// Attaches the usable programs of the family that `filter` accepts.
-    ///
-    /// # Errors
-    /// When the kernel refuses a required hook. Other refusals become findings.
-    pub fn attach(&mut self, filter: impl Fn(&Hook) -> bool) -> Result<(), LoadError> {
-        for finding in &mut self.findings {
-            let hook = finding.hook;
-            if finding.state != State::Usable || !hook.family.suits(self.family) || !filter(&hook) {
-                continue;
-            }
-            let result = match self.ebpf.program_mut(hook.program) {
-                Some(Program::BtfTracePoint(program)) => program.attach().map(drop),
-                Some(Program::FExit(program)) => program.attach().map(drop),
-                Some(Program::FEntry(program)) => program.attach().map(drop),
-                _ => Ok(()),
-            };
-            if let Err(error) = result {
-                finding.state = State::Refused(reason(&error));
-            }
-        }
-        self.check()
-    }
-
-    /// A second descriptor of a program.
-    ///
-    /// # Errors
-    /// When the program is not loaded.
-    pub fn program(&self, name: &str) -> Result<OwnedFd, LoadError> {
-        let program = self
-            .ebpf
-            .program(name)
-            .ok_or_else(|| LoadError::Missing(format!("program {name}")))?;
-        let missing = |_| LoadError::Missing(format!("program {name}, loaded"));
-        duplicate(program.fd().map_err(missing)?.as_fd())
-    }
-
-    /// Second descriptors of all usable programs, by name.
-    pub fn programs(&self) -> HashMap<&'static str, OwnedFd> {
-        self.findings
-            .iter()
-            .filter(|one| one.state == State::Usable)
-            .filter_map(|one| Some((one.hook.program, self.program(one.hook.program).ok()?)))
-            .collect()
-    }
-
-    /// A second descriptor of a hash map with keys and values of these types.
-    ///
-    /// # Errors
-    /// When no map has this name and these sizes.
-    pub fn hash<K: Plain, V: Plain>(&self, name: &str) -> Result<OwnedFd, LoadError> {
-        let missing = || LoadError::Missing(format!("map {name} of these sizes"));
-        let data: &MapData = match self.ebpf.map(name) {
-            Some(Map::HashMap(data)) => data,
-            _ => return Err(missing()),
-        };
-        let info = data.info().map_err(|_| missing())?;
-        if info.key_size() as usize != size_of::<K>()
-            || info.value_size() as usize != size_of::<V>()
-        {
-            return Err(missing());
-        }
-        duplicate(data.fd().as_fd())
-    }
-}
-
-fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, LoadError> {
-    fd.try_clone_to_owned().map_err(|error| LoadError::System {
-        what: "duplicate a descriptor",
-        error,
     })
 }

@@ -3,9 +3,13 @@
 //! They are passed on to `tracing` at level debug. If that level is not shown, the programs are loaded
 //! with messages turned off, and the verifier removes them.
 
+use std::os::fd::BorrowedFd;
+
 use ::log::{Log, Metadata, Record};
 use aya::Ebpf;
 use aya_log::{EbpfLogger, Level};
+
+use super::bpf;
 
 /// Name of the ring buffer of messages.
 pub const MAP: &str = "AYA_LOGS";
@@ -39,8 +43,17 @@ pub struct Messages {
 
 impl Messages {
     /// Takes the ring buffer. Counting does not depend on it, so a missing one is only reported.
-    pub fn open(ebpf: &mut Ebpf) -> Self {
-        let logger = EbpfLogger::init_with_logger(ebpf, Forward)
+    /// Without a loader's object, an earlier run has loaded the programs, and this is one of them.
+    pub fn open(ebpf: Option<&mut Ebpf>, program: BorrowedFd<'_>) -> Self {
+        let logger = match ebpf {
+            Some(ebpf) => EbpfLogger::init_with_logger(ebpf, Forward),
+            // No program has this number.
+            None => EbpfLogger::init_from_id_with_logger(
+                bpf::program_id(program).unwrap_or(u32::MAX),
+                Forward,
+            ),
+        };
+        let logger = logger
             .inspect_err(|error| {
                 tracing::debug!(%error, "cannot read the kernel side's debug messages");
             })

@@ -8,6 +8,7 @@ use std::path::Path;
 use bubble_common::segment::process::Memory;
 
 use crate::fd_budget::RetainedFile;
+use crate::proc::stat::memory_of_statm;
 use crate::proc::{ProcessFolder, TICK, unless_gone};
 
 /// Maximum length of `statm` or `status` of a process in bytes.
@@ -95,12 +96,12 @@ impl Reader {
         let Some(length) = unless_gone(file.read_at(&mut self.buffer, 0))? else {
             return Ok(None);
         };
-        // The name in `status` need not be UTF-8.
-        let text = String::from_utf8_lossy(self.buffer.get(..length).unwrap_or_default());
+        let text = self.buffer.get(..length).unwrap_or_default();
         let memory = if self.swap {
-            Some(of_status(&text))
+            // The name in it need not be UTF-8.
+            Some(of_status(&String::from_utf8_lossy(text)))
         } else {
-            of_statm(&text, self.page)
+            memory_of_statm(text, self.page)
         };
         Ok(memory.filter(|memory| memory.vm != 0))
     }
@@ -112,24 +113,14 @@ impl Default for Reader {
     }
 }
 
-/// Memory from `statm`, which begins with all pages and the resident ones.
-fn of_statm(text: &str, page: u64) -> Option<Memory> {
-    let mut numbers = text
-        .split_ascii_whitespace()
-        .map_while(|word| word.parse::<u64>().ok());
-    Some(Memory {
-        vm: numbers.next()?.saturating_mul(page),
-        rss: numbers.next()?.saturating_mul(page),
-        swap: 0,
-    })
-}
-
 /// Memory from `status`. The lines are missing while a process exits.
 fn of_status(text: &str) -> Memory {
+    let rss = kib(text, "VmRSS:").unwrap_or(0);
     Memory {
         vm: kib(text, "VmSize:").unwrap_or(0),
-        rss: kib(text, "VmRSS:").unwrap_or(0),
+        rss,
         swap: kib(text, "VmSwap:").unwrap_or(0),
+        private: kib(text, "RssAnon:").unwrap_or(rss).min(rss),
     }
 }
 
@@ -142,23 +133,20 @@ fn kib(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, of_statm, of_status};
+    use super::{Memory, of_status};
 
     #[test]
     fn memory_is_lines_of_status() {
         let text = "Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t100\t20\t3\nVmSize:\t  7 kB\nVmRSS:\t 5 kB\n\
-            VmSwap:\t      12 kB\n";
-        let memory = |vm, rss, swap| Memory { vm, rss, swap };
-        assert_eq!(of_status(text), memory(7 * 1024, 5 * 1024, 12 * 1024));
-        let hostile = "VmSize: 12 MB\nVmRSS:\nVmSwap: 99999999999999999999 kB";
-        assert_eq!(of_status(hostile), memory(0, 0, 0));
-    }
-
-    #[test]
-    fn memory_is_pages_in_statm() {
-        let memory = of_statm("10 3 1 0 0 2 0\n", 4096).expect("it is well-formed");
-        assert_eq!((memory.vm, memory.rss, memory.swap), (40_960, 12_288, 0));
-        assert_eq!(of_statm("10", 4096), None);
-        assert_eq!(of_statm("-1 3", 4096), None);
+            RssAnon:\t 2 kB\nRssFile:\t 2 kB\nRssShmem:\t 1 kB\nVmSwap:\t      12 kB\n";
+        let expected = Memory {
+            vm: 7 * 1024,
+            rss: 5 * 1024,
+            swap: 12 * 1024,
+            private: 2 * 1024,
+        };
+        assert_eq!(of_status(text), expected);
+        let hostile = "VmSize: 12 MB\nVmRSS:\nRssAnon: -1 kB\nVmSwap: 99999999999999999999 kB";
+        assert_eq!(of_status(hostile), Memory::default());
     }
 }

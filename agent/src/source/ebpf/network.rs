@@ -141,6 +141,15 @@ impl Network {
         })
     }
 
+    /// Removes the sums of a generation that the kernel retains.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn clear(&mut self, generation: u64) -> io::Result<()> {
+        self.sums.clear(generation)?;
+        self.others.clear(generation)
+    }
+
     /// Passes the sums of a generation to the sink.
     ///
     /// # Errors
@@ -174,9 +183,10 @@ impl Network {
                 let other = context
                     .sink
                     .connection(owner.container, &Connection::other());
+                let at = context.at_of(process.cgroup);
                 context
                     .sink
-                    .network_io(context.at, owner.process, other, io_of(sum));
+                    .network_io(at, owner.process, other, io_of(sum));
             }
         }
         Ok(())
@@ -201,9 +211,8 @@ fn charge<S: Sink>(
     let handle = *handles
         .entry((owner.container, connection_key))
         .or_insert_with(|| sink.connection(owner.container, &connection(key, paths)));
-    context
-        .sink
-        .network_io(context.at, owner.process, handle, io);
+    let at = context.at_of(key.process.cgroup);
+    context.sink.network_io(at, owner.process, handle, io);
 }
 
 fn io_of(sum: &NetworkSum) -> NetworkIo {

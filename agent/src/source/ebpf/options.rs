@@ -1,6 +1,11 @@
 //! Options of the eBPF source.
 
+use std::path::PathBuf;
+
 use super::hook::Family;
+
+/// Usual folder of pins.
+pub const USUAL_PINS: &str = "/sys/fs/bpf/bubble-agent";
 
 /// Options of the eBPF source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +16,8 @@ pub struct Options {
     pub cpu_sums: u32,
     /// Size of the ring buffer in bytes: a power of two.
     pub ring_bytes: u32,
+    /// Folder in a BPF file system in which the programs are pinned. `None`: they are not.
+    pub pins: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -19,6 +26,7 @@ impl Default for Options {
             family: None,
             cpu_sums: 16_384,
             ring_bytes: 4 * 1024 * 1024,
+            pins: None,
         }
     }
 }

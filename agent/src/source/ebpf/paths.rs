@@ -2,7 +2,7 @@
 //!
 //! The kernel sends each path once, in a ring buffer of its own. The agent keeps it as long as the
 //! file is used. The kernel sends it again only after it has left the map `FILE_SEEN`, so a path
-//! is forgotten there first.
+//! is forgotten there first. If the programs are pinned, the journal keeps the paths for the next run.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,10 +13,11 @@ use bubble_common::kernel::Plain;
 use bubble_common::kernel::file::{FileRecord, SOCKET_MAGIC};
 use bubble_common::segment::file::{File, FileKind};
 
-use super::bpf;
+use super::bpf::{self, Entries};
 use super::load::{LoadError, Loaded};
 use super::record::text;
 use super::sums::Sums;
+use crate::journal::Texts;
 
 /// Maximum number of paths. The kernel has fewer (`FILE_SEEN`).
 const MAX_PATHS: usize = 12_288;
@@ -36,6 +37,16 @@ struct Entry {
     forgotten: Option<u64>,
 }
 
+impl Entry {
+    fn new(file: File, used: u64) -> Self {
+        Self {
+            file,
+            used,
+            forgotten: None,
+        }
+    }
+}
+
 /// Paths and names by the kernel's numbers.
 pub struct Paths {
     ring: RingBuf<MapData>,
@@ -44,6 +55,10 @@ pub struct Paths {
     new: Sums<u64, u64>,
     entries: HashMap<u64, Entry>,
     drains: u64,
+    /// Keeps the paths for the next run.
+    texts: Option<Texts>,
+    /// There was no room for a path since the last drain.
+    is_full: bool,
 }
 
 impl Paths {
@@ -54,7 +69,6 @@ impl Paths {
     pub fn open(loaded: &mut Loaded) -> Result<Self, LoadError> {
         let seen = loaded.hash::<u64, u32>("FILE_SEEN")?;
         let ring = loaded
-            .ebpf
             .take_map("FILE_PATHS")
             .and_then(|map| RingBuf::try_from(map).ok())
             .ok_or_else(|| LoadError::Missing("ring buffer FILE_PATHS".into()))?;
@@ -64,6 +78,8 @@ impl Paths {
             new: Sums::open(loaded, "FILE_NEW")?,
             entries: HashMap::new(),
             drains: 0,
+            texts: None,
+            is_full: false,
         })
     }
 
@@ -72,17 +88,48 @@ impl Paths {
         while let Some(item) = self.ring.next() {
             match decode(&item) {
                 Some((number, file)) => {
-                    let used = self.drains;
-                    let entry = Entry {
-                        file,
-                        used,
-                        forgotten: None,
-                    };
-                    self.entries.insert(number, entry);
+                    // Before the ring buffer forgets it.
+                    if let Some(texts) = self.texts.as_mut().filter(|_| !self.is_full) {
+                        self.is_full = !keep(texts, number, &file, &self.entries);
+                    }
+                    self.entries.insert(number, Entry::new(file, self.drains));
                 }
                 None => tracing::debug!("a record of a path is too short"),
             }
         }
+    }
+
+    /// Takes over the paths that an earlier run kept. The kernel sends all others again.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn resume(&mut self, texts: Texts) -> io::Result<()> {
+        for (number, kind, path) in texts.all() {
+            let file = File {
+                path: String::from_utf8_lossy(&path).into_owned(),
+                kind: FileKind::from_u8(kind).unwrap_or_default(),
+            };
+            self.entries.insert(number, Entry::new(file, self.drains));
+        }
+        self.texts = Some(texts);
+        // Those that it sends meanwhile are in the ring buffer, so that is read last.
+        let mut seen = Entries::<u64, u32>::new();
+        seen.copy_all(self.seen.as_fd(), MAX_PATHS * 4)?;
+        self.absorb();
+        for (number, _) in seen.iter() {
+            if !self.entries.contains_key(number) {
+                bpf::remove(self.seen.as_fd(), number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the counts of new paths of a generation that the kernel retains.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn clear(&mut self, generation: u64) -> io::Result<()> {
+        self.new.clear(generation)
     }
 
     /// The file of a number.
@@ -100,6 +147,7 @@ impl Paths {
     pub fn forget(&mut self, generation: u64) -> io::Result<()> {
         let _ = self.new.take(generation)?;
         self.drains += 1;
+        self.is_full = false;
         let ttl = match self.entries.len() {
             ..HALF_OF_PATHS => u64::MAX,
             HALF_OF_PATHS..MAX_PATHS => TTL,
@@ -118,6 +166,18 @@ impl Paths {
             }
         });
         Ok(())
+    }
+}
+
+/// Keeps a path. If there is no room, it replaces all by those in use.
+fn keep(texts: &mut Texts, number: u64, file: &File, entries: &HashMap<u64, Entry>) -> bool {
+    let kept = (number, file.kind as u8, file.path.as_bytes());
+    texts.keep(kept.0, kept.1, kept.2) || {
+        let used = entries.iter().map(|(number, entry)| {
+            let file = &entry.file;
+            (*number, file.kind as u8, file.path.as_bytes())
+        });
+        texts.replace(used.chain([kept]))
     }
 }
 

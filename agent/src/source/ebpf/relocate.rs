@@ -6,6 +6,7 @@ use bubble_common::kernel::offsets::{
     ABSENT, CAST, CAST_PLACEHOLDER, LOAD_PLACEHOLDER, MAX_FIELDS, TYPE_DENTRY, TYPE_FILE,
     TYPE_NUMBER, VALUE_PLACEHOLDER,
 };
+use bubble_common::kernel::wait::IN_IOWAIT;
 use object::{Object as _, ObjectSection as _, SectionKind};
 
 use super::btf::{Btf, BtfError};
@@ -43,6 +44,9 @@ impl Relocations {
                 };
             }
         }
+        // A kernel that has no such bit reads another byte, and masks it away.
+        let iowait = btf.bit("task_struct", "in_iowait");
+        values[IN_IOWAIT as usize] = Some(iowait.map_or(0, |(byte, _)| byte));
         let cast = btf.function(CAST);
         let types = cast.and_then(|_| {
             let number = btf.structure("timespec64")?;

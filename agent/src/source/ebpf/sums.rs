@@ -12,6 +12,8 @@ use super::load::{LoadError, Loaded};
 pub struct Sums<K, V> {
     maps: [OwnedFd; 2],
     entries: Entries<K, V>,
+    /// The kernel retains the sums until [`Self::clear`].
+    retained: bool,
 }
 
 /// Maximum number of entries taken in one second: a guard, as no map is that large.
@@ -29,17 +31,32 @@ impl<K: Plain + Default, V: Plain + Default> Sums<K, V> {
                 loaded.hash::<K, V>(&format!("{name}_1"))?,
             ],
             entries: Entries::new(),
+            retained: loaded.is_pinned(),
         })
     }
 
-    /// Takes all entries of a generation that is no longer written.
+    /// All entries of a generation that is no longer written. They are taken out of the map, unless the
+    /// kernel retains them.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn take(&mut self, generation: u64) -> io::Result<impl Iterator<Item = (&K, &V)>> {
         self.entries.shrink();
-        self.entries
-            .take_all(self.maps[generation as usize & 1].as_fd(), MAX_ENTRIES)?;
+        let map = self.maps[generation as usize & 1].as_fd();
+        if self.retained {
+            self.entries.copy_all(map, MAX_ENTRIES)?;
+        } else {
+            self.entries.take_all(map, MAX_ENTRIES)?;
+        }
         Ok(self.entries.iter())
+    }
+
+    /// Removes the sums of a generation that the kernel retains.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn clear(&mut self, generation: u64) -> io::Result<()> {
+        let map = self.maps[generation as usize & 1].as_fd();
+        self.entries.take_all(map, MAX_ENTRIES)
     }
 }

@@ -4,6 +4,8 @@
 //! though not from the container's own figures. Files and peers cannot be told
 //! apart at all. [`missing`] says so; the page shows no zero for what is unknown.
 
+pub mod tree;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -11,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use bubble_common::segment::file::{File, FileIo, FileKind};
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::process::{Memory, Process, ProcessId};
+use bubble_common::segment::process::{Process, ProcessId};
 use rustix::param::{clock_ticks_per_second, page_size};
 
+use self::tree::Tree;
 use super::{Host, Source, SourceError};
 use crate::clock::SECOND;
-use crate::proc::stat::{Io, Stat};
+use crate::proc::stat::{Io, Stat, memory_of_statm};
 use crate::proc::{ProcessFolder, unless_gone};
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
 
@@ -44,6 +47,10 @@ pub fn missing() -> Vec<String> {
 #[derive(Debug)]
 pub struct Procfs {
     proc: PathBuf,
+    /// The only processes that are counted; `None`: those of all containers, by their cgroups.
+    tree: Option<Tree>,
+    /// What the first scan finds began after counting did.
+    is_all_new: bool,
     missing: Vec<String>,
     /// Processes by pid and start (in ticks).
     tracked: HashMap<(u32, u64), Tracked>,
@@ -92,11 +99,23 @@ impl Procfs {
     pub fn under(proc: &Path) -> Self {
         Self {
             proc: proc.to_owned(),
+            tree: None,
+            is_all_new: false,
             missing: missing(),
             tracked: HashMap::new(),
             tick: SECOND / clock_ticks_per_second(),
             drains: 0,
         }
+    }
+
+    /// Counts only the processes of `tree`, as one container.
+    pub fn set_tree(&mut self, tree: Tree) {
+        self.tree = Some(tree);
+    }
+
+    /// Counts all of what the first scan finds: nothing was there before counting began.
+    pub fn expect_new(&mut self) {
+        self.is_all_new = true;
     }
 
     /// Adds a sentence to the list of what cannot be counted.
@@ -125,13 +144,20 @@ impl Procfs {
             .and_then(|text| Io::parse(&text));
         // Memory and stack are those of any thread that still runs.
         let living = container.and_then(|container| {
-            folder.living(stat.clone()).unwrap_or_else(|error| {
+            let living = folder.living(stat.clone()).and_then(|living| {
+                let Some((folder, stat)) = living else {
+                    return Ok(None);
+                };
+                let statm = unless_gone(fs::read(folder.join("statm")))?;
+                let memory = statm.and_then(|text| memory_of_statm(&text, page_size() as u64));
+                Ok(Some((memory.unwrap_or_default(), stat.stack)))
+            });
+            living.unwrap_or_else(|error| {
                 report_unread(at, pid, Some(container), &error, sink);
                 None
             })
         });
-        let (vm, rss_pages, stack) =
-            living.map_or((0, 0, 0), |(_, stat)| (stat.vm, stat.rss_pages, stat.stack));
+        let (memory, stack) = living.unwrap_or_default();
         let delta = self.track(pid, &stat, stack, container, io);
         let Some(container) = container else {
             let tracked = self.tracked.get_mut(&(pid, stat.start));
@@ -145,11 +171,6 @@ impl Procfs {
         if delta.cpu > 0 {
             sink.cpu(at, handle, stat.core, delta.cpu);
         }
-        let memory = Memory {
-            vm,
-            rss: rss_pages.saturating_mul(page_size() as u64),
-            swap: 0,
-        };
         if memory.vm > 0 {
             sink.memory(at, handle, memory);
         }
@@ -191,6 +212,9 @@ impl Procfs {
         host: &mut Host<'_>,
         sink: &mut S,
     ) -> Option<ContainerHandle> {
+        if let Some(tree) = &self.tree {
+            return tree.container(pid);
+        }
         let tracked = self.tracked.get(&(pid, stat.start));
         if let Some(tracked) = tracked
             && self.drains - tracked.first_drain >= YOUNG_DRAINS
@@ -221,10 +245,11 @@ impl Procfs {
         io: Option<Io>,
     ) -> Delta {
         let drains = self.drains;
+        let is_all_new = self.is_all_new;
         let cpu = stat.cpu.saturating_mul(self.tick);
         let tracked = self.tracked.entry((pid, stat.start)).or_insert_with(|| {
             // The totals of a process that was there before the first scan are not news.
-            let is_born = drains > 0;
+            let is_born = drains > 0 || is_all_new;
             Tracked {
                 first_drain: drains,
                 last_drain: drains,
@@ -358,6 +383,9 @@ impl Source for Procfs {
     }
 
     fn poll<S: Sink>(&mut self, host: &mut Host<'_>, sink: &mut S) {
+        if self.tree.is_some() {
+            return;
+        }
         // No event reports containers: only frequent scans find short ones.
         let now = host.clock.now();
         host.containers.scan(now, sink);
@@ -378,6 +406,9 @@ impl Source for Procfs {
         host: &mut Host<'_>,
         sink: &mut S,
     ) -> Result<(), SourceError> {
+        if let Some(tree) = &mut self.tree {
+            tree.find(&self.proc, at, sink);
+        }
         let entries = fs::read_dir(&self.proc).map_err(|source| SourceError {
             what: format!("cannot read {}", self.proc.display()),
             source,

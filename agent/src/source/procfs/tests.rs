@@ -43,12 +43,13 @@ fn process(proc: &Path, pid: u32, name: &str, cgroup: &str, ticks: u64, bytes: u
         "{pid} ({name}) R 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 100 4096 2 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0"
     );
     fs::write(folder.join("stat"), stat).unwrap();
+    fs::write(folder.join("statm"), "10 3 1 0 0 2 0\n").unwrap();
     fs::write(folder.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
     let io = format!("rchar: {bytes}\nwchar: 0\nsyscr: 1\nsyscw: 0\n");
     fs::write(folder.join("io"), io).unwrap();
     fs::write(
         folder.join("status"),
-        format!("Uid:\t5\t5\nNSpid:\t{pid}\t1\n"),
+        format!("Uid:\t5\t5\nGid:\t8\t8\nNSpid:\t{pid}\t1\n"),
     )
     .unwrap();
     fs::write(folder.join("cmdline"), format!("{name}\0-x\0")).unwrap();
@@ -139,6 +140,9 @@ fn a_process_of_a_container() {
     assert_eq!((web.row.1, web.value.ns), (1, 3 * tick));
     let bytes: u64 = second.file_io.iter().map(|cell| cell.value.bytes_in).sum();
     assert_eq!(bytes, 450);
+    let memory = second.memory[0].value;
+    assert_eq!((memory.vm, memory.rss), (10 * memory.rss / 3, memory.rss));
+    assert_eq!(memory.private, memory.rss / 3 * 2);
     assert_eq!(
         (second.processes[0].args.as_str(), second.processes[0].uid),
         ("web\0-x", 5)
@@ -146,10 +150,17 @@ fn a_process_of_a_container() {
     assert_eq!(second.processes[0].container_pid, 1);
 
     // It has changed its user and its title.
-    fs::write(proc.join("10/status"), "Uid:\t5\t6\nNSpid:\t10\t1\n").unwrap();
+    fs::write(
+        proc.join("10/status"),
+        "Uid:\t5\t6\nGid:\t5\t7\nNSpid:\t10\t1\n",
+    )
+    .unwrap();
     fs::write(proc.join("10/cmdline"), "web: idle\0\0\0").unwrap();
     let web = bench.drain()[0].processes[0].clone();
-    assert_eq!((web.uid, &*web.args, web.id.exec), (6, "web: idle", 0));
+    assert_eq!(
+        (web.uid, web.gid, &*web.args, web.id.exec),
+        (6, Some(7), "web: idle", 0)
+    );
 
     // A process that runs another program is another row; one that ended has no row.
     process(&proc, 10, "other", &cgroup, 504, 1_400);

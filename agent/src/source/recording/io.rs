@@ -240,10 +240,10 @@ impl ConnectResult {
     /// From the result of `connect`.
     pub(in crate::source) fn new(result: i64) -> Self {
         const IN_PROGRESS: i64 = -(libc::EINPROGRESS as i64);
-        const AGAIN: i64 = -(libc::EAGAIN as i64);
+        const TRY_AGAIN: i64 = -(libc::EAGAIN as i64);
         match result {
             0.. | IN_PROGRESS => Self::Connected,
-            AGAIN => Self::Again,
+            TRY_AGAIN => Self::Again,
             error => Self::Failed(i32::try_from(error.unsigned_abs()).unwrap_or(0)),
         }
     }

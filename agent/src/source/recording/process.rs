@@ -39,5 +39,6 @@ pub(in crate::source) fn memory_from_kib([vm, rss, swap]: [u64; 3], machine: u64
         vm: vm * 1_024,
         rss: rss * 1_024,
         swap: swap * 1_024,
+        private: rss * 1_024,
     })
 }

@@ -204,6 +204,7 @@ impl Account {
             Call::Chdir => process::chdir(process, view),
             Call::Fchdir => process::fchdir(process, view),
             Call::SetUser(index) => process::set_user(process, view, index),
+            Call::SetGroup(index) => process::set_group(process, view, index),
             _ => {}
         }
     }

@@ -84,7 +84,7 @@ impl Kind {
     }
 }
 
-/// The first section of a capture, of which `head` are the first bytes, shows whether the bytes of
+/// The first section of a capture, which begins with `head`, shows whether the bytes of
 /// its numbers are in another order.
 fn is_big_endian(head: &[u8]) -> bool {
     let section = [0x0a, 0x0d, 0x0d, 0x0a];

@@ -18,10 +18,10 @@ use super::event_type::EventType::{
     SYSCALL_OPENAT_2_E, SYSCALL_OPENAT_2_X, SYSCALL_OPENAT2_E, SYSCALL_OPENAT2_X,
     SYSCALL_PIDFD_GETFD_X, SYSCALL_PIDFD_OPEN_X, SYSCALL_PIPE_X, SYSCALL_PIPE2_X, SYSCALL_PREAD_X,
     SYSCALL_PREADV_X, SYSCALL_PWRITE_X, SYSCALL_PWRITEV_X, SYSCALL_READ_X, SYSCALL_READV_X,
-    SYSCALL_SENDFILE_X, SYSCALL_SETRESUID_X, SYSCALL_SETREUID_X, SYSCALL_SETUID_X,
-    SYSCALL_SIGNALFD_X, SYSCALL_SIGNALFD4_X, SYSCALL_SPLICE_X, SYSCALL_TIMERFD_CREATE_X,
-    SYSCALL_USERFAULTFD_X, SYSCALL_VFORK_17_X, SYSCALL_VFORK_20_X, SYSCALL_VFORK_X,
-    SYSCALL_WRITE_X, SYSCALL_WRITEV_X,
+    SYSCALL_SENDFILE_X, SYSCALL_SETGID_X, SYSCALL_SETREGID_X, SYSCALL_SETRESGID_X,
+    SYSCALL_SETRESUID_X, SYSCALL_SETREUID_X, SYSCALL_SETUID_X, SYSCALL_SIGNALFD_X,
+    SYSCALL_SIGNALFD4_X, SYSCALL_SPLICE_X, SYSCALL_TIMERFD_CREATE_X, SYSCALL_USERFAULTFD_X,
+    SYSCALL_VFORK_17_X, SYSCALL_VFORK_20_X, SYSCALL_VFORK_X, SYSCALL_WRITE_X, SYSCALL_WRITEV_X,
 };
 use crate::source::recording::io::Direction;
 
@@ -82,6 +82,8 @@ pub(super) enum Call {
     Fchdir,
     /// The user changed; the parameter with the effective one.
     SetUser(Index),
+    /// The group changed; the parameter with the effective one.
+    SetGroup(Index),
     /// A core switched to another thread.
     Switch,
     /// A sample of a thread's CPU time.
@@ -254,6 +256,8 @@ impl Call {
             SYSCALL_FCHDIR_X => Self::Fchdir,
             SYSCALL_SETUID_X => Self::SetUser(1),
             SYSCALL_SETREUID_X | SYSCALL_SETRESUID_X => Self::SetUser(2),
+            SYSCALL_SETGID_X => Self::SetGroup(1),
+            SYSCALL_SETREGID_X | SYSCALL_SETRESGID_X => Self::SetGroup(2),
             // The older form has the next thread only.
             SCHEDSWITCH_1_E | SCHEDSWITCH_6_E => Self::Switch,
             PROCINFO_E => Self::ProcInfo,

@@ -8,7 +8,7 @@ use super::bytes::{MAX_PATH, text};
 use super::descriptor::Descriptors;
 use super::event::Event;
 use super::param;
-use super::process::{MAX_COMM, forget};
+use super::process::{MAX_COMM, forget, known_id};
 use super::rows::Rows;
 use super::state::State;
 use super::thread::{Fork, Process, Thread, UNKNOWN_NAME};
@@ -217,6 +217,7 @@ fn new_process<S: Sink>(
         pid,
         vpid: pid,
         uid: view.u32(param::UID).unwrap_or_default(),
+        gid: known_id(view.u32(param::GID)),
         start: at,
         cwd: text(view.get(param::CWD).unwrap_or_default(), MAX_PATH).into(),
         descriptors: Descriptors::new(&state.descriptors),

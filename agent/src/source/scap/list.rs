@@ -59,6 +59,8 @@ pub(super) struct Listed<'a> {
     pub(super) args: &'a [u8],
     pub(super) cwd: &'a [u8],
     pub(super) uid: u32,
+    /// `u32::MAX` if it is not known.
+    pub(super) gid: u32,
     /// KiB: virtual, resident, swapped out.
     pub(super) memory: [u32; 3],
     pub(super) vpid: i64,
@@ -100,7 +102,7 @@ fn thread<'a>(rest: &mut Bytes<'a>, version: u8) -> Option<Listed<'a>> {
     let exepath = if since(7) { rest.text()? } else { &[] };
     let (args, cwd) = (rest.text()?, rest.text()?);
     let (_limit, _flags) = (rest.i64()?, rest.u32()?);
-    let (uid, _gid) = (rest.u32()?, rest.u32()?);
+    let (uid, gid) = (rest.u32()?, rest.u32()?);
     let mut memory = [0; 3];
     if since(2) {
         memory = [rest.u32()?, rest.u32()?, rest.u32()?];
@@ -127,6 +129,7 @@ fn thread<'a>(rest: &mut Bytes<'a>, version: u8) -> Option<Listed<'a>> {
         args,
         cwd,
         uid,
+        gid,
         memory,
         vpid,
         cgroups,

@@ -12,9 +12,11 @@ pub(super) const CGROUPS: u8 = 14;
 /// Of `clone` only.
 pub(super) const FLAGS: u8 = 15;
 pub(super) const UID: u8 = 16;
+pub(super) const GID: u8 = 17;
 pub(super) const VTID: u8 = 18;
 pub(super) const VPID: u8 = 19;
 /// Of `exec` only.
 pub(super) const EXEC_UID: u8 = 26;
 pub(super) const TRUSTED_PATH: u8 = 27;
+pub(super) const EXEC_GID: u8 = 29;
 pub(super) const FILE_NAME: u8 = 30;

@@ -43,6 +43,7 @@ pub(super) fn listed<S: Sink>(
                 parent: listed.parent,
                 vpid: listed.vpid,
                 uid: listed.uid,
+                gid: known_id(Some(listed.gid)),
                 cwd: text(listed.cwd, MAX_PATH).into(),
                 descriptors: Descriptors::new(&state.descriptors),
                 memory: match memory_from_kib(listed.memory.map(u64::from), machine) {
@@ -100,9 +101,10 @@ pub(super) fn exec<S: Sink>(state: &mut State, rows: &mut Rows, view: &View<'_>,
         return;
     };
     run_program(thread, process, view);
-    if let Some(uid) = view.u32(param::EXEC_UID).filter(|uid| *uid != u32::MAX) {
+    if let Some(uid) = known_id(view.u32(param::EXEC_UID)) {
         process.uid = uid;
     }
+    process.gid = known_id(view.u32(param::EXEC_GID)).or(process.gid);
     if let Some(parent) = view.i64(param::PARENT) {
         process.parent = parent;
     }
@@ -208,10 +210,21 @@ pub(super) fn forget<S: Sink>(
 
 /// The user of a process changed to the parameter at `index`.
 pub(super) fn set_user(process: &mut Process, view: &View<'_>, index: u8) {
-    let uid = view.u32(index).filter(|uid| *uid != u32::MAX);
-    if let (Some(0), Some(uid)) = (view.i64(0), uid) {
+    if let (Some(0), Some(uid)) = (view.i64(0), known_id(view.u32(index))) {
         process.uid = uid;
     }
+}
+
+/// The group of a process changed to the parameter at `index`.
+pub(super) fn set_group(process: &mut Process, view: &View<'_>, index: u8) {
+    if let (Some(0), Some(gid)) = (view.i64(0), known_id(view.u32(index))) {
+        process.gid = Some(gid);
+    }
+}
+
+/// A user or group id, unless it is -1: unknown, or not changed.
+pub(super) fn known_id(id: Option<u32>) -> Option<u32> {
+    id.filter(|id| *id != u32::MAX)
 }
 
 /// The working directory of a process changed.

@@ -279,6 +279,7 @@ fn describe(process: &Process, name: &str, number: u32) -> SinkProcess {
         container_pid: u32::try_from(process.vpid).unwrap_or_default(),
         parent: u32::try_from(process.parent).unwrap_or_default(),
         uid: process.uid,
+        gid: process.gid,
         exe: process.exe.to_string(),
         args: process.args.to_string(),
         ..SinkProcess::new(id, name)

@@ -82,6 +82,7 @@ pub(super) struct Process {
     /// Its number in the innermost pid namespace; -1 if not known.
     pub(super) vpid: i64,
     pub(super) uid: u32,
+    pub(super) gid: Option<u32>,
     /// Path of the program.
     pub(super) exe: Arc<str>,
     /// The command line, NUL between words.

@@ -158,7 +158,7 @@ pub(super) fn ends(name: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..at], &name[at + 2..]))
 }
 
-/// The address of an IP socket, as it is written; `None` if it is none.
+/// The address of an IP socket, as it is written; `None` for anything else.
 pub(super) fn address(text: &[u8]) -> Option<(IpAddr, u16)> {
     match ip_address(std::str::from_utf8(text).ok()?) {
         Address::Ip(ip, port) => Some((ip, port)),

@@ -278,6 +278,7 @@ impl KnownProcess {
         if let Some(uid) = number(line, "uid") {
             process.uid = uid;
         }
+        process.gid = number(line, "gid").or(process.gid);
         // sysdig writes a point for the NUL between words and at the end.
         let words = line::text(line.arguments, "args").unwrap_or_default();
         let words = words.strip_suffix(b".").unwrap_or(words);

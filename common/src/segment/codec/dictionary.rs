@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use super::budget::Budget;
+use super::columns::{Columns, FIXED_COLUMNS, put_columns, read_columns};
 use super::error::DecodeError;
 use super::numbers::{put_numbers, read_numbers};
 use super::primitive::{Reader, narrow, put_varint, unzigzag, zigzag};
@@ -17,10 +18,17 @@ use crate::segment::network::{Address, Connection, Protocol, Role};
 use crate::segment::process::{Exit, Process, ProcessId};
 use crate::segment::{Facts, Segment};
 
-/// Appends a column with one number a row.
-fn put_column<T>(out: &mut Vec<u8>, rows: &[T], number: impl Fn(&T) -> u64) {
+/// Appends a column with one number a row. Returns whether any is not zero.
+fn put_column<T>(out: &mut Vec<u8>, rows: &[T], number: impl Fn(&T) -> u64) -> bool {
     let column: Vec<u64> = rows.iter().map(number).collect();
     put_numbers(out, &column);
+    column.iter().any(|number| *number != 0)
+}
+
+/// Appends a column with one text a row. Returns whether any is not empty.
+fn put_text_column<T>(out: &mut Vec<u8>, rows: &[T], text: impl Fn(&T) -> &str) -> bool {
+    put_texts(out, rows.iter().map(&text));
+    rows.iter().any(|row| !text(row).is_empty())
 }
 
 pub(super) fn put_facts(out: &mut Vec<u8>, facts: &Facts) {
@@ -49,35 +57,41 @@ fn base_time(start: u64) -> u64 {
     start.wrapping_mul(1_000_000_000)
 }
 
+/// Columns of a process. Version 1 has all but the last one.
+const PROCESS_COLUMNS: usize = 13;
+
 pub(super) fn put_processes(out: &mut Vec<u8>, segment: &Segment) {
     let rows = &segment.processes[..];
+    let base = base_time(segment.key.start);
+    let time = |time| match time {
+        0 => 0,
+        time => zigzag(time, base).wrapping_add(1),
+    };
     put_varint(out, rows.len() as u64);
-    put_column(out, rows, |row| u64::from(row.id.pid));
-    put_column(out, rows, |row| match row.id.start {
-        0 => 0,
-        start => zigzag(start, base_time(segment.key.start)).wrapping_add(1),
+    put_columns(out, PROCESS_COLUMNS, |out, column| match column {
+        0 => put_column(out, rows, |row| u64::from(row.id.pid)),
+        1 => put_column(out, rows, |row| time(row.id.start)),
+        2 => put_column(out, rows, |row| u64::from(row.id.exec)),
+        3 => put_column(out, rows, |row| u64::from(row.container_pid)),
+        4 => put_column(out, rows, |row| u64::from(row.parent)),
+        5 => put_column(out, rows, |row| u64::from(row.uid)),
+        6 => put_column(out, rows, |row| u64::from(row.count)),
+        7 => put_column(out, rows, |row| time(row.end)),
+        8 => put_column(out, rows, |row| match row.exit {
+            None => 0,
+            Some(Exit::Code(code)) => 1 + u64::from(code),
+            Some(Exit::Signal(signal)) => 257 + u64::from(signal),
+        }),
+        9 => put_text_column(out, rows, |row| &row.name),
+        10 => put_text_column(out, rows, |row| &row.exe),
+        11 => put_text_column(out, rows, |row| &row.args),
+        _ => put_column(out, rows, |row| row.gid.map_or(0, |gid| 1 + u64::from(gid))),
     });
-    put_column(out, rows, |row| u64::from(row.id.exec));
-    put_column(out, rows, |row| u64::from(row.container_pid));
-    put_column(out, rows, |row| u64::from(row.parent));
-    put_column(out, rows, |row| u64::from(row.uid));
-    put_column(out, rows, |row| u64::from(row.count));
-    put_column(out, rows, |row| match row.end {
-        0 => 0,
-        end => zigzag(end, base_time(segment.key.start)).wrapping_add(1),
-    });
-    put_column(out, rows, |row| match row.exit {
-        None => 0,
-        Some(Exit::Code(code)) => 1 + u64::from(code),
-        Some(Exit::Signal(signal)) => 257 + u64::from(signal),
-    });
-    put_texts(out, rows.iter().map(|row| row.name.as_str()));
-    put_texts(out, rows.iter().map(|row| row.exe.as_str()));
-    put_texts(out, rows.iter().map(|row| row.args.as_str()));
 }
 
 pub(super) fn read_processes(
     reader: &mut Reader<'_>,
+    version: u8,
     start: u64,
     budget: &mut Budget,
 ) -> Result<Vec<Process>, DecodeError> {
@@ -86,13 +100,17 @@ pub(super) fn read_processes(
         0 => 0,
         coded => unzigzag(coded.wrapping_sub(1), base_time(start)),
     };
-    let mut column = || read_numbers(reader, count, budget);
+    let mut columns = match version {
+        FIXED_COLUMNS => Columns::new(PROCESS_COLUMNS - 1, count),
+        _ => Columns::new(read_columns(reader, "processes", PROCESS_COLUMNS)?, count),
+    };
+    let mut column = || columns.numbers(reader, budget);
     let (pids, starts, execs) = (column()?, column()?, column()?);
     let (container_pids, parents, uids) = (column()?, column()?, column()?);
     let (counts, ends, exits) = (column()?, column()?, column()?);
-    let names = read_texts(reader, count, budget)?;
-    let exes = read_texts(reader, count, budget)?;
-    let args = read_texts(reader, count, budget)?;
+    let mut column = || columns.texts(reader, budget);
+    let (names, exes, args) = (column()?, column()?, column()?);
+    let gids = columns.numbers(reader, budget)?;
     let mut rows = budget.vec(count)?;
     for (index, ((name, exe), args)) in names.into_iter().zip(exes).zip(args).enumerate() {
         let small = |number| narrow::<u32>(number, "a process's number has more than 32 bits");
@@ -105,6 +123,10 @@ pub(super) fn read_processes(
             container_pid: small(container_pids.at(index))?,
             parent: small(parents.at(index))?,
             uid: small(uids.at(index))?,
+            gid: match gids.at(index) {
+                0 => None,
+                coded => Some(small(coded - 1)?),
+            },
             name,
             exe,
             args,

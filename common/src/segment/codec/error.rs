@@ -20,6 +20,19 @@ pub enum DecodeError {
         /// The newest version that this reader knows.
         known: u8,
     },
+    /// A later version wrote the bytes, with columns that this one does not know.
+    #[error(
+        "the {part} have {found} columns, expected at most {known}: a newer version wrote them; \
+         upgrade the reader, or use an older writer"
+    )]
+    UnsupportedColumns {
+        /// The table or dictionary.
+        part: &'static str,
+        /// Number of columns in the bytes.
+        found: u64,
+        /// Number of columns that this reader knows.
+        known: usize,
+    },
     /// The bytes end too early.
     #[error("the bytes end in the middle of {0}")]
     Truncated(&'static str),

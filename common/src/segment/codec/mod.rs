@@ -9,6 +9,7 @@
 //! dictionaries, and that everything is in canonical order.
 
 pub(crate) mod budget;
+mod columns;
 mod dictionary;
 mod effort;
 mod error;
@@ -17,13 +18,15 @@ mod numbers;
 pub(crate) mod primitive;
 mod table;
 pub(crate) mod text;
+mod values;
 
 use budget::Budget;
+use columns::FIXED_COLUMNS;
 pub use effort::Effort;
 pub use error::DecodeError;
 use frame::Format;
 use primitive::{Reader, put_bytes, put_varint};
-use table::{Bounds, put_table, read_table};
+use table::{Form, put_table, read_table};
 
 use super::{ContainerId, Coverage, Key, Resolution, Segment, SourceId};
 
@@ -37,7 +40,7 @@ pub fn memory_limit(input: usize) -> usize {
 pub(crate) const FORMAT: Format = Format {
     name: "segment",
     magic: [0xbc, b'S', b'E', b'G'],
-    version: 1,
+    version: 2,
 };
 
 /// The head of an encoded segment: enough to know where it belongs.
@@ -108,9 +111,11 @@ impl Segment {
 
     pub(crate) fn decode_within(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, "a segment's head");
-        FORMAT.open(&mut reader)?;
+        let version = FORMAT.open(&mut reader)?;
         let head = read_head(&mut reader, budget)?;
-        frame::with_body(reader, budget, |body, budget| read_body(head, body, budget))
+        frame::with_body(reader, budget, |body, budget| {
+            read_body(version, head, body, budget)
+        })
     }
 
     fn put_head(&self, out: &mut Vec<u8>) {
@@ -137,6 +142,7 @@ impl Segment {
         put_table(out, &self.memory);
         put_table(out, &self.file_io);
         put_table(out, &self.network_io);
+        put_table(out, &self.waits);
     }
 }
 
@@ -186,30 +192,44 @@ fn read_head(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Head, Decod
     })
 }
 
-fn read_body(head: Head, body: &[u8], budget: &mut Budget) -> Result<Segment, DecodeError> {
+fn read_body(
+    version: u8,
+    head: Head,
+    body: &[u8],
+    budget: &mut Budget,
+) -> Result<Segment, DecodeError> {
     let mut reader = Reader::new(body, "a segment's body");
     let reader = &mut reader;
     let mut segment = Segment::empty(head.key, 0);
     segment.coverage = head.coverage;
     segment.facts = dictionary::read_facts(reader, budget)?;
-    segment.processes = dictionary::read_processes(reader, segment.key.start, budget)?;
+    segment.processes = dictionary::read_processes(reader, version, segment.key.start, budget)?;
     segment.files = dictionary::read_files(reader, budget)?;
     segment.connections = dictionary::read_connections(reader, budget)?;
     dictionary::read_events(reader, &mut segment, budget)?;
-    let bounds = |first, second| Bounds {
+    let form = |name, first, second| Form {
+        name,
+        version,
         slots: segment.coverage.len() as u32,
         first,
         second,
     };
     let processes = Some(segment.processes.len());
-    segment.totals = read_table(reader, bounds(None, Some(1)), budget)?;
-    segment.losses = read_table(reader, bounds(None, Some(1)), budget)?;
-    segment.cpu = read_table(reader, bounds(processes, None), budget)?;
-    segment.memory = read_table(reader, bounds(processes, Some(1)), budget)?;
+    segment.totals = read_table(reader, form("totals", None, Some(1)), budget)?;
+    segment.losses = read_table(reader, form("losses", None, Some(1)), budget)?;
+    segment.cpu = read_table(reader, form("CPU times", processes, None), budget)?;
+    segment.memory = read_table(reader, form("memory sizes", processes, Some(1)), budget)?;
     let files = Some(segment.files.len());
-    segment.file_io = read_table(reader, bounds(processes, files), budget)?;
+    segment.file_io = read_table(reader, form("file operations", processes, files), budget)?;
     let connections = Some(segment.connections.len());
-    segment.network_io = read_table(reader, bounds(processes, connections), budget)?;
+    segment.network_io = read_table(
+        reader,
+        form("network operations", processes, connections),
+        budget,
+    )?;
+    if version > FIXED_COLUMNS {
+        segment.waits = read_table(reader, form("waits", processes, Some(1)), budget)?;
+    }
     reader.finish()?;
     Ok(segment)
 }

@@ -1,35 +1,28 @@
 //! Encodes and decodes a table of cells: its rows, the slots of each row, then the columns of values.
 
 use super::budget::Budget;
+use super::columns::{FIXED_COLUMNS, put_columns, read_columns};
 use super::error::DecodeError;
 use super::numbers::{Numbers, put_numbers, read_numbers};
-use super::primitive::{Reader, narrow, put_bytes, put_varint, unzigzag, varint_len, zigzag};
+use super::primitive::{Reader, narrow, put_bytes, put_varint};
+use super::values::{put_values, read_values, resolve};
 use crate::segment::cell::{Cell, Row, Value};
 
-/// Encoding of a column of values: the column's first byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Mode {
-    /// All are zero. Nothing follows.
-    Zero = 0,
-    /// All are equal. The value follows once.
-    Constant = 1,
-    /// Each as a varint.
-    Plain = 2,
-    /// Each as the zigzag varint of its difference to the previous one in its row (the first: to zero).
-    Delta = 3,
-}
-
-/// Appends a table after its length, so that a reader can skip it.
+/// Appends a table after its length, so that a reader can skip it. A table without cells is only
+/// the length.
 pub(super) fn put_table<V: Value>(out: &mut Vec<u8>, cells: &[Cell<V>]) {
     let mut body = Vec::new();
+    if cells.is_empty() {
+        put_bytes(out, &body);
+        return;
+    }
     let rows: Vec<&[Cell<V>]> = cells.chunk_by(|a, b| a.row == b.row).collect();
     put_varint(&mut body, rows.len() as u64);
     put_rows(&mut body, &rows);
     put_slots(&mut body, &rows);
-    for column in 0..V::COLUMNS {
-        put_values(&mut body, &rows, column);
-    }
+    put_columns(&mut body, V::COLUMNS, |body, column| {
+        put_values(body, &rows, column)
+    });
     put_bytes(out, &body);
 }
 
@@ -96,9 +89,13 @@ fn put_slots<V>(out: &mut Vec<u8>, rows: &[&[Cell<V>]]) {
     put_numbers(out, &lengths);
 }
 
-/// Bounds for the slots and indices of a table's cells.
+/// Format of a table, and bounds for the slots and indices of its cells.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct Form {
+    /// Name of its cells, for error messages.
+    pub(super) name: &'static str,
+    /// Version of the format.
+    pub(super) version: u8,
     /// Slots of the segment.
     pub(super) slots: u32,
     /// Length of the dictionary that the first index refers to, if any.
@@ -110,22 +107,33 @@ pub(super) struct Bounds {
 /// Reads what [`put_table`] wrote.
 pub(super) fn read_table<V: Value>(
     reader: &mut Reader<'_>,
-    bounds: Bounds,
+    form: Form,
     budget: &mut Budget,
 ) -> Result<Vec<Cell<V>>, DecodeError> {
     let mut reader = Reader::new(reader.bytes()?, "a table");
+    if form.version > FIXED_COLUMNS && reader.rest().is_empty() {
+        return Ok(Vec::new());
+    }
     let rows = read_rows(&mut reader, budget)?;
     for row in &rows {
         let within = |index: u32, bound: Option<usize>| bound.is_none_or(|n| (index as usize) < n);
-        if !within(row.0, bounds.first) || !within(row.1, bounds.second) {
+        if !within(row.0, form.first) || !within(row.1, form.second) {
             return Err(DecodeError::Corrupt("a row names an unknown entry"));
         }
     }
-    let (mut cells, ends) = read_cells::<V>(&mut reader, &rows, bounds.slots, budget)?;
-    for column in 0..V::COLUMNS {
-        read_values(&mut reader, &mut cells, &ends, column)?;
+    let (mut cells, ends) = read_cells::<V>(&mut reader, &rows, form.slots, budget)?;
+    let columns = match form.version {
+        FIXED_COLUMNS => V::COLUMNS_OF_VERSION_1,
+        _ => read_columns(&mut reader, form.name, V::COLUMNS)?,
+    };
+    let mut unresolved = Vec::new();
+    for column in 0..columns {
+        let of = (column, form.version);
+        let read = read_values(&mut reader, &mut cells, &ends, of, budget)?;
+        unresolved.extend(read);
     }
     reader.finish()?;
+    resolve(&mut cells, &ends, &unresolved);
     Ok(cells)
 }
 
@@ -185,71 +193,4 @@ fn read_cells<V: Value>(
         ends.push(cells.len());
     }
     Ok((cells, ends))
-}
-
-fn put_values<V: Value>(out: &mut Vec<u8>, rows: &[&[Cell<V>]], column: usize) {
-    let values = || {
-        rows.iter()
-            .map(|cells| cells.iter().map(|cell| cell.value.get(column)))
-    };
-    let first = values().flatten().next().unwrap_or(0);
-    if values().flatten().all(|value| value == first) {
-        if first == 0 {
-            out.push(Mode::Zero as u8);
-        } else {
-            out.push(Mode::Constant as u8);
-            put_varint(out, first);
-        }
-        return;
-    }
-    let deltas = || {
-        values().flat_map(|row| {
-            row.scan(0, |previous, value| {
-                Some(zigzag(value, std::mem::replace(previous, value)))
-            })
-        })
-    };
-    let plain: usize = values().flatten().map(varint_len).sum();
-    let delta: usize = deltas().map(varint_len).sum();
-    if delta < plain {
-        out.push(Mode::Delta as u8);
-        deltas().for_each(|value| put_varint(out, value));
-    } else {
-        out.push(Mode::Plain as u8);
-        values().flatten().for_each(|value| put_varint(out, value));
-    }
-}
-
-fn read_values<V: Value>(
-    reader: &mut Reader<'_>,
-    cells: &mut [Cell<V>],
-    ends: &[usize],
-    column: usize,
-) -> Result<(), DecodeError> {
-    let mode = reader.byte()?;
-    if mode == Mode::Zero as u8 {
-        // The cells are zero already.
-    } else if mode == Mode::Constant as u8 {
-        let value = reader.varint()?;
-        cells
-            .iter_mut()
-            .for_each(|cell| cell.value.set(column, value));
-    } else if mode == Mode::Plain as u8 {
-        for cell in cells {
-            cell.value.set(column, reader.varint()?);
-        }
-    } else if mode == Mode::Delta as u8 {
-        let mut start = 0;
-        for &end in ends {
-            let mut previous = 0;
-            for cell in &mut cells[start..end] {
-                previous = unzigzag(reader.varint()?, previous);
-                cell.value.set(column, previous);
-            }
-            start = end;
-        }
-    } else {
-        return Err(DecodeError::Corrupt("a column has an unknown mode"));
-    }
-    Ok(())
 }

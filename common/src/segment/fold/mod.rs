@@ -72,9 +72,9 @@ impl Segment {
     /// Keeps the busiest rows within `caps` and folds the rest. Keeps all sums of counts: of
     /// every column over all rows of a slot, and of CPU time by core.
     ///
-    /// The memory of a folded row is the highest sum of what its processes held at one time.
-    /// Pages that they share count once for each of them, so it is at most what the cgroup had,
-    /// if that is known, or what one of them had.
+    /// The memory of a folded row is the highest sum of what its processes held at one time, with the
+    /// pages that they share once. Pages that are not known as shared count for each of them, so
+    /// it is at most what the cgroup had, if that is known, or what one of them had.
     pub fn fold(self, caps: &Caps) -> Self {
         let segment = fold_processes(self, caps.processes.max(2));
         let rows = |cap: usize| cap.max(2 * caps.processes.max(2));

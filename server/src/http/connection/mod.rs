@@ -35,6 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::base::BasePath;
 use super::observe::Kept;
 use super::state::Limits;
 use crate::metrics::Metrics;
@@ -51,10 +52,18 @@ const MAX_BUFFER: usize = 64 << 10;
 /// Delay after a failure to accept, such as at the limit of descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` until `stop` is true, then finishes the open requests.
+/// What is served.
+#[derive(Clone)]
+pub(super) struct Site {
+    /// Removed from the path of each request.
+    pub(super) base: BasePath,
+    pub(super) router: Router,
+}
+
+/// Serves `site` on `listener` until `stop` is true, then finishes the open requests.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    site: Site,
     limits: &Limits,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
@@ -81,7 +90,7 @@ pub(super) async fn serve(
         };
         metrics.connections_evicted.inc_by(evicted);
         let connection = Connection {
-            router: router.clone(),
+            site: site.clone(),
             builder: builder.clone(),
             place: Arc::new(place),
             metrics: Arc::clone(&metrics),
@@ -120,7 +129,7 @@ async fn recover(error: &io::Error, places: &Places, metrics: &Metrics) {
 
 /// One connection.
 struct Connection {
-    router: Router,
+    site: Site,
     builder: Builder,
     place: Arc<Place>,
     metrics: Arc<Metrics>,
@@ -135,11 +144,13 @@ impl Connection {
         }
         self.metrics.connections.inc();
         let place = Arc::clone(&self.place);
-        let router = TowerToHyperService::new(self.router);
+        let Site { base, router } = self.site;
+        let router = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
             let busy = place.begin();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
+            base.strip(request.uri_mut());
             let answer = router.call(request);
             async move { answer.await.map(|answer| hold(answer, busy)) }
         });

@@ -84,7 +84,7 @@ impl Parameters {
 /// CPU time by process and slot.
 pub(super) async fn cpu(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, .. }: Readable,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Json<ByProcess<CpuPoint>>, ApiError> {
     let (slots, top) = (parameters.slots(state.legacy_slots)?, parameters.top());
@@ -94,7 +94,7 @@ pub(super) async fn cpu(
 /// CPU time of one process by slot and core.
 pub(super) async fn cores(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, .. }: Readable,
     Path((_, process)): Path<(String, String)>,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Json<ByProcess<CpuPoint>>, ApiError> {
@@ -108,7 +108,7 @@ pub(super) async fn cores(
 /// The processes.
 pub(super) async fn processes(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, .. }: Readable,
 ) -> Result<Json<Processes>, ApiError> {
     let answer = state.query.legacy_processes(&id).await;
     or_empty(answer.map(|data| Processes { data }))
@@ -117,7 +117,7 @@ pub(super) async fn processes(
 /// Memory by process and slot.
 pub(super) async fn memory(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, .. }: Readable,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Json<ByProcess<MemoryPoint>>, ApiError> {
     let (slots, top) = (parameters.slots(state.legacy_slots)?, parameters.top());
@@ -127,7 +127,7 @@ pub(super) async fn memory(
 /// Bytes: by process and slot with an interval, by process and descriptor without.
 pub(super) async fn io(
     State(state): State<AppState>,
-    Readable(id): Readable,
+    Readable { id, .. }: Readable,
     Checked(Query(parameters)): Checked<Query<Parameters>>,
 ) -> Result<Response, ApiError> {
     let top = parameters.top();

@@ -11,7 +11,7 @@ use crate::http::body::Whole;
 use crate::http::error::{ApiError, Code};
 use crate::http::parameters::{Checked, PostParameters};
 use crate::http::state::AppState;
-use crate::ingest::legacy::lanes::Sender;
+use crate::ingest::lanes::Sender;
 
 /// Longest text that identifies a sender, in bytes.
 const MAX_PEER: usize = 64;

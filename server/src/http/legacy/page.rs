@@ -44,11 +44,12 @@ pub(super) async fn redirect(
         let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         !token.is_empty() && token.bytes().all(known)
     };
+    let base = &state.base;
     let path = match state.query.parts_of(&id).await {
-        Ok(parts) if parts.len() > 1 => "/".to_owned(),
-        Ok(parts) => format!("/c/{}", parts.first().map_or(&id, |part| &part.id)),
+        Ok(parts) if parts.len() > 1 => format!("{base}/"),
+        Ok(parts) => format!("{base}/c/{}", parts.first().map_or(&id, |part| &part.id)),
         // The page says so, once it has checked the token.
-        Err(QueryError::NoContainer(_)) => format!("/c/{id}"),
+        Err(QueryError::NoContainer(_)) => format!("{base}/c/{id}"),
         Err(error) => return Err(error.into()),
     };
     let location = match link.token.filter(jwt) {

@@ -4,6 +4,7 @@
 //! time that merging sixty segments into a canonical one takes. A second pass makes the series
 //! of the largest names ([`series`]).
 
+mod cells;
 mod census;
 mod memory;
 mod peers;
@@ -11,7 +12,8 @@ mod placed;
 mod process;
 pub mod series;
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use bubble_common::segment::Segment;
@@ -21,6 +23,7 @@ use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::Waits;
 use peers::Peers;
 pub use peers::{Pairs, PeerRow};
 use placed::{ABSENT, Placed};
@@ -65,6 +68,10 @@ pub struct Ledger<'a> {
     pub cores: BTreeMap<u32, Vec<u64>>,
     /// CPU time within the window by process and core, ns.
     pub cpu_pairs: BTreeMap<(u32, u32), u64>,
+    /// Waits by slot. Empty if no source counted any.
+    pub waits: Vec<Waits>,
+    /// Seconds of each slot that were observed by a source that counts waits.
+    pub wait_covered: Vec<u64>,
     /// File I/O by slot.
     pub file_series: Vec<FileIo>,
     /// Network I/O by slot.
@@ -83,7 +90,7 @@ pub struct Ledger<'a> {
 
 impl<'a> Ledger<'a> {
     /// Adds up `segments`.
-    pub fn new(plan: &'a Plan, segments: &'a [Segment], scope: &Scope) -> Self {
+    pub fn new(plan: &'a Plan, segments: &'a [impl Borrow<Segment>], scope: &Scope) -> Self {
         let slots = plan.slots();
         let mut ledger = Self {
             plan,
@@ -94,6 +101,8 @@ impl<'a> Ledger<'a> {
             cpu: vec![0; slots],
             cores: BTreeMap::new(),
             cpu_pairs: BTreeMap::new(),
+            waits: Vec::new(),
+            wait_covered: vec![0; slots],
             file_series: vec![FileIo::default(); slots],
             network_series: vec![NetworkIo::default(); slots],
             files: Vec::new(),
@@ -110,6 +119,7 @@ impl<'a> Ledger<'a> {
             ledger.add_partial(placed);
             ledger.add_cpu(placed);
             ledger.add_memory(placed);
+            ledger.add_waits(placed);
             files.add(
                 placed,
                 &placed.segment.file_io,
@@ -151,20 +161,29 @@ impl<'a> Ledger<'a> {
     }
 
     /// Places slots and processes in the answer.
-    fn place(&mut self, segments: &'a [Segment], scope: &Scope) {
+    fn place(&mut self, segments: &'a [impl Borrow<Segment>], scope: &Scope) {
         let span = &self.plan.span;
         let window = match &scope.window {
             Some(window) => window.start.max(span.start)..window.end.min(span.end),
             None => span.clone(),
         };
+        let window = self.plan.allowed(window);
         let mut index = process::Index::default();
+        // Not by segment: in one second of a process that never waits there are none.
+        let with_waits = segments.iter().map(Borrow::borrow);
+        let with_waits = with_waits.filter(|segment: &&Segment| !segment.waits.is_empty());
+        let with_waits: HashSet<_> = with_waits.map(|segment| segment.key.source).collect();
         for segment in segments {
+            let segment: &'a Segment = segment.borrow();
             let Some(mut placed) = Placed::new(segment, self.plan, &window) else {
                 continue;
             };
             for (slot, seconds) in placed.covered() {
                 if let Some(covered) = self.covered.get_mut(slot as usize) {
                     *covered += seconds;
+                    if with_waits.contains(&segment.key.source) {
+                        self.wait_covered[slot as usize] += seconds;
+                    }
                 }
             }
             let active = segment.last_activity();
@@ -177,11 +196,15 @@ impl<'a> Ledger<'a> {
             }
             self.segments.push(placed);
         }
-        for covered in &mut self.covered {
+        for covered in self.covered.iter_mut().chain(&mut self.wait_covered) {
             *covered = (*covered).min(self.plan.step);
         }
         for row in &mut self.processes {
             row.mark_alive(ns(window.start), ns(window.end));
+            if let Some(within) = &self.plan.within {
+                row.hide_if_only_before(within.start);
+                row.forget_end_after(ns(within.end));
+            }
         }
     }
 
@@ -232,6 +255,25 @@ impl<'a> Ledger<'a> {
             row.highest.absorb(cell.row, &cell.value);
             if placed.window[cell.slot as usize] {
                 row.memory.absorb(cell.row, &cell.value);
+                row.present = true;
+            }
+        }
+    }
+
+    fn add_waits(&mut self, placed: &Placed<'_>) {
+        for cell in &placed.segment.waits {
+            if self.waits.is_empty() {
+                self.waits = vec![Waits::default(); self.cpu.len()];
+            }
+            let process = placed.processes[cell.row.0 as usize];
+            let slot = placed.slots[cell.slot as usize];
+            if process == ABSENT || slot == ABSENT {
+                continue;
+            }
+            self.waits[slot as usize].absorb(cell.row, &cell.value);
+            if placed.window[cell.slot as usize] {
+                let row = &mut self.processes[process as usize];
+                row.waits.absorb(cell.row, &cell.value);
                 row.present = true;
             }
         }
@@ -288,7 +330,8 @@ impl<'a> Ledger<'a> {
     fn add_events(&mut self, placed: &Placed<'a>, scope: &Scope) {
         let segment: &'a Segment = placed.segment;
         for event in &segment.events {
-            let inside = self.plan.slot_of(event.at / 1_000_000_000).is_some();
+            let at = event.at / 1_000_000_000;
+            let inside = self.plan.slot_of(at).is_some() && self.plan.allows(&(at..at + 1));
             let process = event
                 .process
                 .map(|index| placed.processes[index as usize])

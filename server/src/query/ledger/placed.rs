@@ -27,7 +27,10 @@ impl<'a> Placed<'a> {
         let starts = (0..segment.coverage.len() as u64)
             .map(|slot| segment.key.start + slot * length)
             .collect::<Vec<u64>>();
-        let place = |start: &u64| plan.slot_of(*start).map_or(ABSENT, |slot| slot as u32);
+        let place = |start: &u64| match plan.slot_of(*start) {
+            Some(slot) if plan.allows(&(*start..*start + length)) => slot as u32,
+            _ => ABSENT,
+        };
         let slots: Vec<u32> = starts.iter().map(place).collect();
         if slots.iter().all(|slot| *slot == ABSENT) {
             return None;

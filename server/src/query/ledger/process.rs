@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bubble_common::segment::file::FileIo;
 use bubble_common::segment::network::NetworkIo;
 use bubble_common::segment::process::{Memory, Process, ProcessId};
+use bubble_common::segment::wait::Waits;
 
 /// A process and what it did.
 #[derive(Debug)]
@@ -15,12 +16,16 @@ pub struct ProcessRow {
     pub cpu_ns: u64,
     /// Highest memory within the window.
     pub memory: Memory,
+    /// Waits within the window.
+    pub waits: Waits,
     /// Files, within the window.
     pub files: FileIo,
     /// Network, within the window.
     pub network: NetworkIo,
     /// Whether it lived or did something within the window.
     pub present: bool,
+    /// When it was active last, as far as was read: s since the Unix epoch; 0 if never.
+    last_active: u64,
     /// CPU time over all slots, ns.
     pub(super) rank_cpu: u64,
     /// Highest memory over all slots.
@@ -35,9 +40,11 @@ impl ProcessRow {
             process,
             cpu_ns: 0,
             memory: Memory::default(),
+            waits: Waits::default(),
             files: FileIo::default(),
             network: NetworkIo::default(),
             present: false,
+            last_active: 0,
             rank_cpu: 0,
             highest: Memory::default(),
             is_count_exact: true,
@@ -50,6 +57,23 @@ impl ProcessRow {
         self.present = !process.is_folded()
             && process.id.start < end
             && (process.end == 0 || process.end >= start);
+    }
+
+    /// Hides it if only times before `start` (in s) tell of it: it may have ended then, as far as is known.
+    pub(super) fn hide_if_only_before(&mut self, start: u64) {
+        let process = &self.process;
+        let began_before = process.id.start < start.saturating_mul(1_000_000_000);
+        if began_before && process.end == 0 && self.last_active <= start {
+            self.present = false;
+        }
+    }
+
+    /// Shows it as it was at `end`, in ns: if it ended later, it still ran.
+    pub(super) fn forget_end_after(&mut self, end: u64) {
+        if self.process.end > end {
+            self.process.end = 0;
+            self.process.exit = None;
+        }
     }
 }
 
@@ -70,8 +94,9 @@ impl<'a> Index<'a> {
             rows.push(ProcessRow::new(process.clone()));
             (rows.len() as u32 - 1, active)
         });
-        let known = &mut rows[*index as usize].process;
-        *latest = known.unite(*latest, process, active);
+        let row = &mut rows[*index as usize];
+        row.last_active = row.last_active.max(active);
+        *latest = row.process.unite(*latest, process, active);
         *index
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn read(
     store: &dyn Store,
     container: &Container,
     bound: &Arc<Bound>,
-) -> Result<Vec<Segment>, QueryError> {
+) -> Result<Vec<Arc<Segment>>, QueryError> {
     let id = &container.id;
     let mut resolution = Resolution::Day;
     let unit = resolution.packed_seconds();
@@ -42,7 +42,10 @@ pub(super) async fn read(
     let mut done = Vec::new();
     let mut left = MAX_SPANS;
     while let Some(fine) = finer(resolution) {
-        let folded: BTreeSet<u64> = open.iter().flat_map(folded_slots).collect();
+        let folded: BTreeSet<u64> = open
+            .iter()
+            .flat_map(|segment| folded_slots(segment))
+            .collect();
         let covered = coverage(&open);
         let (mut replaced, mut next) = (HashSet::new(), Vec::new());
         for start in folded.into_iter().rev().take(left) {
@@ -54,11 +57,12 @@ pub(super) async fn read(
                 let coarse = covered.get(&slot).copied().unwrap_or(0);
                 if coarse != 0 && slot_bits(&whole) & coarse == coarse {
                     replaced.insert(slot);
-                    next.push(whole);
+                    next.push(Arc::new(whole));
                 }
             }
         }
-        done.extend(open.iter().map(|segment| without(segment, &replaced)));
+        let rest = open.iter().map(|segment| without(segment, &replaced));
+        done.extend(rest.map(Arc::new));
         (open, resolution) = (next, fine);
     }
     done.append(&mut open);
@@ -71,7 +75,7 @@ async fn gather(
     resolution: Resolution,
     span: std::ops::Range<u64>,
     bound: &Arc<Bound>,
-) -> Result<Vec<Segment>, QueryError> {
+) -> Result<Vec<Arc<Segment>>, QueryError> {
     let gathered = read::gather_within(store, id, resolution, span, Arc::clone(bound)).await?;
     tokio::task::spawn_blocking(move || gathered.resolve())
         .await
@@ -112,8 +116,8 @@ fn folded_slots(segment: &Segment) -> BTreeSet<u64> {
 }
 
 /// The sub-slots that each slot contains.
-fn coverage(segments: &[Segment]) -> HashMap<SlotOf, u64> {
-    let of_segment = |segment: &Segment| {
+fn coverage(segments: &[Arc<Segment>]) -> HashMap<SlotOf, u64> {
+    let of_segment = |segment: &Arc<Segment>| {
         let (source, start) = (segment.key.source, segment.key.start);
         let length = segment.key.resolution.seconds();
         let slots = (0..).zip(segment.coverage.clone());

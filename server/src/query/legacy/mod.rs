@@ -256,7 +256,7 @@ impl Query {
         add: impl Fn(&Segment, &mut Points) + Send + Clone + 'static,
     ) -> Result<Points, QueryError> {
         let parts = self.parts_of(id).await?;
-        let mut attempt = Attempt::first(&self.memory).await?;
+        let mut attempt = Attempt::first(&self.memory, &self.decoded).await?;
         loop {
             let done = self
                 .points_of(&parts, slots, add.clone(), attempt.bound())
@@ -305,7 +305,7 @@ impl Query {
         add: impl Fn(&mut T, &Segment),
     ) -> Result<T, QueryError> {
         let parts = self.parts_of(id).await?;
-        let mut attempt = Attempt::first(&self.memory).await?;
+        let mut attempt = Attempt::first(&self.memory, &self.decoded).await?;
         loop {
             let done = self.whole_life_of(&parts, &add, attempt.bound()).await;
             match attempt.settle(done).await? {

@@ -193,7 +193,7 @@ impl ProcessEntry {
         }
     }
 
-    /// Stands for processes of which only the names are stored, with the least number of each.
+    /// Stands for processes that are stored by name only, with the least number of each.
     fn folded(names: &BTreeMap<String, u32>, parent: u32) -> Self {
         let mut listed: Vec<String> = names
             .iter()

@@ -36,12 +36,16 @@ pub struct MemoryPanel {
     /// What `processes` are: `resident`, or `virtual` if no resident set was measured, as by a
     /// chisel.
     pub measure: &'static str,
-    /// Processes by name: the names that held most, and `(other)`. Of each what its processes held
-    /// at one time, at most what the cgroup had. Their sum may be more than there was: the names
-    /// may have held it at different times, and each process counts the pages that it shares.
+    /// Processes by name: the names that held most, and `(other)`, without `shared`. Of each what its
+    /// processes held at one time, at most what the cgroup had. Their sum may be more than there was:
+    /// the names may have held it at different times, and where `shared` is null each process counts
+    /// the pages that it shares.
     pub processes: Vec<ProcessBytes>,
-    /// Highest sum of all processes at one time. Above `current` they share pages. A folded row
-    /// counts as if its processes lived all the time.
+    /// Resident pages of files and shared memory, once for all processes: those of the process with
+    /// most, at most what the cgroup had. Null where they are not told apart from private memory.
+    pub shared: Vec<Option<u64>>,
+    /// Highest sum of all processes at one time, with `shared` once. Above `current` they share
+    /// pages that are not told apart. A folded row counts as if its processes lived all the time.
     pub at_one_time: Vec<Option<u64>>,
 }
 
@@ -59,6 +63,9 @@ impl MemoryPanel {
                 true => "virtual",
                 false => "resident",
             },
+            shared: (gaps.sums(by_name.shared.into_iter()).into_iter())
+                .map(|value| value.filter(|bytes| *bytes > 0))
+                .collect(),
             at_one_time: gaps.sums(by_name.at_one_time.into_iter()),
             processes: series
                 .map(|series| {

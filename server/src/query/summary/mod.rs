@@ -29,6 +29,7 @@ use super::item::ContainerItem;
 use super::ledger::{Ledger, ProcessRow};
 use super::process::ProcessInfo;
 use super::range::{Plan, RangeInfo};
+use super::wait::TimePanel;
 
 /// Processes that were killed, and are in an answer beside the busiest, at most.
 const MAX_KILLED: usize = 100;
@@ -49,6 +50,8 @@ pub struct Summary {
     pub partial: Vec<f64>,
     /// CPU.
     pub cpu: CpuPanel,
+    /// Where the time of all threads went.
+    pub time: TimePanel,
     /// Memory.
     pub memory: MemoryPanel,
     /// Files.
@@ -154,6 +157,7 @@ impl Summary {
             covered: gaps.covered(),
             partial: gaps.partial(),
             cpu: CpuPanel::new(ledger, &gaps, max_series),
+            time: TimePanel::new(ledger, &gaps),
             memory: MemoryPanel::new(ledger, &gaps, max_series),
             files: FilePanel::new(ledger, &gaps, top),
             network: NetworkPanel::new(ledger, &gaps, top),

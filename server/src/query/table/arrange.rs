@@ -242,18 +242,23 @@ fn names<'a>(columns: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn filtered<R: Columns>(mut rows: Vec<R>, by: &Arrangement) -> Result<Vec<R>, ArrangeError> {
+    let matches = matcher(by)?;
+    rows.retain(matches);
+    Ok(rows)
+}
+
+/// Whether a row matches the filter of `by`.
+pub(super) fn matcher<R: Columns>(
+    by: &Arrangement,
+) -> Result<impl Fn(&R) -> bool + use<R>, ArrangeError> {
     let columns: Vec<(&str, ColumnType)> = (R::COLUMNS.iter())
         .map(|column| (column.name, column.kind()))
         .collect();
     let filter = Filter::parse(&by.filter, &columns, by.now as f64)?;
-    if !filter.is_empty() {
-        rows.retain(|row| {
-            let values: Vec<Value<'_>> =
-                R::COLUMNS.iter().map(|column| column.value(row)).collect();
-            filter.matches(&values)
-        });
-    }
-    Ok(rows)
+    Ok(move |row: &R| {
+        let value = |column: &Column<R>| column.value(row);
+        filter.is_empty() || filter.matches(&R::COLUMNS.iter().map(value).collect::<Vec<_>>())
+    })
 }
 
 fn group_columns<R: Columns>(group: &str) -> Result<Vec<KeyColumn<R>>, ArrangeError> {

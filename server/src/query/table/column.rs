@@ -6,6 +6,7 @@ use super::row::{CpuCell, EventCell, FileCell, NetworkCell, Who};
 use crate::query::filter::{ColumnType, Value};
 use crate::query::io::{ConnectionSums, FileSums};
 use crate::query::process::{ExitInfo, ProcessInfo};
+use crate::query::wait::held_up;
 
 /// A column of rows of type `R`.
 pub(super) struct Column<R> {
@@ -83,6 +84,7 @@ impl Columns for ProcessInfo {
         column!(Id "container_pid", |row| Some(row.container_pid.into())),
         column!(Id "parent", |row| Some(row.parent.into())),
         column!(Id "uid", |row| Some(row.uid.into())),
+        column!(Id "gid", |row| row.gid.map(u64::from)),
         column!(Time "start", |row| Some(row.start)),
         column!(Time "end", |row| row.end),
         column!(Sum "count", |row| row.count.into()),
@@ -90,7 +92,19 @@ impl Columns for ProcessInfo {
         column!(Sum "ended", |row| row.exit.is_some().into()),
         column!(Sum "failed", |row| row.exit.is_some_and(ExitInfo::is_failure).into()),
         column!(Sum "cpu_ns", |row| row.cpu_ns),
+        column!(Sum "wait_ns", |row| held_up(&row.waits)),
+        column!(Sum "wait_core_ns", |row| wait(row, "core")),
+        column!(Sum "wait_disk_ns", |row| wait(row, "disk")),
+        column!(Sum "wait_network_ns", |row| wait(row, "network")),
+        column!(Sum "wait_lock_ns", |row| wait(row, "lock")),
+        column!(Sum "wait_events_ns", |row| wait(row, "events")),
+        column!(Sum "wait_child_ns", |row| wait(row, "child")),
+        column!(Sum "wait_sleep_ns", |row| wait(row, "sleep")),
+        column!(Sum "wait_pipe_ns", |row| wait(row, "pipe")),
+        column!(Sum "wait_stopped_ns", |row| wait(row, "stopped")),
+        column!(Sum "wait_other_ns", |row| wait(row, "other")),
         column!(Max "rss_max", |row| row.rss_max),
+        column!(Max "private_max", |row| row.private_max),
         column!(Max "vm_max", |row| row.vm_max),
         column!(Max "swap_max", |row| row.swap_max),
         column!(Sum "bytes_in", |row| row.bytes_in),
@@ -164,6 +178,10 @@ impl Columns for EventCell {
         column!(Id "pid", |row| Some(row.pid.into())),
         column!(Sum "count", |row| row.count),
     ];
+}
+
+fn wait(row: &ProcessInfo, kind: &str) -> u64 {
+    row.waits.get(kind).copied().unwrap_or(0)
 }
 
 fn args(who: &Who) -> Cow<'_, str> {

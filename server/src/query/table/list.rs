@@ -64,12 +64,12 @@ impl Columns for ContainerItem {
         column!(Time "ended", ended),
         // In thousandths of a core, as the answer rounds it.
         column!(Sum "cpu_now", |row| (row.cpu_now.unwrap_or(0.0) * 1_000.0).round() as u64),
-        column!(Sum "cpu_ns", |row| row.cpu_ns),
-        column!(Sum "memory_now", |row| row.memory_now),
-        column!(Max "memory_peak", |row| Some(row.memory_peak)),
-        column!(Sum "bytes_in", |row| row.bytes_in),
-        column!(Sum "bytes_out", |row| row.bytes_out),
-        column!(Sum "bytes", |row| row.bytes_in.saturating_add(row.bytes_out)),
+        column!(Sum "cpu_ns", |row| row.cpu_ns.unwrap_or(0)),
+        column!(Sum "memory_now", |row| row.memory_now.unwrap_or(0)),
+        column!(Max "memory_peak", |row| row.memory_peak),
+        column!(Sum "bytes_in", |row| row.bytes_in.unwrap_or(0)),
+        column!(Sum "bytes_out", |row| row.bytes_out.unwrap_or(0)),
+        column!(Sum "bytes", bytes),
     ];
 
     /// The value of the label `team` for `label:team`.
@@ -82,6 +82,12 @@ impl Columns for ContainerItem {
 /// Whether it ended with a code other than 0, or was killed because memory ran out.
 fn has_failed(row: &ContainerItem) -> bool {
     row.oom_killed || row.exit_code.is_some_and(|code| code != 0)
+}
+
+/// Bytes in both directions.
+fn bytes(row: &ContainerItem) -> u64 {
+    let (bytes_in, bytes_out) = (row.bytes_in.unwrap_or(0), row.bytes_out.unwrap_or(0));
+    bytes_in.saturating_add(bytes_out)
 }
 
 /// `team=ml`, one label a line.

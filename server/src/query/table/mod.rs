@@ -3,19 +3,22 @@
 mod arrange;
 mod column;
 mod list;
+mod pairs;
 mod row;
+mod series;
 
 use arrange::Arranged;
 pub use arrange::{ArrangeError, Arrangement, GroupRow, Order, RowSums};
 use bubble_common::segment::event::{Event, EventKind};
 use column::Columns;
 pub use list::ContainerRows;
+use pairs::{connections, files, who};
 pub use row::{CpuCell, EventCell, FileCell, NetworkCell, TableKind, Who};
 use serde::Serialize;
+pub use series::{SeriesKind, TableSeries};
 
-use super::io::{ConnectionSums, FileSums};
 use super::ledger::Ledger;
-use super::process::{ProcessInfo, key_of, words_of};
+use super::process::{ProcessInfo, key_of};
 use super::range::{Plan, RangeInfo};
 
 /// A table.
@@ -101,37 +104,6 @@ fn processes(ledger: &Ledger<'_>) -> Vec<ProcessInfo> {
     let mut rows: Vec<ProcessInfo> = present.map(ProcessInfo::new).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     rows
-}
-
-fn who(ledger: &Ledger<'_>, index: u32) -> Who {
-    let process = &ledger.processes[index as usize].process;
-    Who {
-        process: key_of(process),
-        pid: process.id.pid,
-        container_pid: process.container_pid,
-        name: process.name.clone(),
-        args: words_of(process),
-    }
-}
-
-fn files(ledger: &Ledger<'_>) -> Vec<FileCell> {
-    let pairs = ledger.file_pairs().into_iter();
-    pairs
-        .map(|(process, file, io)| FileCell {
-            who: who(ledger, process),
-            file: FileSums::new(file, &io),
-        })
-        .collect()
-}
-
-fn connections(ledger: &Ledger<'_>) -> Vec<NetworkCell> {
-    let pairs = ledger.network_pairs().into_iter();
-    pairs
-        .map(|(process, connection, io)| NetworkCell {
-            who: who(ledger, process),
-            connection: ConnectionSums::new(connection, &io),
-        })
-        .collect()
 }
 
 fn cpu(ledger: &Ledger<'_>) -> Vec<CpuCell> {

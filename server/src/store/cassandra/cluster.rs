@@ -40,7 +40,7 @@ impl Cassandra {
         consistency: Consistency,
         retention: Retention,
     ) -> Result<Self, StoreError> {
-        let cql = Cql::connect(&address.hosts, consistency).await?;
+        let cql = Cql::connect(address, consistency).await?;
         let found = schema::version(&cql, &address.keyspace).await?;
         let known = schema::KNOWN;
         if found > known {
@@ -78,7 +78,7 @@ impl Cassandra {
         consistency: Consistency,
         replication: &Replication,
     ) -> Result<(u32, u32), StoreError> {
-        let cql = Cql::connect(&address.hosts, consistency).await?;
+        let cql = Cql::connect(address, consistency).await?;
         schema::create(&cql, &address.keyspace, replication).await?;
         let found = schema::migrate(&cql, &address.keyspace, schema::KNOWN).await?;
         Ok((found, schema::KNOWN))
@@ -93,7 +93,7 @@ impl Cassandra {
         address: &Address,
         consistency: Consistency,
     ) -> Result<(u32, u32), StoreError> {
-        let cql = Cql::connect(&address.hosts, consistency).await?;
+        let cql = Cql::connect(address, consistency).await?;
         cql.enter_keyspace(&address.keyspace).await?;
         let found = schema::migrate(&cql, &address.keyspace, schema::KNOWN).await?;
         Ok((found, schema::KNOWN))

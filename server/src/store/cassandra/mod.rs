@@ -13,6 +13,7 @@
 //! (`piece`, `life_row`, `mark`, `listing`, `table`, `horizon`) → `session`, `value`.
 
 pub mod address;
+mod attention;
 mod bindings;
 mod cluster;
 mod horizon;

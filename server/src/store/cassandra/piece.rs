@@ -9,7 +9,7 @@ use super::mark::Span;
 use super::session::Cql;
 use super::value::{big, blob, resolution_number, source_of, text, tiny};
 use crate::span::row::{Form, Row};
-use crate::span::unite::slot_bit;
+use crate::span::unite::{slot_bit, slot_bits_of};
 use crate::store::column::{form_number, form_of, number, unsigned};
 use crate::store::error::StoreError;
 
@@ -66,6 +66,19 @@ pub(super) async fn is_rolled(
         .await?;
     let mut forms = pieces.into_iter().map(|(form,)| form_of(form));
     Ok(forms.any(|form| form == Form::Rolled))
+}
+
+/// The posted pieces of a span: key of each, and its slots as bits. They are read as a whole, which a
+/// node does for repeated posts only.
+pub(super) async fn posted_slots(cql: &Cql, span: Span) -> Result<Vec<(Key, u64)>, StoreError> {
+    let rows = read(cql, span).await?.into_iter();
+    let posted = rows.filter(|row| row.form == Form::Posted);
+    Ok(posted
+        .map(|row| {
+            let slots = slot_bits_of(&row);
+            (row.key, slots)
+        })
+        .collect())
 }
 
 /// Slots at which the posted pieces of a span start, as bits, by source.

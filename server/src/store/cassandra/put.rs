@@ -11,7 +11,8 @@
 //! The first step is skipped in the most common case: a second that follows the last one of its
 //! source that this process stored. A source repeats what was not acknowledged before it continues,
 //! so nobody has stored that second yet. If another server did, it is overwritten with the same
-//! bytes.
+//! bytes. A source that may have merged what it repeats with other seconds says so, and then the slots
+//! of all pieces are read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -96,10 +97,14 @@ struct Stored {
 async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<Stored, StoreError> {
     let cql = &store.cql;
     let has_slots = posts.iter().any(|post| post.slots != 0);
-    let mut stored = match has_slots && !store.written.are_consecutive(&posts) {
+    let repeated = posts.iter().any(|post| post.repeated);
+    let mut stored = match has_slots && (repeated || !store.written.are_consecutive(&posts)) {
         true => StoredSpan::read(cql, &span).await?,
         false => StoredSpan::default(),
     };
+    if has_slots && repeated {
+        stored.read_slots(cql, &span).await?;
+    }
     let mut outcomes = Vec::with_capacity(posts.len());
     let mut writes = Vec::new();
     let mut contributions: Vec<Bound> = Vec::new();
@@ -111,14 +116,23 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
         } else if stored.contains(post) {
             outcomes.push(Outcome::Known);
             continue;
+        } else if let Some((outcome, is_same)) = stored.overlap(post) {
+            // Also now: the server that stored it may have died before these steps.
+            dirty = true;
+            if is_same {
+                contributions.push(LifeRow::of_post(post).insert(&span.container));
+            }
+            outcomes.push(outcome);
+            continue;
         } else {
             let piece = slot_bit(span.resolution, start);
             let pieces = stored.pieces.entry(source).or_default();
-            outcomes.push(match *pieces & piece {
-                0 => Outcome::Stored,
-                _ => Outcome::Known,
+            let is_new = *pieces & piece == 0 || post.replaces;
+            outcomes.push(match is_new {
+                true => Outcome::Stored,
+                false => Outcome::Known,
             });
-            if *pieces & piece == 0 {
+            if is_new {
                 writes.push(piece::write(
                     cql,
                     &span,
@@ -128,6 +142,7 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
                 ));
             }
             *pieces |= piece;
+            *stored.slots.entry(source).or_default() |= post.slots;
             // Also for a known piece: the server that stored it may have died before this step.
             contributions.push(LifeRow::of_post(post).insert(&span.container));
             dirty = true;
@@ -154,10 +169,14 @@ async fn mark_and_count(
     let Stored {
         span,
         posts,
+        outcomes,
         mut contributions,
         dirty,
-        ..
     } = of_span;
+    // Of a post that overlaps nothing is written.
+    let posts = posts.into_iter().zip(outcomes);
+    let posts = posts.filter(|(_, outcome)| !matches!(outcome, Outcome::Overlaps(_)));
+    let posts: Vec<Post> = posts.map(|(post, _)| post).collect();
     let cql = &store.cql;
     let recorded = posts.iter().any(|post| post.recording.is_some());
     let listed = async {
@@ -184,6 +203,10 @@ struct StoredSpan {
     pieces: HashMap<SourceId, u64>,
     /// Slots of packed rows.
     packed: HashMap<SourceId, u64>,
+    /// Slots of posted pieces, read for repeated posts only.
+    slots: HashMap<SourceId, u64>,
+    /// Keys and slots of these pieces.
+    posted: HashSet<(SourceId, u64, u64)>,
 }
 
 impl StoredSpan {
@@ -193,6 +216,37 @@ impl StoredSpan {
         Ok(Self {
             pieces,
             packed: packed.into_iter().collect(),
+            ..Self::default()
+        })
+    }
+
+    /// Reads the slots of all pieces.
+    async fn read_slots(&mut self, cql: &Cql, span: &Span) -> Result<(), StoreError> {
+        for (key, slots) in piece::posted_slots(cql, span.clone()).await? {
+            *self.slots.entry(key.source).or_default() |= slots;
+            self.posted.insert((key.source, key.start, slots));
+        }
+        Ok(())
+    }
+
+    /// The outcome of a repeated post if some of it is stored, and whether that is one piece with its
+    /// key and slots.
+    fn overlap(&self, post: &Post) -> Option<(Outcome, bool)> {
+        if !post.repeated || post.key.resolution != Resolution::Second {
+            return None;
+        }
+        let source = &post.key.source;
+        let of = |slots: &HashMap<SourceId, u64>| slots.get(source).copied().unwrap_or(0);
+        let stored = of(&self.slots) | of(&self.packed);
+        if stored & post.slots == 0 {
+            return None;
+        }
+        Some(match post.slots & !stored {
+            0 => {
+                let piece = (*source, post.key.start, post.slots);
+                (Outcome::Known, self.posted.contains(&piece))
+            }
+            _ => (Outcome::Overlaps(stored), false),
         })
     }
 

@@ -153,10 +153,25 @@ pub(super) async fn replace(cql: &Cql, packed: &Packed, ttl: i32) -> Result<bool
             cql.write_if(doing, table.insert, values).await
         }
         Some(old) => {
-            let values = (
-                ttl, slots, new, bytes, container, bucket, start, source, old,
-            );
-            cql.write_if(doing, table.replace, values).await
+            let replace = async |digest: i64| {
+                let values = (
+                    ttl, slots, new, bytes, container, bucket, start, source, digest,
+                );
+                cql.write_if(doing, table.replace, values).await
+            };
+            if replace(old).await? {
+                return Ok(true);
+            }
+            // A damaged row has another digest than its bytes.
+            let rows: Vec<(i64, Vec<u8>)> = cql
+                .rows(doing, table.row, (container, bucket, start, source))
+                .await?;
+            match rows.first() {
+                Some((stored, bytes)) if *stored != old && digest(bytes) == old => {
+                    replace(*stored).await
+                }
+                _ => Ok(false),
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use scylla::statement::{Consistency as Level, SerialConsistency};
 use scylla::value::{CqlValue, Row};
 use tokio::sync::Semaphore;
 
+use super::address::Address;
 use crate::store::error::{StoreError, failed};
 
 /// Concurrent requests at most; further ones wait.
@@ -87,9 +88,9 @@ pub(super) struct Cql {
 pub(super) type Bound = (&'static str, Vec<Option<CqlValue>>);
 
 impl Cql {
-    /// Connects to `hosts`. The caller then enters a keyspace.
+    /// Connects to the hosts of `address`. The caller then enters its keyspace.
     pub(super) async fn connect(
-        hosts: &[String],
+        address: &Address,
         consistency: Consistency,
     ) -> Result<Self, StoreError> {
         let profile = ExecutionProfile::builder()
@@ -105,7 +106,11 @@ impl Cql {
             .speculative_execution_policy(Some(Arc::new(slow)))
             .build();
         let session = SessionBuilder::new()
-            .known_nodes(hosts)
+            .known_nodes(&address.hosts)
+            // To choose nodes, the driver needs to know the tables of this keyspace by name. It would read
+            // all columns of all keyspaces, after each change of the schema again.
+            .keyspaces_to_fetch([&address.keyspace])
+            .fetch_full_schema_metadata(false)
             .default_execution_profile_handle(profile.build().into_handle())
             .schema_agreement_interval(AGREEMENT_INTERVAL)
             .build()

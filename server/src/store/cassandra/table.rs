@@ -11,6 +11,8 @@ pub(super) struct Table {
     pub(super) slots: &'static str,
     /// Selects sources and starts of all rows of a partition.
     pub(super) keys: &'static str,
+    /// Selects digest and bytes of a row.
+    pub(super) row: &'static str,
     pub(super) insert: &'static str,
     pub(super) replace: &'static str,
     pub(super) delete: &'static str,
@@ -33,6 +35,11 @@ macro_rules! table {
                 "SELECT start, source FROM ",
                 $name,
                 " WHERE container = ? AND bucket = ?"
+            ),
+            row: concat!(
+                "SELECT digest, bytes FROM ",
+                $name,
+                " WHERE container = ? AND bucket = ? AND start = ? AND source = ?"
             ),
             insert: concat!(
                 "INSERT INTO ",

@@ -6,6 +6,7 @@ use scylla::value::MaybeUnset;
 use super::cluster::{Cassandra, MAX_TTL};
 use super::session::Cql;
 use crate::clock;
+use crate::span::extent::Extent;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::token::{IssuedToken, MARGIN, Tokens};
@@ -30,6 +31,7 @@ impl Tokens for Cassandra {
                 created: 0,
                 expires,
                 revoked: true,
+                shared: None,
             },
             |revoked, known| IssuedToken {
                 revoked: true,
@@ -53,14 +55,15 @@ async fn put(cql: &Cql, token: &IssuedToken) -> Result<(), StoreError> {
     };
     cql.write(
         "note a token",
-        "INSERT INTO issued_token (id, container, created, expires, revoked) VALUES (?, ?, ?, ?, ?)
-         USING TTL ?",
+        "INSERT INTO issued_token (id, container, created, expires, revoked, shared)
+         VALUES (?, ?, ?, ?, ?, ?) USING TTL ?",
         (
             &token.id[..],
             &token.container[..],
             number(token.created),
             number(token.expires),
             revoked,
+            token.shared.as_ref().map(Extent::to_string),
             ttl,
         ),
     )
@@ -74,22 +77,24 @@ type TokenRow = (
     Option<i64>,
     Option<i64>,
     Option<bool>,
+    Option<String>,
 );
 
 async fn list(cql: &Cql, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
     let rows: Vec<TokenRow> = cql
         .rows(
             "list tokens",
-            "SELECT id, container, created, expires, revoked FROM issued_token",
+            "SELECT id, container, created, expires, revoked, shared FROM issued_token",
             (),
         )
         .await?;
-    let token = |(id, container, created, expires, revoked): TokenRow| IssuedToken {
+    let token = |(id, container, created, expires, revoked, shared): TokenRow| IssuedToken {
         id,
         container: container.unwrap_or_default(),
         created: created.map_or(0, unsigned),
         expires: expires.map_or(0, unsigned),
         revoked: revoked.unwrap_or(false),
+        shared: shared.and_then(|text| text.parse().ok()),
     };
     let mut tokens: Vec<_> = rows.into_iter().map(token).collect();
     tokens.retain(|token| token.expires >= now);

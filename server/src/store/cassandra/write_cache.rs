@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bubble_common::segment::{ContainerId, Facts, Key, Resolution, SourceId};
+use bubble_common::segment::{ContainerId, Facts, Key, Resolution, SourceId, facts};
 
 use super::life_row;
 use super::listing::DAY;
 use super::session::Bound;
+use crate::store::container::Container;
 use crate::store::segments::Post;
 
 /// Entries of each map at most. Beyond that the cache is emptied.
@@ -36,7 +37,8 @@ impl WriteCache {
         let container = &post.key.container;
         if post.recording.is_none() {
             let written = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-            if written.get(&(container.clone(), source)) == Some(facts) {
+            let written = written.get(&(container.clone(), source));
+            if written.is_some_and(|written| is_written(facts, written)) {
                 return None;
             }
         }
@@ -104,10 +106,44 @@ impl WriteCache {
                 let end = ends.entry(source.clone()).or_default();
                 *end = end_of(post).max(*end);
             }
-            if facts.get(&source) != Some(&post.activity.facts) {
-                facts.insert(source, post.activity.facts.clone());
-            }
+            remember(facts.entry(source).or_default(), &post.activity.facts);
         }
+    }
+}
+
+fn is_address(name: &str) -> bool {
+    name.starts_with(facts::ADDRESS)
+}
+
+/// Whether `written` says all that `facts` say. A segment has the addresses of its own seconds only, and
+/// perhaps nothing else: what was written before holds on.
+fn is_written(facts: &Facts, written: &Facts) -> bool {
+    let (own, known) = (reported(facts), reported(written));
+    let addresses = || written.keys().filter(|name| is_address(name));
+    let are_known = addresses().count() >= Container::MAX_ADDRESSES
+        || facts
+            .keys()
+            .all(|name| !is_address(name) || written.contains_key(name));
+    are_known && (own.clone().next().is_none() || own.eq(known))
+}
+
+/// Facts without addresses.
+fn reported(facts: &Facts) -> impl Iterator<Item = (&String, &String)> + Clone {
+    facts.iter().filter(|(name, _)| !is_address(name))
+}
+
+/// Notes in `written` that `facts` are written too.
+fn remember(written: &mut Facts, facts: &Facts) {
+    if reported(facts).next().is_some() && !reported(facts).eq(reported(written)) {
+        written.retain(|name, _| is_address(name));
+    }
+    for (name, value) in facts {
+        let is_full =
+            || written.keys().filter(|name| is_address(name)).count() >= Container::MAX_ADDRESSES;
+        if written.get(name) == Some(value) || (is_address(name) && is_full()) {
+            continue;
+        }
+        written.insert(name.clone(), value.clone());
     }
 }
 

@@ -1,22 +1,27 @@
 //! The database: one connection that writes, several that read, and the lock of its folder.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use super::private::make_private;
 use super::schema;
+use super::space::can_shrink;
+use super::verify::{usage, verify};
 use super::versions::Versions;
-use super::writer::Writer;
+use super::writer::{Faults, Writer};
 use crate::clock;
-use crate::store::Store;
+use crate::store::attention::Watched;
 use crate::store::error::{StoreError, failed};
 use crate::store::lease::Lease;
+use crate::store::{Store, Usage};
 
 /// Name of the database within the data directory.
 pub const FILE: &str = "bubble.sqlite";
@@ -30,6 +35,8 @@ const MAX_STATEMENTS: usize = 64;
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes that must be free on the file system.
 const MIN_FREE_SPACE: u64 = 1 << 20;
+/// Pages in the log from which on SQLite copies them into the database: 8 MiB.
+const CHECKPOINT_PAGES: u32 = 1_000;
 /// Readers at the same time; further ones wait. Each has a cache of pages.
 const MAX_READERS: usize = 12;
 /// Of these, readers of segments, so that keys and containers are read beside them.
@@ -65,6 +72,8 @@ pub struct Sqlite {
     pub(super) versions: Versions,
     /// In memory: no other process serves this directory.
     pub(super) lease: Mutex<Option<Lease>>,
+    /// Watched containers, and when each was last noted. In memory as well.
+    pub(super) watched: Mutex<HashMap<Watched, Instant>>,
     /// Held while the store is open. The system releases it when the process dies.
     _lock: Option<File>,
 }
@@ -84,21 +93,18 @@ impl Sqlite {
     /// When another server uses the directory, when it or the database cannot be opened,
     /// or when a later version made it.
     pub fn serve(data: &Path, durability: Durability) -> Result<Self, StoreError> {
-        make_private(data)?;
-        let lock =
-            File::create(data.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: data.display().to_string(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(failed("lock the data directory")(error));
-            }
-        }
-        Self::open(data, durability, Some(lock))
+        let lock = lock(data)?;
+        Self::open(data, durability, Some(lock), None)
+    }
+
+    /// As [`Self::serve`], for the process alone, with transactions that fail as `faults` says. For
+    /// simulations only.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub fn simulate(data: &Path, faults: Faults) -> Result<Self, StoreError> {
+        let lock = lock(data)?;
+        Self::open(data, Durability::Process, Some(lock), Some(faults))
     }
 
     /// Opens the database in `data` while a server may be using it: for keys and for
@@ -108,10 +114,15 @@ impl Sqlite {
     /// As [`Self::serve`], except that the directory may be in use.
     pub fn beside(data: &Path) -> Result<Self, StoreError> {
         make_private(data)?;
-        Self::open(data, Durability::Power, None)
+        Self::open(data, Durability::Power, None, None)
     }
 
-    fn open(data: &Path, durability: Durability, lock: Option<File>) -> Result<Self, StoreError> {
+    fn open(
+        data: &Path,
+        durability: Durability,
+        lock: Option<File>,
+        faults: Option<Faults>,
+    ) -> Result<Self, StoreError> {
         let path = data.join(FILE);
         let doing = "open the database";
         let mut connection = Connection::open(&path).map_err(failed(doing))?;
@@ -125,21 +136,29 @@ impl Sqlite {
         connection
             .execute_batch(&format!(
                 "PRAGMA page_size = {};
+                 PRAGMA auto_vacuum = INCREMENTAL;
                  PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = {sync};
                  PRAGMA cache_size = -65536;
-                 PRAGMA wal_autocheckpoint = 4000;
-                 PRAGMA journal_size_limit = 67108864;
+                 PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+                 PRAGMA journal_size_limit = {};
                  PRAGMA temp_store = MEMORY;",
-                schema::PAGE
+                schema::PAGE,
+                CHECKPOINT_PAGES * schema::PAGE
             ))
             .map_err(failed(doing))?;
         connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
         schema::migrate(&mut connection)?;
+        if lock.is_some() && !can_shrink(&connection)? {
+            warn!(
+                "an earlier version made the database, so its file never shrinks: \
+                 stop the server and run `bubble-server db compact` once"
+            );
+        }
         let versions = Versions::default();
         Ok(Self {
             data: data.to_owned(),
-            writer: Writer::start(connection, versions.clone())?,
+            writer: Writer::start(connection, &path, versions.clone(), faults)?,
             readers: Arc::new(Readers {
                 path,
                 idle: Mutex::default(),
@@ -148,6 +167,7 @@ impl Sqlite {
             }),
             versions,
             lease: Mutex::default(),
+            watched: Mutex::default(),
             _lock: lock,
         })
     }
@@ -210,6 +230,16 @@ impl Readers {
 
 #[async_trait]
 impl Store for Sqlite {
+    async fn verify(&self) -> Result<Vec<String>, StoreError> {
+        self.read(verify).await
+    }
+
+    async fn usage(&self) -> Result<Option<Usage>, StoreError> {
+        let path = self.readers.path.clone();
+        self.read(move |connection| usage(connection, &path).map(Some))
+            .await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.read(|connection| {
             connection
@@ -231,6 +261,20 @@ impl Store for Sqlite {
                     .map_err(failed("write to the database"))
             })
             .await
+    }
+}
+
+/// Locks the data directory against other servers, and makes it private.
+pub(super) fn lock(data: &Path) -> Result<File, StoreError> {
+    make_private(data)?;
+    let lock =
+        File::create(data.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: data.display().to_string(),
+        }),
+        Err(TryLockError::Error(error)) => Err(failed("lock the data directory")(error)),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use bubble_common::segment::{ContainerId, Facts, facts};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use tracing::error;
 
 use super::row_id::ContainerRow;
+use crate::metrics::count_damaged_row;
 use crate::store::binding::{Binding, of_container};
 use crate::store::column::{number, unsigned};
 use crate::store::container::Container;
@@ -149,12 +151,28 @@ pub(super) fn id_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<
     })
 }
 
+/// Reads an entry of a list. `None` if it is damaged, so that it does not hide the others.
+pub(super) fn read_undamaged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Container>> {
+    use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
+    match read(row) {
+        Ok((_, container)) => Ok(Some(container)),
+        Err(error @ (FromSqlConversionFailure(..) | InvalidColumnType(..))) => {
+            count_damaged_row();
+            error!(%error, "the stored entry of a container is damaged and left out");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ContainerRow, Container)> {
     let id = id_of(row, 1)?;
     let facts: String = row.get(2)?;
-    let facts: Facts = serde_json::from_str(&facts).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let facts = serde_json::from_str(&facts).unwrap_or_else(|error| {
+        count_damaged_row();
+        error!(container = id.as_str(), %error, "the stored facts of a container are damaged");
+        Facts::new()
+    });
     let recent: Vec<u8> = row.get(12)?;
     let recordings: String = row.get(14)?;
     let binding: Option<String> = row.get(15)?;

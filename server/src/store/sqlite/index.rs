@@ -75,9 +75,9 @@ fn page(connection: &Connection, filter: &ContainerFilter) -> Result<ContainerPa
                     ":search": search, ":host": filter.host, ":heard": heard,
                     ":limit": limit, ":offset": offset,
                 },
-                entry::read,
+                entry::read_undamaged,
             )?;
-            rows.map(|row| Ok(row?.1)).collect()
+            rows.filter_map(Result::transpose).collect()
         })
         .map_err(failed("list containers"))?;
     Ok(ContainerPage {

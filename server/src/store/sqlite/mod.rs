@@ -8,8 +8,10 @@
 //! The files import in this order: traits (`segments`, `packing`, `index`, …) → `database`
 //! → `writer` → `cache` → tables (`entry`, `schema`).
 
+mod attention;
 mod bindings;
 mod cache;
+mod compact;
 mod database;
 mod deletion;
 mod entry;
@@ -27,8 +29,12 @@ mod row_id;
 mod rows;
 mod schema;
 mod segments;
+mod space;
 mod tokens;
+mod verify;
 mod versions;
 mod writer;
 
+pub use self::compact::{Compacted, compact};
 pub use self::database::{Durability, FILE, Sqlite};
+pub use self::writer::{Faults, Step};

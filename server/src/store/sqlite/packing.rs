@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::database::Sqlite;
 use super::row_id::ContainerRow;
 use super::rows::{OnConflict, Pieces, put_packed};
+use super::space::reclaim_step;
 use super::writer::Transaction;
 use super::{expire, read};
 use crate::clock;
@@ -17,6 +18,8 @@ use crate::store::packing::{DirtySpan, Packed, Packing, Repack};
 
 /// Containers in one transaction of [`Packing::expire`].
 const EXPIRE_CHUNK: usize = 200;
+/// Steps in which free pages are given back after an expiry. The next one goes on.
+const MAX_RECLAIM_STEPS: usize = 64;
 
 #[async_trait]
 impl Packing for Sqlite {
@@ -101,11 +104,27 @@ impl Packing for Sqlite {
                 })
                 .await?;
         }
+        self.reclaim().await?;
         Ok(deleted)
     }
 
     fn retains_finished(&self) -> bool {
         true
+    }
+}
+
+impl Sqlite {
+    /// Gives free pages back to the file system, in steps, and keeps some for new rows.
+    async fn reclaim(&self) -> Result<(), StoreError> {
+        for _ in 0..MAX_RECLAIM_STEPS {
+            let step = self
+                .writer
+                .run(|transaction| reclaim_step(transaction.connection));
+            if !step.await? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

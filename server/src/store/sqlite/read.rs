@@ -6,10 +6,11 @@ use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entry;
-use super::row_id::ContainerRow;
+use super::row_id::{ContainerRow, SourceRow};
 use super::versions::Versions;
 use crate::span::row::{Form, Row};
-use crate::store::column::{form_of, number, unsigned};
+use crate::span::unite::slot_bits_of;
+use crate::store::column::{form_number, form_of, number, unsigned};
 use crate::store::error::{StoreError, failed};
 use crate::store::packing::{DirtySpan, Mark};
 
@@ -67,6 +68,42 @@ fn packed(
             rows.collect()
         })
         .map_err(failed("read segments"))
+}
+
+/// Slots of the posted pieces of one source in the packed span of `key`, as bits.
+pub(super) fn piece_slots(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    key: &Key,
+) -> Result<u64, StoreError> {
+    let doing = "look for pieces";
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT bytes FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
+             AND source = ?4 AND form = ?5",
+        )
+        .map_err(failed(doing))?;
+    let resolution = key.resolution;
+    let first = resolution.packed_start(key.start);
+    let mut bits = 0;
+    for slot in 0..resolution.packed_slots() {
+        let start = first + slot * resolution.seconds();
+        let form = form_number(Form::Posted);
+        let values = params![resolution as u8, number(start), container, source, form];
+        let found: Option<Vec<u8>> = statement
+            .query_row(values, |row| row.get(0))
+            .optional()
+            .map_err(failed(doing))?;
+        if let Some(bytes) = found {
+            let key = Key {
+                start,
+                ..key.clone()
+            };
+            let form = Form::Posted;
+            bits |= slot_bits_of(&Row { key, form, bytes });
+        }
+    }
+    Ok(bits)
 }
 
 /// The pieces of the span at `start`.

@@ -21,7 +21,10 @@ pub(super) const PAGE: u32 = 8192;
 /// - `deleted_container` lists containers until the server has removed their rows.
 /// - `binding` has the owner of each container and source. Its key is a name and not a row number,
 ///   because a source may be bound before anything of it is stored.
-/// - `issued_token` has the tokens that were made or revoked, until they expire.
+/// - `issued_token` has the tokens that were made or revoked, until they expire. `shared` is the extent
+///   of a shared link, and null for other tokens.
+/// - The migration without a table says that rows in `piece` and `packed` begin with a checksum
+///   (`span/seal.rs`), which earlier programs cannot read.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE container (
@@ -133,6 +136,12 @@ const MIGRATIONS: &[&str] = &[
         revoked INTEGER NOT NULL
     ) WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE issued_token ADD COLUMN shared TEXT;
+",
+    "
+    -- Rows have checksums.
+",
 ];
 
 /// Migrates the database to the latest version. Two processes may do so at once.
@@ -172,8 +181,27 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use rusqlite::{Connection, params};
+    use sha2::{Digest as _, Sha256};
 
-    use super::{PAGE, migrate};
+    use super::{MIGRATIONS, PAGE, migrate};
+
+    /// Databases of released versions had these migrations. When one is added, add the database of
+    /// its version to testdata/schema.
+    #[test]
+    fn released_migrations_are_unchanged() {
+        let digest = |text: &&str| hex::encode(&Sha256::digest(text)[..8]);
+        let digests: Vec<String> = MIGRATIONS.iter().map(digest).collect();
+        let released = [
+            "c41d32430e53c5d3",
+            "d5ff12c6af1df212",
+            "b752892c3cc82ae5",
+            "45658f7d8b3a98fe",
+            "88da9f928a286a33",
+            "de67dd2d00eeb8e5",
+            "e27d155c516fbaaf",
+        ];
+        assert_eq!(digests, released);
+    }
 
     /// Bytes of the database file per byte of rows inserted.
     fn overhead(sql: &str, lengths: &[usize]) -> f64 {

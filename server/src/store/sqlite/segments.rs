@@ -1,5 +1,6 @@
 //! Storing posts, and reading rows.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use super::rows::{OnConflict, Pieces};
 use super::writer::Transaction;
 use super::{expire, read, recording};
 use crate::clock;
+use crate::span::activity::Sums;
 use crate::span::row::{Form, Row};
 use crate::store::column::number;
 use crate::store::error::{StoreError, failed};
@@ -77,17 +79,38 @@ fn put_one(
         let packed = cache.mark(connection, (row, resolution, span), now)?;
         // A second is whole or absent, so its bit is enough. A coarser slot may be partly
         // new, which only packing can tell.
-        let is_known = packed
-            && resolution == Resolution::Second
-            && packed_slots(connection, row, resolution, span, source)? & post.slots == post.slots;
-        if is_known || !pieces.put((row, source), &post.key, Form::Posted, &post.bytes)? {
+        let mut stored = match packed && resolution == Resolution::Second {
+            true => packed_slots(connection, row, resolution, span, source)?,
+            false => 0,
+        };
+        if post.repeated && resolution == Resolution::Second {
+            stored |= read::piece_slots(connection, (row, source), &post.key)?;
+            if stored & post.slots != 0 && post.slots & !stored != 0 {
+                return Ok(Outcome::Overlaps(stored));
+            }
+        }
+        let is_known = post.slots & !stored == 0;
+        let put = |pieces: &mut Pieces<'_>| {
+            pieces.put((row, source), &post.key, Form::Posted, &post.bytes)
+        };
+        let is_new = match post.replaces {
+            true => put(&mut Pieces::new(connection, OnConflict::Replace)?)?,
+            false => !is_known && put(pieces)?,
+        };
+        if !is_new {
             return Ok(Outcome::Known);
         }
     }
     if let Some(label) = &post.recording {
-        recording::record(connection, (row, source), label, &post.activity, now)?;
+        let sums = post.activity.sums().without(post.withdrawn);
+        let added = match post.withdrawn == Sums::default() {
+            true => Cow::Borrowed(&post.activity),
+            false => Cow::Owned(post.activity.clone().with_sums(sums)),
+        };
+        recording::record(connection, (row, source), label, &added, now)?;
     }
     cache.change(connection, &post.key.container, |container| {
+        container.withdraw(post.withdrawn);
         container.absorb(&post.activity, post.recording.is_some())
     })?;
     Ok(Outcome::Stored)

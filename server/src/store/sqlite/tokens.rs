@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::database::Sqlite;
 use crate::clock;
+use crate::span::extent::Extent;
 use crate::store::column::{number, unsigned};
 use crate::store::error::{StoreError, failed};
 use crate::store::token::{IssuedToken, MARGIN, Tokens};
@@ -28,6 +29,7 @@ impl Tokens for Sqlite {
             created: 0,
             expires,
             revoked: true,
+            shared: None,
         };
         self.put_token(revoked).await
     }
@@ -44,7 +46,8 @@ fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
         .map_err(failed(doing))?;
     connection
         .execute(
-            "INSERT INTO issued_token (id, container, created, expires, revoked) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO issued_token (id, container, created, expires, revoked, shared)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET
                 expires = max(expires, excluded.expires), revoked = max(revoked, excluded.revoked)",
             params![
@@ -52,7 +55,8 @@ fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
                 token.container,
                 number(token.created),
                 number(token.expires),
-                token.revoked
+                token.revoked,
+                token.shared.as_ref().map(Extent::to_string),
             ],
         )
         .map(drop)
@@ -62,7 +66,7 @@ fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
 fn list(connection: &Connection, now: u64) -> Result<Vec<IssuedToken>, StoreError> {
     connection
         .prepare_cached(
-            "SELECT id, container, created, expires, revoked FROM issued_token
+            "SELECT id, container, created, expires, revoked, shared FROM issued_token
              WHERE expires >= ?1 ORDER BY id",
         )
         .and_then(|mut statement| {
@@ -73,6 +77,9 @@ fn list(connection: &Connection, now: u64) -> Result<Vec<IssuedToken>, StoreErro
                     created: unsigned(row.get(2)?),
                     expires: unsigned(row.get(3)?),
                     revoked: row.get(4)?,
+                    shared: row
+                        .get::<_, Option<String>>(5)?
+                        .and_then(|text| text.parse().ok()),
                 })
             })?;
             rows.collect()

@@ -4,6 +4,7 @@
 //! not depend on its size. So all that was queued during one commit goes into the next.
 //! Each caller is answered after the commit that contains its work.
 
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::cache::Cache;
+use super::space::Log;
 use super::versions::Versions;
 use crate::clock;
 use crate::store::error::{StoreError, failed};
@@ -22,6 +24,19 @@ use crate::store::error::{StoreError, failed};
 const MAX_GROUP: usize = 128;
 /// Jobs in the queue at most. Further callers wait until there is room.
 const MAX_QUEUED: usize = 1_024;
+
+/// A moment of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Before it begins.
+    Begin,
+    /// After its commit, before anybody is answered.
+    Committed,
+}
+
+/// Fails transactions on purpose: is called at each step, and its error is that of the step. For
+/// simulations only.
+pub type Faults = Box<dyn FnMut(Step) -> Result<(), StoreError> + Send>;
 
 /// The open transaction, and the cache of the writer.
 pub(super) struct Transaction<'a> {
@@ -66,13 +81,25 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, versions: Versions) -> Result<Self, StoreError> {
+    /// Starts the thread, with the only connection that writes to the database at `path`.
+    pub(super) fn start(
+        connection: Connection,
+        path: &Path,
+        versions: Versions,
+        faults: Option<Faults>,
+    ) -> Result<Self, StoreError> {
+        let log = Log::of(path);
+        let target = Target {
+            connection,
+            cache: Cache::new(versions),
+            faults,
+        };
         let (queue, jobs) = sync_channel(MAX_QUEUED);
         let last_write = LastWrite::default();
         let written = Arc::clone(&last_write);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(connection, Cache::new(versions), &jobs, &written))
+            .spawn(move || run(target, &log, &jobs, &written))
             .map_err(|source| StoreError::Database {
                 doing: "start the writing thread",
                 source: Box::new(source),
@@ -128,12 +155,22 @@ impl Drop for Writer {
     }
 }
 
-fn run(
-    mut connection: Connection,
-    mut cache: Cache,
-    jobs: &Receiver<Box<dyn Job>>,
-    last_write: &LastWrite,
-) {
+/// What the thread writes to.
+struct Target {
+    connection: Connection,
+    cache: Cache,
+    faults: Option<Faults>,
+}
+
+impl Target {
+    /// Fails if a simulation wants it to.
+    fn probe(&mut self, step: Step) -> Result<(), (Option<usize>, StoreError)> {
+        let probed = self.faults.as_mut().map_or(Ok(()), |faults| faults(step));
+        probed.map_err(|error| (None, error))
+    }
+}
+
+fn run(mut target: Target, log: &Log, jobs: &Receiver<Box<dyn Job>>, last_write: &LastWrite) {
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         while group.len() < MAX_GROUP
@@ -141,22 +178,25 @@ fn run(
         {
             group.push(job);
         }
-        let written = commit(&mut connection, &mut cache, group).then(Instant::now);
+        let written = commit(&mut target, group).then(Instant::now);
         *last_write.lock().unwrap_or_else(PoisonError::into_inner) = written;
+        if let Err(error) = log.bound(&target.connection) {
+            warn!(%error, "cannot shorten the log of the database");
+        }
     }
     // Leaves one file behind, not three.
-    if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
-    {
+    let tidy = "PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)";
+    if let Err(error) = target.connection.execute_batch(tidy) {
         warn!(%error, "cannot tidy up the database at shutdown");
     }
 }
 
 /// Runs a group in one transaction. A job that fails is answered and removed, and the others run again.
 /// Returns whether all of it was committed.
-fn commit(connection: &mut Connection, cache: &mut Cache, mut group: Vec<Box<dyn Job>>) -> bool {
+fn commit(target: &mut Target, mut group: Vec<Box<dyn Job>>) -> bool {
     let mut is_whole = true;
     while !group.is_empty() {
-        match attempt(connection, cache, &mut group) {
+        match attempt(target, &mut group) {
             Ok(()) => {
                 for job in group {
                     job.finish(Ok(()));
@@ -165,16 +205,20 @@ fn commit(connection: &mut Connection, cache: &mut Cache, mut group: Vec<Box<dyn
             }
             Err((at, error)) => {
                 is_whole = false;
-                cache.forget();
-                warn!(%error, "a write failed and was rolled back");
+                target.cache.forget();
+                // Each caller logs or prints the error.
+                debug!(%error, "a write failed and was rolled back");
                 match at {
                     Some(index) => group.remove(index).finish(Err(error)),
                     None => {
                         // The commit itself failed: nothing of the group is stored.
-                        let text = error.to_string();
+                        let (doing, text) = match &error {
+                            StoreError::Database { doing, source } => (*doing, source.to_string()),
+                            error => ("commit", error.to_string()),
+                        };
                         for job in group {
                             job.finish(Err(StoreError::Database {
-                                doing: "commit",
+                                doing,
                                 source: text.clone().into(),
                             }));
                         }
@@ -188,10 +232,13 @@ fn commit(connection: &mut Connection, cache: &mut Cache, mut group: Vec<Box<dyn
 }
 
 fn attempt(
-    connection: &mut Connection,
-    cache: &mut Cache,
+    target: &mut Target,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), (Option<usize>, StoreError)> {
+    target.probe(Step::Begin)?;
+    let Target {
+        connection, cache, ..
+    } = target;
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begun.map_err(|error| (None, failed("begin a transaction")(error)))?;
     for (index, job) in group.iter_mut().enumerate() {
@@ -206,6 +253,7 @@ fn attempt(
     flushed.map_err(|error| (None, error))?;
     let committed = transaction.commit();
     committed.map_err(|error| (None, failed("commit")(error)))?;
-    cache.publish(clock::now());
+    target.probe(Step::Committed)?;
+    target.cache.publish(clock::now());
     Ok(())
 }

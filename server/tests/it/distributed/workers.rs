@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bubble_common::segment::Resolution;
 use bubble_server::rollup::queue::Queue;
-use bubble_server::store::segments::Post;
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::broker::{Queues, restart_broker};
 use super::site::Site;
 use crate::common::{id, seconds};
+use crate::store::backend::define;
 use crate::store::post;
 
 const BUILTIN_OFF: [(&str, &str); 1] = [("BUBBLE_ROLLUP", "workers")];
@@ -232,11 +232,13 @@ async fn a_failed_job_goes_to_the_dead_queue_with_the_reason() {
     let mut site = site("dead_letters", 1, 60).await;
     let queues = Queues::new("dead_letters").await;
     let good = post(&seconds("rotten", 2, site.day, 1, 7));
-    let rotten = Post {
-        bytes: b"nothing that a segment is".to_vec(),
-        ..good
-    };
-    site.store.put(vec![rotten]).await.expect("stored");
+    site.store.put(vec![good]).await.expect("stored");
+    let rotten = format!(
+        "INSERT INTO piece (container, resolution, span, start, source, form, bytes)
+         VALUES ('rotten', 0, {day}, {day}, 0x07, 2, 0x07)",
+        day = site.day
+    );
+    define(&site.address, &rotten).await;
     // Two half minutes of the good container, and one of the rotten.
     assert_eq!(enqueued(&site, &queues, "m"), 3);
     queues.put(b"{\"container\": 7}").await;
@@ -247,7 +249,7 @@ async fn a_failed_job_goes_to_the_dead_queue_with_the_reason() {
         found.expect("it is in the dead queue").1.clone()
     };
     assert!(of("7}").contains("not a job"), "{dead:?}");
-    assert!(of("rotten").contains("can't be decoded"), "{dead:?}");
+    assert!(of("rotten").contains("did not write"), "{dead:?}");
     assert_eq!(worker.logged("a job failed and will be tried again"), 4);
     // The other jobs ran.
     let container = id("container000");

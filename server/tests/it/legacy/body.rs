@@ -1,9 +1,9 @@
 //! Malformed and hostile bodies.
 
+use bubble_common::legacy;
 use bubble_common::segment::Segment;
 use bubble_common::segment::codec::Effort;
 use bubble_server::clock;
-use bubble_server::ingest::legacy;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::sample::Index;
 use reqwest::StatusCode;

@@ -47,6 +47,20 @@ pub(crate) async fn no_keyspace(test: &str) -> Address {
     address
 }
 
+/// A keyspace with tables of another program.
+pub(crate) async fn foreign_keyspace(test: &str, tables: &[&str]) -> Address {
+    let address = no_keyspace(test).await;
+    let (session, keyspace) = (session(&address).await, &address.keyspace);
+    let replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
+    let create = format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}");
+    execute(&session, &create).await;
+    for table in tables {
+        let create = format!("CREATE TABLE {keyspace}.{table} (id int PRIMARY KEY)");
+        execute(&session, &create).await;
+    }
+    address
+}
+
 /// Changes the tables of a keyspace behind the store's back.
 pub(crate) async fn define(address: &Address, statement: &str) {
     let session = session(address).await;
@@ -73,6 +87,8 @@ pub(crate) async fn times_to_live(address: &Address, table: &str) -> Vec<(Source
 
 async fn session(address: &Address) -> Session {
     let builder = SessionBuilder::new().known_nodes(&address.hosts);
+    // It would read the tables of all tests.
+    let builder = builder.fetch_schema_metadata(false);
     builder.build().await.expect("a node that answers")
 }
 

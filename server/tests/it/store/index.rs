@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bubble_server::clock;
+use bubble_server::span::extent::Extent;
 use bubble_server::store::Store;
 use bubble_server::store::binding::Binding;
 use bubble_server::store::container::State;
@@ -158,6 +159,7 @@ async fn tokens_are_listed_and_revoked(store: Arc<dyn Store>) {
         created: now,
         expires,
         revoked,
+        shared: (id == "a").then_some(Extent::Span(60..120)),
     };
     for (id, expires) in [("a", now + 600), ("b", now + 900)] {
         store
@@ -276,6 +278,9 @@ async fn a_host_shows_its_latest_report(store: Arc<dyn Store>) {
         kernel_percent: 0.25,
         spooled: 0,
         dropped: 0,
+        received: 5.0,
+        clock_offset: Some(-1.5),
+        dropped_at: 2.0,
     };
     for (name, at) in [("b", 1.0), ("a", 1.0), ("b", 2.5)] {
         store.put_host(host(name, at)).await.expect("noted");

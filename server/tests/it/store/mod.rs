@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 mod index;
+mod repeated;
 mod table;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use bubble_common::segment::{Facts, Key, Resolution, Segment, SourceId};
 use bubble_server::metrics::Metrics;
 use bubble_server::rollup::Rollup;
 use bubble_server::rollup::pack::pack;
-use bubble_server::span::activity::{Activity, activity};
+use bubble_server::span::activity::{Activity, Sums, activity};
 use bubble_server::span::retention::Retention;
 use bubble_server::span::row::{Form, Row};
 use bubble_server::span::unite::slot_bits;
@@ -56,6 +57,9 @@ pub(crate) fn post(segment: &Segment) -> Post {
         bytes: segment.encode(Effort::Raw),
         activity: activity(segment),
         recording: None,
+        repeated: false,
+        replaces: false,
+        withdrawn: Sums::default(),
     }
 }
 
@@ -458,7 +462,7 @@ async fn a_span_listed_before_its_mark_on_cassandra_is_packed() {
         panic!("one packed row, but not {rows:?}");
     };
     assert_eq!(packed.form, Form::Packed);
-    let packed = Segment::decode(&packed.bytes).expect("a segment");
+    let packed = packed.decode().expect("a segment").segment;
     assert_eq!(packed.slice(DAY..DAY + 1), Ok(second));
 }
 
@@ -487,7 +491,11 @@ async fn rows_that_workers_write_back_to_cassandra_are_swept_again() {
 }
 
 /// Statements that undo each migration, the latest first.
-const UNDO: [&str; 3] = [
+const UNDO: [&str; 6] = [
+    // Rows with checksums need no other tables.
+    "DROP TABLE IF EXISTS no_table",
+    "ALTER TABLE issued_token DROP IF EXISTS shared",
+    "DROP TABLE watched",
     "DROP TABLE issued_token",
     "DROP TABLE binding",
     "DROP TABLE lease",
@@ -544,4 +552,35 @@ async fn an_older_database_is_migrated() {
     let container = container.expect("known");
     assert_eq!(container.live_since, DAY);
     assert_eq!(container.state(DAY + 1_000), State::Silent);
+}
+
+/// Who sets `CASSANDRA_CLUSTER` as for the Python system gets its keyspace, and hears what to do.
+#[tokio::test]
+#[ignore = "needs a node: cargo xtask test --only cassandra"]
+async fn the_keyspace_of_the_python_system_is_refused_with_what_to_do() {
+    let tables = ["dbschema", "cpu_all", "io_all"];
+    let address = backend::foreign_keyspace("python_system", &tables).await;
+    let (hosts, keyspace) = (address.hosts.join(","), &address.keyspace);
+    for words in [&["serve"][..], &["db", "init"], &["db", "check"]] {
+        let data = tempfile::TempDir::new().expect("a temporary folder");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bubble-server"))
+            .args(words)
+            .arg("--data")
+            .arg(data.path())
+            .env_clear()
+            .env("CASSANDRA_HOST", &hosts)
+            .env("CASSANDRA_CLUSTER", keyspace)
+            .output()
+            .expect("it runs");
+        assert!(!output.status.success(), "{words:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for part in [
+            "holds tables of another program (the Python system)",
+            &format!("such as {keyspace}_bubble"),
+            "CASSANDRA_CLUSTER",
+            "db init",
+        ] {
+            assert!(said.contains(part), "{words:?}: {said}");
+        }
+    }
 }

@@ -22,6 +22,12 @@ export const OTHER_COLOUR = "#8a8f98";
 /** Name of the row that rows beyond a table's cap are folded into. */
 export const OTHER = "(other)";
 
+/** Colour of a core. With more cores than colours they repeat. */
+export const coreColour = (core: number): string => COLOURS[core % COLOURS.length] ?? OTHER_COLOUR;
+
+/** Number of cores with a colour of their own. */
+export const CORE_COLOURS = COLOURS.length;
+
 /** FNV-1a: a name has the same hash on every page and in every browser. */
 export function hash(name: string): number {
   let value = 0x811c9dc5;

@@ -106,7 +106,7 @@ export function peak(values: Series): number | null {
 
 /** Applies `change` to every series of `summary`. */
 function mapSeries(summary: Summary, change: (values: Series) => Values): Summary {
-  const { cpu, memory, files, network, block, pressure } = summary;
+  const { cpu, time, memory, files, network, block, pressure } = summary;
   const each = <T extends { values: Values }>(items: T[]): T[] =>
     items.map((item) => ({ ...item, values: change(item.values) }));
   return {
@@ -122,6 +122,7 @@ function mapSeries(summary: Summary, change: (values: Series) => Values): Summar
       processes: each(cpu.processes),
       cores: each(cpu.cores),
     },
+    time: { ...time, states: each(time.states) },
     memory: {
       current: change(memory.current),
       file: change(memory.file),
@@ -130,6 +131,7 @@ function mapSeries(summary: Summary, change: (values: Series) => Values): Summar
       limit: change(memory.limit),
       measure: memory.measure,
       processes: each(memory.processes),
+      shared: change(memory.shared),
       at_one_time: change(memory.at_one_time),
     },
     files: { ...files, in: change(files.in), out: change(files.out), opens: change(files.opens) },
@@ -253,6 +255,10 @@ export function append(base: Summary, piece: Summary, maxSlots: number): Summary
       processes: joinNames(base.cpu.processes, piece.cpu.processes),
       cores: joinBy(base.cpu.cores, piece.cpu.cores, core).sort((a, b) => a.core - b.core),
     },
+    time: {
+      waits_known: base.time.waits_known || piece.time.waits_known,
+      states: joinBy(base.time.states, piece.time.states, (item) => item.state),
+    },
     memory: {
       current: join(base.memory.current, piece.memory.current),
       file: join(base.memory.file, piece.memory.file),
@@ -261,6 +267,7 @@ export function append(base: Summary, piece: Summary, maxSlots: number): Summary
       limit: join(base.memory.limit, piece.memory.limit),
       measure: piece.memory.processes.length > 0 ? piece.memory.measure : base.memory.measure,
       processes: joinNames(base.memory.processes, piece.memory.processes),
+      shared: join(base.memory.shared, piece.memory.shared),
       at_one_time: join(base.memory.at_one_time, piece.memory.at_one_time),
     },
     files: {
@@ -307,7 +314,7 @@ function unite<T>(old: T[], add: T[], key: (item: T) => string): T[] {
   return added.length === 0 ? old : [...old, ...added];
 }
 
-function addCounts(old: Record<string, number>, add: Record<string, number>): Record<string, number> {
+export function addCounts(old: Record<string, number>, add: Record<string, number>): Record<string, number> {
   const counts = { ...old };
   for (const [key, count] of Object.entries(add)) counts[key] = (counts[key] ?? 0) + count;
   return counts;
@@ -374,7 +381,9 @@ function addProcesses(old: ProcessInfo[], add: ProcessInfo[]): ProcessInfo[] {
   return addRows(old, add, (row) => row.key, (a, b) => ({
     ...b,
     cpu_ns: a.cpu_ns + b.cpu_ns,
+    waits: addCounts(a.waits, b.waits),
     rss_max: peak([a.rss_max ?? null, b.rss_max ?? null]),
+    private_max: peak([a.private_max ?? null, b.private_max ?? null]),
     vm_max: peak([a.vm_max ?? null, b.vm_max ?? null]),
     swap_max: peak([a.swap_max ?? null, b.swap_max ?? null]),
     ...moreProcesses(a, b),

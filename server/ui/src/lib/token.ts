@@ -29,6 +29,11 @@ export function saveToken(token: string): void {
   sessionStorage.setItem(KEY, token);
 }
 
+/** Forgets the token: nothing of a link that has ended stays in the browser. */
+export function dropToken(): void {
+  sessionStorage.removeItem(KEY);
+}
+
 export function token(): string | null {
   return sessionStorage.getItem(KEY);
 }

@@ -4,7 +4,7 @@
 
 import type { ProcessInfo } from "./api/types";
 import { failed } from "./label";
-import { peak } from "./slots";
+import { addCounts, peak } from "./slots";
 
 /** A process with all programs that it ran. */
 export interface ProcessLine extends ProcessInfo {
@@ -149,7 +149,9 @@ function used(rows: readonly ProcessInfo[]) {
   const highest = (field: (row: ProcessInfo) => number | null | undefined) => peak(rows.map((row) => field(row) ?? null));
   return {
     cpu_ns: add((row) => row.cpu_ns),
+    waits: rows.reduce((sums: Record<string, number>, row) => addCounts(sums, row.waits), {}),
     rss_max: highest((row) => row.rss_max),
+    private_max: highest((row) => row.private_max),
     vm_max: highest((row) => row.vm_max),
     swap_max: highest((row) => row.swap_max),
     bytes_in: add((row) => row.bytes_in),

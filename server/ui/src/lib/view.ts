@@ -2,8 +2,10 @@
 //
 // `from` and `to` are the range of the charts, `t` is the instant of the tables,
 // `sel` the process that all panels are limited to, `pin` the panel shown large,
-// `vs` the container to compare with. Without `from` and `t` the page is live and
-// shows the last `span` seconds.
+// `vs` the container to compare with, `show` the thing in the side panel. Without `from`
+// and `t` the page is live and shows the last `span` seconds.
+
+import { formatThing, parseThing, type Thing } from "./thing";
 
 export const SPANS = [60, 300, 900, 3600] as const;
 export const DEFAULT_SPAN = 300;
@@ -18,10 +20,12 @@ export interface View {
   process: string | null;
   pin: string | null;
   vs: string | null;
+  /** The thing in the side panel. */
+  thing: Thing | null;
   span: number;
 }
 
-export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, span: DEFAULT_SPAN };
+export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, thing: null, span: DEFAULT_SPAN };
 
 export function isLive(view: View): boolean {
   return view.from === null && view.at === null;
@@ -59,6 +63,7 @@ export function parseView(text: string): View {
     process: search.get("sel") || null,
     pin: search.get("pin") || null,
     vs: isId(vs) ? vs : null,
+    thing: parseThing(search.get("show") ?? ""),
     span: span !== null && span >= 10 && span <= 86_400 ? Math.round(span) : DEFAULT_SPAN,
   };
 }
@@ -79,6 +84,7 @@ export function formatView(view: View): string {
   if (view.process !== null) search.set("sel", view.process);
   if (view.pin !== null) search.set("pin", view.pin);
   if (view.vs !== null) search.set("vs", view.vs);
+  if (view.thing !== null) search.set("show", formatThing(view.thing));
   if (view.span !== DEFAULT_SPAN) search.set("span", String(view.span));
   const text = search.toString();
   return text === "" ? "" : `?${text}`;

@@ -12,7 +12,8 @@ export const KEYS: readonly [string, string][] = [
   ["Space", "pause the live view; in the past play or stop"],
   ["n  p", "next and previous event"],
   ["Backspace", "show all processes"],
-  ["Escape", "show the tables over the whole range"],
+  ["Escape", "close the side panel; show the tables over the whole range"],
+  ["↑ ↓ Enter", "in the lanes: move, show a process; + and - fold"],
 ];
 
 /** What one key press does: the length of the range times this, and this share of it. */
@@ -66,6 +67,7 @@ function action(page: Page, event: KeyboardEvent, target: HTMLElement | null): (
     case "Backspace":
       return page.view.process === null ? null : () => page.select(null);
     case "Escape":
+      if (page.view.thing !== null) return () => page.showThing(null);
       return page.view.at === null ? null : () => page.unpick();
     default:
       return null;

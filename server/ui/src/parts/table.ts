@@ -8,14 +8,26 @@ export interface Column<R> {
   value: (row: R) => string | number;
   text: (row: R) => string;
   title?: (row: R) => string;
+  /** Why the text is unknown, if it is. */
+  why?: (row: R) => string;
   /** Hidden on narrow screens. */
   wide?: boolean;
   /** Column of the server's table. Without it the page cannot ask the server for this order. */
   server?: string;
   /** Text of the row that sums up what is not shown. */
   rest?: (sums: Record<string, number | null>) => string;
+  /** Other pages about it, which follow the text. */
+  links?: (row: R) => readonly Link[];
   /** The text is a path: a narrow cell cuts its middle. */
   isPath?: boolean;
+  /** Characters at the end of a path that stay visible. */
+  tail?: number;
+}
+
+export interface Link {
+  href: string;
+  text: string;
+  title: string;
 }
 
 export interface Order {

@@ -1,6 +1,7 @@
 // Geometry of the time bar: what the pointer grips, and the shapes to draw.
 
 import type { Life } from "../lib/api/types";
+import { lastCovered } from "../lib/slots";
 
 export type Grip = "handle" | "from" | "to" | "brush" | "new";
 
@@ -33,23 +34,28 @@ export function toTime(x: number, first: number, last: number, width: number): n
   return first + (Math.min(width, Math.max(0, x)) / Math.max(1, width)) * (last - first);
 }
 
-/** The CPU area over the whole life as an SVG path, and the gaps. */
-export function lifeShape(
-  life: Life,
-  first: number,
-  last: number,
-  width: number,
-  height: number,
-): { area: string; gaps: [number, number][] } {
+/** What the bar shows of a life, in pixels. */
+export interface LifeShape {
+  /** The CPU area, as an SVG path. */
+  area: string;
+  gaps: [number, number][];
+  /** After the newest data of a container that runs: what the agent has not delivered yet. */
+  coming: [number, number] | null;
+}
+
+/** The shapes of a life. `isRunning`: data that is missing at its end is still on its way, which is no gap. */
+export function lifeShape(life: Life, first: number, last: number, width: number, height: number, isRunning = false): LifeShape {
   const top = Math.max(1, ...life.cpu.map((value) => value ?? 0));
+  const arrived = life.first + (lastCovered(life.covered) + 1) * life.step;
+  const end = isRunning && arrived > life.first ? Math.min(last, arrived) : last;
   let area = "";
   const gaps: [number, number][] = [];
   life.cpu.forEach((value, i) => {
     const start = Math.max(first, life.first + i * life.step);
-    const end = Math.min(last, life.first + (i + 1) * life.step);
-    if (end <= start) return;
+    const until = Math.min(end, life.first + (i + 1) * life.step);
+    if (until <= start) return;
     const left = toPixel(start, first, last, width);
-    const right = toPixel(end, first, last, width);
+    const right = toPixel(until, first, last, width);
     if (value === null || (life.covered[i] ?? 0) <= 0) {
       const before = gaps[gaps.length - 1];
       if (before !== undefined && Math.abs(before[1] - left) < 0.01) before[1] = right;
@@ -59,5 +65,5 @@ export function lifeShape(
     const y = height - (value / top) * height;
     area += `M${left.toFixed(2)} ${height}V${y.toFixed(2)}H${right.toFixed(2)}V${height}Z`;
   });
-  return { area, gaps };
+  return { area, gaps, coming: end < last ? [toPixel(end, first, last, width), width] : null };
 }

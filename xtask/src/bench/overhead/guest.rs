@@ -1,6 +1,6 @@
 //! The overhead in instructions, in a guest with a clock that counts instructions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -13,17 +13,21 @@ use crate::command::say;
 use crate::flags::Kernel;
 use crate::vm::Guest;
 
-/// A shell function that runs the agent. Its argument is the family of hooks.
-const AGENT_FUNCTION: &str = "agent() { exec bubble-agent --server http://127.0.0.1:1 --api none \
-                              --cgroup /bench --spool /tmp/spool --hooks $1; }\n";
+/// A shell function that runs an agent. Its arguments are the program and the family of hooks.
+const AGENT_FUNCTION: &str = "agent() { exec $1 --server http://127.0.0.1:1 --api none \
+                              --cgroup /bench --spool /tmp/spool --hooks $2; }\n";
 
 /// Each variant with the command of its observer.
 const VARIANTS: &[(&str, Option<&str>)] = &[
     (UNOBSERVED, None),
-    ("ours-vfs", Some("agent vfs")),
-    ("ours-syscall", Some("agent syscall")),
+    ("other-vfs", Some("agent other-agent vfs")),
+    ("ours-vfs", Some("agent bubble-agent vfs")),
+    ("other-syscall", Some("agent other-agent syscall")),
+    ("ours-syscall", Some("agent bubble-agent syscall")),
     (EMPTY_VARIANT, Some(EMPTY_HOOKS)),
 ];
+/// The program of the variants that need another build of the agent, in the guest.
+const OTHER_AGENT: &str = "other-agent";
 
 /// Rounds are many and short. The guest has one processor, so a round can contain the work that the
 /// agent does each second; the median round does not.
@@ -34,13 +38,25 @@ const COUNT_DIVISOR: u64 = 50;
 /// Time for the guest to finish its start, and for the observer to attach.
 const ATTACH_DELAY: Duration = Duration::from_secs(8);
 
-pub(super) fn run(programs: &[PathBuf], cases: &[Case], report: &mut Report<'_>) -> Result<()> {
+pub(super) fn run(
+    programs: &[PathBuf],
+    other: Option<&Path>,
+    cases: &[Case],
+    report: &mut Report<'_>,
+) -> Result<()> {
     let kernel = Kernel::V6_12;
+    let mut files = Vec::new();
+    if let Some(other) = other {
+        files.push((format!("/bin/{OTHER_AGENT}"), other.to_path_buf()));
+    }
+    let is_possible = |observer: &Option<&str>| {
+        other.is_some() || !observer.is_some_and(|observer| observer.contains(OTHER_AGENT))
+    };
     let location = format!("debian-{}", kernel.name());
     let mut measured = Vec::new();
-    for (variant, observer) in VARIANTS {
+    for (variant, observer) in VARIANTS.iter().filter(|(_, one)| is_possible(one)) {
         say(format!("overhead in {location}: {variant}"));
-        for result in boot(kernel, programs, cases, *observer)? {
+        for result in boot(kernel, programs, &files, cases, *observer)? {
             measured.push(Measured {
                 case: result.case,
                 variant: (*variant).to_owned(),
@@ -55,6 +71,7 @@ pub(super) fn run(programs: &[PathBuf], cases: &[Case], report: &mut Report<'_>)
 fn boot(
     kernel: Kernel,
     programs: &[PathBuf],
+    files: &[(String, PathBuf)],
     cases: &[Case],
     observer: Option<&str>,
 ) -> Result<Vec<LoopResult>> {
@@ -63,7 +80,7 @@ fn boot(
         memory: 1024,
         instruction_clock: true,
         time_limit: Duration::from_secs(600),
-        files: Vec::new(),
+        files: files.to_vec(),
         variables: Vec::new(),
         command: ["sh", "-c", &script(cases, observer)]
             .map(str::to_owned)

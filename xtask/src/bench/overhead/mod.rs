@@ -8,6 +8,8 @@ mod guest;
 mod host;
 mod measured;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
@@ -33,6 +35,9 @@ struct Flags {
     /// Measure only this operation; may be given several times
     #[arg(long = "case", value_name = "CASE", value_parser = CASES.iter().map(|(case, _)| *case).collect::<Vec<_>>())]
     cases: Vec<String>,
+    /// Measure another build of the agent in QEMU as well, in turn with this one
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
     /// Rounds of each variant on this host
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -51,7 +56,7 @@ pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     let wanted = |case: &&Case| flags.cases.is_empty() || flags.cases.iter().any(|c| c == case.0);
     let cases: Vec<Case> = CASES.iter().filter(wanted).copied().collect();
     if flags.machine != Some(Machine::Host) {
-        guest::run(&programs, &cases, report)?;
+        guest::run(&programs, flags.against.as_deref(), &cases, report)?;
     }
     if flags.machine != Some(Machine::Qemu) {
         host::run(&programs, &cases, flags.rounds, report)?;

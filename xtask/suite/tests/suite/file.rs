@@ -106,6 +106,13 @@ fn replaced_descriptors() {
     exact(&["replaced"]);
 }
 
+/// The bytes belong to the file that the descriptor has when it is used: after `dup3`, `close_range`, and
+/// through a socket. The path of a file below another root is the one that the process sees.
+#[test]
+fn passed_descriptors_and_other_roots() {
+    exact(&["passed"]);
+}
+
 /// The figures are exact. Linux 6.1 and 6.12 report only a part of these operations: there they may
 /// be too small, with a loss of this reason.
 fn exact_or_lost(by: &str, reason: &str) {

@@ -3,6 +3,7 @@
 //! crate lists the environment variables.
 
 mod common;
+mod writers;
 
 mod away;
 mod calls;
@@ -19,5 +20,9 @@ mod mixed;
 mod mounts;
 mod network;
 mod newer;
+mod pins;
 mod process;
 mod refused;
+mod run;
+mod soak;
+mod time;

@@ -168,7 +168,7 @@ fn every_byte_is_compared() {
         let ledger = json!({
             "summary": {"container": {"id": "a", "state": "ended", "first_seen": 0.0,
                 "last_seen": 0.0, "exit_code": null}, "covered": [], "partial": [], "files": {"rows": []},
-                "memory": {"current": [], "at_one_time": []}, "totals": {},
+                "memory": {"current": [], "shared": [], "at_one_time": []}, "totals": {},
                 "accounting": {"process_cpu_ns": 0, "cgroup_cpu_ns": null}},
             "processes": [process("7-5000000000-0"), process("7-5000000000-1"),
                 process("7-9000000000-0"), process("0-0-0-cat")],

@@ -108,3 +108,11 @@ fn xfs() {
 fn btrfs() {
     folders_on_image("btrfs", 128, &["mkfs.btrfs", "-q"]);
 }
+
+/// A folder of another file system, mounted a second time: the path is the one by which a file is opened.
+#[test]
+fn bind() {
+    let source = tempfile::TempDir::new().expect("a folder");
+    let from = source.path().to_string_lossy().into_owned();
+    folders_on("bind", |at| mount(&["--bind", &from], at));
+}

@@ -28,9 +28,9 @@ pub(crate) struct Options {
     at: Option<PathBuf>,
 }
 
-/// Files between two pauses. The agent takes in only so many new paths a second.
-const FILES_PER_PAUSE: u32 = 25;
-const PAUSE: Duration = Duration::from_millis(15);
+/// Files between two delays. The agent takes in only so many new paths a second.
+const FILES_PER_DELAY: u32 = 25;
+const DELAY: Duration = Duration::from_millis(15);
 
 /// Writes and reads back a file in `jobN/out`, removes all of them, and begins again.
 pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
@@ -48,8 +48,8 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
         fs::remove_file(&path)?;
         fs::remove_dir(&out)?;
         fs::remove_dir(&job)?;
-        if number % FILES_PER_PAUSE == 0 {
-            sleep(PAUSE);
+        if number % FILES_PER_DELAY == 0 {
+            sleep(DELAY);
         }
     }
     Ok(ledger.close())

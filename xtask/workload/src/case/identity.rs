@@ -38,8 +38,9 @@ pub(crate) enum Case {
     Thread,
 }
 
-/// The user that it becomes.
+/// The user and group that it becomes.
 const USER: u32 = 1_234;
+const GROUP: u32 = 4_321;
 const TITLE: &str = "bubble: idle";
 const MEMFD: &std::ffi::CStr = c"payload";
 /// Memory of [`Case::DeadLeader`], MiB.
@@ -81,11 +82,11 @@ pub(crate) fn run(case: Case, directory: &Path) -> Result<Truth> {
         }
     };
     ledger.ended(pid, args, ended);
-    let uid = match case {
-        Case::User | Case::Title => USER,
-        _ => 0,
+    let (uid, gid) = match case {
+        Case::User | Case::Title => (USER, GROUP),
+        _ => (0, 0),
     };
-    ledger.identified(uid, exe);
+    ledger.identified(uid, gid, exe);
     Ok(ledger.close())
 }
 
@@ -93,11 +94,11 @@ pub(crate) fn run(case: Case, directory: &Path) -> Result<Truth> {
 pub(crate) fn here(case: Case, directory: &Path) -> Result<i32> {
     match case {
         Case::User => {
-            sys::set_user(USER).context("cannot become another user")?;
+            sys::set_user(USER, GROUP).context("cannot become another user")?;
             Ok(CODE)
         }
         Case::Title => {
-            sys::set_user(USER).context("cannot become another user")?;
+            sys::set_user(USER, GROUP).context("cannot become another user")?;
             sys::set_title(TITLE);
             active(LIFE_MS);
             Ok(CODE)

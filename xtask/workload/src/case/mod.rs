@@ -3,6 +3,7 @@
 pub(crate) mod aio;
 pub(crate) mod append;
 pub(crate) mod blocks;
+pub(crate) mod budget;
 pub(crate) mod burn;
 pub(crate) mod datagram;
 pub(crate) mod fault;
@@ -14,6 +15,7 @@ pub(crate) mod memory;
 pub(crate) mod multipath;
 pub(crate) mod narrow;
 pub(crate) mod opens;
+pub(crate) mod passed;
 pub(crate) mod process;
 pub(crate) mod pulse;
 pub(crate) mod replaced;

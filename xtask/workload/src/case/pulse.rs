@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Bytes of each write
     #[arg(long, default_value_t = 4096)]
     bytes: usize,
-    /// End when this file exists
+    /// End when this file exists, but not before the first write
     #[arg(long)]
     until: Option<PathBuf>,
 }
@@ -36,7 +36,7 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
     let mut ledger = Ledger::new("pulse");
     let data = vec![0x5a; options.bytes];
     for number in 0..options.count {
-        if options.until.as_deref().is_some_and(Path::exists) {
+        if number > 0 && options.until.as_deref().is_some_and(Path::exists) {
             break;
         }
         let path = directory.join(format!("pulse-{number:06}"));

@@ -31,6 +31,14 @@ pub(super) enum Kind {
     Other = 0,
 }
 
+impl Kind {
+    /// Whether types of this kind are looked up by their name.
+    pub(super) fn is_found_by_name(self) -> bool {
+        use Kind::{Enum, Function, Struct, Typedef, Union};
+        matches!(self, Struct | Union | Enum | Typedef | Function)
+    }
+}
+
 /// A decoded type.
 #[derive(Clone, Copy)]
 pub(super) struct Type {

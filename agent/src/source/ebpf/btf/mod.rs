@@ -1,7 +1,7 @@
 //! A reader of BTF, the description of the running kernel's types. It finds the offset of a
 //! field, whether a function or tracepoint exists, and the arguments of a tracepoint.
 //!
-//! It keeps the bytes and one number a type, as the kernel has far more types than are asked
+//! It keeps the bytes and few numbers a type, as the kernel has far more types than are asked
 //! for. Crates that decode all types take more: `btfparse` 1.3.9 adds 55 MB on Linux 6.18.
 //! The bytes are not trusted: references are checked, and chains of them have a maximum length.
 //! Format: Linux `Documentation/bpf/btf.rst`.
@@ -73,6 +73,8 @@ pub struct Btf {
     /// Offset of each type in `bytes`, by id - 1.
     types: Vec<u32>,
     strings: std::ops::Range<usize>,
+    /// Hash of the name and id of each type that is looked up by name, in this order.
+    names: Vec<(u32, u32)>,
 }
 
 struct Member {
@@ -131,11 +133,30 @@ impl Btf {
                 .ok_or(BtfError::Malformed("a type is cut"))?;
         }
         types.shrink_to_fit();
-        Ok(Self {
+        let mut btf = Self {
             bytes,
             types,
             strings,
-        })
+            names: Vec::new(),
+        };
+        btf.names = btf.sorted_names();
+        Ok(btf)
+    }
+
+    /// Makes the index of names: a kernel has a hundred thousand, and dozens are looked up.
+    fn sorted_names(&self) -> Vec<(u32, u32)> {
+        let mut names: Vec<(u32, u32)> = (1..=self.types.len() as u32)
+            .filter_map(|id| {
+                let found = self.get(id)?;
+                found
+                    .kind
+                    .is_found_by_name()
+                    .then(|| (hash_of(self.string(found.name)), id))
+            })
+            .collect();
+        names.sort_unstable();
+        names.shrink_to_fit();
+        names
     }
 
     /// Offset of a member in its struct, in bytes. `path` is names joined by dots. Members of
@@ -165,6 +186,14 @@ impl Btf {
             at = self.element(member.type_id);
         }
         Ok(bits / 8)
+    }
+
+    /// The byte of a bit field of one bit in its struct, and the bit in that byte. `None` if there is no
+    /// such field.
+    pub fn bit(&self, of: &str, name: &str) -> Option<(u32, u32)> {
+        let of = self.find(of, |kind| kind == Kind::Struct)?;
+        let (member, before) = self.member(of, name, MAX_DEPTH, &mut { MAX_VISITS })?;
+        (member.bits == 1).then_some((before / 8, before % 8))
     }
 
     /// Number of the function of this name.
@@ -225,11 +254,17 @@ impl Btf {
         self.find(&format!("btf_trace_{name}"), |kind| kind == Kind::Typedef)
     }
 
+    /// The first type of this name that suits. `suits` may accept what [`Kind::is_found_by_name`] does.
     fn find(&self, name: &str, suits: impl Fn(Kind) -> bool) -> Option<u32> {
-        (1..=self.types.len() as u32).find(|id| {
-            self.get(*id)
-                .is_some_and(|t| suits(t.kind) && self.string(t.name) == name.as_bytes())
-        })
+        let hash = hash_of(name.as_bytes());
+        let first = self.names.partition_point(|(other, _)| *other < hash);
+        let same = self.names[first..].iter();
+        same.take_while(|(other, _)| *other == hash)
+            .map(|(_, id)| *id)
+            .find(|id| {
+                self.get(*id)
+                    .is_some_and(|t| suits(t.kind) && self.string(t.name) == name.as_bytes())
+            })
     }
 
     fn get(&self, id: u32) -> Option<Type> {
@@ -240,7 +275,7 @@ impl Btf {
     fn string(&self, at: u32) -> &[u8] {
         let strings = &self.bytes[self.strings.clone()];
         let text = strings.get(at as usize..).unwrap_or_default();
-        let end = text.iter().position(|b| *b == 0).unwrap_or(0);
+        let end = memchr::memchr(0, text).unwrap_or(0);
         &text[..end]
     }
 
@@ -309,6 +344,11 @@ impl Btf {
             bits,
         })
     }
+}
+
+/// Names of one hash cost time alone.
+fn hash_of(name: &[u8]) -> u32 {
+    crc32fast::hash(name)
 }
 
 #[cfg(test)]

@@ -156,14 +156,21 @@ impl<S: Sink> Context<'_, '_, S> {
             return;
         };
         let page = memory::page_size();
+        let shared = self.processes.shared(key);
         let mut rss = exit.peak_pages.saturating_mul(page);
         let vm = exit.vm_pages.saturating_mul(page);
         if exit.peak_pages <= peak_before && vm != 0 {
             // The peak was reached by an earlier program; this one had at most its virtual size.
             rss = rss.min(vm);
         }
-        self.sink
-            .memory(at, owner.process, Memory { vm, rss, swap: 0 });
+        // The kernel's peak is not told apart.
+        let memory = Memory {
+            vm,
+            rss,
+            swap: 0,
+            private: rss.saturating_sub(shared),
+        };
+        self.sink.memory(at, owner.process, memory);
         self.processes
             .note_exit(owner.container, key.cgroup, exit.container_pid == 1);
         self.processes
@@ -181,6 +188,7 @@ impl<S: Sink> Context<'_, '_, S> {
             container_pid: record.container_pid,
             parent: record.parent.pid,
             uid: record.uid,
+            gid: Some(record.gid),
             ..Process::new(id, name(&record.comm))
         }
     }

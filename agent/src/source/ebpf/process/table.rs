@@ -15,7 +15,7 @@ use std::path::Path;
 use bubble_common::kernel::key::ProcessKey;
 use bubble_common::kernel::process::ExitRecord;
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::process::{Exit, Process, ProcessId};
+use bubble_common::segment::process::{Exit, Memory, Process, ProcessId};
 
 use crate::proc::{ProcessFolder, TICK};
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
@@ -77,6 +77,8 @@ struct Row {
     active_drain: u64,
     /// The open file with its memory.
     memory: Option<MemoryFile>,
+    /// The reading with the largest resident set.
+    largest: Memory,
     ended: bool,
 }
 
@@ -88,6 +90,11 @@ impl Processes {
         row.active_drain = drains;
         row.is_unchecked = true;
         Some(row.owner)
+    }
+
+    /// The owner of a sum, if its process is known.
+    pub fn owner(&self, key: &ProcessKey) -> Option<Owner> {
+        self.rows.get(key).map(|row| row.owner)
     }
 
     /// Sets whether the kernel can list all processes.
@@ -167,6 +174,11 @@ impl Processes {
         }
     }
 
+    /// Shared part of the resident set when that was largest, in bytes; 0 if it was never read.
+    pub(super) fn shared(&self, key: &ProcessKey) -> u64 {
+        self.rows.get(key).map_or(0, |row| row.largest.shared())
+    }
+
     /// Notes that a process in this cgroup of a container ended. `first`: it was pid 1 of the
     /// container.
     pub(super) fn note_exit(&mut self, container: ContainerHandle, cgroup: u64, first: bool) {
@@ -221,6 +233,7 @@ impl Processes {
                 peak_before: 0,
                 active_drain: self.drains,
                 memory: None,
+                largest: Memory::default(),
                 ended: false,
             },
         );
@@ -258,6 +271,7 @@ impl Processes {
         if let Some(row) = self.rows.get_mut(key).filter(|row| !row.ended) {
             row.process.name = name(&exit.comm);
             row.process.uid = exit.uid;
+            row.process.gid = Some(exit.gid);
             row.process.container_pid = exit.container_pid;
         }
     }
@@ -329,7 +343,12 @@ impl Processes {
                 continue;
             }
             match reader.read(key.pid, key.start, &mut row.memory) {
-                Ok(Some(memory)) => sink.memory(at, row.owner.process, memory),
+                Ok(Some(memory)) => {
+                    if memory.rss > row.largest.rss {
+                        row.largest = memory;
+                    }
+                    sink.memory(at, row.owner.process, memory);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(pid = key.pid, %error, "cannot read the memory of a process");

@@ -12,6 +12,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::process::{Exit, Memory, Process};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::KINDS;
 
 use super::status;
 use super::table::Processes;
@@ -63,6 +64,7 @@ impl Sink for Recorder {
     fn memory(&mut self, _: u64, process: ProcessHandle, memory: Memory) {
         self.memory.push((process.0, memory));
     }
+    fn waits(&mut self, _: u64, _: ProcessHandle, _: [u64; KINDS]) {}
     fn file_io(&mut self, _: u64, _: ProcessHandle, _: FileHandle, _: FileIo) {}
     fn network_io(&mut self, _: u64, _: ProcessHandle, _: ConnectionHandle, _: NetworkIo) {}
     fn total(&mut self, _: u64, _: ContainerHandle, _: Metric, _: u64) {}
@@ -120,6 +122,7 @@ impl Bench {
         };
         work(&mut Context {
             at: 0,
+            is_late: false,
             processes: &mut self.processes,
             ignored: &mut self.ignored,
             host: &mut host,
@@ -156,7 +159,7 @@ impl Bench {
             status,
             container_pid: 9,
             uid: 34,
-            unused: 0,
+            gid: 35,
             comm: comm("late"),
         };
         self.with_context(|context| context.exit(&exit));
@@ -197,7 +200,9 @@ fn record(kind: Kind, key: ProcessKey, name: &str) -> ProcessRecord {
         },
         stack: 0x7fff_0000,
         uid: 33,
+        gid: 33,
         container_pid: 9,
+        unused: 0,
         comm: comm(name),
     }
 }
@@ -229,14 +234,20 @@ fn a_short_process_has_all_its_rows() {
         ("/bin/true", "true\0one two")
     );
     assert_eq!(
-        (rows[1].uid, rows[1].container_pid, rows[1].parent),
-        (34, 9, 5_000_000),
-        "the user at its end"
+        (
+            rows[1].uid,
+            rows[1].gid,
+            rows[1].container_pid,
+            rows[1].parent
+        ),
+        (34, Some(35), 9, 5_000_000),
+        "user and group at its end"
     );
     assert_eq!(rows[1].exit, Some(Exit::Code(3)));
     assert_eq!(rows[0].id.start, rows[1].id.start);
     let page = crate::source::ebpf::memory::page_size();
-    assert_eq!(bench.sink.memory[0].1.rss, 300 * page);
+    let memory = bench.sink.memory[0].1;
+    assert_eq!((memory.rss, memory.private), (300 * page, 300 * page));
     assert_eq!(bench.processes.take_exits().len(), 1, "the last one ended");
 }
 

@@ -198,7 +198,7 @@ pub(super) fn fork(result: i64, tid: i64, parent: i64) -> Vec<Vec<u8>> {
         CGROUPS.to_vec(),
         u(0),
         u(1_000),
-        u(1_000),
+        u(1_001),
         n(tid),
         n(tid),
         n(0),

@@ -87,10 +87,10 @@ fn a_process_ends_with_its_last_thread() {
         build.run().processes(),
         [
             format!(
-                "7 1 work 1 1000 /bin/work /bin/work --hard {} {end} 3",
+                "7 1 work 1 1000 1001 /bin/work /bin/work --hard {} {end} 3",
                 BEGIN + 1_000_000
             ),
-            format!("7 1 work 1 1000 /bin/work /bin/work --hard {born} {killed} signal 9"),
+            format!("7 1 work 1 1000 1001 /bin/work /bin/work --hard {born} {killed} signal 9"),
         ]
     );
 }

@@ -1,10 +1,28 @@
 // Client of the server's API. Every answer is typed. Every failure is an `ApiError`
 // with the server's message.
 
+import { BASE } from "../base";
+import { saved, savedMe, savedSummary, type Saved } from "../saved";
+import { limitTimes } from "../scope";
 import { token } from "../token";
-import type { ContainerItem, ContainerList, HostList, Life, Me, Summary, Table } from "./types";
+import type {
+  Comparison,
+  ContainerItem,
+  ContainerList,
+  CreatedShare,
+  HostsOverview,
+  Lanes,
+  Life,
+  Me,
+  Neighbours,
+  NewShare,
+  ShareList,
+  Summary,
+  Table,
+  TableSeries,
+} from "./types";
 
-const ROOT = "/api/v1";
+const ROOT = `${BASE}/api/v1`;
 
 /** The server's error, or status 0 if it did not answer. */
 export class ApiError extends Error {
@@ -26,6 +44,11 @@ export class ApiError extends Error {
   get refused(): boolean {
     return this.status === 401 || this.status === 403;
   }
+
+  /** Whether a shared link has expired or was revoked. */
+  get linkEnded(): boolean {
+    return this.code === "link_expired" || this.code === "link_revoked";
+  }
 }
 
 /** Seconds that the server's clock is ahead of the browser's. */
@@ -33,6 +56,9 @@ let ahead = 0;
 
 /** The server's time, in seconds since the Unix epoch. */
 export function serverNow(): number {
+  const file = saved();
+  // All times of a file are told as of when it was made.
+  if (file !== null) return file.made;
   return Date.now() / 1000 + ahead;
 }
 
@@ -42,7 +68,11 @@ function noteClock(response: Response): void {
   if (!Number.isNaN(date)) ahead = date / 1000 + 0.5 - Date.now() / 1000;
 }
 
+/** Names in the stacks of CPU and memory; the others are one. */
+export const MAX_NAMES = 12;
+
 export type Query = Record<string, string | number | boolean | null | undefined>;
+type RangeQuery = Query & { from?: number | null; to?: number | null; at?: number | null };
 
 /** The URL of a request. Omits parameters that are not set. */
 export function address(path: string, query: Query = {}): string {
@@ -54,14 +84,22 @@ export function address(path: string, query: Query = {}): string {
   return ROOT + path + (text === "" ? "" : `?${text}`);
 }
 
+/** A request that changes something. */
+interface Change {
+  method: "POST" | "DELETE";
+  body?: string;
+}
+
 /** Sends a request with the token. Throws an `ApiError` unless the status is 2xx. */
-export async function request(url: string, signal?: AbortSignal, accept = "application/json"): Promise<Response> {
+export async function request(url: string, signal?: AbortSignal, accept = "application/json", change?: Change): Promise<Response> {
+  if (saved() !== null) throw new ApiError(0, "saved", NOT_SAVED);
   const headers: Record<string, string> = { accept };
+  if (change?.body !== undefined) headers["content-type"] = "application/json";
   const bearer = token();
   if (bearer !== null) headers.authorization = `Bearer ${bearer}`;
   let response: Response;
   try {
-    response = await fetch(url, { headers, signal: signal ?? null, cache: "no-store" });
+    response = await fetch(url, { ...change, headers, signal: signal ?? null, cache: "no-store" });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, "unreachable", "the server does not answer");
@@ -83,9 +121,32 @@ async function failure(response: Response): Promise<ApiError> {
   return new ApiError(response.status, "", `the server answered ${response.status}`);
 }
 
+const NOT_SAVED = "a saved file does not have this: ask for a link";
+
+/** Answers from the data of a file. */
+function savedAnswer(file: Saved, path: string, query: Query): unknown {
+  const own = containerPath(file.container.id);
+  if (path === "/me") return savedMe(file);
+  if (path === own) return file.container;
+  if (path === `${own}/life`) return file.life;
+  if (path === `${own}/summary` && !query.process) {
+    const summary = savedSummary(file, typeof query.at === "number" ? query.at : null);
+    if (summary !== null) return summary;
+    throw new ApiError(404, "saved", `this file has no single moments: ${file.note ?? ""}`);
+  }
+  throw new ApiError(404, "saved", NOT_SAVED);
+}
+
 async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
+  const file = saved();
+  if (file !== null) return savedAnswer(file, path, query) as T;
   const response = await request(address(path, query), signal);
   return (await response.json()) as T;
+}
+
+async function text(path: string, query: Query, signal?: AbortSignal): Promise<string> {
+  const response = await request(address(path, query), signal, "text/plain");
+  return response.text();
 }
 
 export const containerPath = (id: string): string => `/containers/${encodeURIComponent(id)}`;
@@ -94,9 +155,27 @@ export const api = {
   me: (signal?: AbortSignal) => get<Me>("/me", {}, signal),
   containers: (query: Query, signal?: AbortSignal) => get<ContainerList>("/containers", query, signal),
   container: (id: string, signal?: AbortSignal) => get<ContainerItem>(containerPath(id), {}, signal),
-  summary: (id: string, query: Query, signal?: AbortSignal) =>
-    get<Summary>(`${containerPath(id)}/summary`, query, signal),
-  table: (id: string, query: Query, signal?: AbortSignal) => get<Table>(`${containerPath(id)}/table`, query, signal),
+  summary: (id: string, query: RangeQuery, signal?: AbortSignal) =>
+    get<Summary>(`${containerPath(id)}/summary`, limitTimes(query), signal),
+  table: (id: string, query: RangeQuery, signal?: AbortSignal) =>
+    get<Table>(`${containerPath(id)}/table`, limitTimes(query), signal),
+  lanes: (id: string, query: RangeQuery, signal?: AbortSignal) =>
+    get<Lanes>(`${containerPath(id)}/lanes`, limitTimes(query), signal),
+  series: (id: string, query: RangeQuery, signal?: AbortSignal) =>
+    get<TableSeries>(`${containerPath(id)}/series`, limitTimes(query), signal),
+  neighbours: (id: string, query: RangeQuery, signal?: AbortSignal) =>
+    get<Neighbours>(`${containerPath(id)}/neighbours`, limitTimes(query), signal),
+  compare: (id: string, vs: string, signal?: AbortSignal) => get<Comparison>(`${containerPath(id)}/compare`, { with: vs }, signal),
   life: (id: string, signal?: AbortSignal) => get<Life>(`${containerPath(id)}/life`, {}, signal),
-  hosts: (signal?: AbortSignal) => get<HostList>("/hosts", {}, signal),
+  shares: (container: string, signal?: AbortSignal) => get<ShareList>("/shares", { container }, signal),
+  createShare: async (share: NewShare): Promise<CreatedShare> => {
+    const change: Change = { method: "POST", body: JSON.stringify(share) };
+    return (await (await request(address("/shares"), undefined, undefined, change)).json()) as CreatedShare;
+  },
+  revokeShare: async (id: string): Promise<void> => {
+    await request(address(`/shares/${encodeURIComponent(id)}`), undefined, undefined, { method: "DELETE" });
+  },
+  report: (id: string, query: Query, signal?: AbortSignal) =>
+    text(`${containerPath(id)}/report`, { ...query, format: "text" }, signal),
+  hosts: (signal?: AbortSignal) => get<HostsOverview>("/hosts", {}, signal),
 };

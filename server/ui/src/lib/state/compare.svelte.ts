@@ -1,8 +1,8 @@
 // The container to compare with (`vs` in the address). Its series are fetched when
 // the page's range needs them, and the panels draw them over their own.
 
-import { ApiError, api, serverNow } from "../api/client";
-import type { ContainerItem, Summary } from "../api/types";
+import { ApiError, api, MAX_NAMES, serverNow } from "../api/client";
+import type { Comparison, ContainerItem, Summary } from "../api/types";
 import type { Line } from "../chart/line";
 import { startOffset, alignedSeries, isOutdated, planQuery, slotShift, type OtherQuery, type OtherSeries } from "../compare";
 import type { Page } from "./page.svelte";
@@ -16,6 +16,8 @@ export class Compare {
   /** Why the comparison is missing or stale. */
   error = $state.raw<string | null>(null);
   summary = $state.raw<Summary | null>(null);
+  /** In what the two differ, over their whole lives. */
+  differences = $state.raw<Comparison | null>(null);
 
   /** Seconds from the start of this container to the start of the other. */
   readonly offset = $derived.by(() => {
@@ -33,6 +35,8 @@ export class Compare {
   private id: string | null = null;
   private query: OtherQuery | null = null;
   private pending = new AbortController();
+  /** Ends what belongs to the container that is compared with. */
+  private closing = new AbortController();
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly page: Page) {}
@@ -49,9 +53,11 @@ export class Compare {
     if (this.page.container === null) return;
     const { view, summary, range, live } = this.page;
     if (view.vs !== this.id) {
-      this.close();
+      this.stop();
+      this.closing.abort();
+      this.closing = new AbortController();
       this.id = view.vs;
-      this.container = this.summary = this.query = this.error = null;
+      this.container = this.summary = this.differences = this.query = this.error = null;
       if (this.id !== null) void this.identify(this.id);
     }
     const { container } = this;
@@ -65,6 +71,11 @@ export class Compare {
   }
 
   close(): void {
+    this.closing.abort();
+    this.stop();
+  }
+
+  private stop(): void {
     this.pending.abort();
     clearTimeout(this.retryTimer);
   }
@@ -79,21 +90,31 @@ export class Compare {
       this.error = container.id === this.page.container?.id ? "cannot compare a container with itself: choose another" : null;
       if (this.error !== null) return;
       this.container = container;
+      void this.fetchDifferences(container.id);
       this.follow();
     } catch (error) {
       if (!signal.aborted) this.failed(error, () => void this.identify(id));
     }
   }
 
+  private async fetchDifferences(id: string): Promise<void> {
+    try {
+      const differences = await api.compare(this.page.id, id, this.closing.signal);
+      if (this.id !== null && this.container?.id === id) this.differences = differences;
+    } catch (error) {
+      if (!this.closing.signal.aborted) this.failed(error, () => void this.fetchDifferences(id));
+    }
+  }
+
   private async fetchSummary(id: string, query: OtherQuery): Promise<void> {
-    this.close();
+    this.stop();
     this.pending = new AbortController();
     const { signal } = this.pending;
     // No second request until this one has been answered, however long that takes.
     this.query = { ...query, at: Infinity };
     try {
       const { from, to, step } = query;
-      const summary = await api.summary(id, { from, to, step, top: 1 }, signal);
+      const summary = await api.summary(id, { from, to, step, top: 1, series: MAX_NAMES }, signal);
       if (signal.aborted) return;
       this.query = query;
       this.summary = summary;

@@ -4,7 +4,7 @@
 // arrived. For a long window the server answers with coarser slots, and the stream
 // is then opened with their length.
 
-import { ApiError, address, api, containerPath, serverNow } from "../api/client";
+import { ApiError, address, api, containerPath, MAX_NAMES, serverNow } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
 import type { Summary } from "../api/types";
 import { append, HoleError, lastCovered, trim } from "../slots";
@@ -72,7 +72,7 @@ export class LiveFeed {
     let wait = REFRESH_INTERVAL;
     try {
       const now = Math.ceil(serverNow());
-      const query = { from: now - this.span, to: now, step: 1, top: MAX_ROWS, process: this.process };
+      const query = { from: now - this.span, to: now, step: 1, top: MAX_ROWS, series: MAX_NAMES, process: this.process };
       const whole = trim(await api.summary(this.id, query, this.closing.signal));
       if (this.closing.signal.aborted) return;
       this.summary = whole;

@@ -2,16 +2,22 @@
 // answers, and how both change. Panels read from here, and change the view only by
 // the methods below.
 
-import { ApiError, api } from "../api/client";
+import { ApiError, api, MAX_NAMES } from "../api/client";
 import type { ContainerItem, Life, ProcessInfo, RangeInfo, Summary } from "../api/types";
 import type { Frame, Handlers } from "../chart/chart";
 import type { VisibleChart } from "../chart/picture";
+import { saved } from "../saved";
+import { scope } from "../scope";
 import { lastCovered, slotOf } from "../slots";
+import type { Thing } from "../thing";
 import type { Typed } from "../timespan";
 import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
 import { clock } from "./clock.svelte";
 import { Compare } from "./compare.svelte";
+import { LanesFeed } from "./lanes.svelte";
 import { LiveFeed } from "./live";
+import { NeighboursFeed } from "./neighbours.svelte";
+import { containerLink } from "../route";
 import { router } from "./route.svelte";
 import { settings } from "./settings.svelte";
 import { moment } from "../units";
@@ -27,7 +33,8 @@ const MAX_LIVE_SPAN = 86_400;
 const HISTORY_INTERVAL = 1000;
 /** Rows of a summary that only the account is made of. */
 const RANGED_ROWS = 20;
-/** Silence in seconds after which a live page reports that no data arrives. */
+/** Silence in seconds after which a live page reports that no data arrives. It waits as long after it has
+ * begun to look: until then the agent may deliver every few seconds. */
 const LATE_AFTER = 6;
 /** Interval in ms at which the time bar's data is fetched while the container runs. */
 const LIFE_INTERVAL = 15_000;
@@ -58,14 +65,19 @@ export class Page {
   /** Time under the mouse. */
   hover = $state<number | null>(null);
 
+  /** A shared link shows a range of time only, which is never live. */
+  readonly isFixed = (scope()?.range ?? null) !== null;
   /** The address has neither range nor instant, and the container runs. */
-  readonly live = $derived(isLive(this.view) && this.container?.state === "running");
+  readonly live = $derived(isLive(this.view) && this.container?.state === "running" && !this.isFixed);
   readonly range = $derived<RangeInfo>(this.summary?.range ?? NO_RANGE);
   readonly covered = $derived<number[]>(this.summary?.covered ?? []);
   readonly partial = $derived<number[]>(this.summary?.partial ?? []);
+  /** Since when the page has been live without a break. */
+  private liveSince = $state<number | null>(null);
   /** Age of the newest data in seconds. 0 unless the page is live and data is late. */
   readonly late = $derived.by(() => {
     if (!this.live || this.summary === null) return 0;
+    if (this.liveSince === null || clock.now - this.liveSince < LATE_AFTER) return 0;
     const behind = clock.now - this.range.to;
     return behind > LATE_AFTER ? behind : 0;
   });
@@ -79,8 +91,9 @@ export class Page {
     if (container === null) return [0, 0];
     const start = Math.min(container.started ?? container.first_seen, container.first_seen);
     if (container.state !== "running") return [start, container.ended ?? container.last_seen];
-    // The newest seconds have not arrived yet, which is not a gap.
-    return [start, this.live ? Math.max(this.range.to, this.shown[1]) : clock.now - LATE_AFTER];
+    // The newest seconds have not arrived yet, which is not a gap: the agent delivers them every few seconds
+    // while nobody looks.
+    return [start, this.live ? Math.max(this.range.to, this.shown[1]) : Math.min(container.last_seen, clock.now - LATE_AFTER)];
   });
   /** The slot that the figures show: under the mouse, else at the handle, else the newest. */
   readonly slot = $derived.by(() => {
@@ -108,6 +121,10 @@ export class Page {
   /** The visible charts, for the PNG export. */
   readonly charts = new Set<VisibleChart>();
   readonly compare = new Compare(this);
+  /** All processes of the range over time. */
+  readonly lanes = new LanesFeed(this);
+  /** Peers that are containers. */
+  readonly neighbours = new NeighboursFeed(this);
 
   readonly handlers: Handlers = {
     onHover: (at) => (this.hover = at),
@@ -163,6 +180,8 @@ export class Page {
     this.pending.abort();
     this.feed?.close();
     this.compare.close();
+    this.lanes.stop();
+    this.neighbours.stop();
     clearTimeout(this.waiting);
     clearInterval(this.player);
     clearInterval(this.lifeTimer);
@@ -225,6 +244,7 @@ export class Page {
 
   /** Shows a typed time. Returns why it cannot be shown, or an empty string. */
   showTyped(typed: Typed): string {
+    if (typed.kind !== "instant" && saved() !== null) return "a file shows its whole range: type one moment, such as 12:03";
     const [first, last] = this.bounds();
     if (typed.kind === "last") {
       if (this.container?.state === "running" && typed.seconds <= MAX_LIVE_SPAN) this.setSpan(Math.max(MIN_LIVE_SPAN, Math.round(typed.seconds)));
@@ -278,6 +298,12 @@ export class Page {
   /** Limits everything to one process. Null: all processes. */
   select(process: string | null): void {
     this.change({ process }, false);
+  }
+
+  /** Shows one thing in the side panel. Null: closes it. */
+  showThing(thing: Thing | null): void {
+    this.view = { ...this.view, thing };
+    router.note(formatView(this.view), false);
   }
 
   pin(panel: string | null): void {
@@ -334,7 +360,8 @@ export class Page {
     if (container === null) return [this.range.from, this.range.to];
     const first = Math.min(container.first_seen, this.life?.first ?? Infinity);
     const last = Math.max(container.last_seen, this.life?.last ?? 0, this.range.to);
-    return [first, last];
+    const shared = scope()?.range ?? null;
+    return shared === null ? [first, last] : [...shared];
   }
 
   /** Start of the slot at the handle, else of the newest slot. */
@@ -354,7 +381,8 @@ export class Page {
 
   private change(part: Partial<View>, replace: boolean): void {
     const was = this.view;
-    this.view = { ...was, ...part };
+    // A file has its whole range, and no panels of one process.
+    this.view = saved() === null ? { ...was, ...part } : { ...was, at: part.at === undefined ? was.at : part.at };
     // Leaving the live view adds a step to the history. Moving the handle does not.
     router.note(formatView(this.view), replace && !isLive(was));
     this.load(replace ? MOVE_INTERVAL : 0);
@@ -371,6 +399,7 @@ export class Page {
   }
 
   private loadLive(): Promise<void> {
+    this.liveSince ??= clock.now;
     this.feed = new LiveFeed(this.id, this.view.span, this.view.process, {
       onSummary: (summary) => this.accept(summary),
       onConnected: (connected) => (this.connected = connected),
@@ -381,6 +410,7 @@ export class Page {
   }
 
   private async loadPast(): Promise<void> {
+    this.liveSince = null;
     const { at, process } = this.view;
     const [first, last] = this.bounds();
     const from = this.view.from ?? first;
@@ -388,7 +418,7 @@ export class Page {
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
-      const summary = await api.summary(this.id, { from, to, at, process, top: MAX_ROWS }, signal);
+      const summary = await api.summary(this.id, { from, to, at, process, top: MAX_ROWS, series: MAX_NAMES }, signal);
       if (!signal.aborted) this.accept(summary);
     } catch (error) {
       if (signal.aborted) return;
@@ -404,6 +434,13 @@ export class Page {
     const aligned = Math.floor(at / step + 1e-6) * step;
     const [from, to] = followRange(...this.shown, aligned);
     return { ...this.view, from, to, at: aligned };
+  }
+
+  /** The address of another container, at the time that this page shows. */
+  linkTo(id: string): string {
+    if (this.live) return containerLink(id);
+    const [from, to] = this.shown;
+    return containerLink(id) + formatView({ ...LIVE, from, to, at: this.view.at });
   }
 
   showEvidence(at: number | undefined): void {
@@ -425,7 +462,7 @@ export class Page {
     this.rangedOf = process;
     const { signal } = this.pending;
     try {
-      const ranged = await api.summary(this.id, { from, to, step, process, top: RANGED_ROWS }, signal);
+      const ranged = await api.summary(this.id, { from, to, step, process, top: RANGED_ROWS, series: MAX_NAMES }, signal);
       if (!signal.aborted) this.ranged = ranged;
     } catch {
       // The page works without the account. The next change of the range tries again.

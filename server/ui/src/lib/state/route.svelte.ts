@@ -1,32 +1,31 @@
-// The view that the address names. `/` is the list, `/c/ID` one container.
+// The view that the address names, and how it changes.
 
-export type Route = { name: "containers" } | { name: "container"; id: string } | { name: "hosts" } | { name: "unknown" };
-
-export function parseRoute(path: string): Route {
-  if (path === "/" || path === "/index.html") return { name: "containers" };
-  if (path === "/hosts" || path === "/hosts/") return { name: "hosts" };
-  const container = /^\/c\/([^/]+)\/?$/.exec(path)?.[1];
-  if (container === undefined) return { name: "unknown" };
-  try {
-    return { name: "container", id: decodeURIComponent(container) };
-  } catch {
-    return { name: "unknown" };
-  }
-}
-
-export const containerLink = (id: string): string => `/c/${encodeURIComponent(id)}`;
+import { parseRoute, type Route } from "../route";
+import { saved } from "../saved";
 
 class Router {
   route = $state.raw<Route>(parseRoute(location.pathname));
   /** The search part of the address when the route was entered, by a link or by the history. */
   search = $state.raw(location.search);
 
-  constructor() {
+  /** A saved file is one container, at an address of its own. */
+  private isFile = false;
+
+  /** Reads the address. Called once, before the page is shown. */
+  start(): void {
+    const file = saved();
+    if (file !== null) {
+      this.isFile = true;
+      this.route = { name: "container", id: file.container.id };
+      this.search = "";
+      return;
+    }
     addEventListener("popstate", () => this.read());
   }
 
   /** Navigates to another view of the page. */
   go(address: string): void {
+    if (this.isFile) return;
     history.pushState(null, "", address);
     this.read();
     scrollTo(0, 0);
@@ -34,7 +33,7 @@ class Router {
 
   /** Writes the state of the current view into the address. */
   note(search: string, replace: boolean): void {
-    if (search === location.search) return;
+    if (this.isFile || search === location.search) return;
     const address = location.pathname + search;
     if (replace) history.replaceState(history.state, "", address);
     else history.pushState(null, "", address);
@@ -47,6 +46,8 @@ class Router {
 }
 
 export const router = new Router();
+
+export const start = (): void => router.start();
 
 /** Follows a link within the page. Leaves other links, and clicks for another tab, to the browser. */
 export function followLink(event: MouseEvent): void {

@@ -1,0 +1,432 @@
+//! What stands out in a report, by rules.
+//!
+//! Each rule is a function, with its threshold and the source of that in [`THRESHOLDS`]. The page has
+//! rules of its own (server/ui/src/lib/account.ts), which are about any range; where both have a rule,
+//! the threshold is the same.
+
+use super::form::{Advice, Amount, PeerRow, Report, Weight};
+use super::words::{bytes, clean, count, number, percent, seconds};
+
+/// Limits from which on something is said. Shares are in percent.
+#[derive(Debug)]
+pub struct Thresholds {
+    /// CPU below this share of what was asked for is a warning, or a note. Princeton's jobstats
+    /// (config.py: `CPU_UTIL_RED`, `CPU_UTIL_BLACK`).
+    pub cpu_warning: f64,
+    /// See `cpu_warning`.
+    pub cpu_note: f64,
+    /// Memory below this share of what was asked for. jobstats (config.py: `MIN_MEMORY_USAGE`).
+    pub memory_used: f64,
+    /// Memory above this share of its limit. The page has the same (`memoryHigh`).
+    pub memory_high: f64,
+    /// Cores on average between which a run that had several seems to be serial. jobstats
+    /// (config.py: `serial_ratio`).
+    pub serial: (f64, f64),
+    /// Imbalance of the cores. The one from which a note is worth while is our choice; efficiencies
+    /// below 80 % need exploring (POP, <https://co-design.pop-coe.eu/metrics/index.html>).
+    pub imbalance_note: f64,
+    /// See `imbalance_note`.
+    pub imbalance_warning: f64,
+    /// Growth of memory from the first to the last quarter, of the limit or the peak. The page has the
+    /// same (`growthShare`).
+    pub growth: f64,
+    /// Time held back by the CPU limit. The page has the same (`throttled`).
+    pub throttled: f64,
+    /// Mean bytes of a read below which reads are small: a page, the unit in which Linux caches files.
+    pub small_read: f64,
+    /// Calls that read from which on their size matters: our choice.
+    pub reads: u64,
+    /// Processes of less than a second from which on they are many: our choice.
+    pub short_processes: u64,
+    /// Share of a peer's connections that failed, from which on it is a warning. The page has the same
+    /// (`failedPeer`).
+    pub failed_peer: f64,
+    /// Time that threads waited for a disk, of the time in which they ran or waited for a core or a disk:
+    /// more than half is most of it.
+    pub waited_for_disk: f64,
+    /// Time that threads waited for a core, of the time in which they ran or waited for one: our choice.
+    pub waited_for_core: f64,
+    /// Idle time from which on it is worth a note. The page has the same (`idleTime`).
+    pub idle: f64,
+    /// Wall time in seconds below which use is not compared with what was asked for, as starting
+    /// prevails: our choice.
+    pub wall_seconds: f64,
+}
+
+/// The limits in force.
+pub const THRESHOLDS: Thresholds = Thresholds {
+    cpu_warning: 65.0,
+    cpu_note: 80.0,
+    memory_used: 70.0,
+    memory_high: 80.0,
+    serial: (0.85, 1.1),
+    imbalance_note: 10.0,
+    imbalance_warning: 20.0,
+    growth: 10.0,
+    throttled: 1.0,
+    small_read: 4_096.0,
+    reads: 10_000,
+    short_processes: 1_000,
+    failed_peer: 50.0,
+    waited_for_disk: 50.0,
+    waited_for_core: 20.0,
+    idle: 50.0,
+    wall_seconds: 10.0,
+};
+
+type Rule = fn(&Report) -> Option<Advice>;
+
+/// In the order in which they are told, within one weight.
+const RULES: &[Rule] = &[
+    oom_kills,
+    failed_connections,
+    throttled,
+    serial,
+    cpu_unused,
+    waited_for_disk,
+    waited_for_core,
+    imbalance,
+    memory_high,
+    memory_unused,
+    memory_grows,
+    small_reads,
+    short_processes,
+    idle,
+];
+
+/// What stands out in `report`, warnings first.
+pub(super) fn advice(report: &Report) -> Vec<Advice> {
+    let mut all: Vec<Advice> = RULES.iter().filter_map(|rule| rule(report)).collect();
+    all.sort_by_key(|advice| advice.weight);
+    all
+}
+
+fn said(rule: &str, weight: Weight, value: f64, threshold: f64, text: String) -> Option<Advice> {
+    Some(Advice {
+        rule: rule.to_owned(),
+        weight,
+        text,
+        value,
+        threshold,
+    })
+}
+
+/// Whether it ran long enough to compare what it used with what it had.
+fn is_long(report: &Report) -> bool {
+    report.time.wall_seconds >= THRESHOLDS.wall_seconds
+}
+
+/// What was asked for or allowed; the whole host is neither.
+fn asked(amount: Option<&Amount>) -> Option<&Amount> {
+    amount.filter(|amount| amount.source != "host")
+}
+
+fn is_serial(report: &Report) -> bool {
+    let cpu = &report.cpu;
+    let (least, most) = THRESHOLDS.serial;
+    let has_many = cpu.cores_had.as_ref().is_some_and(|had| had.value >= 2.0);
+    has_many && is_long(report) && cpu.cores_mean > least && cpu.cores_mean < most
+}
+
+fn oom_kills(report: &Report) -> Option<Advice> {
+    let kills = report.memory.oom_kills;
+    if kills == 0 {
+        return None;
+    }
+    let limit = report.memory.had.as_ref();
+    let limit = limit.map(|had| format!(" of {}", bytes(had.value as u64)));
+    let limit = limit.unwrap_or_default();
+    let text = format!(
+        "the kernel killed {} because memory ran out: it needs more than its limit{limit}",
+        things(kills, "process", "processes")
+    );
+    said("oom_kills", Weight::Warning, kills as f64, 1.0, text)
+}
+
+fn things(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+fn failed_connections(report: &Report) -> Option<Advice> {
+    // Sockets without an address are of the C library, which looks for a name cache that few hosts have.
+    let is_nameless = |peer: &&PeerRow| peer.address.is_empty();
+    let nameless = report.network.rows.iter().filter(is_nameless);
+    let (mut failures, mut connects) =
+        (report.network.total.failures, report.network.total.connects);
+    for peer in nameless {
+        failures = failures.saturating_sub(peer.sums.failures);
+        connects = connects.saturating_sub(peer.sums.connects);
+    }
+    if failures == 0 {
+        return None;
+    }
+    let named = report.network.rows.iter().filter(|peer| !is_nameless(peer));
+    let share = |failures: u64, connects: u64| {
+        let tried = failures.saturating_add(connects);
+        100.0 * failures as f64 / tried.max(1) as f64
+    };
+    let most = named.max_by_key(|peer| peer.sums.failures);
+    let (value, peer) = match most.filter(|peer| peer.sums.failures > 0) {
+        Some(peer) => (
+            share(peer.sums.failures, peer.sums.connects),
+            format!(", most of them with {}", clean(&peer.address)),
+        ),
+        None => (share(failures, connects), String::new()),
+    };
+    let threshold = THRESHOLDS.failed_peer;
+    let weight = if value >= threshold {
+        Weight::Warning
+    } else {
+        Weight::Note
+    };
+    let tried = failures.saturating_add(connects);
+    let text = format!(
+        "{} of {} failed{peer}",
+        count(failures),
+        things(tried, "connection", "connections")
+    );
+    said("failed_connections", weight, value, threshold, text)
+}
+
+fn throttled(report: &Report) -> Option<Advice> {
+    let share = report.cpu.throttled_percent?;
+    let threshold = THRESHOLDS.throttled;
+    if share < threshold {
+        return None;
+    }
+    let limit = report.cpu.cores_had.as_ref();
+    let limit = limit.filter(|had| had.source == "limit");
+    let limit = limit.map(|had| format!(" of {} cores", number(had.value)));
+    let text = format!(
+        "held back {} of the time by its CPU limit{}",
+        percent(share),
+        limit.unwrap_or_default()
+    );
+    said("throttled", Weight::Warning, share, threshold, text)
+}
+
+fn serial(report: &Report) -> Option<Advice> {
+    if !is_serial(report) {
+        return None;
+    }
+    let had = report.cpu.cores_had.as_ref()?;
+    let is_asked = had.source != "host";
+    let weight = if is_asked {
+        Weight::Warning
+    } else {
+        Weight::Note
+    };
+    let text = format!(
+        "it seems to be serial: {} of {} cores used on average",
+        number(report.cpu.cores_mean),
+        number(had.value)
+    );
+    said(
+        "serial",
+        weight,
+        report.cpu.cores_mean,
+        THRESHOLDS.serial.1,
+        text,
+    )
+}
+
+fn cpu_unused(report: &Report) -> Option<Advice> {
+    let cpu = &report.cpu;
+    let had = asked(cpu.cores_had.as_ref())?;
+    let used = cpu.used_percent?;
+    // One cause, one piece of advice.
+    if !is_long(report) || is_serial(report) || used >= THRESHOLDS.cpu_note {
+        return None;
+    }
+    let (weight, threshold) = match used < THRESHOLDS.cpu_warning {
+        true => (Weight::Warning, THRESHOLDS.cpu_warning),
+        false => (Weight::Note, THRESHOLDS.cpu_note),
+    };
+    let text = format!(
+        "only {} of {} cores used on average ({}), {} at most",
+        number(cpu.cores_mean),
+        number(had.value),
+        percent(used),
+        number(cpu.cores_peak)
+    );
+    said("cpu_unused", weight, used, threshold, text)
+}
+
+/// The share of `part` in `all`, in percent.
+fn share(part: u64, all: &[u64]) -> f64 {
+    let all = all.iter().fold(0, |sum: u64, ns| sum.saturating_add(*ns));
+    100.0 * part as f64 / all.max(1) as f64
+}
+
+fn waited_for_disk(report: &Report) -> Option<Advice> {
+    let budget = report.budget.as_ref()?;
+    let disk = budget.disk_ns;
+    let value = share(disk, &[disk, budget.core_ns, budget.running_ns]);
+    let threshold = THRESHOLDS.waited_for_disk;
+    if !is_long(report) || value < threshold {
+        return None;
+    }
+    let text = format!(
+        "its threads waited mostly for a disk or a file system: {} while they ran for {}",
+        seconds(disk),
+        seconds(budget.running_ns)
+    );
+    said("waited_for_disk", Weight::Note, value, threshold, text)
+}
+
+fn waited_for_core(report: &Report) -> Option<Advice> {
+    let budget = report.budget.as_ref()?;
+    let value = share(budget.core_ns, &[budget.core_ns, budget.running_ns]);
+    let threshold = THRESHOLDS.waited_for_core;
+    // Who was held back by a limit is told by another rule.
+    let is_throttled = report.cpu.throttled_percent >= Some(THRESHOLDS.throttled);
+    if !is_long(report) || is_throttled || value < threshold {
+        return None;
+    }
+    let text = format!(
+        "its threads waited {} for a core while they ran for {}: there were more of them than free cores",
+        seconds(budget.core_ns),
+        seconds(budget.running_ns)
+    );
+    said("waited_for_core", Weight::Note, value, threshold, text)
+}
+
+fn imbalance(report: &Report) -> Option<Advice> {
+    let value = report.cpu.imbalance_percent?;
+    // The cores of a run that uses about one are not meant to be equal.
+    if !is_long(report) || report.cpu.cores_mean < 1.5 || value <= THRESHOLDS.imbalance_note {
+        return None;
+    }
+    let (weight, threshold) = match value > THRESHOLDS.imbalance_warning {
+        true => (Weight::Warning, THRESHOLDS.imbalance_warning),
+        false => (Weight::Note, THRESHOLDS.imbalance_note),
+    };
+    let text = format!(
+        "the cores were not used evenly: the mean is {} below the busiest one",
+        percent(value)
+    );
+    said("imbalance", weight, value, threshold, text)
+}
+
+fn memory_high(report: &Report) -> Option<Advice> {
+    let memory = &report.memory;
+    let had = asked(memory.had.as_ref())?;
+    let used = memory.used_percent?;
+    if used < THRESHOLDS.memory_high || memory.oom_kills > 0 {
+        return None;
+    }
+    let text = format!(
+        "memory was close to its limit: {} of {}",
+        percent(used),
+        bytes(had.value as u64)
+    );
+    said(
+        "memory_high",
+        Weight::Note,
+        used,
+        THRESHOLDS.memory_high,
+        text,
+    )
+}
+
+fn memory_unused(report: &Report) -> Option<Advice> {
+    let memory = &report.memory;
+    let had = asked(memory.had.as_ref())?;
+    let (used, peak) = (memory.used_percent?, memory.peak_bytes?);
+    if !is_long(report) || used >= THRESHOLDS.memory_used {
+        return None;
+    }
+    let text = format!(
+        "only {} of {} memory used at most ({})",
+        bytes(peak),
+        bytes(had.value as u64),
+        percent(used)
+    );
+    said(
+        "memory_unused",
+        Weight::Note,
+        used,
+        THRESHOLDS.memory_used,
+        text,
+    )
+}
+
+fn memory_grows(report: &Report) -> Option<Advice> {
+    let memory = &report.memory;
+    let growth = memory.growth.as_ref()?;
+    let limit = memory.had.as_ref().map(|had| had.value);
+    let whole = limit.unwrap_or(memory.peak_bytes? as f64);
+    let grown = growth.to_bytes.saturating_sub(growth.from_bytes) as f64;
+    let value = 100.0 * grown / whole.max(1.0);
+    if !is_long(report) || value < THRESHOLDS.growth {
+        return None;
+    }
+    let text = format!(
+        "memory grew to the end, from {} to {}: a longer run may need more",
+        bytes(growth.from_bytes),
+        bytes(growth.to_bytes)
+    );
+    said("memory_grows", Weight::Note, value, THRESHOLDS.growth, text)
+}
+
+fn small_reads(report: &Report) -> Option<Advice> {
+    // Pipes and terminals have messages of any size.
+    let files = report.files.by_file.rows.iter();
+    let small = files.filter(|row| row.kind == "file" && row.sums.reads >= THRESHOLDS.reads);
+    let mean = |row: &super::form::FileRow| row.sums.read_bytes as f64 / row.sums.reads as f64;
+    let small = small.filter(|row| mean(row) < THRESHOLDS.small_read);
+    let worst = small.max_by_key(|row| row.sums.reads)?;
+    let text = format!(
+        "small reads: {} of {} on average, from {}",
+        count(worst.sums.reads),
+        bytes(mean(worst) as u64),
+        clean(&worst.path)
+    );
+    said(
+        "small_reads",
+        Weight::Note,
+        mean(worst),
+        THRESHOLDS.small_read,
+        text,
+    )
+}
+
+fn short_processes(report: &Report) -> Option<Advice> {
+    let processes = &report.processes;
+    let short = processes.short;
+    if short < THRESHOLDS.short_processes {
+        return None;
+    }
+    let most = processes.commands.iter().max_by_key(|row| row.processes);
+    let most = most.map(|row| format!(", most of them {}", clean(&row.name)));
+    let text = format!(
+        "{} processes of {} lived for less than a second{}",
+        count(short),
+        count(processes.started.max(short)),
+        most.unwrap_or_default()
+    );
+    let threshold = THRESHOLDS.short_processes as f64;
+    said(
+        "short_processes",
+        Weight::Note,
+        short as f64,
+        threshold,
+        text,
+    )
+}
+
+fn idle(report: &Report) -> Option<Advice> {
+    let idle = &report.idle;
+    if !is_long(report) || idle.percent < THRESHOLDS.idle {
+        return None;
+    }
+    let text = format!(
+        "idle {} of the time: {} with less than 1 % of a core",
+        percent(idle.percent),
+        seconds(idle.seconds.saturating_mul(1_000_000_000))
+    );
+    said("idle", Weight::Note, idle.percent, THRESHOLDS.idle, text)
+}
+
+#[cfg(test)]
+mod tests;

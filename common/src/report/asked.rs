@@ -1,0 +1,139 @@
+//! What was asked for, to compare it with what was used.
+
+/// What was asked for. Absent values are not known.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Asked {
+    /// Number of cores.
+    pub cores: Option<f64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Slurm told it, and not a person.
+    pub is_from_slurm: bool,
+}
+
+/// A text that does not say what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not what was asked for: expected cores=32, memory=64G or both, with a comma")]
+pub struct InvalidAsked(pub String);
+
+impl std::str::FromStr for Asked {
+    type Err = InvalidAsked;
+
+    /// Parses `cores=32,memory=64G`.
+    fn from_str(text: &str) -> Result<Self, InvalidAsked> {
+        let mut asked = Self::default();
+        for part in text.split(',') {
+            let known = match part.trim().split_once('=') {
+                Some(("cores", number)) => {
+                    asked.cores = number.parse().ok().filter(|cores| {
+                        let cores: f64 = *cores;
+                        cores.is_finite() && cores > 0.0
+                    });
+                    asked.cores.is_some()
+                }
+                Some(("memory", size)) => {
+                    asked.memory = bytes(size).filter(|bytes| *bytes > 0);
+                    asked.memory.is_some()
+                }
+                _ => false,
+            };
+            if !known {
+                return Err(InvalidAsked(text.to_owned()));
+            }
+        }
+        Ok(asked)
+    }
+}
+
+impl Asked {
+    /// What Slurm gives the processes of a job on one node, by their environment (sbatch(1), OUTPUT
+    /// ENVIRONMENT VARIABLES). Its sizes are in MiB.
+    pub fn of_slurm(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let number = |name: &str| variable(name)?.trim().parse::<u64>().ok();
+        let cores = number("SLURM_CPUS_ON_NODE").filter(|cores| *cores > 0);
+        let by_core = || number("SLURM_MEM_PER_CPU")?.checked_mul(cores?);
+        // 0 stands for all memory of the node.
+        let memory = number("SLURM_MEM_PER_NODE").filter(|size| *size > 0);
+        let memory = memory.or_else(by_core).filter(|size| *size > 0);
+        Self {
+            cores: cores.map(|cores| cores as f64),
+            memory: memory.and_then(|mib| mib.checked_mul(1 << 20)),
+            is_from_slurm: true,
+        }
+    }
+
+    /// Nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.cores.is_none() && self.memory.is_none()
+    }
+}
+
+/// `64G`, `64GiB`, `512M`, `1000`: bytes, with binary units.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_lowercase();
+    let shift = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    let number: f64 = digits.parse().ok()?;
+    let bytes = number * (1_u64 << shift) as f64;
+    (bytes.is_finite() && bytes >= 0.0 && bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn what_was_asked_for_is_parsed() {
+        let asked: Asked = "cores=32,memory=64G".parse().unwrap();
+        assert_eq!((asked.cores, asked.memory), (Some(32.0), Some(64 << 30)));
+        let asked: Asked = "memory=1.5GiB".parse().unwrap();
+        assert_eq!((asked.cores, asked.memory), (None, Some(3 << 29)));
+        let wrong = [
+            "",
+            "cores",
+            "cores=",
+            "cores=0",
+            "cores=-1",
+            "cores=inf",
+            "cores=1;memory=1G",
+            "memory=1X",
+            "memory=é",
+            "memory=0",
+            "threads=3",
+        ];
+        for text in wrong {
+            let error = text.parse::<Asked>().unwrap_err();
+            assert!(error.to_string().contains("cores=32"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn slurm_says_what_a_job_has() {
+        let of = |variables: &[(&str, &str)]| {
+            let asked = Asked::of_slurm(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            });
+            (asked.cores, asked.memory)
+        };
+        let cores = ("SLURM_CPUS_ON_NODE", "8");
+        assert_eq!(of(&[]), (None, None));
+        assert_eq!(
+            of(&[cores, ("SLURM_MEM_PER_NODE", "2048")]),
+            (Some(8.0), Some(2 << 30))
+        );
+        assert_eq!(
+            of(&[cores, ("SLURM_MEM_PER_CPU", "512")]),
+            (Some(8.0), Some(4 << 30))
+        );
+        assert_eq!(of(&[cores, ("SLURM_MEM_PER_NODE", "0")]), (Some(8.0), None));
+        assert_eq!(of(&[("SLURM_CPUS_ON_NODE", "many")]), (None, None));
+    }
+}

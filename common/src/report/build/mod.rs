@@ -1,0 +1,328 @@
+//! Makes the form of a report from the sums of a container.
+
+mod files;
+mod numbers;
+mod processes;
+mod time;
+mod tree;
+
+use self::numbers::{network_sums, rounded};
+use self::time::Span;
+use super::asked::Asked;
+use super::context::Context;
+use super::form::{
+    About, Amount, Core, Cpu, EventRow, Events, Folded, Growth, Lost, Memory, Network, PeerRow,
+    Report, ReportPressure, SCHEMA,
+};
+use super::tally::{Container, Moment, Peak};
+use crate::segment::total::Metric;
+use crate::segment::{ContainerId, facts, loss};
+
+/// Share of the busiest core from which on a core counts as used.
+const MIN_CORE_SHARE: f64 = 0.01;
+/// Moments from which on growth of memory can be told.
+const MIN_GROWTH_MOMENTS: usize = 8;
+
+/// The report, without advice.
+pub(super) fn report(id: &ContainerId, sums: &Container, context: &Context) -> Report {
+    let span = Span::new(sums, context);
+    let asked = &context.asked;
+    Report {
+        schema: SCHEMA.to_owned(),
+        container: about(id, sums),
+        time: span.time(sums, context.is_running),
+        advice: Vec::new(),
+        cpu: cpu(sums, &span, asked),
+        memory: memory(sums, asked),
+        files: files::files(sums, context.rows),
+        network: network(sums, context.rows),
+        processes: processes::processes(sums, context.rows),
+        budget: time::budget(sums),
+        idle: time::idle(sums),
+        pressure: ReportPressure {
+            cpu_percent: percent_of_time(sums, &span, Metric::PRESSURE_CPU_SOME),
+            memory_percent: percent_of_time(sums, &span, Metric::PRESSURE_MEMORY_SOME),
+            io_percent: percent_of_time(sums, &span, Metric::PRESSURE_IO_SOME),
+        },
+        events: events(sums),
+        folded: Folded {
+            processes: sums.folded.processes,
+            files: sums.folded.files,
+            connections: sums.folded.connections,
+        },
+        losses: losses(sums),
+        missing: context.missing.clone(),
+    }
+}
+
+/// To three digits after the point.
+fn thousandths(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+fn about(id: &ContainerId, sums: &Container) -> About {
+    let fact = |name: &str| sums.facts.get(name).cloned().unwrap_or_default();
+    About {
+        id: id.to_string(),
+        name: fact(facts::NAME),
+        image: fact(facts::IMAGE),
+        host: fact(facts::HOST),
+        hooks: fact(facts::HOOKS),
+        exit_code: fact(facts::EXIT_CODE).parse().ok(),
+    }
+}
+
+fn percent_of_time(sums: &Container, span: &Span, metric: Metric) -> Option<f64> {
+    let ns = sums.total(metric)?;
+    (span.known_ns > 0).then(|| rounded((100.0 * ns as f64 / span.known_ns as f64).min(100.0)))
+}
+
+/// What somebody asked for, or Slurm; or the `limit`.
+fn had(told: Option<f64>, asked: &Asked, limit: Option<f64>) -> Option<Amount> {
+    let source = if asked.is_from_slurm {
+        "slurm"
+    } else {
+        "asked"
+    };
+    let amount = |value: f64, source: &str| Amount {
+        value,
+        source: source.to_owned(),
+    };
+    let told = told.map(|value| amount(value, source));
+    told.or_else(|| limit.map(|value| amount(value, "limit")))
+}
+
+fn cpu(sums: &Container, span: &Span, asked: &Asked) -> Cpu {
+    let in_processes = sums.cpu_ns();
+    let of_cgroup = sums
+        .total(Metric::CPU_USER)
+        .zip(sums.total(Metric::CPU_SYSTEM));
+    let of_cgroup = of_cgroup.map(|(user, system)| user.saturating_add(system));
+    // Scans of /proc miss short processes, which the cgroup has.
+    let is_sampled = sums
+        .facts
+        .get(facts::HOOKS)
+        .is_some_and(|hooks| hooks == "procfs");
+    let time_ns = match of_cgroup {
+        Some(cgroup) if is_sampled => cgroup.max(in_processes),
+        _ => in_processes,
+    };
+    let known = span.known_ns as f64;
+    let mean = if known > 0.0 {
+        time_ns as f64 / known
+    } else {
+        0.0
+    };
+    let host = sums.facts.get(facts::CORES);
+    let host = host.and_then(|cores| cores.parse::<f64>().ok());
+    let host = host.filter(|cores| *cores > 0.0);
+    let limit = sums
+        .total(Metric::CPU_LIMIT)
+        .map(|limit| limit as f64 / 1e3);
+    // A limit above the host's cores does not bind.
+    let limit = limit.filter(|limit| host.is_none_or(|host| *limit < host));
+    let cores_had = had(asked.cores, asked, limit).or_else(|| {
+        host.map(|value| Amount {
+            value,
+            source: "host".to_owned(),
+        })
+    });
+    let value = cores_had.as_ref().map(|had| had.value);
+    let used = sums.cores.values().filter(|ns| **ns > 0).count() as f64;
+    let percent = |ns: u64| {
+        if known > 0.0 {
+            100.0 * ns as f64 / known
+        } else {
+            0.0
+        }
+    };
+    Cpu {
+        time_ns,
+        in_no_process_ns: of_cgroup.map(|cgroup| cgroup.saturating_sub(in_processes)),
+        user_ns: sums.total(Metric::CPU_USER),
+        system_ns: sums.total(Metric::CPU_SYSTEM),
+        cores_mean: thousandths(mean),
+        // What is known of the busiest slot may be a part of it.
+        cores_peak: thousandths((sums.cpu_peak.value as f64 / 1e9).max(mean)),
+        cores_peak_at: at(sums.cpu_peak),
+        used_percent: value.map(|had| rounded(100.0 * mean / had)),
+        cores: sums
+            .cores
+            .iter()
+            .map(|(core, ns)| Core {
+                core: *core,
+                time_ns: *ns,
+                percent: rounded(percent(*ns)),
+            })
+            .collect(),
+        cores_idle: value.map(|had| (had.ceil() - used).max(0.0) as u64),
+        imbalance_percent: imbalance(sums, cores_had.as_ref()),
+        cores_had,
+        throttled_ns: sums.total(Metric::CPU_THROTTLED),
+        throttled_percent: percent_of_time(sums, span, Metric::CPU_THROTTLED),
+    }
+}
+
+/// How far the mean of the cores is below the busiest one, in percent: 1 − load balance efficiency
+/// (POP, <https://co-design.pop-coe.eu/metrics/load_balance_efficiency.html>).
+fn imbalance(sums: &Container, had: Option<&Amount>) -> Option<f64> {
+    let busiest = sums.cores.values().copied().max().filter(|ns| *ns > 0)? as f64;
+    let all = sums.cores.values().map(|ns| *ns as f64);
+    let used: Vec<f64> = all.filter(|ns| *ns >= MIN_CORE_SHARE * busiest).collect();
+    // Of the whole host it is not known which cores were meant to be used.
+    let count = match had {
+        Some(had) if had.source != "host" => had.value.ceil() as usize,
+        _ => used.len(),
+    };
+    if count < 2 || used.len() > count {
+        return None;
+    }
+    let mean = used.iter().sum::<f64>() / count as f64;
+    Some(rounded(100.0 * (1.0 - mean / busiest)))
+}
+
+fn at(peak: Peak) -> Option<f64> {
+    (peak.value > 0).then_some(peak.at as f64)
+}
+
+fn memory(sums: &Container, asked: &Asked) -> Memory {
+    let of_cgroup = cgroup_peak(sums);
+    let of_processes = Some(sums.resident_peak).filter(|peak| peak.value > 0);
+    let peak = of_cgroup.or(of_processes);
+    let source = match (of_cgroup, of_processes) {
+        (Some(_), _) => "cgroup",
+        (None, Some(_)) => "processes",
+        (None, None) => "",
+    };
+    let host = sums.facts.get(facts::HOST_MEMORY);
+    let host = host.and_then(|bytes| bytes.parse::<u64>().ok());
+    let limit = sums.total(Metric::MEMORY_LIMIT).filter(|limit| *limit > 0);
+    let limit = limit.filter(|limit| host.is_none_or(|host| *limit < host));
+    let told = asked.memory.map(|bytes| bytes as f64);
+    let had = had(told, asked, limit.map(|limit| limit as f64));
+    let percent = |peak: Peak| {
+        let had = had.as_ref()?.value;
+        Some(rounded(100.0 * peak.value as f64 / had))
+    };
+    Memory {
+        peak_bytes: peak.map(|peak| peak.value),
+        peak_at: peak.and_then(at),
+        peak_source: source.to_owned(),
+        resident_bytes: of_processes.map(|peak| peak.value),
+        anon_bytes: sums.total(Metric::MEMORY_ANON),
+        file_bytes: sums.total(Metric::MEMORY_FILE),
+        swap_bytes: sums.total(Metric::MEMORY_SWAP),
+        used_percent: peak.and_then(percent),
+        had,
+        oom_kills: sums.total(Metric::OOM_KILLS).unwrap_or(0),
+        growth: growth(sums),
+    }
+}
+
+/// The highest memory of the cgroup. The kernel's own peak knows what came and went between two
+/// readings, but counts from the creation of the cgroup: it counts if it rose, or began here.
+fn cgroup_peak(sums: &Container) -> Option<Peak> {
+    let read = sums.totals.get(&Metric::MEMORY_CURRENT).copied();
+    let kernel = sums.totals.get(&Metric::MEMORY_PEAK).copied();
+    let started = sums.facts.get(facts::STARTED);
+    let started = started.and_then(|at| at.parse::<u64>().ok());
+    let first = sums.observed.span().map_or(0, |(first, _)| first);
+    let is_new = started.is_some_and(|at| at / 1_000_000_000 + 1 >= first);
+    let kernel = kernel.filter(|kernel| {
+        let before = sums.first_memory_peak.map_or(0, |peak| peak.value);
+        is_new || kernel.value > before
+    });
+    match (read, kernel) {
+        (Some(read), Some(kernel)) if read.value >= kernel.value => Some(read),
+        (read, kernel) => kernel.or(read),
+    }
+}
+
+/// Memory that grew from each quarter of the time to the next.
+fn growth(sums: &Container) -> Option<Growth> {
+    let moments: Vec<Moment> = sums.moments.known().map(|(_, moment)| moment).collect();
+    let has_anon = moments.iter().any(|moment| moment.anon > 0);
+    let value = |moment: &Moment| {
+        if has_anon {
+            moment.anon
+        } else {
+            moment.resident
+        }
+    };
+    let values: Vec<u64> = moments
+        .iter()
+        .map(value)
+        .filter(|bytes| *bytes > 0)
+        .collect();
+    if values.len() < MIN_GROWTH_MOMENTS {
+        return None;
+    }
+    let quarter = values.len() / 4;
+    let mean = |part: usize| {
+        let end = if part == 3 {
+            values.len()
+        } else {
+            (part + 1) * quarter
+        };
+        let values = &values[part * quarter..end];
+        values.iter().map(|bytes| u128::from(*bytes)).sum::<u128>() / values.len() as u128
+    };
+    let means = [0, 1, 2, 3].map(mean);
+    means.is_sorted_by(|a, b| a < b).then(|| Growth {
+        what: if has_anon { "anonymous" } else { "resident" }.to_owned(),
+        from_bytes: means[0] as u64,
+        to_bytes: means[3] as u64,
+    })
+}
+
+fn network(sums: &Container, rows: usize) -> Network {
+    let total = network_sums(sums.network_io);
+    let listed = sums.peers.sorted().into_iter().take(rows);
+    let rows: Vec<PeerRow> = listed
+        .map(|(peer, io)| PeerRow {
+            protocol: peer.protocol.name().to_owned(),
+            role: peer.role.name().to_owned(),
+            address: peer.address.clone(),
+            sums: network_sums(*io),
+        })
+        .collect();
+    let rest = rows
+        .iter()
+        .fold(total.clone(), |rest, row| rest.without(&row.sums));
+    Network {
+        total,
+        count: sums.peers.count(),
+        rows,
+        rest,
+    }
+}
+
+fn events(sums: &Container) -> Events {
+    let rows = sums.events.iter();
+    let rows = rows.map(|(at, kind, process, detail)| EventRow {
+        at: *at as f64 / 1e9,
+        kind: kind.name().to_owned(),
+        process: process.clone(),
+        detail: detail.clone(),
+    });
+    Events {
+        count: sums.events_count,
+        rows: rows.collect(),
+    }
+}
+
+/// All losses. Seconds that were observed in part are in the report's time.
+fn losses(sums: &Container) -> Vec<Lost> {
+    let losses = sums.losses.iter();
+    let lost = losses.filter(|(reason, _)| **reason != loss::Reason::PARTIAL.0);
+    lost.map(|(reason, loss)| Lost {
+        reason: match loss::Reason(*reason).name() {
+            "" => "unknown",
+            name => name,
+        }
+        .to_owned(),
+        count: loss.count,
+        bytes: loss.bytes,
+    })
+    .collect()
+}

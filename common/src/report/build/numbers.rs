@@ -1,0 +1,36 @@
+//! Numbers of a report.
+
+use super::super::form::NetworkSums;
+use crate::segment::network::NetworkIo;
+
+/// To two digits after the point.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// The sums of `io`.
+pub(super) fn network_sums(io: NetworkIo) -> NetworkSums {
+    NetworkSums {
+        received_bytes: io.bytes_in,
+        sent_bytes: io.bytes_out,
+        receives: io.ops_in,
+        sends: io.ops_out,
+        connects: io.connects,
+        failures: io.failures,
+    }
+}
+
+impl NetworkSums {
+    /// What is left of these sums without `other`.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        let left = u64::saturating_sub;
+        Self {
+            received_bytes: left(self.received_bytes, other.received_bytes),
+            sent_bytes: left(self.sent_bytes, other.sent_bytes),
+            receives: left(self.receives, other.receives),
+            sends: left(self.sends, other.sends),
+            connects: left(self.connects, other.connects),
+            failures: left(self.failures, other.failures),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The time of a report, and the phases without activity.
+
+use super::super::context::Context;
+use super::super::form::{Idle, Phase, Time, TimeBudget};
+use super::super::tally::Container;
+use super::numbers::rounded;
+use crate::segment::facts;
+use crate::segment::loss::Reason;
+use crate::segment::wait::UNIT;
+
+const SECOND: u64 = 1_000_000_000;
+/// Share of one core below which a slot is idle. The page has the same threshold (server/ui,
+/// account.ts).
+const IDLE_SHARE: f64 = 0.01;
+/// Phases that are listed.
+const MAX_PHASES: usize = 3;
+/// Length of a phase that is listed, in seconds: our choice.
+const MIN_PHASE: u64 = 5;
+
+/// The time of a report, in ns since the Unix epoch.
+pub(super) struct Span {
+    begin: u64,
+    end: u64,
+    gap_seconds: u64,
+    /// Time with data, ns.
+    pub(super) known_ns: u64,
+}
+
+impl Span {
+    /// From the first moment of the container to its last one, as far as they are known; the time that
+    /// was asked about, if nothing is.
+    pub(super) fn new(sums: &Container, context: &Context) -> Self {
+        let asked = &context.span;
+        let (first, last) = sums.observed.span().unwrap_or((asked.start, asked.end));
+        let fact = |name: &str| sums.facts.get(name)?.parse::<u64>().ok();
+        // Start and end count if they are at the ends of the observed time: others are those of
+        // another life.
+        let slack = sums.longest_slot.max(2);
+        let near = |at: u64, second: u64| (at / SECOND).abs_diff(second) <= slack;
+        let (first_ns, last_ns) = (first.saturating_mul(SECOND), last.saturating_mul(SECOND));
+        let known = context.known.clone().unwrap_or(0..u64::MAX);
+        let begin = fact(facts::STARTED).filter(|at| near(*at, first) && at / SECOND >= first);
+        let begin = begin.unwrap_or(first_ns.max(known.start).min(last_ns));
+        let end = fact(facts::ENDED).filter(|at| near(*at, last) && at / SECOND < last);
+        let end = end.unwrap_or(last_ns.min(known.end)).max(begin);
+        let gap_seconds = last
+            .saturating_sub(first)
+            .saturating_sub(sums.observed.count());
+        Self {
+            begin,
+            end,
+            gap_seconds,
+            known_ns: (end - begin).saturating_sub(gap_seconds * SECOND),
+        }
+    }
+
+    pub(super) fn time(&self, sums: &Container, is_running: bool) -> Time {
+        let partial = sums.losses.get(&Reason::PARTIAL.0);
+        Time {
+            from: self.begin as f64 / 1e9,
+            to: self.end as f64 / 1e9,
+            wall_seconds: (self.end - self.begin) as f64 / 1e9,
+            gap_seconds: self.gap_seconds,
+            partial_seconds: partial.map_or(0, |loss| loss.count),
+            slot_seconds: sums.longest_slot,
+            is_running,
+        }
+    }
+}
+
+/// Where the time of all threads went.
+pub(super) fn budget(sums: &Container) -> Option<TimeBudget> {
+    let waits = sums.waits?;
+    let [
+        core,
+        disk,
+        network,
+        lock,
+        events,
+        child,
+        sleep,
+        pipe,
+        stopped,
+        other,
+    ] = waits.columns().map(|wait| wait.saturating_mul(UNIT));
+    Some(TimeBudget {
+        running_ns: sums.cpu_ns(),
+        core_ns: core,
+        disk_ns: disk,
+        network_ns: network,
+        lock_ns: lock,
+        events_ns: events,
+        child_ns: child,
+        sleep_ns: sleep,
+        pipe_ns: pipe,
+        stopped_ns: stopped,
+        other_ns: other,
+    })
+}
+
+/// The time in which less than 1 % of one core was used.
+pub(super) fn idle(sums: &Container) -> Idle {
+    let step = sums.moments.step();
+    let (mut idle, mut all) = (0, 0);
+    let mut phases: Vec<(u64, u64)> = Vec::new();
+    // The end of the latest idle slot.
+    let mut open_until = None;
+    for (start, moment) in sums.moments.known() {
+        all += moment.known;
+        // Scans of /proc miss short processes, which the cgroup has.
+        let cpu = moment.cpu.max(moment.cgroup_cpu);
+        if cpu as f64 >= IDLE_SHARE * (moment.known * SECOND) as f64 {
+            continue;
+        }
+        idle += moment.known;
+        match phases.last_mut() {
+            Some((_, length)) if open_until == Some(start) => *length += moment.known,
+            _ => phases.push((start, moment.known)),
+        }
+        open_until = Some(start + step);
+    }
+    phases.retain(|(_, seconds)| *seconds >= MIN_PHASE);
+    phases.sort_by_key(|(start, seconds)| (std::cmp::Reverse(*seconds), *start));
+    phases.truncate(MAX_PHASES);
+    let phases = phases.into_iter().map(|(start, seconds)| Phase {
+        from: start as f64,
+        seconds,
+    });
+    Idle {
+        seconds: idle,
+        percent: match all {
+            0 => 0.0,
+            all => rounded(100.0 * idle as f64 / all as f64),
+        },
+        phases: phases.collect(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Coarse posts: where its spool is full, an agent makes minutes of seconds, and the store may have some
+//! of these seconds already.
+//!
+//! A slot of minutes cannot be taken apart. So slots that are stored as a whole are cut out of the post.
+//! To the sums of its container the post adds what packing its span will add to the rows: both use
+//! `span/complete.rs`.
+//!
+//! A minute may also come in two halves, when a file of the spool ended in it. Both have the same key, so
+//! the second one is stored as a union of both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bubble_common::segment::{Resolution, Segment};
+
+use super::prepare::repost;
+use crate::span::activity::{Sums, activity};
+use crate::span::complete::complete_slots;
+use crate::span::row::{Form, Piece, decode};
+use crate::span::unite::{finer, keep_slots, slot_bit, starts, unite};
+use crate::store::error::StoreError;
+use crate::store::segments::{Post, Segments};
+
+/// Sub-slots that are stored, as bits, by the start of their slot.
+type Known = BTreeMap<u64, u64>;
+
+/// The part of a coarse post that is not stored, with the sums of that part. `None` if nothing is left.
+pub(super) async fn unknown_part(
+    store: &dyn Segments,
+    post: Post,
+) -> Result<Option<Post>, StoreError> {
+    let resolution = post.key.resolution;
+    let Some((finer, segment)) = finer(resolution).zip(Segment::decode(&post.bytes).ok()) else {
+        return Ok(Some(post));
+    };
+    let span = segment.key.start..segment.end();
+    let rows = async |resolution: Resolution| -> Result<Vec<Piece>, StoreError> {
+        let container = &segment.key.container;
+        let rows = store.range(container, resolution, span.clone()).await?;
+        let own = rows
+            .into_iter()
+            .filter(|row| row.key.source == segment.key.source);
+        Ok(decode(own.collect()).0)
+    };
+    let (fine, pieces) = (rows(finer).await?, rows(resolution).await?);
+    // Without rows there is nothing to unite.
+    let seconds = unite(&fine).map(|fine| known_finer(&fine, resolution));
+    let seconds = seconds.unwrap_or_default();
+    let coarse = unite(&pieces).ok();
+    let slots = coarse.as_ref().map(known_slots).unwrap_or_default();
+    let bits = |known: &Known, at: u64| known.get(&at).copied().unwrap_or(0);
+    let is_new = |at, coverage: u64| coverage & !(bits(&seconds, at) | bits(&slots, at)) != 0;
+    let rest = keep_slots(&segment, |at, coverage| is_new(at, coverage.0));
+    let is_cut = rest.coverage != segment.coverage;
+    let left = match is_cut {
+        false => post,
+        true => match repost(&post, rest) {
+            Some(left) => left,
+            None => return Ok(None),
+        },
+    };
+    // Cannot fail: these segments are of one source and span.
+    Ok(Some(counted(&left, pieces, &fine).unwrap_or(left)))
+}
+
+/// The post with the sums that it adds beside coarse `pieces` and `fine` ones that are stored: those of
+/// its slots as packing will make them, less those without the post. It is united with the stored piece
+/// that has its key, if there is one.
+fn counted(post: &Post, mut pieces: Vec<Piece>, fine: &[Piece]) -> Option<Post> {
+    let key = &post.key;
+    let own = Segment::decode(&post.bytes).ok()?;
+    let has_key =
+        |piece: &Piece| piece.form == Form::Posted && piece.segment.key.start == key.start;
+    let half = pieces.iter().position(has_key);
+    let half = half.map(|half| pieces.swap_remove(half));
+    let whole = match &half {
+        Some(half) => repost(post, Segment::merge([&*half.segment, &own]).ok()?)?,
+        None => post.clone(),
+    };
+    let segment = Segment::decode(&whole.bytes).ok()?;
+    let slots: BTreeSet<u64> = starts(&segment).collect();
+    let sums = |pieces: &[Piece]| -> Option<Sums> {
+        // Without a coarse piece, the finer ones are not rolled up yet.
+        let none = keep_slots(&segment, |_, _| false);
+        let none = Piece {
+            form: Form::Posted,
+            segment: none.into(),
+        };
+        let pieces: Vec<Piece> = pieces.iter().cloned().chain([none]).collect();
+        let slots = complete_slots(&pieces, fine, &slots).ok()?;
+        let sums = slots.iter().map(|slot| activity(slot).sums());
+        Some(sums.fold(Sums::default(), Sums::plus))
+    };
+    let without = sums(&pieces)?;
+    let former = match &half {
+        None => without,
+        Some(half) => {
+            pieces.push(half.clone());
+            let former = sums(&pieces)?;
+            pieces.pop();
+            former
+        }
+    };
+    pieces.push(Piece {
+        form: Form::Posted,
+        segment: segment.clone().into(),
+    });
+    let with = sums(&pieces)?;
+    Some(Post {
+        // A store that keeps the sums of each piece replaces those of the half.
+        activity: whole.activity.clone().with_sums(with.without(without)),
+        // With it, rows may have less: it may have more seconds than a part that it takes the place of.
+        withdrawn: former.without(without).plus(without.without(with)),
+        replaces: half.is_some(),
+        ..whole
+    })
+}
+
+/// The coverage of coarse rows.
+fn known_slots(coarse: &Segment) -> Known {
+    let length = coarse.key.resolution.seconds();
+    let starts = (coarse.key.start..).step_by(length as usize);
+    let slots = starts.zip(&coarse.coverage);
+    slots.map(|(start, coverage)| (start, coverage.0)).collect()
+}
+
+/// The coverage that slots of `resolution` have by their finer rows.
+fn known_finer(fine: &Segment, resolution: Resolution) -> Known {
+    let mut known = Known::new();
+    let starts = (fine.key.start..).step_by(fine.key.resolution.seconds() as usize);
+    for (at, coverage) in starts.zip(&fine.coverage) {
+        if !coverage.is_gap() {
+            let start = at - at % resolution.seconds();
+            *known.entry(start).or_default() |= slot_bit(fine.key.resolution, at);
+        }
+    }
+    known
+}

@@ -1,0 +1,188 @@
+//! What a saved file has: the answers that the page asks for, about one container and range.
+
+use std::sync::Arc;
+
+use bubble_common::segment::{ContainerId, Segment};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::error::QueryError;
+use super::item::ContainerItem;
+use super::ledger::{Ledger, Scope};
+use super::life::Life;
+use super::range::Plan;
+use super::summary::Summary;
+use super::{Ask, Query};
+use crate::clock;
+use crate::span::extent::Extent;
+
+/// Version of the format. The page in the same file reads it.
+const VERSION: u32 = 1;
+/// Bytes of answers in a file, at most. They are compressed in it.
+pub const MAX_BYTES: usize = 16 << 20;
+/// Rows of a table of the whole range.
+const MAX_ROWS: usize = 2_000;
+/// Rows of a table of one moment: as many as the page asks for.
+const MAX_MOMENT_ROWS: usize = 500;
+/// Moments in a file, at most: the work for each grows with the range.
+const MAX_MOMENTS: usize = 600;
+
+/// The answers in a file.
+#[derive(Debug, Serialize)]
+pub struct Saved {
+    version: u32,
+    /// When they were made, seconds since the Unix epoch.
+    made: f64,
+    /// Start and end of the range.
+    range: (f64, f64),
+    container: ContainerItem,
+    life: Life,
+    summary: Value,
+    /// By slot: what the summary at that moment has instead. Empty if there are none.
+    moments: Vec<Value>,
+    /// Why there are none.
+    note: Option<String>,
+}
+
+/// Why there is nothing to save.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The answers cannot be made.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// They are too large.
+    #[error(
+        "this range has {} MiB, and a file at most {}: save a shorter range, or longer slots (step)",
+        .0 >> 20, MAX_BYTES >> 20
+    )]
+    TooLarge(usize),
+}
+
+/// A summary, and its moments.
+type Answers = (Value, Result<Vec<Value>, String>);
+
+impl Query {
+    /// The answers for a file, as JSON: all of the range of `ask`, and nothing of other times.
+    ///
+    /// # Errors
+    /// When there is no such container, the answers are too large, or the store fails.
+    pub async fn saved(&self, id: &ContainerId, ask: &Ask) -> Result<Vec<u8>, SaveError> {
+        let container = self.container(id).await?;
+        let whole = self.plan(&container, ask);
+        let range = whole.allowed(whole.span.clone());
+        let (from, to) = (range.start as f64, range.end as f64);
+        let extent = Extent::Span(range);
+        let ask = Ask {
+            from: Some(from),
+            to: Some(to),
+            step: Some(whole.step),
+            extent: Some(extent.clone()),
+            ..ask.clone()
+        };
+        let plan = self.plan(&container, &ask);
+        let item = ContainerItem::new(&container, clock::now()).within(Some(&extent));
+        let (summary, moments) = {
+            let item = item.clone();
+            let make = move |plan: &Plan, segments: &[Arc<Segment>]| answers(&item, plan, segments);
+            self.answer(id, plan, make).await?
+        };
+        let life = self.life(id, Some(&extent)).await?;
+        let (moments, note) = match moments {
+            Ok(moments) => (moments, None),
+            Err(note) => (Vec::new(), Some(note)),
+        };
+        let saved = Saved {
+            version: VERSION,
+            made: clock::now_ns() as f64 / 1e9,
+            range: (from, to),
+            container: item,
+            life,
+            summary,
+            moments,
+            note,
+        };
+        let json = tokio::task::spawn_blocking(move || serde_json::to_vec(&saved)).await;
+        let json = json.map_err(|_| QueryError::Panicked)?;
+        let json = json.map_err(|_| QueryError::Panicked)?;
+        match json.len() {
+            length if length > MAX_BYTES => Err(SaveError::TooLarge(length)),
+            _ => Ok(json),
+        }
+    }
+}
+
+/// The summary of the range, and those of its slots as far as they differ.
+fn answers(item: &ContainerItem, plan: &Plan, segments: &[Arc<Segment>]) -> Answers {
+    let summary = |scope: &Scope, top| {
+        let ledger = Ledger::new(plan, segments, scope);
+        let summary = Summary::new(item.clone(), plan, &ledger, top, None);
+        // Summaries have no maps with keys that JSON cannot write.
+        serde_json::to_value(summary).unwrap_or_default()
+    };
+    let base = summary(&Scope::default(), MAX_ROWS);
+    let slots = plan.slots();
+    if slots > MAX_MOMENTS {
+        let note =
+            format!("the range has {slots} slots, and a file has moments up to {MAX_MOMENTS}");
+        return (base, Err(note));
+    }
+    let mut left = MAX_BYTES.saturating_sub(length(&base));
+    let mut moments = Vec::with_capacity(slots);
+    for slot in 0..slots as u64 {
+        let start = plan.span.start + slot * plan.step;
+        let scope = Scope {
+            process: None,
+            window: Some(start..start + plan.step),
+        };
+        let moment = difference(&base, summary(&scope, MAX_MOMENT_ROWS));
+        match left.checked_sub(length(&moment)) {
+            Some(rest) => left = rest,
+            None => {
+                return (
+                    base,
+                    Err("the rows of its moments are too many for a file".to_owned()),
+                );
+            }
+        }
+        moments.push(moment);
+    }
+    (base, Ok(moments))
+}
+
+/// Bytes of a value as JSON.
+fn length(value: &Value) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
+}
+
+/// The members of `value` that are others than those of `base`, of objects within it likewise.
+fn difference(base: &Value, value: Value) -> Value {
+    let (Value::Object(base), Value::Object(members)) = (base, value) else {
+        return Value::Null;
+    };
+    let differing = members.into_iter().filter_map(|(name, member)| {
+        let of_base = base.get(&name)?;
+        match (of_base, &member) {
+            (of_base, member) if of_base == member => None,
+            (Value::Object(_), Value::Object(_)) => Some((name, difference(of_base, member))),
+            _ => Some((name, member)),
+        }
+    });
+    Value::Object(differing.collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::difference;
+
+    #[test]
+    fn a_difference_has_what_is_not_in_the_base() {
+        let base =
+            json!({"a": 1, "rows": [1, 2], "panel": {"in": [1, 2], "rows": [1]}, "same": {"x": 1}});
+        let value =
+            json!({"a": 1, "rows": [2], "panel": {"in": [1, 2], "rows": []}, "same": {"x": 1}});
+        let expected = json!({"rows": [2], "panel": {"rows": []}});
+        assert_eq!(difference(&base, value), expected);
+    }
+}

@@ -1,0 +1,244 @@
+// What people come to the page for, on recorded data with known answers: the right process, second, file and
+// peer are on the screen after at most three clicks.
+
+import { readFileSync } from "node:fs";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { browser, CONTAINER, screenshot, Server, tab } from "./system";
+
+const MAX_CLICKS = 3;
+const server = new Server();
+const now = Math.floor(Date.now() / 1000);
+const started = now - 600 - (now % 60);
+/** The night before: a full minute after 3 o'clock. */
+const night = now - (now % 86_400) - 86_400 + 3 * 3600 + 12 * 60;
+/** The container of a capture of 2017. */
+const CAPTURED = "59fd49aa4072";
+const BUILD = "b01dfeed2000";
+let chrome: Browser;
+let admin: string;
+
+beforeAll(async () => {
+  await server.start();
+  admin = server.token("--admin");
+  await server.postJobs(night);
+  await server.postProxy(started + 180, 60);
+  // Later than the proxy: the report of the host is that of the last agent.
+  await server.postBatch(started, started, 300);
+  await server.postBuild(started, 20);
+  await server.postEvent("cpu", 1_506_127_481, [["0", "haproxy", "13969", "9", "15492", CAPTURED, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", 50_000_000]]);
+  chrome = await browser();
+});
+
+afterAll(async () => {
+  await chrome?.close();
+  await server.stop();
+});
+
+const clock = (at: number): string => new Date(at * 1000).toISOString().slice(11, 19);
+const row = (page: Page, table: string, text: string): Locator =>
+  page.getByRole("table", { name: table, exact: true }).or(page.getByRole("treegrid", { name: table, exact: true })).locator("tbody tr").filter({ hasText: text }).first();
+const first = (page: Page, table: string): Locator => page.getByRole("treegrid", { name: table, exact: true }).locator("tbody tr").first();
+
+/** Somebody with a task, who starts at a path. */
+class Person {
+  private clicks = 0;
+
+  private constructor(
+    readonly context: BrowserContext,
+    readonly page: Page,
+    private readonly wrong: string[],
+  ) {}
+
+  static async at(path: string): Promise<Person> {
+    const { context, page, wrong } = await tab(chrome);
+    await page.goto(`${server.url}${path}#token=${admin}`);
+    return new Person(context, page, wrong);
+  }
+
+  async click(element: Locator): Promise<void> {
+    this.clicks += 1;
+    await element.click();
+  }
+
+  async type(text: string): Promise<void> {
+    await this.page.keyboard.type(text);
+  }
+
+  /** Types words into the list's field, which a key focuses. */
+  async search(words: string): Promise<void> {
+    await this.page.keyboard.press("/");
+    await this.page.keyboard.insertText(words);
+  }
+
+  /** The task is done. */
+  async done(): Promise<void> {
+    expect(this.clicks).toBeLessThanOrEqual(MAX_CLICKS);
+    expect(this.wrong).toEqual([]);
+    await this.context.close();
+  }
+}
+
+/** The shop in part of its life. */
+const shop = async (from: number, to: number): Promise<Person> => {
+  const person = await Person.at(`/c/${CONTAINER}?from=${started + from}&to=${started + to}`);
+  await person.page.getByTestId("tile-cpu").waitFor();
+  return person;
+};
+
+test("a: one of 300 jobs was killed at night: when, by whom, why", async () => {
+  const person = await Person.at("/");
+  const { page } = person;
+  await page.getByRole("table").first().waitFor();
+  await person.search("oom");
+  const found = page.locator("table.list tbody tr");
+  await expect.poll(() => found.count()).toBe(1);
+  expect(await found.innerText()).toMatch(/✖ 137/);
+  await person.click(found.getByRole("link", { name: "train-217" }));
+  const account = page.getByTestId("verdict");
+  await expect.poll(() => account.innerText()).toContain(`${clock(night + 41)} the kernel killed python3 (pid 217; 800 MiB resident, limit 800 MiB)`);
+  expect(await account.innerText()).toContain("it grew 10 MiB/s for 41 s; the container ended with 137");
+  expect(await page.locator(".who").innerText()).toMatch(/137/);
+  await screenshot(page, "task-killed-job");
+  await person.done();
+});
+
+test("b: which process used the CPU in a minute, on which core", async () => {
+  const person = await shop(0, 300);
+  const { page } = person;
+  await page.keyboard.press("t");
+  await person.type(`${clock(started + 60)}-${clock(started + 90)}`);
+  await page.keyboard.press("Enter");
+  await expect.poll(() => page.getByTestId("verdict").innerText()).toContain("core 3 full all the time");
+  // 30 s of a whole core.
+  expect(await first(page, "processes").innerText()).toMatch(/sh/);
+  expect(await row(page, "processes", "postgres").getByTitle("ns of CPU time").getAttribute("title")).toBe("30,000,000,000 ns of CPU time");
+  await person.done();
+});
+
+test("c: which file is written most, and by whom", async () => {
+  const person = await shop(240, 300);
+  const { page } = person;
+  await person.click(page.getByRole("treegrid", { name: "files", exact: true }).getByRole("button", { name: "written" }));
+  await expect.poll(() => first(page, "files").textContent()).toContain("/var/lib/db/base/16384/2619");
+  const cells = await first(page, "files").locator("td").allInnerTexts();
+  expect(cells[2]).toBe("12 MiB");
+  expect(cells.at(-1)).toBe("postgres");
+  await person.done();
+});
+
+test("d: whom does it talk to, which peer fails and when, and who the peers are", async () => {
+  const person = await shop(180, 300);
+  const { page } = person;
+  expect(await first(page, "network peers").textContent()).toContain("10.9.9.9:5432");
+  const known = row(page, "network peers", "10.1.0.2").getByRole("link", { name: "shop-proxy" });
+  await known.waitFor();
+  expect(await known.getAttribute("href")).toBe(`/c/b0bb1ed0cafe?from=${started + 180}&to=${started + 300}`);
+  await first(page, "network peers").hover();
+  await person.click(first(page, "network peers").getByRole("button", { name: "more about this peer" }));
+  const side = page.getByRole("dialog");
+  // The database tries every 30 seconds.
+  await side.getByText("✖ 4 connections failed").waitFor();
+  expect(await side.getByRole("table").locator("tbody tr").allInnerTexts()).toEqual([expect.stringContaining("postgres 40")]);
+  await person.click(side.getByRole("button", { name: "postgres 40" }));
+  await side.getByRole("heading", { name: "postgres 40" }).waitFor();
+  await person.done();
+});
+
+test("e: what holds it back: its CPU limit, memory or the disk", async () => {
+  const person = await shop(60, 90);
+  expect(await person.page.getByTestId("verdict").innerText()).toContain("held back 25 % of the time by its CPU limit of 3");
+  await person.done();
+});
+
+test("f: this moment is sent to somebody without an account", async () => {
+  const person = await shop(240, 300);
+  const { page } = person;
+  await person.click(page.getByText("Share", { exact: true }));
+  await person.click(page.getByRole("button", { name: "Create link" }));
+  const link = await page.getByRole("textbox", { name: "shared link" }).inputValue();
+  const receiver = await tab(chrome);
+  const asked: string[] = [];
+  receiver.page.on("request", (request) => asked.push(request.url()));
+  await receiver.page.goto(link);
+  await row(receiver.page, "network peers", "10.1.0.2").waitFor();
+  expect(receiver.page.url()).toContain(`from=${started + 240}&to=${started + 300}`);
+  // Names of other containers are not for the receiver of a link.
+  expect(asked.filter((url) => url.includes("/neighbours"))).toEqual([]);
+  expect(await receiver.page.getByText("shop-proxy").count()).toBe(0);
+  expect(receiver.wrong).toEqual([]);
+  await receiver.context.close();
+  await person.done();
+});
+
+test("g: in what two runs differ", async () => {
+  const person = await Person.at(`/c/10b000000010?from=${night}&to=${night + 60}`);
+  const { page } = person;
+  await page.getByTestId("tile-cpu").waitFor();
+  await person.click(page.getByText("Compare", { exact: true }).first());
+  await page.getByRole("searchbox", { name: "compare with" }).fill("train-217");
+  await page.keyboard.press("Enter");
+  const figures = page.getByRole("table", { name: "differences", exact: true });
+  await figures.waitFor();
+  expect(await figures.locator("tbody tr").filter({ hasText: "exit" }).first().innerText()).toMatch(/0\s+137/);
+  await person.done();
+});
+
+test("h: the table is exported, the address says the same moment", async () => {
+  const person = await shop(240, 300);
+  const { page } = person;
+  await person.click(page.getByText("Export", { exact: true }));
+  const [download] = await Promise.all([page.waitForEvent("download"), person.click(page.getByRole("button", { name: "files as CSV" }))]);
+  const text = readFileSync(await download.path(), "utf8");
+  expect(text).toMatch(/\/var\/lib\/db\/base\/16384\/2619.*12582912/);
+  await person.done();
+});
+
+test("i: one container of 300 is found by its label or image, and the list fits", async () => {
+  const person = await Person.at("/");
+  const { page } = person;
+  await page.setViewportSize({ width: 1400, height: 900 });
+  const rows = page.locator("table.list tbody tr");
+  await rows.first().waitFor();
+  expect(await page.locator(".scroll").evaluate((each) => each.scrollWidth - each.clientWidth)).toBeLessThanOrEqual(0);
+  await person.search("label:team=ml image:train:1 train-2");
+  await expect.poll(() => rows.allInnerTexts()).toEqual([expect.stringContaining("train-267")]);
+  await person.done();
+});
+
+test("j: a capture is found by its name and opens at its time", async () => {
+  const person = await Person.at("/");
+  const { page } = person;
+  await page.locator("table.list tbody tr").first().waitFor();
+  await person.search("recording:sysdig");
+  await person.click(page.getByRole("link", { name: CAPTURED }));
+  await page.getByText("● sysdig (e2e)").waitFor();
+  expect(await row(page, "processes", "haproxy").innerText()).toContain("50 ms");
+  expect(await page.locator("body").innerText()).toContain("2017-09-23");
+  await person.done();
+});
+
+test("k: which agents are there, what can they not count", async () => {
+  const person = await Person.at(`/c/${BUILD}`);
+  const { page } = person;
+  await page.getByTestId("tile-cpu").waitFor();
+  await person.click(page.getByRole("link", { name: "Hosts" }));
+  await page.getByText("6.12.0-example").waitFor();
+  await person.click(page.getByText("1 limitation on this host"));
+  await page.getByText("trampolines are refused").waitFor();
+  await person.done();
+});
+
+test("a header of the list sorts both ways, failures too", async () => {
+  const person = await Person.at("/");
+  const { page } = person;
+  const rows = page.locator("table.list tbody tr");
+  await rows.first().waitFor();
+  await person.click(page.getByRole("button", { name: "Failed" }));
+  await expect.poll(() => rows.first().innerText()).toContain("train-217");
+  await person.click(page.getByRole("button", { name: "Failed" }));
+  await expect.poll(() => rows.first().innerText()).not.toContain("train-217");
+  await person.click(page.getByRole("button", { name: "Memory, peak" }));
+  await expect.poll(() => rows.first().innerText()).toContain("train-217");
+  await person.done();
+});

@@ -1,0 +1,72 @@
+// In what two containers differ, as rows of text.
+
+import type { Comparison, Side, Usage } from "./api/types";
+import { bytes, count, cpuTime, duration, UNKNOWN } from "./units";
+
+export interface Figure {
+  label: string;
+  own: string;
+  other: string;
+  /** The change from the other container to this one; empty if nothing changed or it is unknown. */
+  change: string;
+  /** Whether this container has more (1), less (-1), or as much as the other. */
+  sign: -1 | 0 | 1;
+}
+
+export const USAGE: { key: keyof Usage; label: string; text: (value: number | null | undefined) => string }[] = [
+  { key: "cpu_ns", label: "CPU", text: cpuTime },
+  { key: "memory_max", label: "peak memory", text: bytes },
+  { key: "bytes_in", label: "read", text: bytes },
+  { key: "bytes_out", label: "written", text: bytes },
+  { key: "received", label: "received", text: bytes },
+  { key: "sent", label: "sent", text: bytes },
+  { key: "processes", label: "processes", text: count },
+  { key: "failed", label: "failed processes", text: count },
+  { key: "failures", label: "failed connections", text: count },
+];
+
+/** `+25 %`, `×3.2`, or `new` if there was nothing before. */
+export function changeText(own: number | null | undefined, other: number | null | undefined): string {
+  if (own == null || other == null || own === other) return "";
+  if (other === 0) return "new";
+  if (own === 0) return "gone";
+  const ratio = own / other;
+  if (ratio >= 2) return `×${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)}`;
+  const part = (ratio - 1) * 100;
+  const text = Math.abs(part) >= 10 ? Math.abs(part).toFixed(0) : Math.abs(part) >= 0.1 ? Math.abs(part).toFixed(1) : "< 0.1";
+  return `${part > 0 ? "+" : "−"}${text} %`;
+}
+
+export function figure(label: string, own: number | null | undefined, other: number | null | undefined, text: (value: number | null | undefined) => string): Figure {
+  const sign = own == null || other == null ? 0 : (Math.sign(own - other) as -1 | 0 | 1);
+  return { label, own: text(own), other: text(other), change: changeText(own, other), sign };
+}
+
+/** How a container ended. */
+function ending({ container }: Side): string {
+  if (container.oom_killed) return `${container.exit_code ?? UNKNOWN} (out of memory)`;
+  if (container.exit_code != null) return String(container.exit_code);
+  return container.state === "running" ? "it runs" : "unknown";
+}
+
+/** Seconds from start to end; of one that runs, until now as far as was seen. */
+function lived({ container, seconds }: Side): number {
+  return container.started != null && container.ended != null ? container.ended - container.started : seconds;
+}
+
+/** The figures of both as a whole. */
+export function figures({ own, other }: Comparison): Figure[] {
+  const exit = { label: "exit", own: ending(own), other: ending(other) };
+  return [
+    figure("duration", lived(own), lived(other), duration),
+    { ...exit, change: exit.own === exit.other ? "" : "differs", sign: 0 },
+    ...USAGE.map(({ key, label, text }) => figure(label, own.usage[key], other.usage[key], text)),
+    figure("held back by its limit", own.throttled_ns, other.throttled_ns, cpuTime),
+  ];
+}
+
+/** What is missing in the sums of one of them. Empty if nothing is. */
+export function missing(side: Side): string {
+  const unknown = side.seconds - side.known_seconds;
+  return unknown < 1 ? "" : `${side.container.name || side.container.id}: nothing is known of ${duration(unknown)} of its life, which all sums lack`;
+}
