@@ -40,6 +40,14 @@ pub unsafe fn charge(state: *mut CpuState, task: KernelPtr) {
         // SAFETY: likewise.
         unsafe { set_running_late(running, task) };
     }
+    if running.former_ns != 0 {
+        cpu_add(
+            &raw const running.former,
+            generation::current(),
+            running.former_ns,
+        );
+        running.former_ns = 0;
+    }
     if running.counted == 0 {
         return;
     }

@@ -5,12 +5,15 @@
 //! `switch`. There is one value per core. A program that may be interrupted while it changes the value
 //! sets `busy` meanwhile.
 
+use aya_ebpf::helpers::generated::bpf_map_lookup_percpu_elem;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray};
-use bubble_common::kernel::cpu_state::{CGROUPS, Call, CgroupCheck, CpuState, Running};
+use bubble_common::kernel::cpu_state::{CGROUPS, Call, CgroupCheck, CpuState, MOVED, Running};
 use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::loss::Cause;
 
 use crate::btf::{KernelPtr, field};
+use crate::loss::lost;
 use crate::{generation, line, task};
 
 #[map]
@@ -27,6 +30,21 @@ pub fn cpu_state() -> Option<*mut CpuState> {
     CPU_STATE.get_ptr_mut(0)
 }
 
+/// The state of another core. Only where `Settings::cores` is not 0.
+#[inline(always)]
+pub fn cpu_state_of(core: u32) -> Option<*mut CpuState> {
+    let key = 0_u32;
+    // SAFETY: a map and one of its keys; the helper refuses cores that there are not.
+    let state = unsafe {
+        bpf_map_lookup_percpu_elem(
+            (&raw const CPU_STATE).cast_mut().cast(),
+            (&raw const key).cast(),
+            core,
+        )
+    };
+    (!state.is_null()).then_some(state.cast())
+}
+
 /// The state of this core and the task that runs here; `None` if its process is not counted.
 ///
 /// Valid until the program ends: whatever changes the state meanwhile only makes it more correct.
@@ -36,7 +54,8 @@ pub fn counted_task() -> Option<(*mut CpuState, KernelPtr)> {
     let task = task::current();
     // SAFETY: this core's value of the map; volatile as `cpu_state_correct` changes it.
     if unsafe { core::ptr::read_volatile(&raw const (*state).running.task) } != task as u64 {
-        // A switch went unnoticed, which happens. The bytes must not go to the previous task.
+        // A switch went unnoticed, which happens, or the process was moved to another cgroup. The bytes
+        // must not go to the previous one.
         cpu_state_correct();
     }
     // SAFETY: likewise.
@@ -80,12 +99,22 @@ extern "C" fn cpu_state_correct() -> u32 {
     0
 }
 
-/// Notes that `task` has been running here since the scheduler picked it, if the switch went unnoticed.
+/// Notes that `task` runs here, which is not the task that was noted: its process was moved to another
+/// cgroup, or the switch went unnoticed. Then it has been running since the scheduler picked it.
 ///
 /// # Safety
 /// `running` is part of this core's state.
 #[inline(always)]
 pub unsafe fn set_running_late(running: *mut Running, task: KernelPtr) {
+    // SAFETY: the caller's promise; volatile as other cores change them.
+    unsafe {
+        if core::ptr::read_volatile(&raw const (*running).task) == MOVED
+            && core::ptr::read_volatile(&raw const (*running).moved) == task as u64
+        {
+            set_running_moved(running, task);
+            return;
+        }
+    }
     let picked: u64 = field!(task, task_prev_sum_exec_runtime);
     // SAFETY: the caller's promise.
     unsafe {
@@ -94,6 +123,30 @@ pub unsafe fn set_running_late(running: *mut Running, task: KernelPtr) {
         // Which call it was in when it came here is not known.
         (*running).call = Call::default();
         (*running).arrived = 0;
+    }
+}
+
+/// Notes that `task`, which has been running here, was moved to another cgroup. Until then its time is
+/// that of the former process.
+///
+/// # Safety
+/// `running` is part of this core's state.
+#[inline(always)]
+unsafe fn set_running_moved(running: *mut Running, task: KernelPtr) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (since, moved_at) = ((*running).since, (*running).moved_at);
+        let moved_last = (*running).moved_last;
+        if (*running).counted != 0 && moved_at > since {
+            if (*running).former_ns != 0 {
+                // Moved twice since it was last charged.
+                lost(Cause::MOVED, (*running).former_ns);
+            }
+            (*running).former = (*running).key;
+            (*running).former_ns = moved_at - since;
+        }
+        set_running(running, task);
+        (*running).since = since.max(moved_last);
     }
 }
 

@@ -84,8 +84,14 @@ pub unsafe fn is_busy(line: *mut Line) -> bool {
 /// process.
 #[inline(always)]
 pub fn disown() {
+    disown_lines_of(this_core());
+}
+
+/// Takes a core's lines from their task.
+#[inline(always)]
+pub fn disown_lines_of(core: u64) {
     if setting!(opens_by_function) != 0
-        && let Some(line) = line(this_core(), IN)
+        && let Some(line) = line(core, IN)
     {
         // SAFETY: the two lines of this core.
         unsafe {

@@ -41,6 +41,7 @@ mod bound;
 mod btf;
 mod cgroup;
 mod cpu;
+mod cpu_moved;
 mod cpu_state;
 mod descriptor;
 mod file;

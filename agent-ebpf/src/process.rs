@@ -19,6 +19,7 @@ use bubble_common::kernel::task::{TaskOffsets, UPID_SIZE};
 use crate::access::Untyped;
 use crate::bound::masked;
 use crate::btf::{KernelPtr, Offset as _, field, offset};
+use crate::cpu_moved::tell_cores;
 use crate::cpu_state::is_ignored;
 use crate::file_chain::Location;
 use crate::log::{self, Limit};
@@ -243,9 +244,12 @@ fn process_attach(ctx: BtfTracePointContext) -> i32 {
     let cgroup: KernelPtr = ctx.arg(0);
     let task: KernelPtr = ctx.arg(2);
     if hierarchy_of(cgroup) == setting!(hierarchy) {
-        if task == task::current() {
-            process_changed(task);
+        // Any thread of a process may move all of them; the tracepoint names the first.
+        let current = task::current();
+        if task::process_id(task) == task::process_id(current) {
+            process_changed(current);
         }
+        tell_cores(task);
         if is_leader(task) {
             send(Kind::ATTACH, task);
         }

@@ -15,6 +15,7 @@ static SETTINGS: Settings = Settings {
     completion_is_struct: 0,
     waits: 0,
     in_iowait: 0,
+    cores: 0,
 };
 
 /// All constants. Use [`setting`] to read one.

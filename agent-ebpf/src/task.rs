@@ -33,6 +33,12 @@ pub fn id(task: KernelPtr) -> u32 {
     field!(task, task_pid)
 }
 
+/// Id of the process.
+#[inline(always)]
+pub fn process_id(task: KernelPtr) -> u32 {
+    field!(task, task_tgid)
+}
+
 /// When the process of the task was forked, ns since boot.
 #[inline(always)]
 pub fn start(task: KernelPtr) -> u64 {

@@ -35,10 +35,17 @@ pub(crate) enum Command {
     Services(Services),
     Simulate(Simulate),
     Soak(Soak),
-    /// Build the tools that the tests compile from source, once
-    ///
-    /// `cargo xtask test --all` does it in the background, at the lowest priority.
-    Tools,
+    Tools(Tools),
+}
+
+/// Install and build what the tests need, once
+///
+/// `cargo xtask test` does it in the background, at the lowest priority.
+#[derive(Debug, Args)]
+pub(crate) struct Tools {
+    /// Also what only `test --all` needs: it is compiled from source
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Build and start the whole system on this machine, and print the link to its page

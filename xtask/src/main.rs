@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         flags::Command::Services(flags) => services::run(&flags),
         flags::Command::Simulate(flags) => simulate::run(&flags),
         flags::Command::Soak(flags) => test::soak(&flags),
-        flags::Command::Tools => tools::run(),
+        flags::Command::Tools(flags) => tools::run(&flags),
         flags::Command::Vm(flags) => vm::run(&flags),
     };
     match result {

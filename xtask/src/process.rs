@@ -61,6 +61,13 @@ impl Process {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        self.child
+            .wait()
+            .with_context(|| format!("cannot wait for {}", self.name))
+    }
+
     fn terminate(&mut self) -> Result<()> {
         if self.exit_status()?.is_some() {
             return Ok(());
@@ -76,9 +83,7 @@ impl Process {
                 self.child
                     .kill()
                     .with_context(|| format!("cannot kill {}", self.name))?;
-                self.child
-                    .wait()
-                    .with_context(|| format!("cannot wait for {}", self.name))?;
+                self.wait()?;
                 break;
             }
             thread::sleep(Duration::from_millis(20));

@@ -39,7 +39,7 @@ use self::region::{Region, WORDS};
 pub use self::texts::Texts;
 
 /// Changes whenever the meaning of the bytes does.
-pub const LAYOUT: u64 = 1;
+pub const LAYOUT: u64 = 2;
 
 /// Size of each of the two logs of records.
 const RECORD_BYTES: usize = 1 << 20;
@@ -48,7 +48,7 @@ const TEXT_BYTES: usize = 2 << 20;
 /// Longest record of the kernel side: path and arguments of a program, and their header.
 const MAX_RECORD: usize = 16 << 10;
 /// Running totals that are noted with each generation.
-pub const TOTALS: usize = 16;
+pub const TOTALS: usize = 18;
 
 /// Indices of the numbers.
 mod word {

@@ -35,6 +35,10 @@ pub const fn generation_of(stamp: u64) -> u64 {
 /// The first generation. An entry that was never used has generation 0.
 pub const FIRST_GENERATION: u64 = 1;
 
+/// Stands for the address of a task whose process another core has moved to another cgroup. Whoever
+/// compares it with the task that runs determines anew who that is.
+pub const MOVED: u64 = 1;
+
 /// The state of a core.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +67,7 @@ pub struct Running {
     pub counted: u32,
     /// Not 0 while a program changes this struct. An interrupt must not touch it then.
     pub busy: u32,
-    /// Address of the task.
+    /// Address of the task; or [`MOVED`].
     pub task: u64,
     /// The system call that the task is in, if it left its core during it.
     pub call: Call,
@@ -72,6 +76,16 @@ pub struct Running {
     pub arrived: u64,
     /// `CLOCK_MONOTONIC` minus the scheduler's clock, ns. 0 if it is not known yet.
     pub offset: u64,
+    /// Address of the task that was moved to another cgroup while it ran here. Another core writes it.
+    pub moved: u64,
+    /// The CPU time of that task when it was moved, ns.
+    pub moved_at: u64,
+    /// The same, if it was moved again since; else equal. What is between them is a loss.
+    pub moved_last: u64,
+    /// The process that it was before.
+    pub former: ProcessKey,
+    /// CPU time of the former process that is still to be charged, ns.
+    pub former_ns: u64,
 }
 
 /// A system call and its files. It holds them until its end.
@@ -123,9 +137,9 @@ pub fn entries<T>(all: &[T; ENTRIES], side: u64) -> &[T] {
 
 plain! {
     Call is 24 bytes;
-    Running is 88 bytes;
+    Running is 144 bytes;
     CgroupCheck is 24 bytes;
-    CpuState is 16_024 bytes;
+    CpuState is 16_080 bytes;
 }
 
 #[cfg(test)]

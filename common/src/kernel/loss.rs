@@ -22,9 +22,12 @@ impl Cause {
     pub const BUSY: Self = Self(5);
     /// A map of threads or of waits was full. The amount is nanoseconds that are known to be missing.
     pub const WAIT: Self = Self(6);
+    /// A process was moved between cgroups again before a core that it runs on had learned of the first
+    /// move. The amount is nanoseconds.
+    pub const MOVED: Self = Self(7);
 
     /// Number of causes: entries of the map.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 }
 
 /// What was lost since the programs were loaded.

@@ -29,6 +29,9 @@ pub struct Settings {
     pub waits: u32,
     /// Mask of the bit `task_struct.in_iowait` in its byte.
     pub in_iowait: u32,
+    /// Number of cores that there can be; 0 if a program cannot read the state of another core (before
+    /// Linux 5.19).
+    pub cores: u32,
 }
 
 impl Settings {
@@ -56,8 +59,9 @@ impl Default for Settings {
             completion_is_struct: 0,
             waits: 0,
             in_iowait: 0,
+            cores: 0,
         }
     }
 }
 
-plain! { Settings is 40 bytes; }
+plain! { Settings is 44 bytes; }

@@ -26,8 +26,9 @@ impl Reason {
     /// time that goes back, a run over a long pause, more memory than the machine has. What it
     /// stands for is not counted.
     pub const IMPLAUSIBLE: Self = Self(7);
-    /// A recording says too late in which container a process is: more of its activity came
-    /// before than can wait.
+    /// It is not known in which container a process was. A recording says it too late: more of its
+    /// activity came before than can wait. Or the process was moved between containers again before a core
+    /// that it ran on had learned of the first move.
     pub const UNATTRIBUTED: Self = Self(8);
     /// A file was mapped into memory: what is read and written there passes no hook. Counts mappings.
     pub const MAPPED_FILE: Self = Self(9);

@@ -19,7 +19,7 @@ use crate::command::output;
 use crate::process::Process;
 use crate::project;
 use crate::service::{Service, free_port};
-use crate::services::cassandra;
+use crate::services::cassandra::{self, Schema};
 
 /// A file system in memory, on every Linux.
 const MEMORY: &str = "/dev/shm";
@@ -47,7 +47,10 @@ struct Flags {
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     let flags: Flags = super::example::flags("fleet", arguments);
-    let cluster = flags.cassandra.then(|| cassandra::up(1)).transpose()?;
+    let cluster = flags
+        .cassandra
+        .then(|| cassandra::up(1, Schema::Durable))
+        .transpose()?;
     let measured = measure(report, &flags, cluster.as_ref());
     if let Some(cluster) = cluster {
         cluster.release()?;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::example::{Example, NoFlags, Report};
 use crate::project;
-use crate::services::cassandra;
+use crate::services::cassandra::{self, Schema};
 
 pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
     let NoFlags {} = super::example::flags("store", arguments);
@@ -19,7 +19,7 @@ pub(super) fn run(report: &mut Report<'_>, arguments: &[String]) -> Result<()> {
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let cluster = cassandra::up(1)?;
+    let cluster = cassandra::up(1, Schema::Durable)?;
     let measured = measure(report, &cluster, &folder.display().to_string());
     cluster.release()?;
     measured
@@ -53,7 +53,7 @@ pub(super) fn rollup(report: &mut Report<'_>, arguments: &[String]) -> Result<()
         package: "bubble-server",
         example: "bench_rollup",
     };
-    let cluster = cassandra::up(1)?;
+    let cluster = cassandra::up(1, Schema::Durable)?;
     let env = variables(&cluster)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let measured = example.run(&arguments, &env, report);

@@ -2,7 +2,8 @@
 //! machine.
 //!
 //! Maven fetches the jars that xtask/services/cassandra/pom.xml names. A node is killed, because
-//! stopping it takes ten seconds. Its commit log has all writes.
+//! stopping it takes ten seconds. Its commit log has all writes. It creates tables quickly only if a killed
+//! node may forget them: see [`Schema`].
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,6 +52,15 @@ const OPENS: [&str; 9] = [
     "jdk.management/com.sun.management.internal",
 ];
 
+/// Whether a killed node knows its tables when it starts again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// Each change of the schema writes the files of ten tables.
+    Durable,
+    /// Changes are in the commit log alone. A node reads that after the schema.
+    Volatile,
+}
+
 /// The running nodes.
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
@@ -61,6 +71,7 @@ pub(crate) struct Cluster {
 struct Node {
     /// From 1.
     number: usize,
+    schema: Schema,
     folder: PathBuf,
     daemon: Daemon,
 }
@@ -100,13 +111,22 @@ impl Cluster {
     }
 }
 
+/// The clusters that there can be: number of nodes, and their schema.
+const CLUSTERS: [(usize, Schema); 3] = [
+    (1, Schema::Durable),
+    (1, Schema::Volatile),
+    (3, Schema::Durable),
+];
+
 /// Starts 1 or 3 nodes if they do not run, and waits until all answer.
-pub(crate) fn up(count: usize) -> Result<Cluster> {
-    let nodes: Vec<Node> = (1..=count).map(|n| Node::new(count, n)).collect();
+pub(crate) fn up(count: usize, schema: Schema) -> Result<Cluster> {
+    let nodes: Vec<Node> = (1..=count).map(|n| Node::new(count, n, schema)).collect();
     let is_running = |node: &Node| node.daemon.running().is_some();
-    for other in [1, 3].into_iter().filter(|other| *other != count) {
-        if (1..=other).any(|n| is_running(&Node::new(other, n))) {
-            bail!("a cluster of {other} nodes is running: run `cargo xtask services down` first");
+    for (others, other) in CLUSTERS {
+        if (others, other) != (count, schema)
+            && (1..=others).any(|n| is_running(&Node::new(others, n, other)))
+        {
+            bail!("another cluster is running: run `cargo xtask services down` first");
         }
     }
     let missing: Vec<&Node> = nodes.iter().filter(|n| !is_running(n)).collect();
@@ -143,9 +163,9 @@ fn start(missing: &[&Node], count: usize) -> Result<()> {
 /// Kills the nodes that `up` started. Their data stays. Returns the number of killed nodes.
 pub(crate) fn down() -> Result<usize> {
     let mut killed = 0;
-    for count in [1, 3] {
+    for (count, schema) in CLUSTERS {
         for number in 1..=count {
-            killed += usize::from(Node::new(count, number).daemon.kill()?);
+            killed += usize::from(Node::new(count, number, schema).daemon.kill()?);
         }
     }
     Ok(killed)
@@ -153,7 +173,7 @@ pub(crate) fn down() -> Result<usize> {
 
 /// Kills one node of three.
 pub(crate) fn kill(number: usize) -> Result<()> {
-    if !Node::new(3, number).daemon.kill()? {
+    if !Node::new(3, number, Schema::Durable).daemon.kill()? {
         bail!("node {number} of 3 is not running: run `cargo xtask services up --cassandra 3`");
     }
     say(format!("killed node {number} of 3"));
@@ -177,11 +197,16 @@ fn wait(nodes: &[Node]) -> Result<()> {
 }
 
 impl Node {
-    fn new(count: usize, number: usize) -> Self {
-        let name = format!("cassandra/{number}-of-{count}");
+    fn new(count: usize, number: usize, schema: Schema) -> Self {
+        let suffix = match schema {
+            Schema::Durable => "",
+            Schema::Volatile => "-volatile",
+        };
+        let name = format!("cassandra/{number}-of-{count}{suffix}");
         let folder = project::cache().join("services").join(name);
         Self {
             number,
+            schema,
             daemon: Daemon::new(&folder),
             folder,
         }
@@ -197,6 +222,14 @@ impl Node {
             self.number,
             self.folder.display()
         ));
+        if self.schema == Schema::Volatile {
+            // Rows of tables that it does not know.
+            let data = self.folder.join("data");
+            if data.exists() {
+                fs::remove_dir_all(&data)
+                    .with_context(|| format!("cannot remove {}", data.display()))?;
+            }
+        }
         let seeds: Vec<String> = (1..=count).map(|n| format!("127.0.0.{n}")).collect();
         // Divides the ring into equal parts.
         let token = i128::from(i64::MIN) + ((self.number as i128 - 1) << 64) / count as i128;
@@ -221,6 +254,9 @@ impl Node {
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-Dcassandra.ring_delay_ms=1000",
         ]);
+        if self.schema == Schema::Volatile {
+            command.arg("-Dcassandra.test.flush_local_schema_changes=false");
+        }
         command.arg(format!("-Dcassandra.jmx.local.port={}", self.jmx_port()));
         command.arg("-cp").arg(jars.join("*"));
         command.arg("org.apache.cassandra.service.CassandraDaemon");

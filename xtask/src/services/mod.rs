@@ -53,7 +53,7 @@ fn chosen(only: &[Part]) -> Vec<Part> {
 pub(crate) fn up(part: Part, nodes: usize) -> Result<Started> {
     match part {
         Part::Cassandra => {
-            let cluster = cassandra::up(nodes)?;
+            let cluster = cassandra::up(nodes, cassandra::Schema::Durable)?;
             Ok(Started {
                 name: "Cassandra",
                 address: cluster.hosts(),

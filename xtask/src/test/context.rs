@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::beside::Beside;
 use super::services::Services;
 use crate::install;
 
@@ -12,6 +13,18 @@ pub(super) struct Run {
     /// The arguments after `--`, for the test programs of the services and of the suite.
     pub(super) arguments: Vec<String>,
     pub(super) services: Services,
+    /// The groups in the background.
+    pub(super) beside: Beside,
+    /// Names of the groups that begin in the background when the group that runs [`Self::waits`].
+    pub(super) beside_this: Vec<&'static str>,
+}
+
+impl Run {
+    /// From here on the group has nothing to compile, and waits more than it computes.
+    pub(super) fn waits(&mut self) -> Result<()> {
+        let mut groups = std::mem::take(&mut self.beside_this).into_iter();
+        groups.try_for_each(|group| self.beside.start(group))
+    }
 }
 
 /// Why a group cannot run on this machine. Except in CI, it is then skipped.

@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub(super) finds: &'static str,
     /// Whether it runs with `--all` alone.
     pub(super) all_only: bool,
+    /// The group with which it begins in the background, if both are chosen: see [`super::beside`].
+    pub(super) beside: Option<&'static str>,
     pub(super) run: fn(&mut Run) -> Result<()>,
 }
 
@@ -38,6 +40,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the Rust code is formatted",
         finds: "code that cargo fmt would change",
         all_only: false,
+        beside: None,
         run: |_| fmt(),
     },
     Group {
@@ -45,20 +48,15 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the page: its types, its tests, its build",
         finds: "mistakes in the page's code, without a browser",
         all_only: false,
+        beside: None,
         run: |_| page(),
-    },
-    Group {
-        name: "clippy",
-        about: "clippy reports no warnings",
-        finds: "code that compiles and looks wrong, in all crates with their tests",
-        all_only: false,
-        run: |_| clippy(),
     },
     Group {
         name: "unit",
         about: "the tests of each crate",
         finds: "wrong results of one crate: readers, segments, SQLite, queries, the API",
         all_only: false,
+        beside: None,
         run: |_| unit(),
     },
     Group {
@@ -66,6 +64,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the page in Chromium, on a real server",
         finds: "what only a browser shows: charts, keys, live streams, layout",
         all_only: false,
+        beside: None,
         run: |_| end_to_end(None),
     },
     Group {
@@ -73,13 +72,24 @@ pub(super) const GROUPS: &[Group] = &[
         about: "known workloads in Docker's containers on this host, to the byte",
         finds: "wrong numbers of the agent on this kernel",
         all_only: false,
+        beside: None,
         run: |run| suite::on_this_host(run),
+    },
+    Group {
+        name: "clippy",
+        about: "clippy reports no warnings",
+        finds: "code that compiles and looks wrong, in all crates with their tests",
+        all_only: false,
+        // The tests of the suite wait for the next second.
+        beside: Some("suite"),
+        run: |_| clippy(),
     },
     Group {
         name: "unused",
         about: "no crate declares a dependency that it does not use",
         finds: "a dependency that makes building slower for nothing",
         all_only: true,
+        beside: None,
         run: |_| unused(),
     },
     Group {
@@ -87,6 +97,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "licences, sources, bans and known vulnerabilities of the dependencies",
         finds: "a dependency that must not be shipped",
         all_only: true,
+        beside: None,
         run: |_| deny(),
     },
     Group {
@@ -94,6 +105,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "compiling the kernel side again gives the bytes that are checked in",
         finds: "an object that is not made from its sources",
         all_only: true,
+        beside: None,
         run: |_| build_ebpf::verify(),
     },
     Group {
@@ -101,6 +113,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "Compose and systemd accept docker-compose.yml and the units",
         finds: "a mistake in docker-compose.yml or in a unit",
         all_only: true,
+        beside: None,
         run: |_| deploy::valid(),
     },
     Group {
@@ -108,6 +121,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "the parsers of untrusted input, for a short time",
         finds: "input that makes a parser panic, hang or take too much memory",
         all_only: true,
+        beside: None,
         run: |_| fuzz::all(FUZZ_SECONDS),
     },
     Group {
@@ -115,6 +129,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "what the chisels post, run by a real sysdig over real captures",
         finds: "a mistake in the Lua, or a change of the legacy wire",
         all_only: true,
+        beside: None,
         run: |run| suite::with_sysdig(run),
     },
     Group {
@@ -122,6 +137,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "both images in Docker, and the pages of real containers in Chromium, to the byte",
         finds: "what an image lacks; how soon a write is on the page",
         all_only: true,
+        beside: None,
         run: |_| containers_in_the_browser(),
     },
     Group {
@@ -129,13 +145,18 @@ pub(super) const GROUPS: &[Group] = &[
         about: "a node of three dies while a server ingests and rolls up; no data is lost or doubled",
         finds: "what is lost or doubled when a node dies",
         all_only: true,
-        run: |run| services::three_nodes(&mut run.services, &run.arguments),
+        beside: None,
+        run: |run| {
+            run.waits()?;
+            services::three_nodes(&mut run.services, &run.arguments)
+        },
     },
     Group {
         name: "cassandra",
         about: "the tests of the store, on a real Cassandra",
         finds: "what SQLite accepts and Cassandra does not",
         all_only: true,
+        beside: None,
         run: |run| services::one_node(&mut run.services, &run.arguments),
     },
     Group {
@@ -143,6 +164,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "servers and workers on a real Cassandra, RabbitMQ and Consul that are killed",
         finds: "what is lost or doubled when one of several servers or the queue dies",
         all_only: true,
+        beside: None,
         run: |run| services::distributed(&mut run.services, &run.arguments),
     },
     Group {
@@ -150,6 +172,7 @@ pub(super) const GROUPS: &[Group] = &[
         about: "a live page and a restarted server in Chromium, with the server on Cassandra",
         finds: "a page that works with SQLite alone",
         all_only: true,
+        beside: None,
         run: |run| {
             let store = run.services.new_keyspace("e2e")?;
             end_to_end(Some(&store))
@@ -157,16 +180,19 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         name: "vm-6.12",
-        about: "the suite in cgroups, without slow tests that depend on no kernel, on Debian's 6.12, with either family of hooks",
+        about: "the suite in cgroups on Debian's 6.12: without slow tests that depend on no kernel with `vfs` hooks, what differs between kernels with `syscall` hooks",
         finds: "wrong numbers of hooks that need trampolines; pure cgroup v2",
         all_only: true,
+        // The groups from there on wait for nodes that start and die.
+        beside: Some("cassandra-3"),
         run: |run| suite::in_guests(&suite::NEWER, run),
     },
     Group {
         name: "vm-6.1",
-        about: "the suite's tests of what differs between kernels, on Debian's 6.1, with either family of hooks",
+        about: "the suite's tests of what differs between kernels, on Debian's 6.1, with either family of hooks, in real time on two processors with `vfs` hooks",
         finds: "wrong numbers on the oldest kernel that is supported here; trampolines on two processors",
         all_only: true,
+        beside: None,
         run: |run| suite::in_guests(&suite::OLDER, run),
     },
 ];

@@ -5,9 +5,11 @@
 //! in CI it fails. At the end, a report shows the time of each group, its failed tests, and
 //! everything that its tests could not test.
 
+mod beside;
 mod context;
 mod deploy;
 mod group;
+mod idle;
 mod record;
 mod services;
 mod suite;
@@ -18,8 +20,10 @@ use std::{env, fs};
 
 use anyhow::{Result, bail};
 
+use self::beside::Beside;
 use self::context::{CannotRun, Run};
 use self::group::{GROUPS, Group};
+use self::idle::Idle;
 use self::record::Record;
 use self::services::Services;
 use crate::command::say;
@@ -43,22 +47,39 @@ pub(crate) fn run(flags: &flags::Test) -> Result<ExitCode> {
         all: flags.all,
         arguments: flags.arguments.clone(),
         services: Services::default(),
+        beside: Beside::default(),
+        beside_this: Vec::new(),
     };
+    // Single groups install what they need themselves.
     let tools = flags
-        .all
-        .then(|| tools::start(&record::log_path("tools")))
+        .only
+        .is_empty()
+        .then(|| tools::start(&record::log_path("tools"), flags.all))
         .transpose()?;
-    let mut results: Vec<(&Group, Outcome, Duration)> = Vec::new();
-    for group in chosen {
+    let mut results: Vec<Row> = Vec::new();
+    for group in &chosen {
         if !results.is_empty() {
             say(format!("so far: {}", so_far(&results)));
         }
-        let record = Record::start(group.name)?;
-        say(format!("test group {}: {}", group.name, group.about));
-        let start = Instant::now();
-        let outcome = run_group(group, &mut run, strict);
-        drop(record);
-        results.push((group, outcome, start.elapsed()));
+        let beside_this = chosen.iter().filter(|one| one.beside == Some(group.name));
+        run.beside_this = beside_this.map(|one| one.name).collect();
+        let (start, idle) = (Instant::now(), Idle::now());
+        let outcome = match run.beside.finish(group.name) {
+            Some(result) => outcome(group, result, strict),
+            None => {
+                let record = Record::start(group.name)?;
+                say(format!("test group {}: {}", group.name, group.about));
+                let outcome = outcome(group, (group.run)(&mut run), strict);
+                drop(record);
+                outcome
+            }
+        };
+        results.push(Row {
+            group,
+            outcome,
+            time: start.elapsed(),
+            idle: idle.percent(),
+        });
     }
     run.services.stop()?;
     drop(tools);
@@ -76,8 +97,12 @@ fn list() -> String {
         .iter()
         .map(|group| {
             let scope = if group.all_only { "--all" } else { "" };
+            let beside = match group.beside {
+                Some(other) => format!("{:20}begins in the background during {other}\n", ""),
+                None => String::new(),
+            };
             format!(
-                "{:12} {scope:6} {}\n{:20}finds: {}\n",
+                "{:12} {scope:6} {}\n{:20}finds: {}\n{beside}",
                 group.name, group.about, "", group.finds
             )
         })
@@ -96,8 +121,8 @@ fn select(flags: &flags::Test) -> Result<Vec<&'static Group>> {
     Ok(GROUPS.iter().filter(wanted).collect())
 }
 
-fn run_group(group: &Group, run: &mut Run, strict: bool) -> Outcome {
-    match (group.run)(run) {
+fn outcome(group: &Group, result: Result<()>, strict: bool) -> Outcome {
+    match result {
         Ok(()) => Outcome::Passed,
         Err(error) if error.is::<CannotRun>() && !strict => {
             say(format!("test group {} is SKIPPED: {error:#}", group.name));
@@ -110,10 +135,24 @@ fn run_group(group: &Group, run: &mut Run, strict: bool) -> Outcome {
     }
 }
 
+/// What a group came to.
+struct Row {
+    group: &'static Group,
+    outcome: Outcome,
+    time: Duration,
+    /// Percentage of the processors' time meanwhile that nothing used, if the kernel says.
+    idle: Option<u64>,
+}
+
 /// The groups that ended, in one line. The last lines of a log that was cut off show what took the time.
-fn so_far(results: &[(&Group, Outcome, Duration)]) -> String {
-    let total: Duration = results.iter().map(|(_, _, time)| *time).sum();
-    let group = |(group, outcome, time): &(&Group, Outcome, Duration)| {
+fn so_far(results: &[Row]) -> String {
+    let total: Duration = results.iter().map(|row| row.time).sum();
+    let group = |Row {
+                     group,
+                     outcome,
+                     time,
+                     ..
+                 }: &Row| {
         let seconds = time.as_secs();
         match outcome {
             Outcome::Passed => format!("{} {seconds}", group.name),
@@ -131,12 +170,12 @@ fn so_far(results: &[(&Group, Outcome, Duration)]) -> String {
 }
 
 /// Prints what failed, and then the table: the end of a log is what a reader sees first.
-fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
+fn report(results: &[Row]) -> ExitCode {
     let logs: Vec<Vec<u8>> = results
         .iter()
-        .map(|(group, _, _)| fs::read(record::log_path(group.name)).unwrap_or_default())
+        .map(|row| fs::read(record::log_path(row.group.name)).unwrap_or_default())
         .collect();
-    for ((group, outcome, _), log) in results.iter().zip(&logs) {
+    for (Row { group, outcome, .. }, log) in results.iter().zip(&logs) {
         if *outcome != Outcome::Failed {
             continue;
         }
@@ -150,13 +189,20 @@ fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
         }
     }
     println!();
-    for ((group, outcome, time), log) in results.iter().zip(&logs) {
+    for (row, log) in results.iter().zip(&logs) {
+        let Row { group, outcome, .. } = row;
         let word = match outcome {
             Outcome::Passed => "passed",
             Outcome::Failed => "FAILED",
             Outcome::Skipped => "SKIPPED",
         };
-        println!("{:15} {word:8} {:7.1} s", group.name, time.as_secs_f64());
+        let idle = row.idle.map(|idle| format!("  {idle:3} % idle"));
+        println!(
+            "{:15} {word:8} {:7.1} s{}",
+            group.name,
+            row.time.as_secs_f64(),
+            idle.unwrap_or_default()
+        );
         let log = String::from_utf8_lossy(log);
         if *outcome == Outcome::Failed {
             for name in record::failed_tests(&log) {
@@ -168,18 +214,13 @@ fn report(results: &[(&Group, Outcome, Duration)]) -> ExitCode {
         }
     }
     println!();
-    let count = |wanted| {
-        results
-            .iter()
-            .filter(|(_, outcome, _)| *outcome == wanted)
-            .count()
-    };
+    let count = |wanted| results.iter().filter(|row| row.outcome == wanted).count();
     let failed = count(Outcome::Failed);
     let skipped = match count(Outcome::Skipped) {
         0 => String::new(),
         skipped => format!(", {skipped} skipped"),
     };
-    let total: Duration = results.iter().map(|(_, _, time)| *time).sum();
+    let total: Duration = results.iter().map(|row| row.time).sum();
     println!("{:24} {:7.1} s", "in all", total.as_secs_f64());
     println!(
         "groups: {} passed, {failed} failed{skipped}",

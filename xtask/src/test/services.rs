@@ -12,6 +12,7 @@ use crate::build::workspace_cargo;
 use crate::command::run;
 use crate::flags::Part;
 use crate::project;
+use crate::services::cassandra::Schema;
 use crate::services::{self as parts, Started, cassandra, rabbitmq};
 
 /// The services that groups have used.
@@ -50,10 +51,14 @@ impl Services {
     }
 }
 
-/// Runs the tests of the store. All use one node, each with a keyspace of its own.
+/// Runs the tests of the store. All use one node, each with a keyspace of its own. None of them kills the
+/// node.
 pub(super) fn one_node(services: &mut Services, arguments: &[String]) -> Result<()> {
-    let cassandra = services.start(Part::Cassandra)?;
-    run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", cassandra))
+    services.stop()?;
+    let node = cassandra::up(1, Schema::Volatile)?;
+    let tested = run(tests("cassandra", arguments).env("BUBBLE_CASSANDRA", node.hosts()));
+    node.release()?;
+    tested
 }
 
 /// Runs the tests that kill one of three nodes. Addresses are fixed, so the single node of other
@@ -61,7 +66,7 @@ pub(super) fn one_node(services: &mut Services, arguments: &[String]) -> Result<
 pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Result<()> {
     services.stop()?;
     let xtask = copy_of_xtask()?;
-    let cluster = cassandra::up(3)?;
+    let cluster = cassandra::up(3, Schema::Durable)?;
     let tested = run(tests("faults", arguments)
         .arg("--show-output")
         .env("BUBBLE_CASSANDRA", cluster.hosts())

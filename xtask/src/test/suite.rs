@@ -31,50 +31,77 @@ const FEW_REPEATS: [(&str, &str); 5] = [
     ("BUBBLE_FOLDERS", "600"),
     ("BUBBLE_RESTARTS", "5"),
 ];
-/// The guests of a group.
+/// The guests of a group, one for each family of hooks.
 pub(super) struct Guests {
     kernel: Kernel,
-    /// Filters of the tests that run; none: all.
-    tests: &'static [&'static str],
-    /// Their clock counts the instructions of one processor. Nothing on the host changes what they
-    /// measure, and waiting takes no time. Else two processors, in real time.
-    instruction_clock: bool,
-    /// The factor for timeouts.
-    patience: &'static str,
+    /// With `vfs` hooks and with `syscall` hooks.
+    families: [Family; 2],
 }
 
-/// All tests on a kernel with trampolines.
+/// A guest with one family of hooks.
+struct Family {
+    hooks: &'static str,
+    /// Filters of the tests that run; none: all.
+    tests: &'static [&'static str],
+    /// Its clock counts the instructions of one processor. Nothing on the host changes what it measures,
+    /// and waiting takes no time. Else two processors, in real time.
+    instruction_clock: bool,
+}
+
+/// All tests on a kernel with trampolines. With `syscall` hooks the suite runs on this host too.
 pub(super) const NEWER: Guests = Guests {
     kernel: Kernel::V6_12,
-    tests: &[],
-    instruction_clock: true,
-    patience: "3",
+    families: [
+        Family {
+            hooks: "vfs",
+            tests: &[],
+            instruction_clock: true,
+        },
+        Family {
+            hooks: "syscall",
+            tests: DEPENDS_ON_KERNEL,
+            instruction_clock: true,
+        },
+    ],
 };
-/// The tests of what differs between kernels (functions that hooks are attached to, and layouts), with
-/// processes on two processors at once. The host may be three times slower than others.
+/// What differs between kernels; processes on two processors at once with one of the families.
 pub(super) const OLDER: Guests = Guests {
     kernel: Kernel::V6_1,
-    tests: &[
-        "cpu::",
-        "file::io_",
-        "file::opens",
-        "file::pread",
-        "file::renamed",
-        "file::splice",
-        "memory::held",
-        "memory::out_of_memory",
-        "mixed::every_byte",
-        "network::multipath",
-        "network::refused",
-        "network::tcp_read_write",
-        "network::udp_ipv6",
-        "network::unix_stream_read_write",
-        "process::a_container_that",
-        "time::",
+    families: [
+        Family {
+            hooks: "vfs",
+            tests: DEPENDS_ON_KERNEL,
+            instruction_clock: false,
+        },
+        Family {
+            hooks: "syscall",
+            tests: DEPENDS_ON_KERNEL,
+            instruction_clock: true,
+        },
     ],
-    instruction_clock: false,
-    patience: "15",
 };
+/// The tests of what differs between kernels: functions that hooks are attached to, and layouts.
+const DEPENDS_ON_KERNEL: &[&str] = &[
+    "cpu::",
+    "file::io_",
+    "file::opens",
+    "file::pread",
+    "file::renamed",
+    "file::splice",
+    "memory::held",
+    "memory::out_of_memory",
+    "mixed::every_byte",
+    "network::multipath",
+    "network::refused",
+    "network::tcp_read_write",
+    "network::udp_ipv6",
+    "network::unix_stream_read_write",
+    "process::a_container_that",
+    "time::",
+];
+/// The factor for timeouts in a guest whose clock counts instructions, and in one in real time: the host
+/// may be three times slower than others.
+const PATIENCE: [&str; 2] = ["3", "15"];
 /// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
 /// once: 20 kills, 100 restarts, 10,000 files, an outage of two minutes.
 const MORE_REPEATS: [(&str, &str); 5] = [
@@ -101,18 +128,17 @@ const SLOW_IN_GUESTS: [&str; 10] = [
     "refused::",
     "run::",
 ];
-/// The families of hooks.
-const FAMILIES: [&str; 2] = ["vfs", "syscall"];
-/// Time after which a guest is taken for hanging.
-const GUEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Time after which a guest is taken for hanging. In the background it has to wait for others.
+const GUEST_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
 /// Runs the suite in containers of a real Docker daemon.
-pub(super) fn on_this_host(test: &Run) -> Result<()> {
+pub(super) fn on_this_host(test: &mut Run) -> Result<()> {
     need_root()?;
     install::suite()?;
     let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
     let _daemon = Daemon::ensure()?;
+    test.waits()?;
     let mut command = command(&suite, &programs, &test.arguments)?;
     command.env("BUBBLE_RUNNER", "docker");
     command.envs(if test.all {
@@ -154,34 +180,29 @@ fn command(tests: &Path, programs: &[PathBuf], arguments: &[String]) -> Result<C
     Ok(command)
 }
 
-/// Runs the suite in two guests side by side, one for each family of hooks. Each is emulated by one
-/// thread. Arguments of the run replace the filters of the group.
+/// Runs the suite in two guests side by side, one for each family of hooks. Arguments of the run replace
+/// the filters of both.
 pub(super) fn in_guests(guests: &Guests, test: &Run) -> Result<()> {
-    let kernel = guests.kernel;
-    let arguments: Vec<String> = match test.arguments.as_slice() {
-        [] => guests.tests.iter().copied().map(str::to_owned).collect(),
-        given => given.to_vec(),
-    };
     let programs = build::programs(Profile::Dev)?;
     let suite = compile(SUITE)?;
-    kernel.ensure()?;
-    let run = |hooks: &str| {
-        let mut guest = guest(guests, hooks, &programs, &suite, &arguments)?;
-        if test.arguments.is_empty() {
-            let skipped = SLOW_IN_GUESTS.iter().flat_map(|tests| ["--skip", tests]);
-            guest.command.extend(skipped.map(str::to_owned));
-        }
+    guests.kernel.ensure()?;
+    let run = |family: &Family| {
+        let guest = guest(guests.kernel, family, &programs, &suite, &test.arguments)?;
+        let hooks = family.hooks;
         let code = guest.run(&mut |line| println!("{hooks:8}{line}"))?;
         anyhow::ensure!(
             code == 0,
             "the suite ended with {code} on Debian's {} with hooks {hooks}",
-            kernel.name()
+            guests.kernel.name()
         );
         anyhow::Ok(())
     };
     thread::scope(|scope| {
         let run = &run;
-        let threads = FAMILIES.map(|hooks| scope.spawn(move || run(hooks)));
+        let families = guests.families.iter();
+        let threads: Vec<_> = families
+            .map(|family| scope.spawn(move || run(family)))
+            .collect();
         // Waits for all, and reports each error.
         let mut failed = Vec::new();
         for thread in threads {
@@ -197,33 +218,40 @@ pub(super) fn in_guests(guests: &Guests, test: &Run) -> Result<()> {
 }
 
 fn guest(
-    guests: &Guests,
-    hooks: &str,
+    kernel: Kernel,
+    family: &Family,
     programs: &[PathBuf],
     suite: &Path,
     arguments: &[String],
 ) -> Result<Guest> {
+    let [by_instructions, in_real_time] = PATIENCE;
+    let patience = if family.instruction_clock {
+        by_instructions
+    } else {
+        in_real_time
+    };
+    let mut command = vec!["suite".to_owned()];
+    command.extend_from_slice(arguments);
+    let mut skipped: Vec<&str> = NOT_IN_GUESTS.to_vec();
+    if arguments.is_empty() {
+        command.extend(family.tests.iter().copied().map(str::to_owned));
+        skipped.extend(SLOW_IN_GUESTS);
+    }
+    let skipped = skipped.iter().flat_map(|tests| ["--skip", tests]);
+    command.extend(skipped.map(str::to_owned));
     let mut guest = Guest {
-        kernel: guests.kernel,
+        kernel,
         memory: 3072,
-        instruction_clock: guests.instruction_clock,
+        instruction_clock: family.instruction_clock,
         time_limit: GUEST_TIMEOUT,
         files: vec![("/bin/suite".to_owned(), suite.to_path_buf())],
-        variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", hooks)]
+        variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", family.hooks)]
             .into_iter()
             .chain(FEW_REPEATS)
-            .chain([("BUBBLE_PATIENCE", guests.patience)])
+            .chain([("BUBBLE_PATIENCE", patience)])
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        command: std::iter::once("suite".to_owned())
-            .chain(arguments.iter().cloned())
-            .chain(
-                NOT_IN_GUESTS
-                    .iter()
-                    .flat_map(|test| ["--skip", test])
-                    .map(str::to_owned),
-            )
-            .collect(),
+        command,
     };
     for program in programs {
         guest.add_program(program)?;

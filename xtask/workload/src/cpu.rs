@@ -56,3 +56,13 @@ pub(crate) fn spin_for(us: u64) {
         spin(1_000);
     }
 }
+
+/// Uses a core in each of `threads` threads, without end.
+pub(crate) fn spin_in_threads(threads: usize) -> ! {
+    for _ in 1..threads {
+        std::thread::spawn(|| spin(u64::MAX));
+    }
+    loop {
+        spin(u64::MAX);
+    }
+}

@@ -210,6 +210,12 @@ enum Work {
         #[arg(long)]
         ns: u64,
     },
+    /// Threads that use their cores until the process is killed
+    #[command(hide = true)]
+    SpinHere {
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
     #[command(hide = true)]
     HoldHere {
         #[arg(long)]
@@ -250,6 +256,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::IdentityHere { of } => return identity::here(*of, directory),
         Work::ScriptHere { .. } => return Ok(identity::script()),
         Work::BurnHere { ns } => return Ok(cpu::burn(*ns).map(|()| 0)?),
+        Work::SpinHere { threads } => cpu::spin_in_threads(*threads),
         Work::HoldHere { mib, ms } => {
             memory::hold_here(*mib, *ms);
             return Ok(0);

@@ -9,7 +9,7 @@ use bubble_common::kernel::cpu_state::CpuState;
 use super::bpf;
 use super::context::Context;
 use super::hook::{Attach, Family, Hook};
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, possible_cores};
 use super::sums::Sums;
 use crate::sink::Sink;
 
@@ -56,17 +56,13 @@ impl Cpu {
     /// # Errors
     /// When the kernel side lacks one.
     pub fn open(loaded: &Loaded) -> Result<Self, LoadError> {
-        let cores = aya::util::nr_cpus().map_err(|(_, error)| LoadError::System {
-            what: "read the number of possible cores",
-            error,
-        })? as u32;
         Ok(Self {
             sums: Sums::open(loaded, "CPU")?,
             flush: loaded
                 .has("cpu_flush")
                 .then(|| loaded.program("cpu_flush"))
                 .transpose()?,
-            cores,
+            cores: possible_cores()?,
         })
     }
 

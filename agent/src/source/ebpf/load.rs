@@ -204,6 +204,18 @@ impl Prepared {
     }
 }
 
+/// Number of cores that there can be, online or not.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn possible_cores() -> Result<u32, LoadError> {
+    let cores = aya::util::nr_cpus().map_err(|(_, error)| LoadError::System {
+        what: "read the number of possible cores",
+        error,
+    })?;
+    Ok(cores as u32)
+}
+
 /// Chooses the settings by the facts of the kernel.
 fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, LoadError> {
     let victim_is_task = matches!(
@@ -240,6 +252,14 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
         in_iowait: btf
             .bit("task_struct", "in_iowait")
             .map_or(0, |(_, bit)| 1 << bit),
+        cores: if btf
+            .enumerator("bpf_func_id", "BPF_FUNC_map_lookup_percpu_elem")
+            .is_some()
+        {
+            possible_cores()?
+        } else {
+            0
+        },
     })
 }
 

@@ -140,6 +140,7 @@ fn reason_of(kind: Kind) -> Reason {
 fn reason(cause: Cause, amount: u64) -> (Reason, u64) {
     match cause {
         Cause::CPU | Cause::WAIT => (Reason::MAP_FULL, 0),
+        Cause::MOVED => (Reason::UNATTRIBUTED, 0),
         Cause::RING => (Reason::RING_FULL, 0),
         Cause::PATH => (Reason::PATH_UNKNOWN, amount),
         _ => (Reason::MAP_FULL, amount),

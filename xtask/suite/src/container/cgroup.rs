@@ -223,6 +223,56 @@ pub fn run_lives_as_docker(
     run_lives(&cgroups, args, lives, duration)
 }
 
+/// Runs a workload in cgroups as those of Docker's containers `ids`. It begins in the first, is moved to the
+/// next after each `stay`, and killed in the last. Returns the CPU time that the kernel counted for each
+/// of these cgroups, ns.
+///
+/// # Errors
+/// If the cgroups cannot be created, or the workload not be moved.
+pub fn run_moved_as_docker(ids: &[String], args: &[String], stay: Duration) -> Result<Vec<u64>> {
+    let roots = hierarchies()?;
+    let folders = |id: &String| -> Vec<PathBuf> {
+        let roots = roots.iter();
+        roots.map(|root| root.join("docker").join(id)).collect()
+    };
+    let cgroups: Vec<OwnedCgroups> = ids.iter().map(|id| OwnedCgroups(folders(id))).collect();
+    for folder in cgroups.iter().flat_map(OwnedCgroups::folders) {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let (first, others) = cgroups.split_first().context("no id")?;
+    let program = settings::program("bubble-workload")?;
+    let mut command = keeper::command(&program, first.folders(), args)?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = keeper::spawn(command)?;
+    for next in others {
+        sleep(stay);
+        for folder in next.folders() {
+            fs::write(folder.join("cgroup.procs"), child.id().to_string())
+                .with_context(|| format!("cannot move it to {}", folder.display()))?;
+        }
+    }
+    sleep(stay);
+    child.kill()?;
+    child.wait()?;
+    let time = |cgroup: &OwnedCgroups| {
+        let files = usage_files(cgroup.folders());
+        files.iter().find_map(usage::read)
+    };
+    let times: Option<Vec<u64>> = cgroups.iter().map(time).collect();
+    times.context("the kernel counts no CPU time of cgroups")
+}
+
+/// The files that may have the CPU time of a cgroup with these folders. Those of v1 come first: if v1
+/// counts, v2 has no controller, and its count may lag.
+fn usage_files(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let files = ["cpuacct.usage", "cpu.stat"];
+    let files = files.iter();
+    files
+        .flat_map(|file| folders.iter().map(move |folder| folder.join(file)))
+        .collect()
+}
+
 /// Runs a workload for `duration` in the cgroup `name` below `folder`, which belongs to `user`.
 ///
 /// # Errors
@@ -319,15 +369,7 @@ impl Running for Run {
         let code = status.code().unwrap_or_else(|| {
             128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)
         });
-        let files = ["cpuacct.usage", "cpu.stat"];
-        let files = self
-            .cgroups
-            .0
-            .iter()
-            .flat_map(|cgroup| files.map(|file| cgroup.join(file)));
-        // v1 first: if it counts, v2 has no controller, and its count may lag.
-        let mut counts: Vec<PathBuf> = files.collect();
-        counts.sort_by_key(|file| !file.ends_with("cpuacct.usage"));
+        let counts = usage_files(&self.cgroups.0);
         let cpu_ns = counts.iter().find_map(usage::read);
         let truth = truth(&stdout, &self.stderr_text)?;
         // Runtimes remove a cgroup a moment later. The agent can read its count only until then.
