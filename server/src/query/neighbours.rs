@@ -112,12 +112,12 @@ impl Query {
             ..ContainerFilter::default()
         };
         let page = self.store.containers(&all).await?;
-        let candidates = page
-            .containers
-            .into_iter()
-            .filter(|each| may_read(&each.id));
-        let mut candidates = candidates_of(&own, &wanted, &span, candidates);
+        let candidates = candidates_of(&own, &wanted, &span, page.containers.into_iter());
+        let (mut candidates, hidden): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|each| may_read(&each.id));
         let unread = candidates.len().saturating_sub(MAX_READ) as u64;
+        // One of those that may not be read may be the peer.
+        let are_all = unread == 0 && !hidden.iter().any(|each| is_same_host(&own, each));
         candidates.truncate(MAX_READ);
         let mut found = Vec::new();
         for candidate in candidates {
@@ -128,7 +128,7 @@ impl Query {
             found.push((has.await?, candidate));
         }
         Ok(Neighbours {
-            peers: matches(&own, &wanted, &found, unread == 0),
+            peers: matches(&own, &wanted, &found, are_all),
             read: found.len() as u64,
             unread,
             skipped_connections: wanted.skipped,

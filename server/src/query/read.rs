@@ -4,7 +4,7 @@
 //! here, by the functions that will pack them: there is no gap at "now", and packing changes no
 //! answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use bubble_common::segment::{ContainerId, Key, Resolution, Segment, SourceId};
 use super::bound::Bound;
 use super::decoded::Size;
 use super::error::QueryError;
+use crate::span::complete::complete_posted;
 use crate::span::row::{Form, Piece, Row, damaged_segment, report};
 use crate::span::unite::{finer, known_slot, roll, unite};
 use crate::store::Store;
@@ -25,11 +26,16 @@ use crate::store::retained::Retained;
 pub struct Gathered {
     resolution: Resolution,
     rows: Vec<Row>,
+    /// The finer rows of the spans of posted rows, which may lack a part of them.
+    beside_posted: Vec<Row>,
     finer: Vec<Finer>,
     /// Which finer rows still exist.
     retained: Retained,
     bound: Arc<Bound>,
 }
+
+/// Pieces by the start of their packed span, and source.
+type Groups = BTreeMap<(u64, SourceId), Vec<Piece>>;
 
 /// The rows of one packed span: one slot of the coarser resolution.
 struct Finer {
@@ -81,14 +87,40 @@ pub(super) fn gather_within<'a>(
         }
         let rows = store.range(container, resolution, span).await?;
         bound.take(rows.iter().map(size).sum())?;
+        let beside_posted = beside_posted(store, container, resolution, &rows).await?;
+        bound.take(beside_posted.iter().map(size).sum())?;
         Ok(Gathered {
             resolution,
             rows,
+            beside_posted,
             finer: parts,
             retained,
             bound,
         })
     })
+}
+
+/// The finer rows of the packed spans in which rows were posted at this resolution: see
+/// [`complete_posted`].
+async fn beside_posted(
+    store: &dyn Store,
+    container: &ContainerId,
+    resolution: Resolution,
+    rows: &[Row],
+) -> Result<Vec<Row>, StoreError> {
+    let Some(fine) = finer(resolution) else {
+        return Ok(Vec::new());
+    };
+    let posted = rows.iter().filter(|row| row.form == Form::Posted);
+    let spans: BTreeSet<u64> = posted
+        .map(|row| resolution.packed_start(row.key.start))
+        .collect();
+    let mut beside = Vec::new();
+    for start in spans {
+        let whole = start..start + resolution.packed_seconds();
+        beside.extend(store.range(container, fine, whole).await?);
+    }
+    Ok(beside)
 }
 
 /// Starts of the packed spans that are not rolled up yet, at this resolution or a finer one.
@@ -140,23 +172,8 @@ impl Gathered {
     /// Does the same without damaged rows, and adds their keys to `damaged`.
     fn resolve_undamaged(self, damaged: &mut Vec<Key>) -> Result<Vec<Arc<Segment>>, QueryError> {
         let resolution = self.resolution;
-        let mut groups: BTreeMap<(u64, SourceId), Vec<Piece>> = BTreeMap::new();
-        for row in self.rows {
-            let bytes = size(&row);
-            let decoded = self.bound.decode(row)?;
-            self.bound.give_back(bytes);
-            match decoded {
-                Ok(piece) => {
-                    let key = &piece.segment.key;
-                    let place = (resolution.packed_start(key.start), key.source);
-                    groups.entry(place).or_default().push(piece);
-                }
-                Err(row) => {
-                    report(&row);
-                    damaged.push(row.key);
-                }
-            }
-        }
+        let mut groups = group(self.rows, resolution, &self.bound, damaged)?;
+        let beside = group(self.beside_posted, resolution, &self.bound, damaged)?;
         for part in self.finer {
             for fine in part.gathered.resolve_undamaged(damaged)? {
                 let span = resolution.packed_start(part.start);
@@ -176,12 +193,44 @@ impl Gathered {
                 }
             }
         }
-        let united = groups.into_values().map(|mut group| match group.len() {
-            1 => Ok(group.remove(0).segment),
-            _ => unite_within(&group, &self.bound),
+        let united = groups.into_iter().map(|(place, group)| {
+            let fine = beside.get(&place).map(Vec::as_slice).unwrap_or_default();
+            let mut group = complete_posted(group, fine)?;
+            match group.len() {
+                1 => Ok(group.remove(0).segment),
+                _ => unite_within(&group, &self.bound),
+            }
         });
         united.collect()
     }
+}
+
+/// Decodes rows. Groups them by source and by the packed span of `resolution` that they are in. Adds the
+/// keys of those that are damaged to `damaged`.
+fn group(
+    rows: Vec<Row>,
+    resolution: Resolution,
+    bound: &Bound,
+    damaged: &mut Vec<Key>,
+) -> Result<Groups, QueryError> {
+    let mut groups = Groups::new();
+    for row in rows {
+        let bytes = size(&row);
+        let decoded = bound.decode(row)?;
+        bound.give_back(bytes);
+        match decoded {
+            Ok(piece) => {
+                let key = &piece.segment.key;
+                let place = (resolution.packed_start(key.start), key.source);
+                groups.entry(place).or_default().push(piece);
+            }
+            Err(row) => {
+                report(&row);
+                damaged.push(row.key);
+            }
+        }
+    }
+    Ok(groups)
 }
 
 /// Memory of a row that is not decoded yet.

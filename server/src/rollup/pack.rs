@@ -1,6 +1,6 @@
 //! Packs one span: its pieces become one row for each source, and a slot of the coarser resolution.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bubble_common::segment::codec::Effort;
 use bubble_common::segment::fold::Caps;
@@ -8,9 +8,9 @@ use bubble_common::segment::merge::MergeError;
 use bubble_common::segment::{Facts, Resolution, Segment, SourceId};
 
 use crate::span::activity::{Activity, activity};
-use crate::span::complete::complete;
+use crate::span::complete::complete_posted;
 use crate::span::row::{Form, Piece, Row, damaged_segment, decode, note_damage};
-use crate::span::unite::{finer, known_slot, roll, slot_bits, starts, unite};
+use crate::span::unite::{finer, known_slot, roll, slot_bits, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::packing::{Contribution, DirtySpan, Packed, Repack, digest};
@@ -132,27 +132,13 @@ fn pack_source(
 
 /// Unites the rows of one source that are not damaged, and notes the damaged ones as a loss.
 fn unite_undamaged(rows: Vec<Row>, fine: &[Piece]) -> Result<Segment, MergeError> {
-    let (mut pieces, damaged) = decode(rows);
-    let is_coarse = pieces
-        .first()
-        .is_some_and(|piece| finer(piece.segment.key.resolution).is_some());
-    if is_coarse {
-        let posted = posted_slots(&pieces);
-        if !posted.is_empty() {
-            pieces = complete(&pieces, fine, &posted)?;
-        }
-    }
+    let (pieces, damaged) = decode(rows);
+    let pieces = complete_posted(pieces, fine)?;
     match damaged.first() {
         None => unite(&pieces),
         Some(key) if pieces.is_empty() => Ok(damaged_segment(key.clone())),
         Some(_) => Ok(note_damage(&unite(&pieces)?, damaged.len())),
     }
-}
-
-/// Starts of the slots that posted pieces cover.
-fn posted_slots(pieces: &[Piece]) -> BTreeSet<u64> {
-    let posted = pieces.iter().filter(|piece| piece.form == Form::Posted);
-    posted.flat_map(|piece| starts(&piece.segment)).collect()
 }
 
 /// What a packed span adds to the container's sums. The sums come from the slot that it makes,

@@ -25,7 +25,7 @@ use bubble_common::segment::merge::MergeError;
 use bubble_common::segment::{Resolution, Segment};
 
 use super::row::{Form, Piece, note_loss};
-use super::unite::{finer, keep_slots, roll, unite};
+use super::unite::{finer, keep_slots, roll, starts, unite};
 
 /// The slots that start at `starts`, each united from coarse `pieces` and `fine` ones. Slots that no
 /// piece covers are left out.
@@ -57,12 +57,29 @@ pub fn complete_slots(
     Ok(slots)
 }
 
+/// Replaces the slots of posted pieces by [complete](complete_slots) ones. `fine` are the finer pieces of
+/// the same source and span. Does nothing to the finest pieces.
+///
+/// # Errors
+/// As for [`complete_slots`].
+pub fn complete_posted(pieces: Vec<Piece>, fine: &[Piece]) -> Result<Vec<Piece>, MergeError> {
+    let is_coarse = pieces
+        .first()
+        .is_some_and(|piece| finer(piece.segment.key.resolution).is_some());
+    let posted = pieces.iter().filter(|piece| piece.form == Form::Posted);
+    let posted: BTreeSet<u64> = posted.flat_map(|piece| starts(&piece.segment)).collect();
+    if !is_coarse || posted.is_empty() {
+        return Ok(pieces);
+    }
+    complete(&pieces, fine, &posted)
+}
+
 /// Replaces the slots that start at `starts` by [complete](complete_slots) ones. Those whose parts only
 /// add up stay as they are.
 ///
 /// # Errors
 /// As for [`complete_slots`].
-pub fn complete(
+fn complete(
     pieces: &[Piece],
     fine: &[Piece],
     starts: &BTreeSet<u64>,

@@ -45,6 +45,10 @@ async fn repeat(server: &Server, segments: Vec<Segment>) -> (u64, u64) {
 async fn check(server: &Server, count: u64) {
     let container = server.json(&format!("/api/v1/containers/{ID}")).await;
     assert_eq!(container["cpu_ns"], count * NS, "in its life");
+    check_minutes(server, count).await;
+}
+
+async fn check_minutes(server: &Server, count: u64) {
     let (from, to) = (start(), start() + 60);
     let path = format!("/api/v1/containers/{ID}/summary?from={from}&to={to}&step=60");
     let summary = server.json(&path).await;
@@ -53,6 +57,13 @@ async fn check(server: &Server, count: u64) {
         count * NS,
         "by minutes"
     );
+}
+
+/// Packs and rolls up. That changes no answer.
+async fn pack(server: &Server, count: u64) {
+    check_minutes(server, count).await;
+    server.roll_up(clock::now()).await;
+    check(server, count).await;
 }
 
 #[tokio::test]
@@ -78,8 +89,7 @@ async fn a_minute_and_stored_seconds_of_it_count_once() {
             server.roll_up(clock::now()).await;
         }
         assert_eq!(repeat(&server, vec![minute(20, 40)]).await, (1, 0));
-        server.roll_up(clock::now()).await;
-        check(&server, 60).await;
+        pack(&server, 60).await;
         // All of it is stored.
         assert_eq!(repeat(&server, vec![minute(10, 40)]).await, (0, 1));
         check(&server, 60).await;
@@ -93,11 +103,10 @@ async fn another_part_of_a_minute_counts_beside_one_with_seconds() {
     server.roll_up(clock::now()).await;
     // It has these seconds, as the agent does not know that they were delivered.
     assert_eq!(repeat(&server, vec![minute(0, 11)]).await, (1, 0));
-    server.roll_up(clock::now()).await;
+    pack(&server, 11).await;
     // From another file of its spool.
     assert_eq!(repeat(&server, vec![minute(11, 2)]).await, (1, 0));
-    server.roll_up(clock::now()).await;
-    check(&server, 13).await;
+    pack(&server, 13).await;
     assert_eq!(repeat(&server, vec![minute(0, 11)]).await, (0, 1));
     assert_eq!(repeat(&server, vec![minute(11, 2)]).await, (0, 1));
     server.roll_up(clock::now()).await;
@@ -112,12 +121,10 @@ async fn what_an_overlapped_part_of_a_minute_loses_is_lost_from_the_sums_too() {
         .post(vec![seconds(ID, 1, start(), 4, NS), late])
         .await;
     assert_eq!(repeat(&server, vec![minute(0, 10)]).await, (1, 0));
-    server.roll_up(clock::now()).await;
-    check(&server, 14).await;
+    pack(&server, 14).await;
     // The stored minute has the seconds from 20 on, and cannot be taken apart: 4 to 9 are lost.
     assert_eq!(repeat(&server, vec![minute(10, 20)]).await, (1, 0));
-    server.roll_up(clock::now()).await;
-    check(&server, 24).await;
+    pack(&server, 24).await;
 }
 
 #[tokio::test]
@@ -128,6 +135,5 @@ async fn seconds_of_a_stored_minute_are_known() {
     assert_eq!(repeat(&server, vec![again]).await, (0, 1));
     let rest = seconds(ID, 1, start() + 30, 30, NS);
     assert_eq!(repeat(&server, vec![rest]).await, (1, 0));
-    server.roll_up(clock::now()).await;
-    check(&server, 60).await;
+    pack(&server, 60).await;
 }
