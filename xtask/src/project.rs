@@ -1,7 +1,9 @@
 //! The folders that more than one command needs.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context as _, Result};
 
 /// The folder that holds the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -26,4 +28,19 @@ pub(crate) fn target() -> PathBuf {
 /// The folder of downloads that survive `cargo clean`: kernels, tools, services.
 pub(crate) fn cache() -> PathBuf {
     root().join(".cache")
+}
+
+/// Copies this program to a path that no build touches.
+///
+/// Tests and groups in the background start it. A group that compiles the workspace replaces
+/// `target/…/xtask`, and then `current_exe` names a file that is gone.
+pub(crate) fn copy_of_xtask() -> Result<PathBuf> {
+    let copy = target().join("test/xtask");
+    fs::create_dir_all(target().join("test"))?;
+    // A former copy may still be running, and a running program cannot be written.
+    if copy.exists() {
+        fs::remove_file(&copy)?;
+    }
+    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
+    Ok(copy)
 }

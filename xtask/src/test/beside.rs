@@ -7,7 +7,6 @@
 //! A group says when it has compiled what it needs ([`super::context::Run::waits`]): only one process can
 //! compile at a time.
 
-use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::process::Command;
@@ -44,7 +43,7 @@ impl Beside {
         let mut command: Command = Process::command(&nice);
         command
             .args(["-n", "19"])
-            .arg(env::current_exe().context("cannot find this program")?)
+            .arg(project::copy_of_xtask()?)
             .args(["test", "--only", group])
             .stdout(output.try_clone()?)
             .stderr(output);

@@ -2,11 +2,9 @@
 //!
 //! A service that does not run is started once for all groups, and killed at the end of the run.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::build::workspace_cargo;
 use crate::command::run;
@@ -65,7 +63,7 @@ pub(super) fn one_node(services: &mut Services, arguments: &[String]) -> Result<
 /// groups is killed first.
 pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Result<()> {
     services.stop()?;
-    let xtask = copy_of_xtask()?;
+    let xtask = project::copy_of_xtask()?;
     let cluster = cassandra::up(3, Schema::Durable)?;
     let tested = run(tests("faults", arguments)
         .arg("--show-output")
@@ -77,7 +75,7 @@ pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Resu
 
 /// Runs the tests with several servers and workers, which also kill services.
 pub(super) fn distributed(services: &mut Services, arguments: &[String]) -> Result<()> {
-    let xtask = copy_of_xtask()?;
+    let xtask = project::copy_of_xtask()?;
     let cassandra = services.start(Part::Cassandra)?;
     services.start(Part::Rabbitmq)?;
     let consul = services.start(Part::Consul)?;
@@ -91,21 +89,6 @@ pub(super) fn distributed(services: &mut Services, arguments: &[String]) -> Resu
         .env("RABBITMQ_PASSWORD", rabbitmq::PASSWORD)
         .env("BUBBLE_CONSUL", consul)
         .env("BUBBLE_XTASK", &xtask))
-}
-
-/// Copies this program to a path that no build touches.
-///
-/// Tests start and kill services with it. A group that compiles the workspace replaces
-/// `target/…/xtask`, and then `current_exe` names a file that is gone.
-fn copy_of_xtask() -> Result<PathBuf> {
-    let copy = project::target().join("test/xtask");
-    fs::create_dir_all(project::target().join("test"))?;
-    // A former copy may still be running, and a running program cannot be written.
-    if copy.exists() {
-        fs::remove_file(&copy)?;
-    }
-    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    Ok(copy)
 }
 
 /// Runs the tests of one module of the server's test program.

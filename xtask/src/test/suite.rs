@@ -99,9 +99,9 @@ const DEPENDS_ON_KERNEL: &[&str] = &[
     "process::a_container_that",
     "time::",
 ];
-/// The factor for timeouts in a guest whose clock counts instructions, and in one in real time: the host
+/// Factors for timeouts: in a guest whose clock counts instructions, and in one in real time: the host
 /// may be three times slower than others.
-const PATIENCE: [&str; 2] = ["3", "15"];
+const TIMEOUT_FACTORS: [&str; 2] = ["3", "15"];
 /// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
 /// once: 20 kills, 100 restarts, 10,000 files, an outage of two minutes.
 const MORE_REPEATS: [(&str, &str); 5] = [
@@ -224,7 +224,7 @@ fn guest(
     suite: &Path,
     arguments: &[String],
 ) -> Result<Guest> {
-    let [by_instructions, in_real_time] = PATIENCE;
+    let [by_instructions, in_real_time] = TIMEOUT_FACTORS;
     let patience = if family.instruction_clock {
         by_instructions
     } else {
