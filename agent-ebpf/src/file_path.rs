@@ -84,7 +84,7 @@ pub fn identity<A: Access>(file: KernelPtr) -> FileIdentity {
 
 /// A directory entry as a process sees it: with the root of its paths.
 #[repr(C)]
-struct Place {
+struct DentryInRoot {
     mount: u64,
     dentry: u64,
     root: u64,
@@ -92,7 +92,7 @@ struct Place {
 
 /// The last number of each directory entry, used or not. If it changes, or may have, an epoch begins.
 #[map]
-static FILE_NUMBERS: LruHashMap<Place, u64> = LruHashMap::with_max_entries(16_384, 0);
+static FILE_NUMBERS: LruHashMap<DentryInRoot, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// The number of a file. It stands for the path: a file with another path has another number. The path
 /// is sent if the number is new.
@@ -134,17 +134,17 @@ pub extern "C" fn file_number(identity: *mut FileIdentity) -> u64 {
 /// Remembers the number of a directory entry. Begins an epoch, and returns 1, if it may have had another.
 #[inline(always)]
 fn note_number(identity: &FileIdentity, root: u64, number: u64) -> u32 {
-    let place = Place {
+    let entry = DentryInRoot {
         mount: identity.mount,
         dentry: identity.dentry,
         root,
     };
     // SAFETY: a copy of the map's value, which others replace as a whole.
-    let last = FILE_NUMBERS.get_ptr(&place).map(|last| unsafe { *last });
+    let last = FILE_NUMBERS.get_ptr(&entry).map(|last| unsafe { *last });
     if last == Some(number) {
         return 0;
     }
-    let _ = FILE_NUMBERS.insert(&place, &number, 0);
+    let _ = FILE_NUMBERS.insert(&entry, &number, 0);
     generation::begin_epoch();
     1
 }

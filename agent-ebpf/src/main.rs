@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | hooks | `file_vfs`, `file_uring*`, `syscall`, `network_vfs`, `network_tcp`, `process`, `switch`, `cgroup`, `oom` | entry points |
 //! | dispatch | `transfer` | decides whether a file is a socket |
-//! | concerns | `file*`, `network*`, `cpu`, `wait*` | count; do not know each other |
+//! | concerns | `file*`, `network*`, `cpu`, `wait*`, `cpu_moved` | count; do not know each other |
 //! | counting | `last_used`, `path_id` | the cache before the maps; numbers of paths |
 //! | state | `suspended` → `cpu_state`, `line` | who runs on this core, and in which system call |
 //! | shared | `generation`, `sum`, `record`, `loss`, `unseen`, `log` | sums in maps, the ring buffer, debug messages |

@@ -16,6 +16,7 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xchg};
 
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
@@ -39,6 +40,8 @@ use crate::wait_sum::wait_add;
 
 /// `TASK_DEAD` of `linux/sched.h`.
 const DEAD: u32 = 0x80;
+/// `-EEXIST`.
+const EXISTS: i64 = -17;
 /// `TASK_WAKING` and `TASK_NEW`: it is about to be queued.
 const WAKING: u32 = 0x200 | 0x800;
 
@@ -175,7 +178,7 @@ pub unsafe fn depart(state: *mut CpuState, task: KernelPtr, preempted: bool, why
         // SAFETY: likewise.
         Some(thread) => unsafe { note(thread, waits_for) },
         None => {
-            insert(task, now, 0, start, waits_for);
+            insert(task, now, 0, start, waits_for, BPF_ANY);
         }
     }
 }
@@ -196,7 +199,7 @@ unsafe fn note(thread: *mut Thread, waits_for: u32) {
 }
 
 #[inline(always)]
-fn insert(task: KernelPtr, since: u64, queued: u64, start: u64, state: u32) -> bool {
+fn insert(task: KernelPtr, since: u64, queued: u64, start: u64, state: u32, flags: u32) -> bool {
     let delay: u64 = wait_field!(task, task_run_delay);
     let thread = Thread {
         since,
@@ -209,12 +212,16 @@ fn insert(task: KernelPtr, since: u64, queued: u64, start: u64, state: u32) -> b
             state
         },
     };
-    let inserted = THREADS.insert(&(task as u64), &thread, 0).is_ok();
-    if !inserted {
-        lost(Cause::WAIT, 0);
-        log::limit(Limit::THREAD_MAP, since);
+    match THREADS.insert(&(task as u64), &thread, flags.into()) {
+        Ok(()) => true,
+        Err(error) => {
+            if i64::from(error) != EXISTS {
+                lost(Cause::WAIT, 0);
+                log::limit(Limit::THREAD_MAP, since);
+            }
+            false
+        }
     }
-    inserted
 }
 
 /// Charges every thread that does not run, up to now. The agent runs it each second: `struct
@@ -234,6 +241,7 @@ fn wait_flush(ctx: *const KernelPtr) -> i32 {
 fn flush_one(task: KernelPtr) {
     let key = key_of(task);
     if is_ignored(key.cgroup) {
+        forget(task);
         return;
     }
     // Before the question whether it runs: it does not before this moment.
@@ -277,6 +285,17 @@ fn flush_one(task: KernelPtr) {
     }
 }
 
+/// Removes the entry of a thread that has left the counted cgroups. If it came back, the time in between
+/// would be charged.
+#[inline(always)]
+fn forget(task: KernelPtr) {
+    let key = task as u64;
+    // Most have none, and a look-up takes no lock.
+    if THREADS.get_ptr(&key).is_some() {
+        let _ = THREADS.remove(&key);
+    }
+}
+
 /// Notes a thread that was never switched out since the agent began. It has waited for its first core, or
 /// it is not known since when it sleeps.
 #[inline(always)]
@@ -292,7 +311,8 @@ fn first_flush(task: KernelPtr, key: &ProcessKey, now: u64, start: u64, state: u
     } else {
         wait_state(task, state, State::OTHER.into())
     };
-    if insert(task, now, waited, start, waits_for) {
+    // If it was switched out meanwhile, its core has noted it.
+    if insert(task, now, waited, start, waits_for, BPF_NOEXIST) {
         add(key, waited, State::CORE.into(), 0);
     }
 }
