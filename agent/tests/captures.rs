@@ -333,7 +333,7 @@ fn events_before_a_cut_are_read() {
     for (form, events, at) in [("trunc", 4_142, 434_848), ("trunc_gz", 3_778, 411_207)] {
         let read = read_file(&folder.join(format!("{form}.scap")), false);
         assert!(
-            matches!(read.end, Err(Error::Cut { at: place, .. }) if place == at),
+            matches!(read.end, Err(Error::Truncated { at: place, .. }) if place == at),
             "{form}: {:?}",
             read.end
         );
@@ -352,7 +352,7 @@ fn a_capture_may_end_anywhere() {
     for length in [1_000, 9_999, 99_999, 199_998] {
         let cut = whole[..length].to_vec();
         let read = read(Input::new(Cursor::new(cut), None).unwrap(), false);
-        assert!(matches!(read.end, Err(Error::Cut { .. })));
+        assert!(matches!(read.end, Err(Error::Truncated { .. })));
         assert!(read.position.events >= before);
         before = read.position.events;
     }

@@ -14,6 +14,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
+use bubble_common::segment::wait::Waits;
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId, facts};
 use bubble_testing::arbitrary;
 use proptest::prelude::{prop_assert_eq, proptest};
@@ -187,6 +188,39 @@ fn build() -> Report {
         ..Context::default()
     };
     report_of(&segments, &context)
+}
+
+#[test]
+fn the_time_budget_is_that_of_sources_that_count_waits() {
+    let spin = |source: u8, at: u64, core: Option<u64>| {
+        let key = Key {
+            source: SourceId([source; 16]),
+            ..key(START + at)
+        };
+        let mut builder = Builder::new(key, 1);
+        builder.cover(0, Coverage::SECOND);
+        let process = builder.process(process(100, 1, "spin", "spin"));
+        builder.cpu(process, 0, 0, Cpu { ns: 600_000_000 });
+        if let Some(core) = core {
+            let waits = Waits {
+                core,
+                ..Waits::default()
+            };
+            builder.waits(process, 0, waits);
+        }
+        builder.build()
+    };
+    // An agent before an upgrade, and the one after it. In its second second the process did not wait.
+    let segments = [spin(1, 0, None), spin(2, 1, Some(9)), spin(2, 2, None)];
+    let report = report_of(&segments, &Context::default());
+    let budget = report.budget.expect("waits");
+    assert_eq!(budget.running_ns, 1_200_000_000);
+    assert_eq!(
+        report.missing,
+        ["waits of a part of the time, in which processes used 1.20 s of 1.80 s CPU time"]
+    );
+    let report = report_of(&segments[1..], &Context::default());
+    assert_eq!(report.missing, [""; 0]);
 }
 
 /// Compares with a file; `BUBBLE_BLESS=1` writes it.

@@ -169,11 +169,11 @@ impl Preparation {
         self.tell()?;
         // Entering the cgroups comes last, and the one that identifies the run last of all: what is done
         // in it is counted.
-        let entered = self.cgroups.iter().rev().try_for_each(|cgroup| {
-            // 0 is the process that writes.
-            // SAFETY: the buffer has one byte.
-            check(unsafe { libc::write(*cgroup, b"0".as_ptr().cast(), 1) } == 1)
-        });
+        let entered = self
+            .cgroups
+            .iter()
+            .rev()
+            .try_for_each(|cgroup| enter(*cgroup));
         if entered.is_err() {
             self.tell()?;
         }
@@ -184,6 +184,54 @@ impl Preparation {
     fn tell(&self) -> io::Result<()> {
         // SAFETY: the buffer has one byte.
         check(unsafe { libc::write(self.tell, b"1".as_ptr().cast(), 1) } == 1)
+    }
+}
+
+/// Enters a cgroup; `procs` is its `cgroup.procs`. A child writes to it, which stays outside: a write of this
+/// process would end in the cgroup, and count as one of the command.
+fn enter(procs: RawFd) -> io::Result<()> {
+    // SAFETY: the call takes nothing. The child calls only functions that are safe after fork.
+    let own = unsafe { libc::getpid() };
+    let mut buffer = [0; 10];
+    let digits = decimal(own.unsigned_abs(), &mut buffer);
+    // SAFETY: likewise.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: the buffer has so many bytes; the child ends at once.
+            unsafe {
+                let written = libc::write(procs, digits.as_ptr().cast(), digits.len());
+                let error = *libc::__errno_location();
+                libc::_exit(if written < 0 { error } else { 0 })
+            }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: the pointer is valid for the call.
+            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            match libc::WEXITSTATUS(status) {
+                0 if libc::WIFEXITED(status) => Ok(()),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+    }
+}
+
+/// The digits of a number, without an allocation.
+fn decimal(mut number: u32, buffer: &mut [u8; 10]) -> &[u8] {
+    let mut first = buffer.len();
+    loop {
+        first -= 1;
+        buffer[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 || first == 0 {
+            return &buffer[first..];
+        }
     }
 }
 
@@ -225,5 +273,17 @@ pub(super) fn reap() -> io::Result<Option<Ended>> {
             user_ns: ns(usage.ru_utime),
             system_ns: ns(usage.ru_stime),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn digits_of_a_number() {
+        for number in [0, 9, 10, 4_194_304, u32::MAX] {
+            assert_eq!(decimal(number, &mut [0; 10]), number.to_string().as_bytes());
+        }
     }
 }

@@ -15,8 +15,8 @@ use bubble_common::segment::fold::Caps;
 use bubble_common::segment::{ContainerId, Facts};
 
 use super::flags::Flags;
-use super::place::Place;
 use super::posting::{Posted, Posting};
+use super::scope::RunScope;
 use crate::batcher::Closed;
 use crate::collect::{Collect, Extent, raise_priority};
 use crate::config::Config;
@@ -75,23 +75,23 @@ pub(super) struct Counted {
 }
 
 impl Counting {
-    /// Begins to count the run at `place`, which has not begun. Without a cgroup `waited` has the CPU
+    /// Begins to count the run in `scope`, which has not begun. Without a cgroup `waited` has the CPU
     /// time of processes that ended.
     ///
     /// # Errors
     /// When nothing can be counted.
     pub(super) fn start(
         config: &Config,
-        place: &mut Place,
+        scope: &mut RunScope,
         waited: &Arc<Waited>,
         posting: Option<Posting>,
     ) -> Result<Self> {
-        let hierarchies = mem::replace(&mut place.hierarchies, Hierarchies::none());
+        let hierarchies = mem::replace(&mut scope.hierarchies, Hierarchies::none());
         let mut config = config.clone();
-        config.rules.only = Some(place.found.clone());
+        config.rules.only = Some(scope.found.clone());
         // The pinned programs are those of the host's agent.
         config.ebpf.pins = None;
-        let mut source = source(&mut config, place, &hierarchies)?;
+        let mut source = source(&mut config, scope, &hierarchies)?;
         let host = report::host(&config.host, source.hooks(), source.missing());
         let facts = HostFacts {
             host: config.host.clone(),
@@ -99,8 +99,8 @@ impl Counting {
             memory: host.memory,
             hooks: host.hooks.clone(),
         };
-        if let (None, Live::Procfs(source)) = (&place.cgroup, &mut source) {
-            let found = place.found.clone();
+        if let (None, Live::Procfs(source)) = (&scope.cgroup, &mut source) {
+            let found = scope.found.clone();
             let root = std::process::id();
             source.set_tree(Tree::new(root, found, facts.clone(), Arc::clone(waited)));
         }
@@ -135,7 +135,7 @@ impl Counting {
             collect.run(&stopped).map(drop)
         })?;
         let counting = Self {
-            id: place.found.id.clone(),
+            id: scope.found.id.clone(),
             stop,
             sums,
             collecting,
@@ -194,7 +194,7 @@ impl Counting {
 }
 
 impl Counted {
-    /// The report. `missing` is what the place does not tell.
+    /// The report. `missing` is what is not counted because of the scope.
     pub(super) fn report(&self, flags: &Flags, missing: Vec<String>) -> Report {
         let slurm = || Asked::of_slurm(|name| std::env::var(name).ok());
         let context = Context {
@@ -208,9 +208,9 @@ impl Counted {
 }
 
 /// The source: eBPF where it is allowed, and procfs elsewhere.
-fn source(config: &mut Config, place: &mut Place, hierarchies: &Hierarchies) -> Result<Live> {
+fn source(config: &mut Config, scope: &mut RunScope, hierarchies: &Hierarchies) -> Result<Live> {
     let is_auto = config.source == SourceKind::Auto;
-    if place.cgroup.is_some() {
+    if scope.cgroup.is_some() {
         let mut source = Live::start(config, hierarchies.primary())?;
         if let Live::Procfs(source) = &mut source {
             source.expect_new();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bubble_common::report::DEFAULT_ROWS;
 use bubble_common::report::asked::Asked;
+use bubble_common::report::render::Format;
 use clap::Args;
 
 /// The flags of `run`; the server and its key are among the general ones.
@@ -22,16 +23,25 @@ pub struct Flags {
     /// Write the report to this file [default: standard error]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write the report as JSON (docs/report.schema.json)
-    #[arg(long, conflicts_with = "markdown")]
+    /// Format of the report: text, markdown, json (docs/report.schema.json), time (as GNU time -v), snakemake
+    /// (a benchmark), nextflow (.command.trace)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true
+    )]
+    pub format: Format,
+    /// As --format json
+    #[arg(long, conflicts_with_all = ["markdown", "format"])]
     pub json: bool,
-    /// Write the report as Markdown
-    #[arg(long)]
+    /// As --format markdown
+    #[arg(long, conflicts_with = "format")]
     pub markdown: bool,
     /// Write a line to standard error every N seconds while it runs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub every: Option<u32>,
-    /// What was asked for, such as cores=32,memory=64G [default: what Slurm says, or the limits]
+    /// What was asked for, such as cores=32,memory=64G,time=2h [default: what Slurm says, or the limits]
     #[arg(long, value_name = "WHAT")]
     pub asked: Option<Asked>,
     /// Rows of each list at most
@@ -45,4 +55,15 @@ pub struct Flags {
         allow_hyphen_values = true
     )]
     pub command: Vec<OsString>,
+}
+
+impl Flags {
+    /// The format of the report.
+    pub fn format(&self) -> Format {
+        match (self.json, self.markdown) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Markdown,
+            (false, false) => self.format,
+        }
+    }
 }

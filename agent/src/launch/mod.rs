@@ -11,8 +11,8 @@ mod command;
 mod counting;
 pub mod flags;
 mod output;
-mod place;
 mod posting;
+mod scope;
 mod signals;
 mod user;
 
@@ -28,8 +28,8 @@ use self::command::Command;
 use self::counting::{Counted, Counting};
 use self::flags::Flags;
 use self::output::{Lines, Output, say};
-use self::place::Place;
 use self::posting::Posting;
+use self::scope::RunScope;
 use self::signals::Signals;
 use self::user::User;
 use crate::clock::Clock;
@@ -51,14 +51,14 @@ pub fn run(config: &Config, flags: &Flags) -> Result<u8> {
     fd_budget::raise_limit();
     let user = User::choose(flags.user.as_deref())?;
     let output = Output::open(flags, user.as_ref())?;
-    let mut place = Place::find(flags)?;
-    if place.cgroup.is_none() {
+    let mut scope = RunScope::find(flags)?;
+    if scope.cgroup.is_none() {
         child::adopt_orphans();
     }
-    let posting = Posting::start(config, &place.found.id)?;
+    let posting = Posting::start(config, &scope.found.id)?;
     let waited = Arc::new(Waited::default());
-    let counting = Counting::start(config, &mut place, &waited, posting)?;
-    let cgroup = place.cgroup.as_ref();
+    let counting = Counting::start(config, &mut scope, &waited, posting)?;
+    let cgroup = scope.cgroup.as_ref();
     let start = Start {
         command: &flags.command,
         user: user.as_ref(),
@@ -87,9 +87,9 @@ pub fn run(config: &Config, flags: &Flags) -> Result<u8> {
     counting.note(facts::ENDED, clock.now());
     counting.note(facts::EXIT_CODE, code);
     let counted = counting.finish();
-    let missing = std::mem::take(&mut place.missing);
+    let missing = std::mem::take(&mut scope.missing);
     // The figures of its cgroup are read.
-    drop(place);
+    drop(scope);
     match counted {
         Ok(counted) => tell(flags, output, &counted, missing),
         // The command has run: its exit code counts.

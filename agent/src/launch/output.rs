@@ -49,25 +49,18 @@ impl Output {
 
     /// Writes the report.
     pub(super) fn write(self, flags: &Flags, report: &Report) {
-        let markdown = || render(report, Format::Markdown);
-        let text = if flags.json {
-            serde_json::to_string_pretty(report).map(|text| text + "\n")
-        } else if flags.markdown {
-            Ok(markdown())
-        } else {
-            Ok(render(report, Format::Text))
-        };
-        let text = text.map_err(io::Error::from);
-        let written = text.and_then(|text| match self.file {
+        let text = render(report, flags.format());
+        let written = match self.file {
             Some(mut file) => file.write_all(text.as_bytes()),
             None => io::stderr().lock().write_all(text.as_bytes()),
-        });
+        };
         if let Err(error) = written {
             say(&format!("cannot write the report: {error}"));
         }
         if let Some(path) = std::env::var_os(STEP_SUMMARY).filter(|path| !path.is_empty()) {
             let opened = OpenOptions::new().append(true).create(true).open(&path);
-            if let Err(error) = opened.and_then(|mut file| file.write_all(markdown().as_bytes())) {
+            let markdown = render(report, Format::Markdown);
+            if let Err(error) = opened.and_then(|mut file| file.write_all(markdown.as_bytes())) {
                 let path = path.to_string_lossy();
                 say(&format!("cannot append the report to {path}: {error}"));
             }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use bubble_common::batch::AgentReport;
 use bubble_common::segment::ContainerId;
+use bubble_common::segment::loss::Reason;
 use tokio::runtime::Runtime;
 
 use crate::attention::Attention;
@@ -144,21 +145,26 @@ impl Posting {
             spool.close();
             (spool.segments(), spool.undelivered().take())
         });
-        let refused: u64 = undelivered.iter().map(|(_, seconds)| seconds).sum();
         self.folder.is_retained = left > 0;
         let folder = self.folder.path.display();
-        let problem = if left > 0 {
-            Some(format!(
+        let mut problems = Vec::new();
+        if left > 0 {
+            problems.push(format!(
                 "{left} seconds could not be posted, and wait in {folder}: an agent with --spool {folder} posts them"
-            ))
-        } else if refused > 0 {
-            Some(format!("the server refused {refused} seconds"))
-        } else {
-            None
-        };
+            ));
+        }
+        for ((_, reason), seconds) in undelivered {
+            problems.push(match reason {
+                Reason::REFUSED => format!("the server refused {seconds} seconds"),
+                Reason::SPOOL_FULL => format!(
+                    "{seconds} seconds are lost: while the server was away, {folder} became full"
+                ),
+                reason => format!("{seconds} seconds are lost: {}", reason.name()),
+            });
+        }
         Posted {
             url: self.url,
-            problem,
+            problem: (!problems.is_empty()).then(|| problems.join("; ")),
         }
     }
 }

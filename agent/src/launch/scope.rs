@@ -13,18 +13,18 @@ use crate::live::is_root;
 
 /// Where a run is counted.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct RunScope {
     /// The cgroups of the host; none if the run has no cgroup of its own.
     pub(super) hierarchies: Hierarchies,
     /// The cgroup of the run.
     pub(super) cgroup: Option<RunCgroup>,
     /// The container.
     pub(super) found: Found,
-    /// What is not counted because of the place, one sentence each.
+    /// What is not counted because of the scope, one sentence each.
     pub(super) missing: Vec<String>,
 }
 
-impl Place {
+impl RunScope {
     /// Makes the cgroup of a run, if that is allowed.
     ///
     /// # Errors

@@ -113,6 +113,10 @@ parts! {
         slot_seconds: u64,
         /// The container still runs.
         is_running: bool,
+        /// The time limit in seconds; null if none is known.
+        limit: Option<Amount>,
+        /// How much of it was used at the end, in percent: of a job of Slurm from the start of the job.
+        limit_used_percent: Option<f64>,
     }
 
     /// Where the time of all threads went, ns. Together it is the number of threads times the time.
@@ -143,7 +147,7 @@ parts! {
 
     /// Something that was had, and how that is known.
     Amount {
-        /// Number of cores, or bytes.
+        /// Number of cores, bytes, or seconds.
         value: f64,
         /// `asked`, `slurm`, `limit` or `host`.
         source: String,

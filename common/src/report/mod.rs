@@ -1,7 +1,7 @@
 //! The report of a container: what a run, a life or a range of it was.
 //!
 //! A [`tally::Tally`] adds up segments, [`Report::new`] makes the report of the sums of one container
-//! with its [`advice`], and [`render`] writes it as text or Markdown. The agent reports a run, the
+//! with its [`advice`], and [`render`] writes it as text, Markdown, JSON, or the fields of another tool. The agent reports a run, the
 //! server what it has stored, from the same sums.
 //!
 //! Sums are of everything, whatever a list shows: each list has the number of all its entries, and the
@@ -12,6 +12,7 @@ pub mod asked;
 mod build;
 mod context;
 mod document;
+mod fields;
 pub mod form;
 mod print;
 pub mod render;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use bubble_common::report::render::{Format, render};
 
 use super::store::{open, resolved};
@@ -31,13 +31,12 @@ pub(super) async fn run(settings: Report) -> Result<()> {
         rows: settings.top.into(),
     };
     let report = query.report(&id, &ask).await?;
-    let text = match (settings.json, settings.markdown) {
-        (true, _) => {
-            serde_json::to_string_pretty(&report).context("the report is not JSON")? + "\n"
-        }
-        (false, true) => render(&report, Format::Markdown),
-        (false, false) => render(&report, Format::Text),
+    let format = match (settings.json, settings.markdown) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Markdown,
+        (false, false) => settings.format,
     };
+    let text = render(&report, format);
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         // The reader, such as `head`, has seen enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bubble_common::report::DEFAULT_ROWS;
 use bubble_common::report::asked::Asked;
+use bubble_common::report::render::Format;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::period::Period;
@@ -122,17 +123,26 @@ pub struct Report {
     /// End, seconds since the Unix epoch [default: that of the container, or now]
     #[arg(long, value_name = "TIME")]
     pub to: Option<f64>,
-    /// What was asked for when it was started, such as cores=32,memory=64G [default: its limits]
+    /// What was asked for when it was started, such as cores=32,memory=64G,time=2h [default: its limits]
     #[arg(long, value_name = "WHAT")]
     pub asked: Option<Asked>,
     /// Rows of each list at most
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ROWS as u16, value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
-    /// As JSON (docs/report.schema.json)
-    #[arg(long, conflicts_with = "markdown")]
+    /// Format: text, markdown, json (docs/report.schema.json), time (as GNU time -v), snakemake (a benchmark),
+    /// nextflow (.command.trace)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true
+    )]
+    pub format: Format,
+    /// As --format json
+    #[arg(long, conflicts_with_all = ["markdown", "format"])]
     pub json: bool,
-    /// As Markdown
-    #[arg(long)]
+    /// As --format markdown
+    #[arg(long, conflicts_with = "format")]
     pub markdown: bool,
 }
 

@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::request::Parts;
 use bubble_common::report;
 use bubble_common::report::asked::{Asked, InvalidAsked};
+use bubble_common::report::render::Format as ReportFormat;
 use serde::Deserialize;
 
 use super::error::{ApiError, Code};
@@ -247,7 +248,8 @@ pub(super) enum Format {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportParameters {
-    /// `json`, which is the default, `text` or `markdown`.
+    /// `json`, which is the default, `text`, `markdown`; or the fields of another tool: `time` (GNU's
+    /// `time -v`), `snakemake` (a benchmark), `nextflow` (`.command.trace`).
     #[serde(default)]
     pub(super) format: Option<ReportFormat>,
     /// Start, seconds since the Unix epoch; without it that of the container.
@@ -256,26 +258,13 @@ pub(super) struct ReportParameters {
     /// End, seconds since the Unix epoch; without it that of the container, or now.
     #[serde(default)]
     to: Option<f64>,
-    /// What was asked for when it was started, such as `cores=32,memory=64G`; without it the limits of
+    /// What was asked for when it was started, such as `cores=32,memory=64G,time=2h`; without it the limits of
     /// its cgroup.
     #[serde(default)]
     asked: Option<String>,
     /// At most so many rows a list, 1 to 1,000; 10 when not given.
     #[serde(default)]
     top: Option<usize>,
-}
-
-/// Format of a report.
-#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ReportFormat {
-    /// JSON.
-    #[default]
-    Json,
-    /// Text for a terminal.
-    Text,
-    /// Markdown, as GitHub shows it.
-    Markdown,
 }
 
 /// Contents of a live stream.

@@ -1,4 +1,4 @@
-//! The report of a container, as JSON, text or Markdown.
+//! The report of a container, as JSON, text or Markdown, or as the fields of another tool.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi;
 
 use super::access::Readable;
 use super::error::{ApiError, ErrorBody};
-use super::parameters::{Checked, ReportFormat, ReportParameters};
+use super::parameters::{Checked, ReportParameters};
 use super::state::AppState;
 
 /// The report of a container: what its life, or a range of it, was, with advice.
@@ -19,7 +19,7 @@ use super::state::AppState;
     get, path = "/api/v1/containers/{id}/report", operation_id = "getReport", tag = "containers",
     params(("id" = String, Path, description = "the container's id"), ReportParameters),
     responses((status = 200, content((Report = "application/json"), (String = "text/plain"),
-        (String = "text/markdown"))), (status = 400, body = ErrorBody),
+        (String = "text/markdown"), (String = "text/tab-separated-values"))), (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)),
     security(("token" = [])),
@@ -31,12 +31,12 @@ pub(super) async fn report(
 ) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let report = state.query.report(&id, &parameters.ask()?).await?;
-    let (kind, format) = match parameters.format.unwrap_or_default() {
-        ReportFormat::Json => return Ok(Json(report).into_response()),
-        ReportFormat::Text => ("text/plain; charset=utf-8", Format::Text),
-        ReportFormat::Markdown => ("text/markdown; charset=utf-8", Format::Markdown),
-    };
-    Ok(([(header::CONTENT_TYPE, kind)], render(&report, format)).into_response())
+    let format = parameters.format.unwrap_or(Format::Json);
+    if format == Format::Json {
+        return Ok(Json(report).into_response());
+    }
+    let kind = [(header::CONTENT_TYPE, format.media_type())];
+    Ok((kind, render(&report, format)).into_response())
 }
 
 /// The schema of a report (JSON Schema 2020-12), from the description of the API.

@@ -21,7 +21,7 @@ use crate::store::error::StoreError;
 use crate::store::segments::{Post, Segments};
 
 /// Sub-slots that are stored, as bits, by the start of their slot.
-type Known = BTreeMap<u64, u64>;
+type SubSlots = BTreeMap<u64, u64>;
 
 /// The part of a coarse post that is not stored, with the sums of that part. `None` if nothing is left.
 pub(super) async fn unknown_part(
@@ -47,7 +47,7 @@ pub(super) async fn unknown_part(
     let seconds = seconds.unwrap_or_default();
     let coarse = unite(&pieces).ok();
     let slots = coarse.as_ref().map(known_slots).unwrap_or_default();
-    let bits = |known: &Known, at: u64| known.get(&at).copied().unwrap_or(0);
+    let bits = |known: &SubSlots, at: u64| known.get(&at).copied().unwrap_or(0);
     let is_new = |at, coverage: u64| coverage & !(bits(&seconds, at) | bits(&slots, at)) != 0;
     let rest = keep_slots(&segment, |at, coverage| is_new(at, coverage.0));
     let is_cut = rest.coverage != segment.coverage;
@@ -116,7 +116,7 @@ fn counted(post: &Post, mut pieces: Vec<Piece>, fine: &[Piece]) -> Option<Post> 
 }
 
 /// The coverage of coarse rows.
-fn known_slots(coarse: &Segment) -> Known {
+fn known_slots(coarse: &Segment) -> SubSlots {
     let length = coarse.key.resolution.seconds();
     let starts = (coarse.key.start..).step_by(length as usize);
     let slots = starts.zip(&coarse.coverage);
@@ -124,8 +124,8 @@ fn known_slots(coarse: &Segment) -> Known {
 }
 
 /// The coverage that slots of `resolution` have by their finer rows.
-fn known_finer(fine: &Segment, resolution: Resolution) -> Known {
-    let mut known = Known::new();
+fn known_finer(fine: &Segment, resolution: Resolution) -> SubSlots {
+    let mut known = SubSlots::new();
     let starts = (fine.key.start..).step_by(fine.key.resolution.seconds() as usize);
     for (at, coverage) in starts.zip(&fine.coverage) {
         if !coverage.is_gap() {

@@ -30,13 +30,13 @@ const TWO_AGENTS: &str =
 #[derive(Debug, Default)]
 pub struct Hosts {
     /// By host and owner of the key: hosts of two owners may have one name.
-    latest: Mutex<HashMap<(String, String), Known>>,
+    latest: Mutex<HashMap<(String, String), LatestReport>>,
     agents: Mutex<Agents>,
 }
 
 /// What is known of a host.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct LatestReport {
     /// Its latest report that was stored. `None` before the first one.
     report: Option<Report>,
     clock: Drift,
@@ -151,7 +151,7 @@ impl Hosts {
         if latest.len() >= MAX_HOSTS && !latest.contains_key(&name) {
             latest.clear();
         }
-        let known = latest.entry(name).or_insert_with(|| Known {
+        let known = latest.entry(name).or_insert_with(|| LatestReport {
             report: None,
             clock: Drift::new(report.sent_at, received, now),
             dropped_at: 0.0,

@@ -76,15 +76,15 @@ async fn exchange(request: reqwest::Request) -> Result<reqwest::Response, Transp
 
 /// The connection is cut.
 #[derive(Debug)]
-struct Cut;
+struct ConnectionCut;
 
-impl fmt::Display for Cut {
+impl fmt::Display for ConnectionCut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the connection is cut")
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for ConnectionCut {}
 
 /// Accepts connections for ever.
 pub(crate) async fn listen(server: Rc<Server>, faults: Arc<Faults>) -> std::io::Result<Infallible> {
@@ -107,13 +107,13 @@ async fn answer(
     server: &Rc<Server>,
     faults: &Arc<Faults>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Cut> {
+) -> Result<Response<Full<Bytes>>, ConnectionCut> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+    let body = body.collect().await.map_err(|_| ConnectionCut)?.to_bytes();
     let repeated = head.headers.contains_key("x-bubble-repeated");
     faults.say(|| format!("    post, repeated: {repeated}: {}", described(&body)));
     if faults.happens(Fault::LostPost, 1.0) {
-        return Err(Cut);
+        return Err(ConnectionCut);
     }
     if faults.happens(Fault::ForeignAnswer, 1.0) {
         return Ok(foreign(faults));
@@ -132,10 +132,10 @@ async fn answer(
     if faults.happens(Fault::Twice, 1.0) {
         server.post(&body, repeated);
     }
-    let answer = server.post(&body, repeated).ok_or(Cut)?;
+    let answer = server.post(&body, repeated).ok_or(ConnectionCut)?;
     faults.say(|| format!("    {} {:?}", answer.status(), answer.body()));
     match faults.happens(Fault::LostAnswer, 1.0) {
-        true => Err(Cut),
+        true => Err(ConnectionCut),
         false => Ok(answer.map(Full::new)),
     }
 }

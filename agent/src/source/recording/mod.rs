@@ -86,7 +86,7 @@ pub enum Error {
     Format(String),
     /// It ends in the middle of something.
     #[error("cut short at byte {at}, within {within}")]
-    Cut {
+    Truncated {
         /// Where the incomplete part began.
         at: u64,
         /// The kind of the incomplete part.

@@ -138,7 +138,7 @@ impl Capture {
     /// Checks that the input has ended between two blocks.
     fn end(&self) -> Result<Step, Error> {
         if !self.input.data().is_empty() {
-            return Err(Error::Cut {
+            return Err(Error::Truncated {
                 at: self.input.offset(),
                 within: "a block".to_owned(),
             });

@@ -168,7 +168,7 @@ impl Sysdig {
             return Ok(Step::End);
         }
         // sysdig ends each of its lines.
-        Err(Error::Cut {
+        Err(Error::Truncated {
             at: self.input.offset(),
             within: "a line".to_owned(),
         })

@@ -411,7 +411,7 @@ fn a_cut_says_where() {
     let cut = LINES.len() - 30;
     let (segments, result, position) = read(&LINES[..cut], Syntax::Text);
     let line = LINES[..cut].rfind('\n').unwrap() + 1;
-    assert!(matches!(result, Err(Error::Cut { at, .. }) if at == line as u64));
+    assert!(matches!(result, Err(Error::Truncated { at, .. }) if at == line as u64));
     assert_eq!(position.events, 25);
     assert_eq!(rows(&Segment::merge(&segments).unwrap()), rows(&whole()));
 }

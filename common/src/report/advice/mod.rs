@@ -48,6 +48,8 @@ pub struct Thresholds {
     pub waited_for_core: f64,
     /// Idle time from which on it is worth a note. The page has the same (`idleTime`).
     pub idle: f64,
+    /// Share of the time limit that was used, from which on the next run may not end in time: our choice.
+    pub time_limit: f64,
     /// Wall time in seconds below which use is not compared with what was asked for, as starting
     /// prevails: our choice.
     pub wall_seconds: f64,
@@ -71,6 +73,7 @@ pub const THRESHOLDS: Thresholds = Thresholds {
     waited_for_disk: 50.0,
     waited_for_core: 20.0,
     idle: 50.0,
+    time_limit: 90.0,
     wall_seconds: 10.0,
 };
 
@@ -79,6 +82,7 @@ type Rule = fn(&Report) -> Option<Advice>;
 /// In the order in which they are told, within one weight.
 const RULES: &[Rule] = &[
     oom_kills,
+    time_limit,
     failed_connections,
     throttled,
     serial,
@@ -141,6 +145,21 @@ fn oom_kills(report: &Report) -> Option<Advice> {
         things(kills, "process", "processes")
     );
     said("oom_kills", Weight::Warning, kills as f64, 1.0, text)
+}
+
+fn time_limit(report: &Report) -> Option<Advice> {
+    let limit = report.time.limit.as_ref()?;
+    let used = report.time.limit_used_percent?;
+    let threshold = THRESHOLDS.time_limit;
+    if used < threshold {
+        return None;
+    }
+    let text = format!(
+        "it used {} of its time limit of {}: it may be ended before it is done",
+        percent(used),
+        seconds((limit.value * 1e9) as u64)
+    );
+    said("time_limit", Weight::Warning, used, threshold, text)
 }
 
 fn things(number: u64, one: &str, many: &str) -> String {

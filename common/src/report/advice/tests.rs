@@ -56,6 +56,19 @@ fn nothing_is_said_of_a_good_run() {
 }
 
 #[test]
+fn a_time_limit_is_nearly_reached() {
+    let with = |percent: f64| {
+        said(|report| {
+            report.time.limit = amount(3600.0, "slurm");
+            report.time.limit_used_percent = Some(percent);
+        })
+    };
+    assert_eq!(with(89.9), NOTHING);
+    assert_eq!(with(90.0), only("time_limit", Weight::Warning));
+    assert_eq!(with(101.0), only("time_limit", Weight::Warning));
+}
+
+#[test]
 fn cpu_is_compared_with_what_was_asked_for() {
     let with = |percent: f64| said(|report| use_cores(report, 8.0 * percent / 100.0));
     assert_eq!(with(80.0), NOTHING);

@@ -6,7 +6,7 @@ mod processes;
 mod time;
 mod tree;
 
-use self::numbers::{network_sums, rounded};
+use self::numbers::{had, network_sums, rounded};
 use self::time::Span;
 use super::asked::Asked;
 use super::context::Context;
@@ -15,6 +15,7 @@ use super::form::{
     Report, ReportPressure, SCHEMA,
 };
 use super::tally::{Container, Moment, Peak};
+use super::words;
 use crate::segment::total::Metric;
 use crate::segment::{ContainerId, facts, loss};
 
@@ -30,7 +31,7 @@ pub(super) fn report(id: &ContainerId, sums: &Container, context: &Context) -> R
     Report {
         schema: SCHEMA.to_owned(),
         container: about(id, sums),
-        time: span.time(sums, context.is_running),
+        time: span.time(sums, context),
         advice: Vec::new(),
         cpu: cpu(sums, &span, asked),
         memory: memory(sums, asked),
@@ -51,7 +52,7 @@ pub(super) fn report(id: &ContainerId, sums: &Container, context: &Context) -> R
             connections: sums.folded.connections,
         },
         losses: losses(sums),
-        missing: context.missing.clone(),
+        missing: missing(sums, context),
     }
 }
 
@@ -75,21 +76,6 @@ fn about(id: &ContainerId, sums: &Container) -> About {
 fn percent_of_time(sums: &Container, span: &Span, metric: Metric) -> Option<f64> {
     let ns = sums.total(metric)?;
     (span.known_ns > 0).then(|| rounded((100.0 * ns as f64 / span.known_ns as f64).min(100.0)))
-}
-
-/// What somebody asked for, or Slurm; or the `limit`.
-fn had(told: Option<f64>, asked: &Asked, limit: Option<f64>) -> Option<Amount> {
-    let source = if asked.is_from_slurm {
-        "slurm"
-    } else {
-        "asked"
-    };
-    let amount = |value: f64, source: &str| Amount {
-        value,
-        source: source.to_owned(),
-    };
-    let told = told.map(|value| amount(value, source));
-    told.or_else(|| limit.map(|value| amount(value, "limit")))
 }
 
 fn cpu(sums: &Container, span: &Span, asked: &Asked) -> Cpu {
@@ -325,4 +311,18 @@ fn losses(sums: &Container) -> Vec<Lost> {
         bytes: loss.bytes,
     })
     .collect()
+}
+
+/// What could not be counted, one sentence each.
+fn missing(sums: &Container, context: &Context) -> Vec<String> {
+    let mut missing = context.missing.clone();
+    let (all, beside) = (sums.cpu_ns(), sums.cpu_beside_waits_ns());
+    if sums.waits.is_some() && beside < all {
+        missing.push(format!(
+            "waits of a part of the time, in which processes used {} of {} CPU time",
+            words::seconds(beside),
+            words::seconds(all)
+        ));
+    }
+    missing
 }

@@ -1,6 +1,7 @@
 //! Numbers of a report.
 
-use super::super::form::NetworkSums;
+use super::super::asked::Asked;
+use super::super::form::{Amount, NetworkSums};
 use crate::segment::network::NetworkIo;
 
 /// To two digits after the point.
@@ -33,4 +34,19 @@ impl NetworkSums {
             failures: left(self.failures, other.failures),
         }
     }
+}
+
+/// What somebody asked for, or Slurm; or the `limit`.
+pub(super) fn had(told: Option<f64>, asked: &Asked, limit: Option<f64>) -> Option<Amount> {
+    let source = if asked.is_from_slurm {
+        "slurm"
+    } else {
+        "asked"
+    };
+    let amount = |value: f64, source: &str| Amount {
+        value,
+        source: source.to_owned(),
+    };
+    let told = told.map(|value| amount(value, source));
+    told.or_else(|| limit.map(|value| amount(value, "limit")))
 }

@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::form::{Idle, Phase, Time, TimeBudget};
 use super::super::tally::Container;
-use super::numbers::rounded;
+use super::numbers::{had, rounded};
 use crate::segment::facts;
 use crate::segment::loss::Reason;
 use crate::segment::wait::UNIT;
@@ -54,8 +54,15 @@ impl Span {
         }
     }
 
-    pub(super) fn time(&self, sums: &Container, is_running: bool) -> Time {
+    pub(super) fn time(&self, sums: &Container, context: &Context) -> Time {
         let partial = sums.losses.get(&Reason::PARTIAL.0);
+        let asked = &context.asked;
+        let limit = had(asked.time.map(|seconds| seconds as f64), asked, None);
+        let begin = asked
+            .time_begin
+            .map_or(self.begin, |begin| begin.saturating_mul(SECOND));
+        let used = self.end.saturating_sub(begin) as f64 / 1e9;
+        let used = limit.as_ref().map(|limit| 100.0 * used / limit.value);
         Time {
             from: self.begin as f64 / 1e9,
             to: self.end as f64 / 1e9,
@@ -63,7 +70,9 @@ impl Span {
             gap_seconds: self.gap_seconds,
             partial_seconds: partial.map_or(0, |loss| loss.count),
             slot_seconds: sums.longest_slot,
-            is_running,
+            is_running: context.is_running,
+            limit,
+            limit_used_percent: used.map(rounded),
         }
     }
 }
@@ -84,7 +93,7 @@ pub(super) fn budget(sums: &Container) -> Option<TimeBudget> {
         other,
     ] = waits.columns().map(|wait| wait.saturating_mul(UNIT));
     Some(TimeBudget {
-        running_ns: sums.cpu_ns(),
+        running_ns: sums.cpu_beside_waits_ns(),
         core_ns: core,
         disk_ns: disk,
         network_ns: network,

@@ -64,6 +64,10 @@ fn facts(report: &Report) -> Vec<(&'static str, Text)> {
     if let Some(code) = about.exit_code {
         wall += &format!(", exit code {code}");
     }
+    if let (Some(limit), Some(used)) = (&time.limit, time.limit_used_percent) {
+        let limit = seconds((limit.value * 1e9) as u64);
+        wall += &format!("; {} of its time limit of {limit} used", percent(used));
+    }
     if time.gap_seconds > 0 {
         wall += &format!("; nothing is known of {} s of it", count(time.gap_seconds));
     }

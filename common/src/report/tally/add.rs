@@ -57,6 +57,11 @@ impl Container {
             let waits = self.waits.get_or_insert_default();
             waits.absorb(cell.row, &cell.value);
         }
+        let source = self.sources.entry(segment.key.source).or_default();
+        source.has_waits |= !segment.waits.is_empty();
+        for cell in &segment.cpu {
+            plus(&mut source.cpu_ns, cell.value.ns);
+        }
         self.add_totals(segment);
         for cell in &segment.losses {
             let known = self.losses.entry(cell.row.0).or_default();

@@ -22,7 +22,7 @@ use crate::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use crate::segment::process::{Exit, Process, ProcessId};
 use crate::segment::total::Metric;
 use crate::segment::wait::Waits;
-use crate::segment::{ContainerId, Facts, Segment};
+use crate::segment::{ContainerId, Facts, Segment, SourceId};
 
 /// The sums of all containers.
 #[derive(Debug, Default)]
@@ -56,6 +56,8 @@ pub struct Container {
     pub first_memory_peak: Option<Peak>,
     /// Waits of all processes. `None` if no source counted any.
     pub waits: Option<Waits>,
+    /// CPU time by source, and whether the source counted waits.
+    sources: BTreeMap<SourceId, SourceTime>,
     /// Of all files.
     pub file_io: FileIo,
     /// Of all connections.
@@ -89,6 +91,14 @@ pub struct Container {
     pub losses: BTreeMap<u32, Loss>,
     /// Resident memory of the processes that run, as last seen.
     resident: HashMap<ProcessId, u64>,
+}
+
+/// CPU time that one source counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct SourceTime {
+    cpu_ns: u64,
+    /// In one second of a process that never waits there are none, so one second decides for all.
+    has_waits: bool,
 }
 
 /// The highest of some values, and when it was reached first.
@@ -192,6 +202,12 @@ impl Container {
     /// CPU time of all processes, ns.
     pub fn cpu_ns(&self) -> u64 {
         self.cores.values().copied().fold(0, u64::saturating_add)
+    }
+
+    /// CPU time of the sources that counted waits, ns. Only that goes together with the waits.
+    pub fn cpu_beside_waits_ns(&self) -> u64 {
+        let sources = self.sources.values().filter(|source| source.has_waits);
+        sources.fold(0, |sum, source| sum.saturating_add(source.cpu_ns))
     }
 }
 

@@ -10,7 +10,7 @@
 //! `axum::serve` sets none of these: it gives hyper no timer. A connection with a request in
 //! progress never gives way. If all of them have one, a new connection is closed at once.
 
-mod places;
+mod permits;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use places::{Busy, Place, Places};
+use permits::{Busy, Permit, Permits};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Places::new(limits.connections, limits.connections_per_network);
+    let permits = Permits::new(limits.connections, limits.connections_per_network);
     // Each connection has a receiver, so the channel is closed when the last one ends.
     let (open, opened) = watch::channel(());
     let builder = builder();
@@ -80,11 +80,11 @@ pub(super) async fn serve(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                recover(&error, &places, &metrics).await;
+                recover(&error, &permits, &metrics).await;
                 continue;
             }
         };
-        let Some((place, evicted)) = places.acquire(address.ip()) else {
+        let Some((permit, evicted)) = permits.acquire(address.ip()) else {
             metrics.connections_refused.inc();
             continue;
         };
@@ -92,7 +92,7 @@ pub(super) async fn serve(
         let connection = Connection {
             site: site.clone(),
             builder: builder.clone(),
-            place: Arc::new(place),
+            permit: Arc::new(permit),
             metrics: Arc::clone(&metrics),
             stop: stop.clone(),
         };
@@ -116,14 +116,14 @@ fn builder() -> Builder {
 }
 
 /// Goes on after a failure to accept a connection.
-async fn recover(error: &io::Error, places: &Places, metrics: &Metrics) {
+async fn recover(error: &io::Error, permits: &Permits, metrics: &Metrics) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind()) {
         return;
     }
     // Mostly the limit of descriptors: the connection that waits longest gives its own back.
     warn!(%error, "cannot accept a connection");
-    metrics.connections_evicted.inc_by(places.evict());
+    metrics.connections_evicted.inc_by(permits.evict());
     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
 }
 
@@ -131,7 +131,7 @@ async fn recover(error: &io::Error, places: &Places, metrics: &Metrics) {
 struct Connection {
     site: Site,
     builder: Builder,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
 }
@@ -143,11 +143,11 @@ impl Connection {
             debug!(%error, "cannot bound the time that a client may take nothing");
         }
         self.metrics.connections.inc();
-        let place = Arc::clone(&self.place);
+        let permit = Arc::clone(&self.permit);
         let Site { base, router } = self.site;
         let router = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
-            let busy = place.begin();
+            let busy = permit.begin();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
             base.strip(request.uri_mut());
@@ -165,9 +165,9 @@ impl Connection {
                     }
                     break;
                 }
-                () = self.place.evicted() => break,
+                () = self.permit.evicted() => break,
                 () = first.as_mut(), if !began => {
-                    began = self.place.has_begun();
+                    began = self.permit.has_begun();
                     if !began {
                         break;
                     }

@@ -1,4 +1,4 @@
-//! Places for connections: how many there may be of one network and in all, and which one gives way.
+//! Permits for connections: how many there may be of one network and in all, and which one gives way.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// The open connections.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Mutex<Table>>);
+pub(super) struct Permits(Arc<Mutex<Table>>);
 
 struct Table {
     total: usize,
@@ -27,18 +27,18 @@ struct Entry {
     evict: Arc<Notify>,
 }
 
-/// The place of one connection, given back on drop.
-pub(super) struct Place {
-    places: Places,
+/// The permit of one connection, given back on drop.
+pub(super) struct Permit {
+    permits: Permits,
     id: u64,
     evict: Arc<Notify>,
 }
 
 /// A request in progress. Its connection does not give way.
-pub(super) struct Busy(Arc<Place>);
+pub(super) struct Busy(Arc<Permit>);
 
-impl Places {
-    /// Places for `total` connections, and for `per_network` of one network.
+impl Permits {
+    /// Permits for `total` connections, and for `per_network` of one network.
     pub(super) fn new(total: usize, per_network: usize) -> Self {
         Self(Arc::new(Mutex::new(Table {
             total,
@@ -49,9 +49,9 @@ impl Places {
         })))
     }
 
-    /// A place for a connection from `address`, and the number of connections that gave way. `None`
+    /// A permit for a connection from `address`, and the number of connections that gave way. `None`
     /// if all others have a request in progress.
-    pub(super) fn acquire(&self, address: IpAddr) -> Option<(Place, u64)> {
+    pub(super) fn acquire(&self, address: IpAddr) -> Option<(Permit, u64)> {
         let network = network(address);
         let mut table = self.lock();
         let mut evicted = 0;
@@ -73,8 +73,8 @@ impl Places {
         };
         table.open.insert(id, entry);
         *table.networks.entry(network).or_default() += 1;
-        let places = self.clone();
-        Some((Place { places, id, evict }, evicted))
+        let permits = self.clone();
+        Some((Permit { permits, id, evict }, evicted))
     }
 
     /// Closes the connection that has waited longest. Returns how many were closed.
@@ -116,10 +116,10 @@ impl Table {
     }
 }
 
-impl Place {
+impl Permit {
     /// Begins a request: the connection does not give way until the result is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        if let Some(entry) = self.places.lock().open.get_mut(&self.id) {
+        if let Some(entry) = self.permits.lock().open.get_mut(&self.id) {
             entry.waits_since = None;
             entry.has_begun = true;
         }
@@ -128,7 +128,7 @@ impl Place {
 
     /// Whether a request has ever begun.
     pub(super) fn has_begun(&self) -> bool {
-        let table = self.places.lock();
+        let table = self.permits.lock();
         table
             .open
             .get(&self.id)
@@ -141,15 +141,15 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.places.lock().remove(self.id);
+        self.permits.lock().remove(self.id);
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut table = self.0.places.lock();
+        let mut table = self.0.permits.lock();
         let now = table.tick();
         if let Some(entry) = table.open.get_mut(&self.0.id) {
             entry.waits_since = Some(now);
@@ -173,47 +173,47 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::Arc;
 
-    use super::{Place, Places};
+    use super::{Permit, Permits};
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
-    fn acquire(places: &Places, from: &str) -> Arc<Place> {
-        Arc::new(places.acquire(address(from)).expect("a place").0)
+    fn acquire(permits: &Permits, from: &str) -> Arc<Permit> {
+        Arc::new(permits.acquire(address(from)).expect("a permit").0)
     }
 
-    fn is_open(place: &Place) -> bool {
-        place.places.lock().open.contains_key(&place.id)
+    fn is_open(permit: &Permit) -> bool {
+        permit.permits.lock().open.contains_key(&permit.id)
     }
 
     #[test]
     fn the_connection_that_waits_longest_gives_way_and_none_with_a_request() {
-        let places = Places::new(3, 3);
-        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|from| acquire(&places, from));
+        let permits = Permits::new(3, 3);
+        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|from| acquire(&permits, from));
         let busy = a.begin();
-        let d = acquire(&places, "10.0.0.4");
+        let d = acquire(&permits, "10.0.0.4");
         assert!(is_open(&a) && !is_open(&b) && is_open(&c) && is_open(&d));
         // An answered connection waits from its answer on.
         drop(busy);
-        let e = acquire(&places, "10.0.0.5");
+        let e = acquire(&permits, "10.0.0.5");
         assert!(is_open(&a) && !is_open(&c));
         let (_a, busy, _e) = (a.begin(), d.begin(), e.begin());
-        assert!(places.acquire(address("10.0.0.6")).is_none());
+        assert!(permits.acquire(address("10.0.0.6")).is_none());
         drop((busy, d));
-        assert!(places.acquire(address("10.0.0.6")).is_some());
+        assert!(permits.acquire(address("10.0.0.6")).is_some());
     }
 
     #[test]
     fn a_network_takes_no_more_than_its_share() {
-        let places = Places::new(100, 2);
-        let other = acquire(&places, "10.0.0.1");
-        let first = acquire(&places, "2001:db8::1");
-        let second = acquire(&places, "2001:db8::2");
-        let third = acquire(&places, "2001:db8::3");
+        let permits = Permits::new(100, 2);
+        let other = acquire(&permits, "10.0.0.1");
+        let first = acquire(&permits, "2001:db8::1");
+        let second = acquire(&permits, "2001:db8::2");
+        let third = acquire(&permits, "2001:db8::3");
         assert!(is_open(&other) && !is_open(&first) && is_open(&second) && is_open(&third));
-        let mapped = [0; 3].map(|_| acquire(&places, "::ffff:10.0.0.1"));
+        let mapped = [0; 3].map(|_| acquire(&permits, "::ffff:10.0.0.1"));
         assert!(!is_open(&other), "it is the same address");
-        assert_eq!(mapped.iter().filter(|place| is_open(place)).count(), 2);
+        assert_eq!(mapped.iter().filter(|permit| is_open(permit)).count(), 2);
     }
 }

@@ -128,6 +128,41 @@ fn a_thousand_processes_of_20_ms_are_all_in_the_report() {
 }
 
 #[test]
+fn the_fields_of_other_tools() {
+    let folder = Folder::new();
+    let script = "head -c 1000003 /dev/zero > new; cat new > /dev/null; exit 7";
+    let written = |format: &str| {
+        let flags = ["--format", format, "--output", "report", "--name", "mine"];
+        let mut run = folder.command(&flags, &["sh", "-c", script]);
+        let output = run.output().expect("an executable agent");
+        assert_eq!(output.status.code(), Some(7));
+        fs::read_to_string(folder.path().join("report")).expect("a report")
+    };
+    let time = written("time");
+    assert!(time.contains("\tCommand being timed: \"mine\"\n"), "{time}");
+    assert!(time.ends_with("\tExit status: 7\n"), "{time}");
+    let trace = written("nextflow");
+    let value = |name: &str| -> u64 {
+        let line = trace.lines().find_map(|line| line.strip_prefix(name));
+        let digits = line.and_then(|line| line.strip_prefix('='));
+        digits
+            .unwrap_or_else(|| panic!("no {name}: {trace}"))
+            .parse()
+            .expect("a number")
+    };
+    assert!(trace.starts_with("nextflow.trace/v2\n"), "{trace}");
+    // Into the file and to /dev/null; the loader reads a little, too.
+    assert_eq!(value("wchar"), 2 * 1_000_003);
+    assert!(value("rchar") > 2 * 1_000_003, "{trace}");
+    let benchmark = written("snakemake");
+    let [names, values] = &benchmark.lines().collect::<Vec<_>>()[..] else {
+        panic!("not two lines: {benchmark}");
+    };
+    assert_eq!(names.split('\t').count(), values.split('\t').count());
+    assert!(names.starts_with("s\th:m:s\tmax_rss\t"), "{names}");
+}
+
+#[test]
 fn bytes_are_exact_and_standard_output_is_that_of_the_command() {
     let folder = Folder::new();
     let script = "head -c 1000003 /dev/zero > new; cat new new | wc -c; echo to stderr >&2; exit 7";

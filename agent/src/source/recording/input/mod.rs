@@ -176,7 +176,7 @@ impl Input {
     fn explain(&self, error: io::Error) -> Error {
         let at = self.offset + self.data().len() as u64;
         match error.kind() {
-            ErrorKind::UnexpectedEof => Error::Cut {
+            ErrorKind::UnexpectedEof => Error::Truncated {
                 at,
                 within: "compressed data".to_owned(),
             },

@@ -67,7 +67,7 @@ fn bytes_before_a_cut_are_kept() {
     stored.truncate(stored.len() / 2);
     let mut input = Input::new(Cursor::new(stored), None).unwrap();
     let (read, end) = all(&mut input, 0);
-    assert!(matches!(end, Err(Error::Cut { at, .. }) if at == read.len() as u64));
+    assert!(matches!(end, Err(Error::Truncated { at, .. }) if at == read.len() as u64));
     assert!(read.len() > content.len() / 3 && content.starts_with(&read));
 }
 
@@ -79,7 +79,7 @@ fn frames_of_zstd_are_read_up_to_a_cut() {
     let mut input = Input::new(Cursor::new(stored), None).unwrap();
     let (read, end) = all(&mut input, 0);
     assert!(read.starts_with(b"one two"));
-    assert!(matches!(end, Err(Error::Cut { .. })), "{end:?}");
+    assert!(matches!(end, Err(Error::Truncated { .. })), "{end:?}");
     let mut stored = frame(&content());
     let middle = stored.len() / 2;
     stored[middle..middle + 64].fill(0xff);

@@ -127,7 +127,7 @@ fn an_error_has_the_offset_of_the_damage() {
     assert!(matches!(end, Err(Error::Damaged { at: offset, .. }) if offset == at as u64));
     build.bytes.truncate(last);
     let end = build.run().end;
-    assert!(matches!(end, Err(Error::Cut { at: offset, .. }) if offset == at as u64));
+    assert!(matches!(end, Err(Error::Truncated { at: offset, .. }) if offset == at as u64));
     let mut build = Build::new();
     build.block(0x215, &u(3));
     let end = build.run().end;

@@ -48,7 +48,7 @@ export interface Advice {
 export interface Amount {
   /** `asked`, `slurm`, `limit` or `host`. */
   source: string;
-  /** Number of cores, or bytes. */
+  /** Number of cores, bytes, or seconds. */
   value: number;
 }
 
@@ -1188,8 +1188,8 @@ export interface ReportFileSums {
   written_bytes: number;
 }
 
-/** Format of a report. */
-export type ReportFormat = "json" | "text" | "markdown";
+/** How a report is written. */
+export type ReportFormat = "text" | "markdown" | "json" | "time" | "snakemake" | "nextflow";
 
 /** Percentage of time in which some task waited; null if unknown. */
 export interface ReportPressure {
@@ -1377,6 +1377,9 @@ export interface Time {
   gap_seconds: number;
   /** The container still runs. */
   is_running: boolean;
+  limit?: Amount | null;
+  /** How much of it was used at the end, in percent: of a job of Slurm from the start of the job. */
+  limit_used_percent?: number | null;
   /** Seconds of it that were observed in part. */
   partial_seconds: number;
   /** Length of the longest slot in seconds: what happened within one is not known apart. */
