@@ -15,32 +15,34 @@ use bubble_common::kernel::loss::Cause;
 use bubble_common::kernel::task::TaskOffsets;
 
 use crate::access::{Access as _, Untyped};
-use crate::btf::{KernelPtr, offset};
+use crate::bound::hidden;
+use crate::btf::{KernelPtr, address, offset};
 use crate::cpu_state::cpu_state_of;
 use crate::line::{disown_lines_of, this_core};
 use crate::loss::lost;
 use crate::settings::setting;
 use crate::task;
 
-/// The process that was moved, and the core that moved it.
+/// What was moved, and the core that moved it.
 #[repr(C)]
 struct Moved {
-    start: u64,
-    pid: u64,
+    /// The task that was moved; 0 if all of its process were.
+    task: u64,
+    /// Id of the process.
+    process: u64,
     core: u64,
 }
 
-/// Tells the other cores that the process of `task` is in another cgroup from now on.
+/// Tells the other cores that `task`, or its whole process, is in another cgroup from now on.
 #[inline(always)]
-pub fn tell_cores(task: KernelPtr) {
+pub fn tell_cores(task: KernelPtr, whole_process: bool) {
     let cores = setting!(cores);
     if cores < 2 {
         return;
     }
-    let key = task::key_of(task);
     let mut moved = Moved {
-        start: key.start,
-        pid: key.pid.into(),
+        task: if whole_process { hidden(0) } else { address(task) },
+        process: task::process_id(task).into(),
         core: this_core(),
     };
     let tell: extern "C" fn(u32, *mut Moved) -> i64 = tell_core;
@@ -64,11 +66,6 @@ extern "C" fn tell_core(core: u32, moved: *mut Moved) -> i64 {
     // (`cgroup_mutex` of kernel/cgroup/cgroup.c), so no other core writes them.
     unsafe {
         let running = &raw mut (*state).running;
-        let pid = core::ptr::read_volatile(&raw const (*running).key.pid);
-        let start = core::ptr::read_volatile(&raw const (*running).key.start);
-        if u64::from(pid) != moved.pid || start != moved.start {
-            return 0;
-        }
         let noted = core::ptr::read_volatile(&raw const (*running).task);
         let is_again = noted == MOVED;
         let task = if is_again {
@@ -76,6 +73,10 @@ extern "C" fn tell_core(core: u32, moved: *mut Moved) -> i64 {
         } else {
             noted
         };
+        let process: u32 = Untyped::read(task as KernelPtr, offset!(TaskOffsets, task_tgid));
+        if u64::from(process) != moved.process || (moved.task != 0 && moved.task != task) {
+            return 0;
+        }
         let used: u64 = Untyped::read(
             task as KernelPtr,
             offset!(TaskOffsets, task_sum_exec_runtime),
@@ -94,7 +95,8 @@ extern "C" fn tell_core(core: u32, moved: *mut Moved) -> i64 {
         if !replaced {
             return 0;
         }
-        if is_again && used > last {
+        let is_counted = core::ptr::read_volatile(&raw const (*running).counted) != 0;
+        if is_again && is_counted && used > last {
             lost(Cause::MOVED, used - last);
         }
         disown_lines_of(u64::from(core));

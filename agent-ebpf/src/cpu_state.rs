@@ -126,6 +126,23 @@ pub unsafe fn set_running_late(running: *mut Running, task: KernelPtr) {
     }
 }
 
+/// Determines anew which process `task` is, which runs here and has just been charged.
+///
+/// # Safety
+/// `running` is part of this core's state.
+#[inline(always)]
+pub unsafe fn set_running_charged(running: *mut Running, task: KernelPtr) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let charged = ((*running).counted != 0).then_some((*running).since);
+        set_running(running, task);
+        // What it has used since then is still to be charged.
+        if let Some(charged) = charged {
+            (*running).since = charged;
+        }
+    }
+}
+
 /// Notes that `task`, which has been running here, was moved to another cgroup. Until then its time is
 /// that of the former process.
 ///
@@ -138,12 +155,13 @@ unsafe fn set_running_moved(running: *mut Running, task: KernelPtr) {
         let (since, moved_at) = ((*running).since, (*running).moved_at);
         let moved_last = (*running).moved_last;
         if (*running).counted != 0 && moved_at > since {
-            if (*running).former_ns != 0 {
-                // Moved twice since it was last charged.
-                lost(Cause::MOVED, (*running).former_ns);
+            if (*running).former_ns == 0 {
+                (*running).former = (*running).key;
+                (*running).former_ns = moved_at - since;
+            } else {
+                // Moved twice since it was last charged: the time in the cgroup between.
+                lost(Cause::MOVED, moved_at - since);
             }
-            (*running).former = (*running).key;
-            (*running).former_ns = moved_at - since;
         }
         set_running(running, task);
         (*running).since = since.max(moved_last);

@@ -243,13 +243,14 @@ fn try_process_rename(task: KernelPtr, comm: *const u8) -> Option<()> {
 fn process_attach(ctx: BtfTracePointContext) -> i32 {
     let cgroup: KernelPtr = ctx.arg(0);
     let task: KernelPtr = ctx.arg(2);
+    let whole_process: i32 = ctx.arg(3);
     if hierarchy_of(cgroup) == setting!(hierarchy) {
         // Any thread of a process may move all of them; the tracepoint names the first.
         let current = task::current();
         if task::process_id(task) == task::process_id(current) {
             process_changed(current);
         }
-        tell_cores(task);
+        tell_cores(task, whole_process & 0xff != 0);
         if is_leader(task) {
             send(Kind::ATTACH, task);
         }

@@ -7,7 +7,7 @@ use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 
 use crate::btf::KernelPtr;
 use crate::cpu::charge;
-use crate::cpu_state::{cpu_state, set_running, set_running_cached};
+use crate::cpu_state::{cpu_state, set_running_cached, set_running_charged};
 use crate::settings::setting;
 use crate::suspended::{resume, suspend};
 use crate::wait::{charge_wait, depart};
@@ -73,7 +73,7 @@ fn try_cpu_flush() -> Option<()> {
     unsafe {
         charge(state, task);
         charge_wait(state, task, 0);
-        set_running(&raw mut (*state).running, task);
+        set_running_charged(&raw mut (*state).running, task);
     }
     Some(())
 }
@@ -91,7 +91,7 @@ pub fn process_changed(task: KernelPtr) -> Option<()> {
         core::ptr::write_volatile(busy, 1);
         charge(state, task);
         charge_wait(state, task, 0);
-        set_running(running, task);
+        set_running_charged(running, task);
         core::ptr::write_volatile(busy, 0);
     }
     Some(())

@@ -154,12 +154,15 @@ fn split(off: u64, delay: u64, waited_for: u32) -> (u64, u64) {
 /// `state` is this core's, and nothing else changes it meanwhile.
 #[inline(always)]
 pub unsafe fn depart(state: *mut CpuState, task: KernelPtr, preempted: bool, why: u32, now: u64) {
-    // SAFETY: the caller's promise.
-    if setting!(waits) == 0 || unsafe { (*state).running.counted } == 0 {
+    if setting!(waits) == 0 {
         return;
     }
     if why & DEAD != 0 {
-        let _ = THREADS.remove(&(task as u64));
+        forget(task);
+        return;
+    }
+    // SAFETY: the caller's promise.
+    if unsafe { (*state).running.counted } == 0 {
         return;
     }
     let start: u64 = wait_field!(task, task_start_time);
@@ -285,8 +288,8 @@ fn flush_one(task: KernelPtr) {
     }
 }
 
-/// Removes the entry of a thread that has left the counted cgroups. If it came back, the time in between
-/// would be charged.
+/// Removes the entry of a thread that has ended, or has left the counted cgroups. If it came back, the time
+/// in between would be charged.
 #[inline(always)]
 fn forget(task: KernelPtr) {
     let key = task as u64;
@@ -311,8 +314,13 @@ fn first_flush(task: KernelPtr, key: &ProcessKey, now: u64, start: u64, state: u
     } else {
         wait_state(task, state, State::OTHER.into())
     };
-    // If it was switched out meanwhile, its core has noted it.
-    if insert(task, now, waited, start, waits_for, BPF_NOEXIST) {
+    // If there is none, and it is switched out meanwhile, its core notes it. One of another thread, whose
+    // task had this address, is replaced.
+    let flags = match THREADS.get_ptr(&(task as u64)) {
+        Some(_) => BPF_ANY,
+        None => BPF_NOEXIST,
+    };
+    if insert(task, now, waited, start, waits_for, flags) {
         add(key, waited, State::CORE.into(), 0);
     }
 }

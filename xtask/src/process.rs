@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::{find, say, shown};
 
@@ -18,6 +18,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
+    /// Signals go to its whole group.
+    is_group: bool,
 }
 
 impl Process {
@@ -41,7 +43,18 @@ impl Process {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name, child })
+        Ok(Self {
+            name,
+            child,
+            is_group: false,
+        })
+    }
+
+    /// Like [`Self::start`], for a program that starts others and does not end them itself.
+    pub(crate) fn start_group(name: &'static str, command: Command) -> Result<Self> {
+        let mut process = Self::start(name, command)?;
+        process.is_group = true;
+        Ok(process)
     }
 
     /// Its process id.
@@ -74,8 +87,11 @@ impl Process {
         }
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.context("invalid process id")?;
-        kill_process(pid, Signal::TERM)
-            .with_context(|| format!("cannot terminate {}", self.name))?;
+        let sent = match self.is_group {
+            true => kill_process_group(pid, Signal::TERM),
+            false => kill_process(pid, Signal::TERM),
+        };
+        sent.with_context(|| format!("cannot terminate {}", self.name))?;
         let deadline = Instant::now() + SHUTDOWN_GRACE;
         while self.exit_status()?.is_none() {
             if Instant::now() >= deadline {

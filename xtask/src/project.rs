@@ -30,12 +30,12 @@ pub(crate) fn cache() -> PathBuf {
     root().join(".cache")
 }
 
-/// Copies this program to a path that no build touches.
+/// Copies this program to a file `name` that no build touches.
 ///
 /// Tests and groups in the background start it. A group that compiles the workspace replaces
 /// `target/…/xtask`, and then `current_exe` names a file that is gone.
-pub(crate) fn copy_of_xtask() -> Result<PathBuf> {
-    let copy = target().join("test/xtask");
+pub(crate) fn copy_of_xtask(name: &str) -> Result<PathBuf> {
+    let copy = target().join("test").join(name);
     fs::create_dir_all(target().join("test"))?;
     // A former copy may still be running, and a running program cannot be written.
     if copy.exists() {

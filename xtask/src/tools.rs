@@ -77,5 +77,5 @@ pub(crate) fn start(log: &Path, all: bool) -> Result<Process> {
         .args(all.then_some("--all"))
         .stdout(output.try_clone().with_context(cannot)?)
         .stderr(output);
-    Process::start("the installation of tools", command)
+    Process::start_group("the installation of tools", command)
 }

@@ -169,11 +169,7 @@ impl Preparation {
         self.tell()?;
         // Entering the cgroups comes last, and the one that identifies the run last of all: what is done
         // in it is counted.
-        let entered = self
-            .cgroups
-            .iter()
-            .rev()
-            .try_for_each(|cgroup| enter(*cgroup));
+        let entered = enter(&self.cgroups);
         if entered.is_err() {
             self.tell()?;
         }
@@ -187,38 +183,52 @@ impl Preparation {
     }
 }
 
-/// Enters a cgroup; `procs` is its `cgroup.procs`. A child writes to it, which stays outside: a write of this
-/// process would end in the cgroup, and count as one of the command.
-fn enter(procs: RawFd) -> io::Result<()> {
-    // SAFETY: the call takes nothing. The child calls only functions that are safe after fork.
+/// Enters the cgroups from the last to the first; `procs` are their `cgroup.procs`. A child writes to these,
+/// which stays outside: a write of this process would end in the cgroup, and count as one of the command.
+fn enter(procs: &[RawFd]) -> io::Result<()> {
+    if procs.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the call takes nothing.
     let own = unsafe { libc::getpid() };
     let mut buffer = [0; 10];
     let digits = decimal(own.unsigned_abs(), &mut buffer);
-    // SAFETY: likewise.
+    // SAFETY: the child calls only functions that are safe after fork.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            // SAFETY: the buffer has so many bytes; the child ends at once.
-            unsafe {
-                let written = libc::write(procs, digits.as_ptr().cast(), digits.len());
-                let error = *libc::__errno_location();
-                libc::_exit(if written < 0 { error } else { 0 })
-            }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: the pointer is valid for the call.
-            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
+            let mut error = 0;
+            for procs in procs.iter().rev() {
+                // SAFETY: the buffer has so many bytes.
+                if unsafe { libc::write(*procs, digits.as_ptr().cast(), digits.len()) } < 0 {
+                    // SAFETY: the address of this thread's number.
+                    error = unsafe { *libc::__errno_location() };
+                    break;
                 }
             }
-            match libc::WEXITSTATUS(status) {
-                0 if libc::WIFEXITED(status) => Ok(()),
-                error => Err(io::Error::from_raw_os_error(error)),
-            }
+            // SAFETY: the child has nothing to clean up.
+            unsafe { libc::_exit(error) }
         }
+        child => wait_for(child),
+    }
+}
+
+/// Waits for the child that enters the cgroups. Its exit code is the number of an error.
+fn wait_for(child: libc::pid_t) -> io::Result<()> {
+    let mut status = 0;
+    // SAFETY: the pointer is valid for the call.
+    while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    if !libc::WIFEXITED(status) {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    match libc::WEXITSTATUS(status) {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 

@@ -54,6 +54,8 @@ impl Signals {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+            // If it is ignored, the kernel forgets how children end. The command inherits the default.
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), original.as_mut_ptr());
         }
         // SAFETY: the set is initialised.

@@ -1,5 +1,8 @@
 //! What was asked for, to compare it with what was used.
 
+/// Seconds of 365 days.
+const YEAR: u64 = 365 * 86_400;
+
 /// What was asked for. Absent values are not known.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Asked {
@@ -71,7 +74,8 @@ impl Asked {
         let time = end
             .zip(begin)
             .and_then(|(end, begin)| end.checked_sub(begin));
-        let time = time.filter(|seconds| *seconds > 0);
+        // Without a limit Slurm has a time in a year.
+        let time = time.filter(|seconds| (1..YEAR).contains(seconds));
         Self {
             cores: cores.map(|cores| cores as f64),
             memory: memory.and_then(|mib| mib.checked_mul(1 << 20)),
@@ -204,7 +208,7 @@ mod tests {
             (asked.time, asked.time_begin)
         };
         assert_eq!(time("1790003600"), (Some(3_600), Some(1_790_000_000)));
-        // Without a limit Slurm has a time in a year, or none.
+        assert_eq!(time("1821536000"), (None, None));
         assert_eq!(time("1790000000"), (None, None));
         assert_eq!(time("Unknown"), (None, None));
     }

@@ -38,7 +38,7 @@ pub(super) fn time(report: &Report) -> String {
         (
             "Percent of CPU this job got",
             // `time` cuts off what is behind the point.
-            share(cpu.time_ns, wall).map(|share| format!("{}%", (100.0 * share) as u64)),
+            (wall > 0.0).then(|| format!("{}%", (100.0 * cpu.cores_mean) as u64)),
         ),
         (
             "Elapsed (wall clock) time (h:mm:ss or m:ss)",
@@ -79,25 +79,16 @@ pub(super) fn snakemake(report: &Report) -> String {
         None => NO_VALUE.to_owned(),
     };
     let seconds = wall as u64;
-    let load = share(report.cpu.time_ns, wall).unwrap_or(0.0);
     let columns = [
         ("s", format!("{wall:.4}")),
-        (
-            "h:m:s",
-            format!(
-                "{}:{:02}:{:02}",
-                seconds / 3600,
-                seconds / 60 % 60,
-                seconds % 60
-            ),
-        ),
+        ("h:m:s", clock(seconds)),
         ("max_rss", mib(report.memory.resident_bytes)),
         ("max_vms", NO_VALUE.to_owned()),
         ("max_uss", NO_VALUE.to_owned()),
         ("max_pss", NO_VALUE.to_owned()),
         ("io_in", mib(report.files.block_read_bytes)),
         ("io_out", mib(report.files.block_written_bytes)),
-        ("mean_load", format!("{:.2}", 100.0 * load)),
+        ("mean_load", format!("{:.2}", 100.0 * report.cpu.cores_mean)),
         (
             "cpu_time",
             format!("{:.2}", report.cpu.time_ns as f64 / 1e9),
@@ -114,14 +105,16 @@ pub(super) fn nextflow(report: &Report) -> String {
     let files = &report.files;
     let resident = report.memory.resident_bytes.map(|bytes| bytes / KIB);
     // Tenths of a percent.
-    let load = share(report.cpu.time_ns, wall).map(|share| (1000.0 * share).round() as u64);
+    let load = (wall > 0.0).then(|| (1000.0 * report.cpu.cores_mean).round() as u64);
+    // A scan of /proc misses what happens between two scans.
+    let counted = |value: u64| (report.container.hooks != "procfs").then_some(value);
     let lines = [
         ("realtime", Some((1000.0 * wall).round() as u64)),
         ("%cpu", load),
-        ("rchar", Some(files.total.read_bytes)),
-        ("wchar", Some(files.total.written_bytes)),
-        ("syscr", Some(files.total.reads)),
-        ("syscw", Some(files.total.writes)),
+        ("rchar", counted(files.total.read_bytes)),
+        ("wchar", counted(files.total.written_bytes)),
+        ("syscr", counted(files.total.reads)),
+        ("syscw", counted(files.total.writes)),
         ("read_bytes", files.block_read_bytes),
         ("write_bytes", files.block_written_bytes),
         ("rss", resident),
@@ -137,11 +130,6 @@ pub(super) fn nextflow(report: &Report) -> String {
     out
 }
 
-/// CPU time as a share of the wall time.
-fn share(cpu_ns: u64, wall: f64) -> Option<f64> {
-    (wall > 0.0).then(|| cpu_ns as f64 / 1e9 / wall)
-}
-
 /// `h:mm:ss`, or `m:ss` with hundredths.
 fn elapsed(wall: f64) -> String {
     let hundredths = (wall * 100.0) as u64;
@@ -152,9 +140,20 @@ fn elapsed(wall: f64) -> String {
     }
 }
 
+/// `h:mm:ss`, with days before it as in Python's `timedelta`.
+fn clock(seconds: u64) -> String {
+    let days = match seconds / 86_400 {
+        0 => String::new(),
+        1 => "1 day, ".to_owned(),
+        days => format!("{days} days, "),
+    };
+    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
+    format!("{days}{hours}:{minutes:02}:{:02}", seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{elapsed, nextflow, snakemake, time};
+    use super::{clock, elapsed, nextflow, snakemake, time};
     use crate::report::Report;
 
     fn report() -> Report {
@@ -163,6 +162,7 @@ mod tests {
         report.container.exit_code = Some(137);
         report.time.wall_seconds = 4.0;
         report.cpu.time_ns = 6_000_000_000;
+        report.cpu.cores_mean = 1.5;
         report.cpu.user_ns = Some(5_500_000_000);
         report.cpu.system_ns = Some(500_000_000);
         report.memory.resident_bytes = Some(3 << 20);
@@ -223,10 +223,13 @@ peak_rss=3072
         report.memory.resident_bytes = None;
         report.cpu.user_ns = None;
         report.time.wall_seconds = 0.0;
+        report.cpu.cores_mean = 0.0;
+        report.container.hooks = "procfs".to_owned();
         let texts = [time(&report), nextflow(&report), snakemake(&report)];
         assert!(!texts[0].contains("inputs") && !texts[0].contains("User"));
         assert!(!texts[0].contains("Percent") && !texts[1].contains("%cpu"));
         assert!(!texts[1].contains("read_bytes") && !texts[1].contains("rss"));
+        assert!(!texts[1].contains("rchar") && !texts[1].contains("syscw"));
         assert!(texts[2].ends_with("0:00:00\t-\t-\t-\t-\t-\t0.00\t0.00\t6.00\n"));
     }
 
@@ -235,5 +238,8 @@ peak_rss=3072
         assert_eq!(elapsed(25.246), "0:25.24");
         assert_eq!(elapsed(605.0), "10:05.00");
         assert_eq!(elapsed(3725.9), "1:02:05");
+        assert_eq!(clock(3_725), "1:02:05");
+        assert_eq!(clock(90_000), "1 day, 1:00:00");
+        assert_eq!(clock(172_800), "2 days, 0:00:00");
     }
 }

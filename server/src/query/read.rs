@@ -16,7 +16,7 @@ use super::bound::Bound;
 use super::decoded::Size;
 use super::error::QueryError;
 use crate::span::complete::complete_posted;
-use crate::span::row::{Form, Piece, Row, damaged_segment, report};
+use crate::span::row::{DamagedRow, Form, Piece, Row, damaged_segment, report};
 use crate::span::unite::{finer, known_slot, roll, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -87,8 +87,7 @@ pub(super) fn gather_within<'a>(
         }
         let rows = store.range(container, resolution, span).await?;
         bound.take(rows.iter().map(size).sum())?;
-        let beside_posted = beside_posted(store, container, resolution, &rows).await?;
-        bound.take(beside_posted.iter().map(size).sum())?;
+        let beside_posted = beside_posted(store, container, resolution, &rows, &bound).await?;
         Ok(Gathered {
             resolution,
             rows,
@@ -107,7 +106,8 @@ async fn beside_posted(
     container: &ContainerId,
     resolution: Resolution,
     rows: &[Row],
-) -> Result<Vec<Row>, StoreError> {
+    bound: &Bound,
+) -> Result<Vec<Row>, QueryError> {
     let Some(fine) = finer(resolution) else {
         return Ok(Vec::new());
     };
@@ -118,7 +118,9 @@ async fn beside_posted(
     let mut beside = Vec::new();
     for start in spans {
         let whole = start..start + resolution.packed_seconds();
-        beside.extend(store.range(container, fine, whole).await?);
+        let rows = store.range(container, fine, whole).await?;
+        bound.take(rows.iter().map(size).sum())?;
+        beside.extend(rows);
     }
     Ok(beside)
 }
@@ -172,8 +174,12 @@ impl Gathered {
     /// Does the same without damaged rows, and adds their keys to `damaged`.
     fn resolve_undamaged(self, damaged: &mut Vec<Key>) -> Result<Vec<Arc<Segment>>, QueryError> {
         let resolution = self.resolution;
-        let mut groups = group(self.rows, resolution, &self.bound, damaged)?;
-        let beside = group(self.beside_posted, resolution, &self.bound, damaged)?;
+        let mut groups = group(self.rows, resolution, &self.bound, |row| {
+            report(&row);
+            damaged.push(row.key);
+        })?;
+        // Those that are damaged are reported when they are read for their own sake.
+        let beside = group(self.beside_posted, resolution, &self.bound, drop)?;
         for part in self.finer {
             for fine in part.gathered.resolve_undamaged(damaged)? {
                 let span = resolution.packed_start(part.start);
@@ -205,13 +211,12 @@ impl Gathered {
     }
 }
 
-/// Decodes rows. Groups them by source and by the packed span of `resolution` that they are in. Adds the
-/// keys of those that are damaged to `damaged`.
+/// Decodes rows. Groups them by source and by the packed span of `resolution` that they are in.
 fn group(
     rows: Vec<Row>,
     resolution: Resolution,
     bound: &Bound,
-    damaged: &mut Vec<Key>,
+    mut on_damaged: impl FnMut(DamagedRow),
 ) -> Result<Groups, QueryError> {
     let mut groups = Groups::new();
     for row in rows {
@@ -224,10 +229,7 @@ fn group(
                 let place = (resolution.packed_start(key.start), key.source);
                 groups.entry(place).or_default().push(piece);
             }
-            Err(row) => {
-                report(&row);
-                damaged.push(row.key);
-            }
+            Err(row) => on_damaged(row),
         }
     }
     Ok(groups)

@@ -71,7 +71,7 @@ pub fn complete_posted(pieces: Vec<Piece>, fine: &[Piece]) -> Result<Vec<Piece>,
     if !is_coarse || posted.is_empty() {
         return Ok(pieces);
     }
-    complete(&pieces, fine, &posted)
+    complete(pieces, fine, &posted)
 }
 
 /// Replaces the slots that start at `starts` by [complete](complete_slots) ones. Those whose parts only
@@ -80,15 +80,18 @@ pub fn complete_posted(pieces: Vec<Piece>, fine: &[Piece]) -> Result<Vec<Piece>,
 /// # Errors
 /// As for [`complete_slots`].
 fn complete(
-    pieces: &[Piece],
+    pieces: Vec<Piece>,
     fine: &[Piece],
     starts: &BTreeSet<u64>,
 ) -> Result<Vec<Piece>, MergeError> {
     let needed = starts.iter().copied();
     let needed = needed
-        .filter(|start| has_overlap(pieces, fine, *start))
+        .filter(|start| has_overlap(&pieces, fine, *start))
         .collect();
-    let slots = complete_slots(pieces, fine, &needed)?;
+    if BTreeSet::is_empty(&needed) {
+        return Ok(pieces);
+    }
+    let slots = complete_slots(&pieces, fine, &needed)?;
     let done: BTreeSet<u64> = slots.iter().map(|slot| slot.key.start).collect();
     let is_left = |piece: &&Piece| {
         // It would replace the packed slot once more.
@@ -255,7 +258,8 @@ mod tests {
             form: Form::Posted,
             segment: seconds(fine).into(),
         };
-        let pieces = complete(pieces, &[fine], &BTreeSet::from([START])).expect("they fit");
+        let pieces =
+            complete(pieces.to_vec(), &[fine], &BTreeSet::from([START])).expect("they fit");
         let whole = unite(&pieces).expect("they fit");
         assert_eq!((whole.key.start, whole.slots()), (START, 1));
         let covered = whole.coverage[0].0;

@@ -57,8 +57,11 @@ impl Program {
             .spawn()
             .expect("it runs");
         let url = format!("http://{address}");
-        let program = Self { child, url };
+        let mut program = Self { child, url };
         for _ in 0..1_000 {
+            // Another test may have taken the port meanwhile, and its server would answer.
+            let ended = program.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "the server ended: {}", log_of(data));
             let ping = client.get(format!("{}/ping", program.url)).send().await;
             if ping.is_ok_and(|answer| answer.status().is_success()) {
                 return program;

@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -25,31 +26,36 @@ pub(super) struct Beside(Vec<Running>);
 
 struct Running {
     group: &'static str,
+    /// What its process prints.
+    output: PathBuf,
     process: Process,
     begin: Instant,
 }
 
 impl Beside {
-    /// Starts a group.
-    pub(super) fn start(&mut self, group: &'static str) -> Result<()> {
+    /// Starts a group. `arguments` are those of the test programs.
+    pub(super) fn start(&mut self, group: &'static str, arguments: &[String]) -> Result<()> {
         say(format!("test group {group} begins in the background"));
-        let output = project::target()
-            .join("test")
-            .join(format!("{group}.output"));
-        let cannot = || format!("cannot write {}", output.display());
+        let log = record::log_path(group);
+        let path = log.with_extension("output");
+        let cannot = || format!("cannot write {}", path.display());
         fs::create_dir_all(project::target().join("test")).with_context(cannot)?;
-        let output = File::create(&output).with_context(cannot)?;
+        let output = File::create(&path).with_context(cannot)?;
+        // That of a former run is not to be taken for one of this run.
+        fs::write(&log, "").with_context(cannot)?;
         let nice = find("nice").context("nice is not installed")?;
         let mut command: Command = Process::command(&nice);
         command
             .args(["-n", "19"])
-            .arg(project::copy_of_xtask()?)
-            .args(["test", "--only", group])
+            .arg(project::copy_of_xtask(&format!("xtask-{group}"))?)
+            .args(["test", "--only", group, "--"])
+            .args(arguments)
             .stdout(output.try_clone()?)
             .stderr(output);
         self.0.push(Running {
             group,
-            process: Process::start("a group of tests in the background", command)?,
+            output: path,
+            process: Process::start_group("a group of tests in the background", command)?,
             begin: Instant::now(),
         });
         Ok(())
@@ -68,7 +74,12 @@ impl Running {
         let before = self.begin.elapsed();
         self.raise_priority();
         let status = self.process.wait()?;
-        io::stdout().write_all(&fs::read(record::log_path(self.group))?)?;
+        let log = record::log_path(self.group);
+        if fs::metadata(&log)?.len() == 0 {
+            // It did not come to the group: the reason is what its process said.
+            fs::copy(&self.output, &log)?;
+        }
+        io::stdout().write_all(&fs::read(log)?)?;
         say(format!(
             "{} took {} s, {} s of them in the background",
             self.group,

@@ -23,7 +23,7 @@ impl Run {
     /// From here on the group has nothing to compile, and waits more than it computes.
     pub(super) fn waits(&mut self) -> Result<()> {
         let mut groups = std::mem::take(&mut self.beside_this).into_iter();
-        groups.try_for_each(|group| self.beside.start(group))
+        groups.try_for_each(|group| self.beside.start(group, &self.arguments))
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn one_node(services: &mut Services, arguments: &[String]) -> Result<
 /// groups is killed first.
 pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Result<()> {
     services.stop()?;
-    let xtask = project::copy_of_xtask()?;
+    let xtask = project::copy_of_xtask("xtask")?;
     let cluster = cassandra::up(3, Schema::Durable)?;
     let tested = run(tests("faults", arguments)
         .arg("--show-output")
@@ -75,7 +75,7 @@ pub(super) fn three_nodes(services: &mut Services, arguments: &[String]) -> Resu
 
 /// Runs the tests with several servers and workers, which also kill services.
 pub(super) fn distributed(services: &mut Services, arguments: &[String]) -> Result<()> {
-    let xtask = project::copy_of_xtask()?;
+    let xtask = project::copy_of_xtask("xtask")?;
     let cassandra = services.start(Part::Cassandra)?;
     services.start(Part::Rabbitmq)?;
     let consul = services.start(Part::Consul)?;

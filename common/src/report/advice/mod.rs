@@ -154,8 +154,12 @@ fn time_limit(report: &Report) -> Option<Advice> {
     if used < threshold {
         return None;
     }
+    let who = match limit.source.as_str() {
+        "slurm" => "the job",
+        _ => "it",
+    };
     let text = format!(
-        "it used {} of its time limit of {}: it may be ended before it is done",
+        "{who} used {} of its time limit of {}: it may be ended before it is done",
         percent(used),
         seconds((limit.value * 1e9) as u64)
     );

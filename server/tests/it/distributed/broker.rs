@@ -140,13 +140,6 @@ impl Queues {
     }
 }
 
-/// Kills the broker, starts it again, and waits until it answers.
-pub(super) async fn restart_broker() {
-    for command in ["down", "up"] {
-        services(command, "rabbitmq").await;
-    }
-}
-
 /// Kills or starts a service.
 pub(super) async fn services(command: &'static str, which: &'static str) {
     let done = tokio::task::spawn_blocking(move || {

@@ -10,6 +10,10 @@ use bubble_suite::settings;
 
 use crate::common::exact;
 
+/// The longest time between two looks of the kernel at a task that runs: a tick, if there are 100 in a
+/// second.
+const TICK_NS: u64 = 10_000_000;
+
 #[test]
 fn burn() {
     exact(&["burn", "--seconds", "2"]);
@@ -52,10 +56,15 @@ fn moved_while_its_threads_run_on_two_cores() {
         })
         .collect();
     println!("ns by the kernel: {truth:?}; ns by processes: {counted:?}");
-    let all = truth.iter().sum::<u64>().abs_diff(counted.iter().sum());
-    assert!(all < 1_000_000, "{all} ns are in no container, or in two");
+    let total: u64 = truth.iter().sum();
+    let all = total.abs_diff(counted.iter().sum());
+    // An emulated processor may stand still in the midst of a move, or of the end, and the other one go on.
+    let allowed = match settings::is_slow() {
+        true => total / 1_000,
+        false => 1_000_000,
+    };
+    assert!(all < allowed, "{all} ns are in no container, or in two");
     if settings::is_slow() {
-        // An emulated processor may stand still in the midst of a move, and the other one go on.
         return;
     }
     let differences = truth.iter().zip(&counted);
@@ -63,6 +72,7 @@ fn moved_while_its_threads_run_on_two_cores() {
         .map(|(truth, counted)| truth.abs_diff(*counted))
         .sum();
     // Seen: 0; and 178 ms if other cores do not learn it. The kernel adds to a cgroup when it looks at a
-    // task. If that happens in the midst of a move, at most 4 ms are in the other one.
-    assert!(differences < 6_000_000, "{differences} ns");
+    // task. If that happens in the midst of a move, the time since the last look is in the other cgroup.
+    // One such look in all is allowed; the difference is in both cgroups.
+    assert!(differences < 2 * TICK_NS, "{differences} ns");
 }

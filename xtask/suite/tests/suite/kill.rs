@@ -2,7 +2,10 @@
 //! it has not spooled yet. Nothing may be stored twice.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,6 +29,48 @@ const MAX_WRITE_DELAY: Duration = Duration::from_millis(250);
 struct Downtime {
     from: f64,
     to: f64,
+    /// For how long the disk or the host held up the agent before, seconds.
+    stalled: f64,
+}
+
+/// Measures how long the disk holds up whoever syncs, which the agent does each second.
+struct Stalls {
+    /// Beginning and length of each sync that was late, seconds.
+    late: Arc<Mutex<Vec<(f64, f64)>>>,
+    /// The beginning of the latest.
+    begun: Arc<Mutex<f64>>,
+}
+
+impl Stalls {
+    /// Time in which a stall before a kill matters, seconds.
+    const MEMORY: f64 = 10.0;
+
+    /// Syncs a file in `folder` until the test ends.
+    fn watch(folder: &Path) -> Self {
+        let mut file = File::create(folder.join("stalls")).expect("a file");
+        let (late, begun) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Mutex::new(now())));
+        let (shared_late, shared_begun) = (Arc::clone(&late), Arc::clone(&begun));
+        std::thread::spawn(move || {
+            // The folder is removed at the end.
+            while file.write_all(b"x").and_then(|()| file.sync_data()).is_ok() {
+                let from = *shared_begun.lock().expect("no panic");
+                let length = now() - from;
+                shared_late.lock().expect("no panic").push((from, length));
+                sleep(Duration::from_millis(50));
+                *shared_begun.lock().expect("no panic") = now();
+            }
+        });
+        Self { late, begun }
+    }
+
+    /// The longest one of late.
+    fn longest(&self) -> f64 {
+        let now = now();
+        let current = now - *self.begun.lock().expect("no panic");
+        let late = self.late.lock().expect("no panic");
+        let late = late.iter().filter(|(from, _)| now - from < Self::MEMORY);
+        late.map(|(_, length)| *length).fold(current, f64::max)
+    }
 }
 
 fn sleep_randomly(random: &mut StdRng, max_ms: u64) {
@@ -61,6 +106,7 @@ fn spooled_data_is_stored_once() {
             runner.start(&spec).expect("a started container")
         })
         .collect();
+    let stalls = Stalls::watch(bench.folder());
     let mut downtimes = Vec::new();
     let mut spooled = HashSet::new();
     for _ in 0..kills {
@@ -71,7 +117,7 @@ fn spooled_data_is_stored_once() {
             sleep_randomly(&mut random, 3000);
         }
         bench.agent.kill().expect("a running agent");
-        let from = now();
+        let (from, stalled) = (now(), stalls.longest());
         spooled.extend(spool::written(&bench.agent.spool()).expect("a readable spool"));
         sleep_randomly(&mut random, 1000);
         if !server_first {
@@ -89,7 +135,11 @@ fn spooled_data_is_stored_once() {
             .agent
             .wait_for_report(&bench.server)
             .expect("a report of the agent");
-        downtimes.push(Downtime { from, to: now() });
+        downtimes.push(Downtime {
+            from,
+            to: now(),
+            stalled,
+        });
     }
     sleep(Duration::from_secs(3));
     fs::write(here.join(until), "").expect("a writable shared folder");
@@ -117,7 +167,9 @@ fn check_pulses(
     let unspooled = settings::pause(MAX_UNSPOOLED).as_secs_f64();
     let excused = |pulse: &Pulse| {
         let at = pulse::time(pulse);
-        let during = |downtime: &Downtime| (downtime.from - unspooled..downtime.to).contains(&at);
+        let during = |downtime: &Downtime| {
+            (downtime.from - unspooled - downtime.stalled..downtime.to).contains(&at)
+        };
         downtimes.iter().any(during) && !spooled.contains(&(id.clone(), pulse.path.clone()))
     };
     let (missing, lost) = loop {
