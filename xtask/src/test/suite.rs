@@ -83,6 +83,7 @@ pub(super) const OLDER: Guests = Guests {
 /// The tests of what differs between kernels: functions that hooks are attached to, and layouts.
 const DEPENDS_ON_KERNEL: &[&str] = &[
     "cpu::",
+    "doctor::",
     "file::io_",
     "file::opens",
     "file::pread",
