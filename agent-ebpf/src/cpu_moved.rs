@@ -41,7 +41,11 @@ pub fn tell_cores(task: KernelPtr, whole_process: bool) {
         return;
     }
     let mut moved = Moved {
-        task: if whole_process { hidden(0) } else { address(task) },
+        task: if whole_process {
+            hidden(0)
+        } else {
+            address(task)
+        },
         process: task::process_id(task).into(),
         core: this_core(),
     };

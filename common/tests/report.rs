@@ -191,6 +191,22 @@ fn build() -> Report {
 }
 
 #[test]
+fn a_gap_within_a_minute_is_a_gap() {
+    let mut builder = Builder::new(key(1_200_000), 60);
+    let process = builder.process(process(100, 1, "spin", "spin"));
+    for slot in (0..10).chain(40..60) {
+        builder.cover(slot, Coverage::SECOND);
+        builder.cpu(process, 0, slot, Cpu { ns: SECOND });
+    }
+    let fine = builder.build();
+    let coarse = fine.coarsen().unwrap();
+    let [fine, coarse] = [fine, coarse].map(|one| report_of(&[one], &Context::default()));
+    assert_eq!(fine.time.gap_seconds, 30);
+    assert_eq!(coarse.time.gap_seconds, 30);
+    assert_eq!((fine.cpu.cores_mean, coarse.cpu.cores_mean), (1.0, 1.0));
+}
+
+#[test]
 fn the_time_budget_is_that_of_sources_that_count_waits() {
     let spin = |source: u8, at: u64, core: Option<u64>| {
         let key = Key {

@@ -145,7 +145,10 @@ impl Csv {
         self.numbers(&[row.count_at_least.into()]);
         self.measured(row.gid.map(u64::from));
         self.measured(row.private_max);
-        self.numbers(&NAMES.map(|kind| row.waits.get(kind).copied().unwrap_or(0)));
+        for kind in NAMES {
+            let wait = row.waits.get(kind).copied().unwrap_or(0);
+            self.measured(row.waits_known.then_some(wait));
+        }
         self.end_line();
     }
 

@@ -122,8 +122,9 @@ impl ContainerItem {
                 State::Running => container.recent.now().map(thousandths),
                 State::Ended | State::Silent => None,
             },
-            memory_now: Some(container.memory_now),
-            memory_peak: Some(container.memory_peak),
+            // Nothing that runs has none: 0 was never read.
+            memory_now: Some(container.memory_now).filter(|bytes| *bytes > 0),
+            memory_peak: Some(container.memory_peak).filter(|bytes| *bytes > 0),
             memory_limit: Some(container.memory_limit).filter(|limit| *limit > 0),
             bytes_in: Some(container.bytes_in),
             bytes_out: Some(container.bytes_out),

@@ -127,6 +127,13 @@ async fn waits_that_nobody_counted_are_not_zero() {
     let summary = server.json(&of("summary")).await;
     assert_eq!(summary["time"]["waits_known"], false);
     assert_eq!(summary["time"]["states"].as_array().map(Vec::len), Some(1));
+    let csv = server
+        .get(&format!("{}&kind=process&format=csv", of("table")))
+        .await;
+    let csv = csv.text().await.expect("text");
+    // The ten kinds of waits are the last columns.
+    let row = csv.lines().nth(1).expect("a row");
+    assert!(row.ends_with(&",".repeat(10)), "{csv}");
 }
 
 #[tokio::test]

@@ -79,6 +79,14 @@ async fn each_process_is_counted_once_at_every_resolution() {
             let from = start - start % step;
             let rows = rows(&server, from, start + 120, step).await;
             assert_eq!(processes(&rows), (3_600, false), "step {step}");
+            // How folded processes ended is not known.
+            let folded = rows.iter().filter(|row| row["pid"] == 0);
+            let folded: u64 = folded.filter_map(|row| row["count"].as_u64()).sum();
+            let to = start + 120;
+            let path = format!("/api/v1/containers/{ID}/summary?from={from}&to={to}&step={step}");
+            let summary = server.json(&path).await;
+            assert!(folded > 0);
+            assert_eq!(summary["failed_unknown"], folded, "step {step}");
         }
         // A second of a minute has its own number.
         let rows = rows(&server, start + 1, start + 2, 1).await;

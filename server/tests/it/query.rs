@@ -6,6 +6,7 @@ use bubble_common::segment::event::{Event, EventKind};
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Exit, Process, ProcessId};
+use bubble_common::segment::total::{Metric, Total};
 use bubble_common::segment::{Coverage, Segment};
 use bubble_server::clock;
 use serde_json::{Value, json};
@@ -133,9 +134,21 @@ async fn minutes_and_hours_have_no_gap_at_now() {
 async fn tables_can_be_scoped_and_exported() {
     let server = Server::start().await;
     let now = clock::now();
-    server
-        .post(vec![seconds(ID, 1, now - 30, 30, 1_000_000)])
-        .await;
+    let mut posted = seconds(ID, 1, now - 30, 30, 1_000_000);
+    posted.totals = vec![Cell {
+        row: Row(Metric::CPU_LIMIT.0, 0),
+        slot: 0,
+        value: Total { value: 2_000 },
+    }];
+    posted.losses = vec![Cell {
+        row: Row(Reason::RING_FULL.0, 0),
+        slot: 0,
+        value: Loss {
+            count: 1_200,
+            bytes: 0,
+        },
+    }];
+    server.post(vec![posted]).await;
     let range = format!("from={}&to={now}", now - 60);
     let of = |what: &str| format!("/api/v1/containers/{ID}/{what}&{range}");
     let at = server
@@ -146,6 +159,16 @@ async fn tables_can_be_scoped_and_exported() {
     assert_eq!(at["accounting"]["process_cpu_ns"], 30_000_000);
     let own = server.json(&of("summary?process=4242-1000")).await;
     assert_eq!(own["processes"][0]["cpu_ns"], 30_000_000);
+    // What was lost may be of this process, and the limit is that of all.
+    assert_eq!(own["losses"], at["losses"]);
+    assert_eq!(own["accounting"]["lost"], 1_200);
+    let whole = server.json(&of("summary?")).await;
+    assert_eq!(own["cpu"]["limit"], whole["cpu"]["limit"]);
+    assert_ne!(whole["cpu"]["limit"], json!([]));
+    // The memory of its cgroup was never read.
+    let container = server.json(&format!("/api/v1/containers/{ID}")).await;
+    assert_eq!(container["memory_peak"], Value::Null);
+    assert_eq!(container["memory_now"], Value::Null);
     let other = server.json(&of("summary?process=1-1000")).await;
     assert_eq!(other["total_processes"], 0);
     assert_eq!(other["accounting"]["process_cpu_ns"], 0);

@@ -68,9 +68,21 @@ test("memory against its limit, from the threshold on", () => {
   expect([weight(80)?.weight, weight(94)?.weight, weight(95)?.weight]).toEqual(["warn", "warn", "bad"]);
 });
 
+test("a slot that is known in part counts for that part", () => {
+  // A job in hours: it ran 5 minutes of the first with one core, then with four.
+  const of = summary(0, [100, 400, 400], { range: { from: 0, to: 10_800, step: 3_600, resolution: "hour", slots: 3 }, covered: [5 / 60, 1, 35 / 60] });
+  expect(texts(of)).toContain("3.9 of 4 cores on average");
+  const idle = summary(0, [0, 400, 0], { range: of.range, covered: [5 / 60, 1, 0.5] });
+  expect(texts(idle).join()).not.toContain("idle");
+  expect(texts({ ...idle, covered: [1, 0.5, 1] })).toContain("idle 80 % of the time");
+});
+
 test("processes that failed, of all processes", () => {
   const of = summary(100, [10], { total_failed: 3, distinct_processes: 123, failed: [{ name: "cc1", exit: { code: 1 }, count: 2 }, { name: "sh", exit: { signal: 9 }, count: 1 }] });
   expect(texts(of)).toContain("3 of 123 processes failed: cc1 code 1 (2 times), …");
+  // How processes of a folded row ended is not known.
+  expect(texts({ ...of, failed_unknown: 100 })).toContain("at least 3 of 123 processes failed: cc1 code 1 (2 times), …");
+  expect(texts(summary(100, [10], { failed_unknown: 4840, distinct_processes: 5000 }))).toContain("how 4,840 of 5,000 processes ended is unknown");
 });
 
 test("an end with a signal is told by its code", () => {

@@ -22,7 +22,7 @@ const none = { rows: [], total: 0, equal: 0, rest_own: usage, rest_other: usage 
 
 test("an unknown figure is no difference, and another exit is one", () => {
   const comparison: Comparison = {
-    own: side({ started: 100, ended: 130.5, exit_code: 137, oom_killed: true }, { cpu_ns: 4e9, memory_max: 1 << 30 }),
+    own: side({ first_seen: 100, started: 100, ended: 130.5, exit_code: 137, oom_killed: true }, { cpu_ns: 4e9, memory_max: 1 << 30 }),
     other: side({ exit_code: 0 }, {}),
     commands: none,
     files: none,
@@ -38,4 +38,17 @@ test("an unknown figure is no difference, and another exit is one", () => {
 test("what is not known of a life is said", () => {
   expect(missing(side({ name: "web" }, {}, 50))).toBe("web: nothing is known of 10 s of its life, which all sums lack");
   expect(missing(side({}, {}))).toBe("");
+});
+
+test("of several lives, whose sums are together, the duration is that of all", () => {
+  const twoLives = side({ first_seen: 0, started: 7_200, ended: 7_500 }, {});
+  const oneLife = side({ first_seen: 0, started: 10.5, ended: 40.5 }, {});
+  const [duration] = figures({ own: { ...twoLives, seconds: 7_500 }, other: oneLife, commands: none, files: none, peers: none });
+  expect(duration).toMatchObject({ own: "2 h 5 min", other: "30 s" });
+});
+
+test("what scans of /proc do not find is no difference", () => {
+  const by = new Map(figures({ own: side({}, { received: 5 }), other: side({ hooks: "procfs" }, {}), commands: none, files: none, peers: none }).map((row) => [row.label, row]));
+  for (const label of ["received", "sent", "failed processes", "failed connections"]) expect(by.get(label)).toMatchObject({ other: "–", change: "" });
+  expect(by.get("read")).toMatchObject({ other: "0 B" });
 });

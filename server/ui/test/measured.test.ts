@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isChisel, unlessChisel } from "../src/lib/measured";
+import { isChisel, isScanned, networkValues, unlessChisel } from "../src/lib/measured";
 
 test("figures that the chisel never measured are unknown, not 0", () => {
   expect(unlessChisel("sysdig", "0")).toBe("–");
@@ -7,4 +7,10 @@ test("figures that the chisel never measured are unknown, not 0", () => {
     expect(isChisel(hooks)).toBe(false);
     expect(unlessChisel(hooks, "0")).toBe("0");
   }
+});
+
+test("scans of /proc do not see the network", () => {
+  expect([isScanned("procfs"), isScanned("syscall"), isScanned("capture")]).toEqual([true, false, false]);
+  expect(networkValues("procfs", [0, 5, null])).toEqual([null, null, null]);
+  expect(networkValues("vfs", [0, 5, null])).toEqual([0, 5, null]);
 });

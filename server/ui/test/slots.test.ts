@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { append, gaps, HoleError, isPartial, knownTime, lastCovered, mean, peak, perSecond, slotOf, slotTimes, trim } from "../src/lib/slots";
+import { alive, append, gaps, HoleError, isPartial, knownTime, lastCovered, mean, peak, perSecond, shareOfSlot, slotOf, slotTimes, trim } from "../src/lib/slots";
 import { processRow, summary } from "./summary";
 
 describe("slots and gaps", () => {
@@ -148,4 +148,19 @@ test("slots that have not arrived yet are cut off, gaps before them stay", () =>
   expect(trimmed.memory.current).toHaveLength(3);
   expect(trimmed.cpu.cores[0]?.values).toEqual([1, null, 3]);
   expect(lastCovered(trimmed.covered)).toBe(2);
+});
+
+test("the share of a slot is one of its known part", () => {
+  const range = { from: 0, to: 7_200, step: 3_600, resolution: "hour", slots: 2 } as const;
+  // Five minutes with one core.
+  expect(shareOfSlot(300e9, range, [5 / 60, 0], 0)).toBeCloseTo(100);
+  expect(shareOfSlot(300e9, range, [1, 0], 0)).toBeCloseTo(100 / 12);
+  expect(shareOfSlot(0, range, [1, 0], 3_600)).toBeNull();
+});
+
+test("processes alive at the end of a slot", () => {
+  const of = summary(100, [1, 1, null], { processes: [processRow({ pid: 7, start: 99 }), processRow({ pid: 8, start: 100.2, end: 100.9 }), processRow({ pid: 9, start: 101.5 })], total_processes: 3 });
+  expect([0, 1, 2].map((slot) => alive(of, slot))).toEqual(["1", "2", "–"]);
+  expect(alive({ ...of, total_processes: 50 }, 1)).toBe("≥ 2");
+  expect(alive(null, 1)).toBe("–");
 });

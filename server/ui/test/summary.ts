@@ -80,6 +80,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
     distinct_processes: 1,
     failed: [],
     total_failed: 0,
+    failed_unknown: 0,
     block: { in: known, out: known },
     tasks: known,
     pressure: { cpu: known, memory: known, io: known },

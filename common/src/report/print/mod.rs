@@ -77,22 +77,31 @@ fn facts(report: &Report) -> Vec<(&'static str, Text)> {
     facts.extend(memory(&report.memory));
     facts.extend(files(&report.files, report.folded.files));
     let network = &report.network.total;
-    let peers = format!(
-        "{} received, {} sent, {} connections, {} failed",
-        bytes(network.received_bytes),
-        bytes(network.sent_bytes),
-        count(network.connects),
-        count(network.failures)
-    );
+    let peers = match about.hooks.as_str() {
+        "procfs" => "not known".to_owned(),
+        _ => format!(
+            "{} received, {} sent, {} connections, {} failed",
+            bytes(network.received_bytes),
+            bytes(network.sent_bytes),
+            count(network.connects),
+            count(network.failures)
+        ),
+    };
     facts.push(("network", peers.into()));
     let processes = &report.processes;
     let text = match about.hooks.as_str() {
         // Scans of /proc see no ends.
         "procfs" => format!("{} seen", count(processes.started)),
         _ => format!(
-            "{} began, {} ended, {} of them not with code 0",
+            "{} began, {} ended, {}{} of them not with code 0",
             count(processes.started),
             count(processes.ended),
+            // How folded processes ended is not known.
+            if report.folded.processes {
+                "at least "
+            } else {
+                ""
+            },
             count(processes.failed)
         ),
     };

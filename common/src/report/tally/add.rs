@@ -39,8 +39,12 @@ impl Container {
             }
             self.longest_slot = self.longest_slot.max(length);
             let begin = start_of(segment, slot);
-            for second in begin..begin + length {
-                self.observed.insert(second);
+            // An hour may have minutes without data.
+            for sub_slot in 0..segment.key.resolution.sub_slots() {
+                if coverage.0 >> sub_slot & 1 == 1 {
+                    let from = begin + u64::from(sub_slot) * unit;
+                    (from..from + unit).for_each(|second| self.observed.insert(second));
+                }
             }
             let moment = self.moments.at(begin, length);
             moment.known += u64::from(coverage.count()) * unit;

@@ -156,7 +156,8 @@ impl Ledger<'_> {
 
     /// What the cgroup had at most, by slot of the segment. Unknown in the scope of one process.
     fn bounds_of(&self, placed: &Placed<'_>) -> HashMap<u32, Memory> {
-        match self.totals.is_empty() {
+        // The cgroup's memory does not bound that of one process.
+        match self.is_scoped {
             true => HashMap::new(),
             false => memory_bounds(placed.segment),
         }

@@ -82,6 +82,8 @@ pub struct Ledger<'a> {
     pub connections: Vec<PeerRow<'a, Connection, NetworkIo>>,
     /// The container's own figures, by metric.
     pub totals: BTreeMap<u32, MetricSums>,
+    /// Whether it is limited to one process.
+    is_scoped: bool,
     /// Events, with the index of the process.
     pub events: Vec<(&'a Event, Option<u32>)>,
     /// Losses by reason.
@@ -108,6 +110,7 @@ impl<'a> Ledger<'a> {
             files: Vec::new(),
             connections: Vec::new(),
             totals: BTreeMap::new(),
+            is_scoped: scope.process.is_some(),
             events: Vec::new(),
             losses: BTreeMap::new(),
         };
@@ -142,10 +145,11 @@ impl<'a> Ledger<'a> {
                     row.present = true;
                 },
             );
-            if scope.process.is_none() {
-                ledger.add_totals(placed);
-                ledger.add_losses(placed);
-            }
+            // Of one process only what limits it, too. What was lost may be of any process.
+            ledger.add_totals(placed, |metric| {
+                scope.process.is_none() || metric == Metric::CPU_LIMIT
+            });
+            ledger.add_losses(placed);
             ledger.add_events(placed, scope);
         }
         ledger.files = files.rows;
@@ -279,10 +283,10 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn add_totals(&mut self, placed: &Placed<'_>) {
+    fn add_totals(&mut self, placed: &Placed<'_>, is_wanted: impl Fn(Metric) -> bool) {
         for row in placed.segment.totals.chunk_by(|a, b| a.row == b.row) {
             let metric = Metric(row[0].row.0);
-            if metric.name().is_empty() {
+            if metric.name().is_empty() || !is_wanted(metric) {
                 continue;
             }
             let sums = self.totals.entry(metric.0).or_insert_with(|| MetricSums {

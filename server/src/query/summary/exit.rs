@@ -41,3 +41,10 @@ pub(super) fn failed(ledger: &Ledger<'_>, top: usize) -> (Vec<FailedProcesses>, 
     groups.truncate(top);
     (groups, all)
 }
+
+/// Number of processes in folded rows. A fold keeps no exits.
+pub(super) fn unknown(ledger: &Ledger<'_>) -> u64 {
+    let rows = ledger.processes.iter().filter(|row| row.present);
+    let folded = rows.filter(|row| row.process.is_folded());
+    folded.map(|row| u64::from(row.process.count)).sum()
+}

@@ -70,6 +70,8 @@ pub struct Summary {
     pub failed: Vec<FailedProcesses>,
     /// How many processes failed: a code other than 0, or a signal.
     pub total_failed: u64,
+    /// How many processes are in folded rows: how these ended is not known.
+    pub failed_unknown: u64,
     /// Bytes of block devices by slot.
     pub block: InOut,
     /// Tasks (threads) by slot.
@@ -152,6 +154,7 @@ impl Summary {
         let max_series = max_series.unwrap_or(MAX_SERIES);
         let (processes, total_processes) = processes(ledger, top);
         let (failed, total_failed) = exit::failed(ledger, top);
+        let failed_unknown = exit::unknown(ledger);
         Self {
             range: RangeInfo::new(plan),
             covered: gaps.covered(),
@@ -166,6 +169,7 @@ impl Summary {
             distinct_processes: ledger.distinct(present(ledger)),
             failed,
             total_failed,
+            failed_unknown,
             block: InOut {
                 r#in: metric(ledger, Metric::BLOCK_IN),
                 out: metric(ledger, Metric::BLOCK_OUT),
@@ -240,7 +244,8 @@ fn processes(ledger: &Ledger<'_>, top: usize) -> (Vec<ProcessInfo>, u64) {
         rows.any(|killed| killed.process.id == row.process.id)
     };
     rows.extend(cut.into_iter().filter(is_killed).take(MAX_KILLED));
-    (rows.into_iter().map(ProcessInfo::new).collect(), total)
+    let rows = rows.into_iter().map(|row| ProcessInfo::new(ledger, row));
+    (rows.collect(), total)
 }
 
 /// Indices of the processes that lived or did something.

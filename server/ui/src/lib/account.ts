@@ -7,7 +7,7 @@
 import type { ContainerItem, PeerInfo, ProcessInfo, Summary } from "./api/types";
 import { exitText } from "./label";
 import { peerText } from "./peer";
-import { isPartial, knownTime, lastCovered, mean, peak, slotOf, total } from "./slots";
+import { isPartial, knownPart, knownTime, lastCovered, mean, peak, slotOf, total } from "./slots";
 import { bytes, clock, cores as coresText, count, duration, near, percent, rate, type Series } from "./units";
 
 export type Weight = "plain" | "warn" | "bad";
@@ -159,11 +159,12 @@ const peers: Rule = ({ summary }) => {
 const peerWay = (peer: PeerInfo): string => (peer.role === "server" ? `from ${peerText(peer)}` : `to ${peerText(peer)}`);
 
 const processes: Rule = ({ summary }) => {
-  const { total_failed: failed, distinct_processes: all } = summary;
-  if (failed === 0) return [];
+  const { total_failed: failed, failed_unknown: unknown, distinct_processes: all } = summary;
+  const of = `of ${count(Math.max(failed, unknown, all))} processes`;
+  if (failed === 0) return unknown > 0 ? [phrase(`how ${count(unknown)} ${of} ended is unknown`, "plain", "processes")] : [];
   const [first, ...more] = summary.failed;
   const who = first === undefined ? "" : `: ${first.name} ${exitText(first.exit)}${first.count > 1 ? ` (${count(first.count)} times)` : ""}${more.length > 0 ? ", …" : ""}`;
-  return [phrase(`${count(failed)} of ${count(Math.max(failed, all))} processes failed${who}`, "warn", "processes")];
+  return [phrase(`${unknown > 0 ? "at least " : ""}${count(failed)} ${of} failed${who}`, "warn", "processes")];
 };
 
 /** What tasks waited for. Waiting for a core because of the limit is told by `throttling`. */
@@ -199,10 +200,9 @@ const pinned: Rule = ({ container, summary, average }) => {
   return [phrase(`${full.length === 1 ? "core" : "cores"} ${names}${full.length > 4 ? ", …" : ""} full all the time`, "warn", "cpu")];
 };
 
-const idle: Rule = ({ container, summary }) => {
-  const known = summary.cpu.total.filter((value, slot) => value !== null && !isPartial(summary, slot));
-  const quiet = known.filter((value) => (value ?? 0) < THRESHOLDS.idle).length;
-  const share = known.length === 0 ? 0 : (100 * quiet) / known.length;
+const idle: Rule = ({ container, summary, average }) => {
+  const quiet = summary.cpu.total.map((value) => (value === null ? null : value < THRESHOLDS.idle ? 100 : 0));
+  const share = average(quiet) ?? 0;
   if (share < THRESHOLDS.idleTime) return [];
   const start = container.started ?? container.first_seen;
   const isLife = container.state === "ended" && summary.range.from <= start + summary.range.step && summary.range.to >= container.last_seen;
@@ -237,7 +237,7 @@ const WEIGHTS: readonly Weight[] = ["bad", "warn", "plain"];
 /** What stands out in the range of `summary`, the worst first. */
 export function account(container: ContainerItem, summary: Summary, utc: boolean): Phrase[] {
   if (lastCovered(summary.covered) < 0) return [{ text: "no data in this range", weight: "warn", evidence: { panel: "accounting" } }];
-  const context: Context = { container, summary, utc, average: (values) => mean(values, 0, (slot) => isPartial(summary, slot)) };
+  const context: Context = { container, summary, utc, average: (values) => mean(values, 0, (slot) => isPartial(summary, slot), (slot) => knownPart(summary.covered, slot)) };
   const all = RULES.flatMap((rule) => rule(context));
   const sorted = WEIGHTS.flatMap((weight) => all.filter((each) => each.weight === weight));
   // What is within bounds is said, too.

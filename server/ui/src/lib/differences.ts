@@ -1,6 +1,7 @@
 // In what two containers differ, as rows of text.
 
 import type { Comparison, Side, Usage } from "./api/types";
+import { isScanned } from "./measured";
 import { bytes, count, cpuTime, duration, UNKNOWN } from "./units";
 
 export interface Figure {
@@ -49,10 +50,24 @@ function ending({ container }: Side): string {
   return container.state === "running" ? "it runs" : "unknown";
 }
 
-/** Seconds from start to end; of one that runs, until now as far as was seen. */
+/** Seconds that may lie between the start of the only life and the slot in which it was first seen. */
+const FIRST_SLOT = 60;
+
+/**
+ * Seconds from start to end; of one that runs, until now as far as was seen. Start and end are those of the newest life,
+ * and all sums those of all lives: of one with several it is the time from the first to the last.
+ */
 function lived({ container, seconds }: Side): number {
-  return container.started != null && container.ended != null ? container.ended - container.started : seconds;
+  const { started, ended, first_seen } = container;
+  const isOnlyLife = started != null && started - first_seen < FIRST_SLOT;
+  return isOnlyLife && ended != null ? ended - started : seconds;
 }
+
+/** Figures that scans of /proc do not have. */
+const NOT_SCANNED = new Set<keyof Usage>(["received", "sent", "failed", "failures"]);
+
+/** A figure of the whole; null if it was not measured there. */
+const usage = ({ container, usage }: Side, key: keyof Usage): number | null | undefined => (isScanned(container.hooks) && NOT_SCANNED.has(key) ? null : usage[key]);
 
 /** The figures of both as a whole. */
 export function figures({ own, other }: Comparison): Figure[] {
@@ -60,7 +75,7 @@ export function figures({ own, other }: Comparison): Figure[] {
   return [
     figure("duration", lived(own), lived(other), duration),
     { ...exit, change: exit.own === exit.other ? "" : "differs", sign: 0 },
-    ...USAGE.map(({ key, label, text }) => figure(label, own.usage[key], other.usage[key], text)),
+    ...USAGE.map(({ key, label, text }) => figure(label, usage(own, key), usage(other, key), text)),
     figure("held back by its limit", own.throttled_ns, other.throttled_ns, cpuTime),
   ];
 }

@@ -3,7 +3,7 @@
 
 import type { ConnectionInfo, ContainerItem, CoreSeries, FileInfo, PeerInfo, ProcessInfo, Summary } from "./api/types";
 import { OTHER } from "./palette";
-import type { Series } from "./units";
+import { count, UNKNOWN, type Series } from "./units";
 
 type Values = (number | null)[];
 
@@ -62,24 +62,36 @@ export function knownTime(container: Pick<ContainerItem, "first_seen" | "last_se
 /** Converts bytes per slot to bytes per second of the covered time. */
 export function perSecond(values: Series, range: Summary["range"], covered: readonly number[]): Values {
   return values.map((value, i) => {
-    const known = range.step * Math.min(1, covered[i] ?? 0);
+    const known = range.step * knownPart(covered, i);
     return value === null || known <= 0 ? null : value / known;
   });
 }
 
-/** Mean of the known values from slot `from` on, without those that `skip` accepts. Null if there are none. */
-export function mean(values: Series, from = 0, skip: (slot: number) => boolean = () => false): number | null {
+/**
+ * Mean of the known values from slot `from` on, without those that `skip` accepts, each with the `weight` of its slot:
+ * a slot of an hour may be known for a minute only. Null if there are none.
+ */
+export function mean(values: Series, from = 0, skip: (slot: number) => boolean = () => false, weight: (slot: number) => number = () => 1): number | null {
   let sum = 0;
   let known = 0;
   for (let i = Math.max(0, from); i < values.length; i++) {
     if (skip(i)) continue;
     const value = values[i];
     if (value !== null && value !== undefined) {
-      sum += value;
-      known += 1;
+      sum += value * weight(i);
+      known += weight(i);
     }
   }
   return known === 0 ? null : sum / known;
+}
+
+/** The known part of a slot, from 0 to 1. */
+export const knownPart = (covered: readonly number[], slot: number): number => Math.min(1, covered[slot] ?? 0);
+
+/** CPU time in the slot at `at`, in percent of a core over the known part of the slot. Null if nothing is known. */
+export function shareOfSlot(ns: number, range: Summary["range"], covered: readonly number[], at: number): number | null {
+  const known = range.step * knownPart(covered, slotOf(range, at));
+  return known > 0 ? ns / 1e7 / known : null;
 }
 
 /** Sum of series of the same length, slot by slot. Null where all of them are. */
@@ -292,6 +304,7 @@ export function append(base: Summary, piece: Summary, maxSlots: number): Summary
     event_counts: fresh ? addCounts(base.event_counts, piece.event_counts) : base.event_counts,
     failed: base.failed,
     total_failed: Math.max(base.total_failed, piece.total_failed),
+    failed_unknown: Math.max(base.failed_unknown, piece.failed_unknown),
     total_processes: Math.max(base.total_processes, piece.total_processes),
     distinct_processes: Math.max(base.distinct_processes, piece.distinct_processes),
     block: { in: join(base.block.in, piece.block.in), out: join(base.block.out, piece.block.out) },
@@ -392,4 +405,14 @@ function addProcesses(old: ProcessInfo[], add: ProcessInfo[]): ProcessInfo[] {
     received: a.received + b.received,
     sent: a.sent + b.sent,
   }));
+}
+
+/** Number of processes alive at the end of a slot, as text. A lower bound if the rows are cut or folded. */
+export function alive(of: Summary | null, slot: number): string {
+  if (of === null || slot < 0 || (of.covered[slot] ?? 0) <= 0) return UNKNOWN;
+  const end = of.range.from + (slot + 1) * of.range.step;
+  const pids = new Set<number>();
+  for (const row of of.processes) if (row.pid !== 0 && row.start < end && (row.end == null || row.end >= end)) pids.add(row.pid);
+  const isCut = of.total_processes > of.processes.length || of.processes.some((row) => row.pid === 0);
+  return `${isCut ? "≥ " : ""}${count(pids.size)}`;
 }

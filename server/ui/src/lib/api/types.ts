@@ -1306,6 +1306,8 @@ export interface Summary {
   events: EventInfo[];
   /** Processes that failed, by name and exit, the most frequent first. */
   failed: FailedProcesses[];
+  /** How many processes are in folded rows: how these ended is not known. */
+  failed_unknown: number;
   /** Files. */
   files: FilePanel;
   /** What could not be counted. */

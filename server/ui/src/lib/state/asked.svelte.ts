@@ -23,6 +23,8 @@ export interface Answer<Row> {
   rows: Row[];
   total: RowSums;
   rest: RowSums;
+  /** The instant that the rows are of; null if they are of the range. */
+  at: number | null;
 }
 
 export class AskedTable<Row> {
@@ -62,7 +64,7 @@ export class AskedTable<Row> {
     try {
       const table: Table = await api.table(this.page.id, { ...question, from, to, step, at, process }, signal);
       if (signal.aborted) return;
-      this.answer = { rows: (table.rows as never[]).map(this.read), total: table.total, rest: table.rest };
+      this.answer = { rows: (table.rows as never[]).map(this.read), total: table.total, rest: table.rest, at };
       this.error = null;
     } catch (error) {
       if (signal.aborted) return;

@@ -56,6 +56,8 @@ export class Page {
   summary = $state.raw<Summary | null>(null);
   /** The summary of the whole range, without an instant: what the account is made of. */
   ranged = $state.raw<Summary | null>(null);
+  /** The instant that the rows of `summary` are of; null if they are of the range. */
+  rowsAt = $state<number | null>(null);
   life = $state.raw<Life | null>(null);
   /** Why the data is missing or stale. */
   error = $state.raw<ApiError | null>(null);
@@ -419,7 +421,7 @@ export class Page {
     const { signal } = this.pending;
     try {
       const summary = await api.summary(this.id, { from, to, at, process, top: MAX_ROWS, series: MAX_NAMES }, signal);
-      if (!signal.aborted) this.accept(summary);
+      if (!signal.aborted) this.accept(summary, at);
     } catch (error) {
       if (signal.aborted) return;
       this.failed(error);
@@ -469,8 +471,9 @@ export class Page {
     }
   }
 
-  private accept(summary: Summary): void {
+  private accept(summary: Summary, at: number | null = null): void {
     this.summary = summary;
+    this.rowsAt = at;
     void this.acceptRange(summary);
     this.container = summary.container;
     this.loading = false;
