@@ -383,7 +383,7 @@ fn span(container: &Container, ask: &Ask, now: u64) -> Range<u64> {
 fn scope(ask: &Ask, plan: &Plan) -> Scope {
     let slot = |at: f64| {
         let start = (at.floor() as u64) / plan.step * plan.step;
-        start..start + plan.step
+        start..start.saturating_add(plan.step)
     };
     Scope {
         process: ask.process,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bubble_common::segment::process::{Exit, Process};
 use serde::Serialize;
 
-use super::ledger::{Ledger, ProcessRow};
+use super::ledger::ProcessRow;
 use super::wait::waits_by_name;
 
 /// A process: one program that it ran.
@@ -47,8 +47,7 @@ pub struct ProcessInfo {
     /// Time in which its threads waited, ns by kind: `core` (for a core), `disk`, `network`, `lock`,
     /// `events`, `child`, `sleep`, `pipe`, `stopped`, `other`. Kinds without any are left out.
     pub waits: BTreeMap<&'static str, u64>,
-    /// Whether waits were counted. Of the whole answer: `time.waits_known` of a summary.
-    #[serde(skip)]
+    /// Whether its waits were counted. If not, `waits` is empty, which is not 0.
     pub waits_known: bool,
     /// Highest resident set, bytes; null if it was never measured. Of a folded row: the highest
     /// sum at one time, at most what the cgroup had.
@@ -97,8 +96,8 @@ impl ExitInfo {
 }
 
 impl ProcessInfo {
-    /// The process of `row`, a row of `ledger`, and what it did within the window.
-    pub fn new(ledger: &Ledger<'_>, row: &ProcessRow) -> Self {
+    /// The process of `row`, and what it did within the window.
+    pub fn new(row: &ProcessRow) -> Self {
         let process = &row.process;
         Self {
             key: key_of(process),
@@ -118,7 +117,7 @@ impl ProcessInfo {
             count_at_least: !row.is_count_exact,
             cpu_ns: row.cpu_ns,
             waits: waits_by_name(&row.waits),
-            waits_known: !ledger.waits.is_empty(),
+            waits_known: row.waits_known,
             rss_max: measured(row.memory.rss),
             private_max: (row.memory.shared() > 0).then_some(row.memory.private),
             vm_max: measured(row.memory.vm),

@@ -221,7 +221,14 @@ async fn bad_queries_are_400_or_404_with_a_sentence() {
         assert!(message.contains(word), "{path}: {message}");
     }
     // Huge ranges are answered with a bounded number of slots.
-    for range in ["from=0&to=1e300", "from=0", "from=0&to=1", "step=1&from=0"] {
+    for range in [
+        "from=0&to=1e300",
+        "at=1e300",
+        "from=1e300",
+        "from=0",
+        "from=0&to=1",
+        "step=1&from=0",
+    ] {
         let summary = server.json(&of(&format!("summary?{range}"))).await;
         let slots = summary["range"]["slots"].as_u64().expect("a number");
         assert!((1..=2_000).contains(&slots), "{range}: {slots}");

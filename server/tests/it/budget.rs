@@ -158,4 +158,11 @@ async fn waits_before_an_upgrade_are_not_zero() {
         values(&summary, "lock"),
         &json!([unknown, unknown, 0.0, 70.0])
     );
+    // The processes before it are others.
+    let rows = summary["processes"].as_array().expect("rows");
+    let known = |is_known: bool| {
+        let rows = rows.iter().filter(|row| row["waits_known"] == is_known);
+        rows.count()
+    };
+    assert_eq!((known(false), known(true)), (2, 2));
 }

@@ -49,6 +49,7 @@ for (const scheme of ["light", "dark"] as const) {
     const { context, page } = await tab(chrome, { ...DESKTOP, scheme });
     await page.goto(`${server.url}${path}#token=${admin}`);
     await page.locator(ready).first().waitFor();
+    if (path.startsWith("/c/")) await page.locator("dl.accounting").waitFor();
     expect(await violations(page)).toEqual([]);
     await context.close();
   });

@@ -153,9 +153,11 @@ test("slots that have not arrived yet are cut off, gaps before them stay", () =>
 test("the share of a slot is one of its known part", () => {
   const range = { from: 0, to: 7_200, step: 3_600, resolution: "hour", slots: 2 } as const;
   // Five minutes with one core.
-  expect(shareOfSlot(300e9, range, [5 / 60, 0], 0)).toBeCloseTo(100);
-  expect(shareOfSlot(300e9, range, [1, 0], 0)).toBeCloseTo(100 / 12);
-  expect(shareOfSlot(0, range, [1, 0], 3_600)).toBeNull();
+  expect(shareOfSlot(300e9, range, range, [5 / 60, 0], 0)).toBeCloseTo(100);
+  expect(shareOfSlot(300e9, range, range, [1, 0], 0)).toBeCloseTo(100 / 12);
+  expect(shareOfSlot(0, range, range, [1, 0], 3_600)).toBeNull();
+  // The page shows another range by now.
+  expect(shareOfSlot(300e9, range, { ...range, step: 60 }, [0.5, 0], 0)).toBeCloseTo(100 / 12);
 });
 
 test("processes alive at the end of a slot", () => {

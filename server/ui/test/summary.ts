@@ -21,6 +21,7 @@ export function processRow(part: Partial<ProcessInfo> = {}): ProcessInfo {
     count_at_least: false,
     cpu_ns: 0,
     waits: {},
+    waits_known: true,
     rss_max: 0,
     private_max: 0,
     vm_max: 0,

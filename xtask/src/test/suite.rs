@@ -25,11 +25,11 @@ const CHISEL: &str = "chisel";
 
 /// Fewer repetitions of some tests: in guests, and on this host without `--all`.
 const FEW_REPEATS: [(&str, &str); 5] = [
-    ("BUBBLE_KILLS", "3"),
-    ("BUBBLE_PIN_KILLS", "3"),
-    ("BUBBLE_AWAY_SECONDS", "20"),
-    ("BUBBLE_FOLDERS", "600"),
-    ("BUBBLE_RESTARTS", "5"),
+    ("BUBBLE_KILLS", "2"),
+    ("BUBBLE_PIN_KILLS", "2"),
+    ("BUBBLE_AWAY_SECONDS", "10"),
+    ("BUBBLE_FOLDERS", "400"),
+    ("BUBBLE_RESTARTS", "4"),
 ];
 /// The guests of a group, one for each family of hooks.
 pub(super) struct Guests {

@@ -193,10 +193,14 @@ impl<'a> Ledger<'a> {
             let active = segment.last_activity();
             for (process, active) in segment.processes.iter().zip(active) {
                 let id = (process.id.pid, process.id.start);
-                placed.processes.push(match scope.process {
+                let row = match scope.process {
                     Some(wanted) if wanted != id => ABSENT,
                     _ => index.get_or_insert(&mut self.processes, process, active),
-                });
+                };
+                if let Some(row) = self.processes.get_mut(row as usize) {
+                    row.waits_known |= with_waits.contains(&segment.key.source);
+                }
+                placed.processes.push(row);
             }
             self.segments.push(placed);
         }

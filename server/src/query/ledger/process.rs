@@ -18,6 +18,8 @@ pub struct ProcessRow {
     pub memory: Memory,
     /// Waits within the window.
     pub waits: Waits,
+    /// Whether a source that counts waits has seen it.
+    pub waits_known: bool,
     /// Files, within the window.
     pub files: FileIo,
     /// Network, within the window.
@@ -41,6 +43,7 @@ impl ProcessRow {
             cpu_ns: 0,
             memory: Memory::default(),
             waits: Waits::default(),
+            waits_known: false,
             files: FileIo::default(),
             network: NetworkIo::default(),
             present: false,

@@ -244,8 +244,7 @@ fn processes(ledger: &Ledger<'_>, top: usize) -> (Vec<ProcessInfo>, u64) {
         rows.any(|killed| killed.process.id == row.process.id)
     };
     rows.extend(cut.into_iter().filter(is_killed).take(MAX_KILLED));
-    let rows = rows.into_iter().map(|row| ProcessInfo::new(ledger, row));
-    (rows.collect(), total)
+    (rows.into_iter().map(ProcessInfo::new).collect(), total)
 }
 
 /// Indices of the processes that lived or did something.

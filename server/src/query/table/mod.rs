@@ -101,7 +101,7 @@ impl Table {
 
 fn processes(ledger: &Ledger<'_>) -> Vec<ProcessInfo> {
     let present = ledger.processes.iter().filter(|row| row.present);
-    let mut rows: Vec<ProcessInfo> = present.map(|row| ProcessInfo::new(ledger, row)).collect();
+    let mut rows: Vec<ProcessInfo> = present.map(ProcessInfo::new).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     rows
 }

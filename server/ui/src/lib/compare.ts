@@ -4,6 +4,7 @@
 // rounded to whole slots. Half a slot is too small to see in a chart.
 
 import type { ContainerItem, RangeInfo, Summary } from "./api/types";
+import { networkValues } from "./measured";
 import { perSecond } from "./slots";
 import type { Series } from "./units";
 
@@ -80,7 +81,7 @@ export function align(values: Series, from: RangeInfo, onto: RangeInfo, shift: n
 }
 
 export function alignedSeries(summary: Summary, onto: RangeInfo, shift: number): OtherSeries {
-  const { range, covered, cpu, memory, files, network, tasks } = summary;
+  const { range, covered, cpu, memory, files, network, tasks, accounting } = summary;
   const shifted = (values: Series): Series => align(values, range, onto, shift);
   const rate = (values: Series): Series => shifted(perSecond(values, range, covered));
   return {
@@ -88,8 +89,8 @@ export function alignedSeries(summary: Summary, onto: RangeInfo, shift: number):
     memory: shifted(memory.current),
     read: rate(files.in),
     written: rate(files.out),
-    received: rate(network.in),
-    sent: rate(network.out),
+    received: networkValues(accounting.hooks, rate(network.in)),
+    sent: networkValues(accounting.hooks, rate(network.out)),
     tasks: shifted(tasks),
   };
 }

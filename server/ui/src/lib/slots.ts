@@ -88,9 +88,13 @@ export function mean(values: Series, from = 0, skip: (slot: number) => boolean =
 /** The known part of a slot, from 0 to 1. */
 export const knownPart = (covered: readonly number[], slot: number): number => Math.min(1, covered[slot] ?? 0);
 
-/** CPU time in the slot at `at`, in percent of a core over the known part of the slot. Null if nothing is known. */
-export function shareOfSlot(ns: number, range: Summary["range"], covered: readonly number[], at: number): number | null {
-  const known = range.step * knownPart(covered, slotOf(range, at));
+/**
+ * CPU time in the slot at `at` of the range `asked`, in percent of a core over the known part of the slot: by what is
+ * `covered` of `range`, if that has this slot. Null if nothing is known.
+ */
+export function shareOfSlot(ns: number, asked: Summary["range"], range: Summary["range"], covered: readonly number[], at: number): number | null {
+  const slot = asked.step === range.step ? slotOf(range, at) : -1;
+  const known = asked.step * (slot < 0 ? 1 : knownPart(covered, slot));
   return known > 0 ? ns / 1e7 / known : null;
 }
 
@@ -395,6 +399,7 @@ function addProcesses(old: ProcessInfo[], add: ProcessInfo[]): ProcessInfo[] {
     ...b,
     cpu_ns: a.cpu_ns + b.cpu_ns,
     waits: addCounts(a.waits, b.waits),
+    waits_known: a.waits_known || b.waits_known,
     rss_max: peak([a.rss_max ?? null, b.rss_max ?? null]),
     private_max: peak([a.private_max ?? null, b.private_max ?? null]),
     vm_max: peak([a.vm_max ?? null, b.vm_max ?? null]),

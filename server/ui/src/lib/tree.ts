@@ -150,6 +150,7 @@ function used(rows: readonly ProcessInfo[]) {
   return {
     cpu_ns: add((row) => row.cpu_ns),
     waits: rows.reduce((sums: Record<string, number>, row) => addCounts(sums, row.waits), {}),
+    waits_known: rows.some((row) => row.waits_known),
     rss_max: highest((row) => row.rss_max),
     private_max: highest((row) => row.private_max),
     vm_max: highest((row) => row.vm_max),

@@ -988,6 +988,8 @@ export interface ProcessInfo {
   vm_max?: number | null;
   /** Time in which its threads waited, ns by kind: `core` (for a core), `disk`, `network`, `lock`, `events`, `child`, `sleep`, `pipe`, `stopped`, `other`. Kinds without any are left out. */
   waits: Record<string, number>;
+  /** Whether its waits were counted. If not, `waits` is empty, which is not 0. */
+  waits_known: boolean;
 }
 
 /** CPU of the processes of one name by slot. */

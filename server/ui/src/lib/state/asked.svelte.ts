@@ -2,7 +2,7 @@
 // matters is lost before it is counted.
 
 import { ApiError, api } from "../api/client";
-import type { RowSums, Table } from "../api/types";
+import type { RowSums, Summary, Table } from "../api/types";
 import type { Page } from "./page.svelte";
 
 /** Interval in ms at which a table of a live page is fetched again. */
@@ -23,7 +23,8 @@ export interface Answer<Row> {
   rows: Row[];
   total: RowSums;
   rest: RowSums;
-  /** The instant that the rows are of; null if they are of the range. */
+  /** The range of the question, and the instant that the rows are of; null if they are of the range. */
+  range: Summary["range"];
   at: number | null;
 }
 
@@ -58,13 +59,14 @@ export class AskedTable<Row> {
   }
 
   private async fetch(question: Question, signal: AbortSignal): Promise<void> {
-    const { from, to, step } = this.page.range;
+    const { range } = this.page;
+    const { from, to, step } = range;
     const { at, process } = this.page.view;
     let wait = LIVE_INTERVAL;
     try {
       const table: Table = await api.table(this.page.id, { ...question, from, to, step, at, process }, signal);
       if (signal.aborted) return;
-      this.answer = { rows: (table.rows as never[]).map(this.read), total: table.total, rest: table.rest, at };
+      this.answer = { rows: (table.rows as never[]).map(this.read), total: table.total, rest: table.rest, range, at };
       this.error = null;
     } catch (error) {
       if (signal.aborted) return;

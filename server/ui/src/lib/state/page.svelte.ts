@@ -31,8 +31,6 @@ const MIN_LIVE_SPAN = 10;
 const MAX_LIVE_SPAN = 86_400;
 /** In ms. A move that follows sooner is not a step of the history. */
 const HISTORY_INTERVAL = 1000;
-/** Rows of a summary that only the account is made of. */
-const RANGED_ROWS = 20;
 /** Silence in seconds after which a live page reports that no data arrives. It waits as long after it has
  * begun to look: until then the agent may deliver every few seconds. */
 const LATE_AFTER = 6;
@@ -464,7 +462,7 @@ export class Page {
     this.rangedOf = process;
     const { signal } = this.pending;
     try {
-      const ranged = await api.summary(this.id, { from, to, step, process, top: RANGED_ROWS, series: MAX_NAMES }, signal);
+      const ranged = await api.summary(this.id, { from, to, step, process, top: MAX_ROWS, series: MAX_NAMES }, signal);
       if (!signal.aborted) this.ranged = ranged;
     } catch {
       // The page works without the account. The next change of the range tries again.
