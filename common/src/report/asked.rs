@@ -68,7 +68,7 @@ impl Asked {
         // 0 stands for all memory of the node.
         let memory = number("SLURM_MEM_PER_NODE").filter(|size| *size > 0);
         let memory = memory.or_else(by_core).filter(|size| *size > 0);
-        // Of the whole job, of which a run may be one step.
+        // Of the whole job; a run may be one step of it.
         let begin = number("SLURM_JOB_START_TIME");
         let end = number("SLURM_JOB_END_TIME");
         let time = end

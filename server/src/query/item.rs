@@ -122,7 +122,7 @@ impl ContainerItem {
                 State::Running => container.recent.now().map(thousandths),
                 State::Ended | State::Silent => None,
             },
-            // Nothing that runs has none: 0 was never read.
+            // Whatever runs has some memory: 0 means that nobody read it.
             memory_now: Some(container.memory_now).filter(|bytes| *bytes > 0),
             memory_peak: Some(container.memory_peak).filter(|bytes| *bytes > 0),
             memory_limit: Some(container.memory_limit).filter(|limit| *limit > 0),
