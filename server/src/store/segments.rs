@@ -55,7 +55,7 @@ pub struct Post {
     /// Whether some of it may be stored already, within other pieces: it was posted before without an
     /// answer. Then the store looks for it; otherwise only for a piece with the same key.
     pub repeated: bool,
-    /// Whether it takes the place of a stored piece with the same key, all of which it contains. The
+    /// Whether it replaces a stored piece with the same key, and contains all of that. The
     /// activity is that of both. Only coarse posts do: the halves of a minute have one key.
     pub replaces: bool,
     /// What was added to the sums of its container, and counts no more once it is stored: what the piece

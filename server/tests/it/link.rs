@@ -52,7 +52,7 @@ fn hidden(at: u64) -> Segment {
     builder.build()
 }
 
-/// A server with three minutes of a container, the middle one of which is shared. Returns its start.
+/// A server with three minutes of a container. The middle one is shared. Returns its start.
 async fn shared_minute(age: u64) -> (Server, u64) {
     let server = Server::start().await;
     let start = (clock::now() - age) / 60 * 60;

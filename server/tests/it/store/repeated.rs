@@ -1,4 +1,4 @@
-//! Posts of which the store has a part within other pieces: an agent merged what it repeats with other
+//! Posts that the store has in part, within other pieces: an agent merged what it repeats with other
 //! seconds. Each second counts once.
 
 use std::sync::Arc;
