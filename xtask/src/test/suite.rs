@@ -3,6 +3,7 @@
 //! The suite is a static program. Variables say where the other programs are; the crate
 //! bubble-suite lists them.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -103,8 +104,8 @@ const DEPENDS_ON_KERNEL: &[&str] = &[
 /// Factors for timeouts: in a guest whose clock counts instructions, and in one in real time: the host
 /// may be three times slower than others.
 const TIMEOUT_FACTORS: [&str; 2] = ["3", "15"];
-/// Repetitions with `--all`. Without these variables, the suite repeats as often as it must show
-/// once: 20 kills, 100 restarts, 10,000 files, an outage of two minutes.
+/// Repetitions with `--all`, unless the caller sets these variables. The issues ask for 20 kills, 100
+/// restarts, 10,000 files, an hour of mixed load and an outage of two minutes once.
 const MORE_REPEATS: [(&str, &str); 5] = [
     ("BUBBLE_KILLS", "8"),
     ("BUBBLE_AWAY_SECONDS", "60"),
@@ -117,7 +118,7 @@ const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::btrfs", "mounts::x
 /// The tests that run in guests only if they are asked for. They are about the agent as a program, and
 /// start more agents, whose programs an emulated kernel takes minutes to load; or they need processes
 /// that start within a second.
-const SLOW_IN_GUESTS: [&str; 10] = [
+const SLOW_IN_GUESTS: [&str; 11] = [
     "away::",
     "container::",
     "fresh::",
@@ -128,9 +129,19 @@ const SLOW_IN_GUESTS: [&str; 10] = [
     "process::six_thousand",
     "refused::",
     "run::",
+    "sockets::",
 ];
 /// Time after which a guest is taken for hanging. In the background it has to wait for others.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+
+/// The repetitions, as `defaults` or as the caller sets them: an hour of mixed load, for instance.
+fn repeats(defaults: &[(&str, &str)]) -> Vec<(String, String)> {
+    let value = |(name, default): &(&str, &str)| {
+        let value = env::var(name).unwrap_or_else(|_| (*default).to_owned());
+        ((*name).to_owned(), value)
+    };
+    defaults.iter().map(value).collect()
+}
 
 /// Runs the suite in containers of a real Docker daemon.
 pub(super) fn on_this_host(test: &mut Run) -> Result<()> {
@@ -142,11 +153,11 @@ pub(super) fn on_this_host(test: &mut Run) -> Result<()> {
     test.waits()?;
     let mut command = command(&suite, &programs, &test.arguments)?;
     command.env("BUBBLE_RUNNER", "docker");
-    command.envs(if test.all {
-        MORE_REPEATS.to_vec()
+    command.envs(repeats(if test.all {
+        &MORE_REPEATS
     } else {
-        FEW_REPEATS.to_vec()
-    });
+        &FEW_REPEATS
+    }));
     run(&mut command)
 }
 
@@ -246,12 +257,15 @@ fn guest(
         instruction_clock: family.instruction_clock,
         time_limit: GUEST_TIMEOUT,
         files: vec![("/bin/suite".to_owned(), suite.to_path_buf())],
-        variables: [("BUBBLE_RUNNER", "cgroup"), ("BUBBLE_HOOKS", family.hooks)]
-            .into_iter()
-            .chain(FEW_REPEATS)
-            .chain([("BUBBLE_PATIENCE", patience)])
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        variables: [
+            ("BUBBLE_RUNNER", "cgroup"),
+            ("BUBBLE_HOOKS", family.hooks),
+            ("BUBBLE_PATIENCE", patience),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(repeats(&FEW_REPEATS))
+        .collect(),
         command,
     };
     for program in programs {

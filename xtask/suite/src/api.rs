@@ -145,6 +145,8 @@ pub struct File {
     pub ops_out: u64,
     /// Opens.
     pub opens: u64,
+    /// Pages of its mappings that page faults brought in.
+    pub mapped_pages: u64,
 }
 
 /// What one process did with one connection.

@@ -12,6 +12,7 @@ use bubble_workload::truth::{ConnectionTruth, EventTruth, FileTruth, Flow, Proce
 
 use crate::api::{Connection, Exit, File, Ledger, Loss, Process};
 use crate::container::Finished;
+use crate::settings;
 
 /// Maximum deviation of a process's CPU time, percent of that from `wait4`.
 pub const CPU_PERCENT: f64 = 2.0;
@@ -213,6 +214,17 @@ impl<'a> Compare<'a> {
                     sum(|r| r.opens),
                     file.opens,
                 );
+                if let Some(pages) = file.mapped_pages {
+                    self.equal(
+                        || format!("{} pages brought in by page faults", file.path),
+                        sum(|r| r.mapped_pages),
+                        if settings::counts_mapped_pages() {
+                            pages
+                        } else {
+                            0
+                        },
+                    );
+                }
             }
         }
         // No other file: a byte that is also counted under another name would be counted twice.

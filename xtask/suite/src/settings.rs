@@ -1,10 +1,12 @@
 //! Settings from environment variables. The head of this crate lists them.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A number from the environment.
 ///
@@ -62,6 +64,16 @@ fn patience() -> u32 {
     u32::try_from(factor).unwrap_or(u32::MAX)
 }
 
+/// Whether the kernel has the tracepoint `mm_filemap_fault`: Linux 6.12 and later.
+///
+/// # Panics
+/// If the kernel does not tell its version.
+pub fn counts_mapped_pages() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's version");
+    let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(12))
+}
+
 /// The requested family of hooks of the agent.
 pub fn hooks() -> String {
     env::var("BUBBLE_HOOKS").unwrap_or_else(|_| "auto".to_owned())
@@ -96,4 +108,22 @@ pub fn program(name: &str) -> Result<PathBuf> {
         Some((_, path)) => Ok(path),
         None => bail!("there is no static {name}: run `cargo xtask build`, or set {variable}"),
     }
+}
+
+/// Copies one of the three programs into `folder`, to where other users may execute it. Returns its path.
+///
+/// `cp` copies it: a process that another thread forks meanwhile would keep a file open that this
+/// process writes, and the kernel executes no file that is open for writing (`ETXTBSY`).
+///
+/// # Errors
+/// If the program does not exist, or the folder cannot be written.
+pub fn copy_of_program(name: &str, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join(name);
+    let status = Command::new("cp")
+        .arg(program(name)?)
+        .arg(&copy)
+        .status()
+        .context("cannot start cp")?;
+    ensure!(status.success(), "cp cannot write {}", copy.display());
+    Ok(copy)
 }

@@ -69,6 +69,7 @@ impl Ledger {
                 read: Flow::default(),
                 written: Flow::default(),
                 opens: 0,
+                mapped_pages: None,
             })
     }
 
@@ -76,6 +77,12 @@ impl Ledger {
     pub(crate) fn opened(&mut self, path: &Path) {
         self.file(&path.to_string_lossy()).opens += 1;
         self.truth.opens += 1;
+    }
+
+    /// Records pages of `path` that page faults brought in.
+    pub(crate) fn mapped(&mut self, path: &Path, pages: u64) {
+        let mapped = &mut self.file(&path.to_string_lossy()).mapped_pages;
+        *mapped = Some(mapped.unwrap_or(0) + pages);
     }
 
     /// Records successful opens of too many files to list.
@@ -95,10 +102,14 @@ impl Ledger {
 
     /// Records operations that are a loss of this reason.
     pub(crate) fn lost(&mut self, reason: &str, count: u64) {
-        self.truth.losses.push(LossTruth {
-            reason: reason.to_owned(),
-            count,
-        });
+        let losses = &mut self.truth.losses;
+        match losses.iter_mut().find(|loss| loss.reason == reason) {
+            Some(loss) => loss.count += count,
+            None => losses.push(LossTruth {
+                reason: reason.to_owned(),
+                count,
+            }),
+        }
     }
 
     /// Records that one system call of this case may be several operations in the kernel.

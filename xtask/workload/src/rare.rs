@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use crate::sys::{check, count};
+use crate::sys::{self, check, count};
 
 /// `recvfrom(2)` with an address for the sender that cannot be written: the error
 pub(crate) fn recv_without_address(from: &impl AsRawFd, buffer: &mut [u8]) -> Option<i32> {
@@ -109,6 +109,38 @@ pub(crate) fn through_mapping(file: &impl AsRawFd, length: usize, value: u8) -> 
     // SAFETY: the slice is not used any more.
     check(unsafe { libc::munmap(start, length) })?;
     Ok(sum)
+}
+
+/// Removes the pages of a file from the page cache, maps it, and reads one byte of each `stride`th page
+/// without reading ahead. Returns the number of pages
+pub(crate) fn pages_not_cached(
+    file: &impl AsRawFd,
+    length: usize,
+    stride: usize,
+) -> io::Result<u64> {
+    let (fd, null) = (file.as_raw_fd(), std::ptr::null_mut());
+    // SAFETY: no memory is passed.
+    let error = unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let start = unsafe { libc::mmap(null, length, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping has this length.
+    check(unsafe { libc::madvise(start, length, libc::MADV_RANDOM) })?;
+    let step = stride * sys::page_size() as usize;
+    let mut pages = 0;
+    for offset in (0..length).step_by(step) {
+        // SAFETY: within the mapping, and the file has this length. Volatile, as the byte is not used.
+        unsafe { start.cast::<u8>().add(offset).read_volatile() };
+        pages += 1;
+    }
+    // SAFETY: the mapping is not used any more.
+    check(unsafe { libc::munmap(start, length) })?;
+    Ok(pages)
 }
 
 /// A socket of IPv4 with `IPPROTO_MPTCP`

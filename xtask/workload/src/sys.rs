@@ -22,6 +22,21 @@ pub(crate) fn check(result: i32) -> io::Result<()> {
     count(result as isize).map(drop)
 }
 
+/// Size of a page, in bytes.
+pub(crate) fn page_size() -> u64 {
+    // SAFETY: no memory is passed.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4_096)
+}
+
+/// Whether a file is on tmpfs.
+pub(crate) fn is_tmpfs(file: &impl AsRawFd) -> io::Result<bool> {
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the kernel writes one struct, of which all bytes may have any value.
+    check(unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) })?;
+    // SAFETY: it is written.
+    Ok(unsafe { found.assume_init() }.f_type == libc::TMPFS_MAGIC)
+}
+
 /// `read(2)`
 pub(crate) fn read(from: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<u64> {
     // SAFETY: the pointer and the length are those of a live, writable slice.

@@ -35,6 +35,9 @@ pub struct FileTruth {
     pub written: Flow,
     /// Successful calls of `open`.
     pub opens: u64,
+    /// Pages of its mappings that page faults brought in. `None` if the case does not record them.
+    #[serde(default)]
+    pub mapped_pages: Option<u64>,
 }
 
 /// What one process did with one connection, as its own end.

@@ -25,4 +25,5 @@ mod process;
 mod refused;
 mod run;
 mod soak;
+mod sockets;
 mod time;

@@ -8,6 +8,12 @@ fn failed_calls() {
     exact(&["fault"]);
 }
 
+/// The kernel thread that submits is not the process; deferred work has existed since Linux 6.1.
+#[test]
+fn io_uring_forms() {
+    exact(&["file", "--by", "io-uring-forms"]);
+}
+
 /// Since Linux 6.7.
 #[test]
 fn io_uring_multishot() {

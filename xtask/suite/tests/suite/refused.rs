@@ -67,9 +67,7 @@ fn without_root_it_names_the_ways_to_get_privileges() {
     // Copied to where every user may execute it.
     let folder = TempDir::new_in("/tmp").expect("a folder");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("an own folder");
-    let program = folder.path().join("bubble-agent");
-    let built = settings::program("bubble-agent").expect("a built agent");
-    fs::copy(built, &program).expect("a copy");
+    let program = settings::copy_of_program("bubble-agent", folder.path()).expect("a copy");
     let mut command = with_arguments(Command::new(program), &folder.path().join("spool"));
     command.uid(NOBODY).gid(NOBODY);
     assert_contains(&refusal(command), &["needs root", "sudo", "--privileged"]);

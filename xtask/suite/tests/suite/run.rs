@@ -15,19 +15,17 @@ use tempfile::TempDir;
 const NOBODY: u32 = 65_534;
 
 /// A folder with a copy of the agent, which every user may use.
-struct Folder {
+pub(crate) struct Folder {
     folder: TempDir,
     agent: PathBuf,
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new_in("/tmp").expect("a folder");
         let all = Permissions::from_mode(0o777);
         fs::set_permissions(folder.path(), all).expect("an own folder");
-        let agent = folder.path().join("bubble-agent");
-        let built = settings::program("bubble-agent").expect("a built agent");
-        fs::copy(built, &agent).expect("a copy");
+        let agent = settings::copy_of_program("bubble-agent", folder.path()).expect("a copy");
         Self { folder, agent }
     }
 
@@ -36,7 +34,7 @@ impl Folder {
     }
 
     /// `bubble-agent run` with these flags, in the folder.
-    fn command(&self, flags: &[&str], command: &[&str]) -> Command {
+    pub(crate) fn command(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut run = Command::new(&self.agent);
         run.arg("run").args(flags).arg("--").args(command);
         self.surroundings(&mut run);
@@ -66,13 +64,14 @@ impl Folder {
         (output, self.report())
     }
 
-    fn report(&self) -> Value {
+    /// The report that the run wrote.
+    pub(crate) fn report(&self) -> Value {
         let text = fs::read_to_string(self.path().join("report.json")).expect("a report");
         serde_json::from_str(&text).expect("JSON")
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -92,7 +91,7 @@ fn file<'a>(report: &'a Value, path: &Path) -> &'a Value {
     &row.unwrap_or_else(|| panic!("no {} in {rows:#?}", path.display()))["sums"]
 }
 
-fn assert_nothing_lost(report: &Value) {
+pub(crate) fn assert_nothing_lost(report: &Value) {
     let losses = report["losses"].as_array().expect("losses");
     // A library is mapped, and so is the program itself.
     let lost = losses.iter().filter(|loss| loss["reason"] != "mapped_file");

@@ -32,6 +32,8 @@ pub(crate) enum By {
     IoUringOverflow,
     /// write a file through `io_uring` without completions
     IoUringSkip,
+    /// write files through `io_uring` with a registered file, a kernel thread that submits, and deferred work
+    IoUringForms,
     /// through a pipe by a multishot read of `io_uring`
     IoUringMultishot,
     /// write a file and read it back by `io_submit`
@@ -99,11 +101,15 @@ pub(crate) fn run(directory: &Path, options: &Options) -> Result<Truth> {
         }
         By::IoUringOverflow => super::uring::overflow(&mut ledger, &pair.first)?,
         By::IoUringSkip => super::uring::skip(&mut ledger, &pair.first)?,
+        By::IoUringForms => super::uring::forms(&mut ledger, [&pair.first, &pair.second])?,
         By::IoUringMultishot => super::uring::multishot(&mut ledger)?,
         By::Aio => {
             super::aio::there_and_back(&mut ledger, &pair.first, options.bytes, options.block)?;
         }
-        By::Mapped => super::mapped::there_and_back(&mut ledger, &pair.first, options.bytes)?,
+        By::Mapped => {
+            super::mapped::there_and_back(&mut ledger, &pair.first, options.bytes)?;
+            super::mapped::pages(&mut ledger, &pair.second, options.bytes)?;
+        }
         By::Narrow => {
             let files = [pair.first.as_path(), pair.second.as_path()];
             super::narrow::copy(&mut ledger, files, options.bytes, options.block)?;

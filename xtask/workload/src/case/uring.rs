@@ -136,6 +136,47 @@ pub(crate) fn skip(ledger: &mut Ledger, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes with a ring whose kernel thread submits, with one that defers its work to the task, and to a
+/// registered file whose descriptor is closed.
+pub(crate) fn forms(ledger: &mut Ledger, [path, registered]: [&Path; 2]) -> Result<()> {
+    const COUNT: u64 = 30;
+    let name = path.to_string_lossy().into_owned();
+    let buffer = [0x5a_u8; BLOCK];
+    let mut submitting = IoUring::builder();
+    submitting.setup_sqpoll(500);
+    let mut deferring = IoUring::builder();
+    deferring.setup_defer_taskrun().setup_single_issuer();
+    let file = blocks::open(ledger, path, true)?;
+    for builder in [submitting, deferring] {
+        let mut ring = match builder.build(4) {
+            Ok(ring) => ring,
+            Err(error) => {
+                ledger.unsupported("io_uring_setup", &error);
+                return Ok(());
+            }
+        };
+        for n in 0..COUNT {
+            let fd = types::Fd(file.as_raw_fd());
+            let request = opcode::Write::new(fd, buffer.as_ptr(), BLOCK as u32);
+            let moved = submit(&mut ring, &request.offset(n * BLOCK as u64).build())?;
+            ledger.written(&name, moved);
+        }
+    }
+    let Some(mut ring) = ring(ledger, 4) else {
+        return Ok(());
+    };
+    let name = registered.to_string_lossy().into_owned();
+    let file = blocks::open(ledger, registered, true)?;
+    ring.submitter().register_files(&[file.as_raw_fd()])?;
+    drop(file);
+    for n in 0..COUNT {
+        let request = opcode::Write::new(types::Fixed(0), buffer.as_ptr(), BLOCK as u32);
+        let moved = submit(&mut ring, &request.offset(n * BLOCK as u64).build())?;
+        ledger.written(&name, moved);
+    }
+    Ok(())
+}
+
 /// Reads from a pipe by one request that completes many times.
 pub(crate) fn multishot(ledger: &mut Ledger) -> Result<()> {
     const GROUP: u16 = 0;

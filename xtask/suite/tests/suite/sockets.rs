@@ -1,0 +1,91 @@
+//! Kinds of sockets and of calls that few programs use, each to the byte.
+
+use crate::run::{Folder, assert_nothing_lost, text};
+
+const SCRIPT: &str = include_str!("sockets.py");
+
+/// Runs a function of the script, and compares the sums of the report with what the kernel returned to it.
+fn exact(kind: &str) {
+    let folder = Folder::new();
+    let output = folder
+        .command(
+            &["--json", "--output", "report.json"],
+            &["python3", "-c", SCRIPT, kind],
+        )
+        .output()
+        .expect("an executable agent");
+    let printed = text(&output.stdout);
+    let numbers: Vec<u64> = printed
+        .split_whitespace()
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [received, sent] = numbers[..] else {
+        panic!("{kind} printed {printed:?}: {}", text(&output.stderr));
+    };
+    let report = folder.report();
+    let total = &report["network"]["total"];
+    assert_eq!(
+        [
+            total["received_bytes"].as_u64(),
+            total["sent_bytes"].as_u64()
+        ],
+        [Some(received), Some(sent)],
+        "received and sent by {kind}: {:#}",
+        report["network"]["rows"]
+    );
+    assert!(sent > 0, "{kind} did nothing");
+    assert_nothing_lost(&report);
+}
+
+#[test]
+fn datagrams_that_are_longer_than_the_buffer() {
+    exact("truncated");
+}
+
+#[test]
+fn a_look_at_the_queue_is_no_receive() {
+    exact("peeked");
+}
+
+#[test]
+fn datagrams_that_the_kernel_cuts_and_joins() {
+    exact("segmented");
+    exact("joined");
+}
+
+#[test]
+fn a_client_of_ipv4_at_a_server_of_ipv6() {
+    exact("mapped");
+}
+
+#[test]
+fn sends_without_a_copy() {
+    exact("zero_copy");
+}
+
+#[test]
+fn connections_that_begin_with_data() {
+    exact("fast_open");
+}
+
+#[test]
+fn packets_netlink_and_raw_sockets() {
+    exact("packet");
+    exact("netlink");
+    exact("raw");
+}
+
+#[test]
+fn sequenced_packets() {
+    exact("sequence");
+}
+
+#[test]
+fn a_socket_that_another_process_uses() {
+    exact("passed");
+}
+
+#[test]
+fn many_datagrams_in_a_call() {
+    exact("many");
+}
