@@ -6,7 +6,7 @@ use bubble_common::segment::event::EventKind;
 use bubble_common::segment::facts;
 
 use super::docker::{News, Update};
-use super::life::{Life, job_label};
+use super::life::Life;
 use super::rule::Found;
 use crate::sink::{ContainerHandle, Sink};
 
@@ -246,6 +246,6 @@ pub fn describe<S: Sink>(handle: ContainerHandle, found: &Found, host: &HostFact
         );
     }
     if let Some(job) = &found.job {
-        sink.fact(handle, &job_label(), job);
+        sink.fact(handle, facts::SLURM_JOB, job);
     }
 }

@@ -159,7 +159,7 @@ impl Life {
         let name = found.name.as_deref().unwrap_or_default();
         let step = name.rsplit_once('.').map_or("", |(_, step)| step);
         sink.fact(handle, facts::NAME, &format!("slurm-{job}.{step}"));
-        sink.fact(handle, &job_label(), &job);
+        sink.fact(handle, facts::SLURM_JOB, &job);
     }
 
     /// Whether the path leads to the cgroup of this life.
@@ -198,11 +198,6 @@ pub(super) fn id_of(hierarchies: &Hierarchies, path: &str) -> io::Result<Option<
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Name of the fact with the number of a Slurm job.
-pub(super) fn job_label() -> String {
-    format!("{}slurm.job_id", facts::LABEL)
 }
 
 #[cfg(test)]

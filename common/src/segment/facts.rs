@@ -37,6 +37,8 @@ pub const CORES: &str = "cores";
 pub const HOST_MEMORY: &str = "host_memory";
 /// Prefix of a label: `label.com.example.team`.
 pub const LABEL: &str = "label.";
+/// The number of the Slurm job that it is a step of, where its id has the job's sortable id instead.
+pub const SLURM_JOB: &str = "label.slurm.job_id";
 /// Prefix of an IP address of its sockets: `address.10.1.0.9`, without a value. The server derives it
 /// from the connections.
 pub const ADDRESS: &str = "address.";

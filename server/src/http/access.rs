@@ -16,7 +16,7 @@ use crate::auth::token::{self, Access, Refusal, Valid};
 use crate::clock;
 use crate::query::Ask;
 use crate::span::extent::Extent;
-use crate::span::id::includes;
+use crate::span::id::{includes, is_of_sortable_job, whole_job};
 use crate::store::error::StoreError;
 use crate::store::key::ApiKey;
 use crate::store::resolve::{Meaning, resolve};
@@ -228,12 +228,28 @@ async fn own_one(state: &AppState, own: &ContainerId, id: &str) -> Result<Contai
         return Ok(own);
     }
     match resolve(&*state.store, id).await? {
-        Meaning::One(id) if includes(&own, &id) => Ok(id),
+        Meaning::One(id) if may_read(state, &own, &id).await? => Ok(id),
         // Which others begin alike is not for this reader.
         Meaning::Several(_) if own.as_str().starts_with(id) => Ok(own),
         Meaning::Invalid => Err(invalid_id()),
         Meaning::One(_) | Meaning::Several(_) => Err(another_container()),
     }
+}
+
+/// Whether a token for `own` may read the container `id`: it is its own, or a step of its job.
+pub(super) async fn may_read(
+    state: &AppState,
+    own: &ContainerId,
+    id: &ContainerId,
+) -> Result<bool, ApiError> {
+    if includes(own, id) {
+        return Ok(true);
+    }
+    if whole_job(own).is_none() || !is_of_sortable_job(id) {
+        return Ok(false);
+    }
+    let found = state.store.container(id).await?;
+    Ok(found.is_some_and(|step| step.is_part_of(own)))
 }
 
 fn another_container() -> ApiError {

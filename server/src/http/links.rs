@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use bubble_common::segment::ContainerId;
 use serde::{Deserialize, Serialize};
 
-use super::access::{Reader, one};
+use super::access::{Reader, may_read, one};
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::Checked;
 use super::state::AppState;
@@ -15,7 +15,6 @@ use crate::auth::link::{self, LinkError, MAX_DAYS};
 use crate::auth::token::{Access, Link};
 use crate::clock;
 use crate::span::extent::Extent;
-use crate::span::id::includes;
 use crate::span::retention::Retention;
 use crate::store::token::IssuedToken;
 
@@ -133,11 +132,11 @@ impl From<LinkError> for ApiError {
 }
 
 /// Whether the token may share the container `id`.
-fn may_share(access: &Access, id: &ContainerId) -> bool {
+async fn may_share(state: &AppState, access: &Access, id: &ContainerId) -> Result<bool, ApiError> {
     match access {
-        Access::Admin => true,
-        Access::Container(own) => includes(own, id),
-        Access::Link(_) => false,
+        Access::Admin => Ok(true),
+        Access::Container(own) => may_read(state, own, id).await,
+        Access::Link(_) => Ok(false),
     }
 }
 
@@ -163,7 +162,7 @@ pub(super) async fn create(
         return Err(ApiError::new(Code::BadRequest, message));
     }
     let id = one(&state, &new.container).await?;
-    if !may_share(&reader.access, &id) {
+    if !may_share(&state, &reader.access, &id).await? {
         return Err(ApiError::new(
             Code::Forbidden,
             "this token is for another container",
@@ -228,14 +227,15 @@ pub(super) async fn list(
         Some(text) => Some(one(&state, &text).await?),
         None => None,
     };
-    let is_asked = |link: &IssuedToken| {
-        let own = ContainerId::new(&link.container);
-        own.is_ok_and(|own| {
-            may_share(&reader.access, &own) && only.as_ref().is_none_or(|only| *only == own)
-        })
-    };
-    let links = link::list(&*state.store).await?.into_iter();
-    let shares = links.filter(is_asked).map(ShareItem::from).collect();
+    let mut shares = Vec::new();
+    for link in link::list(&*state.store).await? {
+        if let Ok(shared) = ContainerId::new(&link.container)
+            && only.as_ref().is_none_or(|only| *only == shared)
+            && may_share(&state, &reader.access, &shared).await?
+        {
+            shares.push(ShareItem::from(link));
+        }
+    }
     Ok(Json(ShareList {
         shares,
         retention: state.query.retention().into(),
@@ -255,17 +255,18 @@ pub(super) async fn revoke(
     reader: Reader,
     Path(share): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let found = link::find(&*state.store, &share).await?;
-    let may_revoke = |link: &IssuedToken| {
-        let own = ContainerId::new(&link.container);
-        own.is_ok_and(|own| may_share(&reader.access, &own))
-    };
-    let Some(link) = found.filter(may_revoke) else {
-        return Err(ApiError::new(
+    let no_link = || {
+        ApiError::new(
             Code::NotFound,
             "there is no link with this id: /api/v1/shares lists them",
-        ));
+        )
     };
+    let found = link::find(&*state.store, &share).await?;
+    let link = found.ok_or_else(no_link)?;
+    let shared = ContainerId::new(&link.container).map_err(|_| no_link())?;
+    if !may_share(&state, &reader.access, &shared).await? {
+        return Err(no_link());
+    }
     state.store.revoke_token(&link.id, link.expires).await?;
     state.revoked.forget().await;
     Ok(StatusCode::NO_CONTENT)

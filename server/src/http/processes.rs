@@ -15,7 +15,7 @@ use crate::query::compare::Comparison;
 use crate::query::lanes::Lanes;
 use crate::query::neighbours::Neighbours;
 use crate::query::table::TableSeries;
-use crate::span::id::includes;
+use crate::store::container::Container;
 
 /// All processes of a range over time: start, end, parent, exit, and CPU time by slot and core.
 /// The answer is bounded and says what it folded.
@@ -81,9 +81,9 @@ pub(super) async fn neighbours(
 ) -> Result<Json<Neighbours>, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let ask = readable.limit(parameters.ask()?);
-    let may_read = move |id: &ContainerId| match &reader.access {
+    let may_read = move |other: &Container| match &reader.access {
         Access::Admin => true,
-        Access::Container(own) => includes(own, id),
+        Access::Container(own) => other.is_part_of(own),
         Access::Link(_) => false,
     };
     let neighbours = state.query.neighbours(&readable.id, &ask, may_read);
@@ -110,7 +110,9 @@ pub(super) async fn compare(
     let other = access::one(&state, &parameters.with).await;
     let other = match (&reader.access, other) {
         (Access::Admin, other) => other?,
-        (Access::Container(own), Ok(other)) if *own == other || includes(own, &other) => other,
+        (Access::Container(own), Ok(other)) if access::may_read(&state, own, &other).await? => {
+            other
+        }
         // Whether it exists is not for this reader.
         (Access::Container(_) | Access::Link(_), _) => {
             return Err(ApiError::new(

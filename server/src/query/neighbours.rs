@@ -97,7 +97,7 @@ impl Query {
         &self,
         id: &ContainerId,
         ask: &Ask,
-        may_read: impl Fn(&ContainerId) -> bool,
+        may_read: impl Fn(&Container) -> bool,
     ) -> Result<Neighbours, QueryError> {
         let own = self.container(id).await?;
         let plan = self.plan(&own, ask);
@@ -114,7 +114,7 @@ impl Query {
         let page = self.store.containers(&all).await?;
         let candidates = candidates_of(&own, &wanted, &span, page.containers.into_iter());
         let (mut candidates, hidden): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|each| may_read(&each.id));
+            candidates.into_iter().partition(|each| may_read(each));
         let unread = candidates.len().saturating_sub(MAX_READ) as u64;
         // One of those that may not be read may be the peer.
         let are_all = unread == 0 && !hidden.iter().any(|each| is_same_host(&own, each));

@@ -13,18 +13,33 @@ pub fn job_of(id: &ContainerId) -> Option<&str> {
     Some(job).filter(|job| !job.is_empty() && job.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether whoever may read `own` may read `id`: it is the same container, or `own` is a whole job and
-/// `id` a step of it.
+/// Whether the container is a step of a Slurm job whose id has the job's sortable id (SLUID) and not its
+/// number: `slurm-sEKNKTV3WPV500.0@node7`.
+pub fn is_of_sortable_job(id: &ContainerId) -> bool {
+    let id = id.as_str();
+    let job = id
+        .strip_prefix("slurm-s")
+        .and_then(|rest| rest.split_once('.'));
+    job.is_some_and(|(job, _)| !job.is_empty() && job.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+/// The number of the job, if `id` is a whole Slurm job.
+pub fn whole_job(id: &ContainerId) -> Option<&str> {
+    job_of(id).filter(|_| id.as_str().starts_with("job_"))
+}
+
+/// Whether whoever may read `own` may read `id`, as far as the ids tell: it is the same container, or
+/// `own` is a whole job and `id` a step of it.
 pub fn includes(own: &ContainerId, id: &ContainerId) -> bool {
-    let is_job = own.as_str().starts_with("job_") && job_of(own).is_some();
-    own == id || (is_job && job_of(own) == job_of(id))
+    let job = whole_job(own);
+    own == id || (job.is_some() && job == job_of(id))
 }
 
 #[cfg(test)]
 mod tests {
     use bubble_common::segment::ContainerId;
 
-    use super::{includes, job_of};
+    use super::{includes, is_of_sortable_job, job_of};
 
     #[test]
     fn a_job_includes_its_steps_and_no_others() {
@@ -39,6 +54,15 @@ mod tests {
             ("5961688fa2f4", None),
         ] {
             assert_eq!(job_of(&id(text)), job, "{text}");
+        }
+        for (text, expected) in [
+            ("slurm-sEKNKTV3WPV500.0@node7", true),
+            ("slurm-42.0@node7", false),
+            ("slurm-s.0@node7", false),
+            ("slurm-s/../x.0@node7", false),
+            ("sEKNKTV3WPV500.0", false),
+        ] {
+            assert_eq!(is_of_sortable_job(&id(text)), expected, "{text}");
         }
         for (own, other, expected) in [
             ("job_42", "slurm-42.0@node7", true),

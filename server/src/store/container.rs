@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::binding::Binding;
 use super::recent::Recent;
 use crate::span::activity::{Activity, Sums};
+use crate::span::id::{includes, is_of_sortable_job, job_of, whole_job};
 
 /// Prefix of labels.
 const LABEL: &str = facts::LABEL;
@@ -60,6 +61,21 @@ impl Container {
     pub const MAX_ADDRESSES: usize = 16;
     /// A time that never comes.
     pub const NEVER: u64 = u64::MAX;
+
+    /// The number of the Slurm job that it is a step of. If its id has the sortable id of the job, the
+    /// agent has the number from slurmstepd.
+    pub fn job(&self) -> Option<&str> {
+        job_of(&self.id).or_else(|| {
+            let job = self.facts.get(facts::SLURM_JOB)?;
+            is_of_sortable_job(&self.id).then_some(job.as_str())
+        })
+    }
+
+    /// Whether whoever may read `own` may read this container: it is the same, or `own` is a whole Slurm
+    /// job and this a step of it.
+    pub fn is_part_of(&self, own: &ContainerId) -> bool {
+        includes(own, &self.id) || whole_job(own).is_some_and(|job| self.job() == Some(job))
+    }
 
     /// An empty entry.
     pub fn new(id: ContainerId) -> Self {

@@ -20,7 +20,7 @@ use super::bound::{Attempt, Bound};
 use super::error::QueryError;
 use super::{Query, read};
 use crate::clock;
-use crate::span::id::job_of;
+use crate::span::id::whole_job;
 use crate::span::retention::Retention;
 use crate::store::container::Container;
 use crate::store::index::{ContainerFilter, Sort};
@@ -226,13 +226,14 @@ impl Query {
     pub async fn parts_of(&self, id: &ContainerId) -> Result<Vec<Container>, QueryError> {
         let job = match self.container(id).await {
             Ok(container) => return Ok(vec![container]),
-            Err(error @ QueryError::NoContainer(_)) => match job_of(id) {
-                Some(job) if id.as_str().starts_with("job_") => job,
-                _ => return Err(error),
+            Err(error @ QueryError::NoContainer(_)) => match whole_job(id) {
+                Some(job) => job,
+                None => return Err(error),
             },
             Err(error) => return Err(error),
         };
         let filter = ContainerFilter {
+            // In the id, or in the name that the agent gives to a step with a sortable id.
             search: Some(format!("slurm-{job}.")),
             now: clock::now(),
             sort: Sort::Name,
@@ -241,7 +242,7 @@ impl Query {
         };
         // The search looks at labels too, which anybody may write.
         let mut steps = self.store.containers(&filter).await?.containers;
-        steps.retain(|step| job_of(&step.id) == Some(job));
+        steps.retain(|step| step.job() == Some(job));
         match steps.is_empty() {
             true => Err(QueryError::NoContainer(id.as_str().to_owned())),
             false => Ok(steps),

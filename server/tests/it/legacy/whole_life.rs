@@ -1,5 +1,6 @@
 //! Whole-life answers: all that is stored, each pair once; and links to jobs.
 
+use bubble_common::segment::facts;
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
 use reqwest::StatusCode;
@@ -136,7 +137,21 @@ async fn links_to_a_job_find_its_steps() {
         .map(|step| seconds(step, 1, now, 1, 5))
         .collect();
     segments.push(one);
-    assert_eq!(server.post(segments).await, (4, 0));
+    // Steps that Slurm names by the sortable id of the job, which the agent has the number of.
+    for (step, job) in [
+        ("slurm-sEKNKTV3WPV500.1@node2", "42"),
+        ("slurm-sEKNKTV3WPV501.0@node2", "421"),
+    ] {
+        let mut segment = seconds(step, 1, now, 1, 5);
+        for (name, value) in [
+            (facts::SLURM_JOB, job.to_owned()),
+            (facts::NAME, format!("slurm-{job}.0")),
+        ] {
+            segment.facts.insert(name.to_owned(), value);
+        }
+        segments.push(segment);
+    }
+    assert_eq!(server.post(segments).await, (6, 0));
     let jwt = token(&Access::Container(id("job_42")));
     let get = async |path: &str| {
         let answer = server.get_with(path, &jwt).await;
@@ -147,18 +162,20 @@ async fn links_to_a_job_find_its_steps() {
     let (status, cpu) = get("/container/job_42/cpu").await;
     assert_eq!(
         (status, &cpu["4242"][0]["duration"]),
-        (StatusCode::OK, &json!(10))
+        (StatusCode::OK, &json!(15))
     );
     let (_, io) = get("/container/job_42/io").await;
     assert_eq!(
         files(&io, "4242"),
-        [("/var/log/access.log".to_owned(), 8_192)]
+        [("/var/log/access.log".to_owned(), 12_288)]
     );
     let (status, list) = get("/api/v1/containers").await;
-    assert_eq!((status, &list["total"]), (StatusCode::OK, &json!(2)));
+    assert_eq!((status, &list["total"]), (StatusCode::OK, &json!(3)));
     for (path, expected) in [
         ("/api/v1/containers/slurm-42.0@node2", 200),
         ("/api/v1/containers/slurm-421.0@node2", 403),
+        ("/api/v1/containers/slurm-sEKNKTV3WPV500.1@node2", 200),
+        ("/api/v1/containers/slurm-sEKNKTV3WPV501.0@node2", 403),
         ("/container/job_421/cpu", 403),
     ] {
         assert_eq!(get(path).await.0.as_u16(), expected, "{path}");
