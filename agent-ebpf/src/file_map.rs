@@ -1,5 +1,5 @@
 //! Files that are mapped into memory. What a program reads and writes there passes no hook, so the
-//! mapping itself is noted as uncounted I/O.
+//! mapping itself is noted as uncounted I/O; see `file_fault` for the pages that are brought in.
 
 use bubble_common::kernel::file::FileOffsets;
 use bubble_common::kernel::unseen::Kind;
@@ -8,6 +8,7 @@ use crate::access::{Access, Untyped};
 use crate::btf::offset;
 use crate::cpu_state::counted_process;
 use crate::descriptor::file_of;
+use crate::file_fault::note_mapping;
 use crate::task;
 use crate::unseen::unseen;
 
@@ -50,6 +51,7 @@ pub extern "C" fn file_mapped(length: u64, protection: u32, flags: u32, number: 
     let mode: u16 = Untyped::read(inode as _, offset!(FileOffsets, inode_mode));
     if matches!(mode & TYPE_MASK, REGULAR | BLOCK) {
         unseen(process.cgroup, Kind::MAPPED, 1, 0);
+        note_mapping(process.cgroup, file);
     }
     0
 }

@@ -55,6 +55,42 @@ pub fn add(generation: u64, key: &FileKey, counts: &FileCounts) {
     file_add(key, side, counts.bytes, counts.ops, counts.opens);
 }
 
+/// Adds pages that page faults brought in.
+#[inline(always)]
+pub fn add_pages(generation: u64, key: &FileKey, pages: u64) {
+    if let Some(sum) = sum_of(generation, key, 0) {
+        // SAFETY: a pointer to the map's value, to which other cores add as well.
+        unsafe { atomic_add(&raw mut (*sum).mapped_pages, pages) };
+    }
+}
+
+/// The sum of a process and a file. `None` if there is no room for it, which is a loss of `bytes`.
+#[inline(always)]
+fn sum_of(generation: u64, key: &FileKey, bytes: u64) -> Option<*mut FileSum> {
+    let zero = FileSum::default();
+    let mut sum = None;
+    if key.file != OTHER {
+        sum = sum!(FILES_0, FILES_1, generation, key, &zero);
+        if sum.is_none() {
+            log::limit(Limit::FILE_MAP, bytes);
+        }
+    }
+    if sum.is_none() {
+        sum = sum!(
+            FILE_OTHERS_0,
+            FILE_OTHERS_1,
+            generation,
+            &key.process,
+            &zero
+        );
+    }
+    if sum.is_none() {
+        lost(Cause::FILE, bytes);
+        log::limit(Limit::FILE_OTHERS_MAP, bytes);
+    }
+    sum
+}
+
 /// `side` combines generation and direction: see [`side`].
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -71,26 +107,7 @@ pub extern "C" fn file_add(
     // SAFETY: `add` passes a reference.
     let key = unsafe { *key };
     let (generation, direction) = (side >> 1, side as u32 & 1);
-    let zero = FileSum::default();
-    let mut sum = None;
-    if key.file != OTHER {
-        sum = sum!(FILES_0, FILES_1, generation, &key, &zero);
-        if sum.is_none() {
-            log::limit(Limit::FILE_MAP, bytes);
-        }
-    }
-    if sum.is_none() {
-        sum = sum!(
-            FILE_OTHERS_0,
-            FILE_OTHERS_1,
-            generation,
-            &key.process,
-            &zero
-        );
-    }
-    let Some(sum) = sum else {
-        lost(Cause::FILE, bytes);
-        log::limit(Limit::FILE_OTHERS_MAP, bytes);
+    let Some(sum) = sum_of(generation, &key, bytes) else {
         return 0;
     };
     // SAFETY: a pointer to the map's value, to which other cores add as well.

@@ -5,7 +5,7 @@
 //!
 //! | layer | files | role |
 //! |---|---|---|
-//! | hooks | `file_vfs`, `file_uring*`, `syscall`, `network_vfs`, `network_tcp`, `process`, `switch`, `cgroup`, `oom` | entry points |
+//! | hooks | `file_vfs`, `file_uring*`, `file_fault`, `syscall`, `network_vfs`, `network_tcp`, `process`, `switch`, `cgroup`, `oom` | entry points |
 //! | dispatch | `transfer` | decides whether a file is a socket |
 //! | concerns | `file*`, `network*`, `cpu`, `wait*`, `cpu_moved` | count; do not know each other |
 //! | counting | `last_used`, `path_id` | the cache before the maps; numbers of paths |
@@ -47,6 +47,7 @@ mod descriptor;
 mod file;
 mod file_aio;
 mod file_chain;
+mod file_fault;
 mod file_line;
 mod file_map;
 mod file_path;

@@ -69,6 +69,12 @@ pub fn with_scratch<T>(fill: impl FnOnce(*mut Scratch) -> T) -> Option<T> {
     }
 }
 
+/// Whether the agent knows the text of `number`, or needs none.
+#[inline(always)]
+pub fn is_known(number: u64) -> bool {
+    number < FIRST_PATH || FILE_SEEN.get_ptr(&number).is_some()
+}
+
 /// Makes sure that the agent knows `number`: calls `send_text` if it is new. Returns the number, or
 /// [`OTHER`] if there is no room for it.
 #[inline(always)]

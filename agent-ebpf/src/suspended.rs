@@ -71,7 +71,9 @@ fn suspend_call(running: &Running, task: KernelPtr, registers: KernelPtr, both: 
         descriptor::<2>(registers, narrow),
     ];
     let (first, second) = match action {
-        Action::READ | Action::WRITE | Action::VMSPLICE => (arguments[0], NONE),
+        Action::READ | Action::WRITE | Action::VMSPLICE | Action::SEND_LENGTH => {
+            (arguments[0], NONE)
+        }
         Action::TEE => (arguments[1], NONE),
         Action::SENDFILE => (arguments[1], arguments[0]),
         Action::COPY => (arguments[0], arguments[2]),

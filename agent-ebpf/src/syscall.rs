@@ -23,7 +23,7 @@ use crate::file_aio::{aio_reaped, aio_submitted};
 use crate::file_map::file_mapped;
 use crate::network_accept::{network_accepted, network_connected, network_mapped};
 use crate::network_peer::{any_deferred, network_complete};
-use crate::registers::{actions, argument, descriptor, is_narrow};
+use crate::registers::{actions, argument, call_number, descriptor, is_narrow};
 use crate::sum::{IN, OUT};
 use crate::suspended::{self, file_held};
 use crate::transfer::{moved_by_any, moved_rarely, spliced};
@@ -173,8 +173,22 @@ unsafe fn try_count(
 /// `MAX_ERRNO` of `linux/err.h`: results from there to -1 are errors.
 const MAX_ERRNO: i64 = 4095;
 
+/// `old_mmap` of 32-bit programs (`syscall_32.tbl`), whose arguments are in a struct.
+const OLD_MMAP: u64 = 90;
+
 #[inline(always)]
 fn mapped(registers: KernelPtr, narrow: bool) {
+    if narrow && call_number(registers) == OLD_MMAP + 1 {
+        // `struct mmap_arg_struct32` of mm/util.c, without the offset.
+        let arguments = argument::<Typed, 0>(registers, narrow) as *const [u32; 5];
+        // SAFETY: the helper takes any address.
+        if let Ok([_, length, protection, flags, number]) =
+            unsafe { bpf_probe_read_user(arguments) }
+        {
+            file_mapped(length.into(), protection, flags, number);
+        }
+        return;
+    }
     file_mapped(
         argument::<Typed, 1>(registers, narrow),
         argument::<Typed, 2>(registers, narrow) as u32,

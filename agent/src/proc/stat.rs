@@ -83,6 +83,7 @@ impl Io {
             ops_in: self.ops_in.saturating_sub(before.ops_in),
             ops_out: self.ops_out.saturating_sub(before.ops_out),
             opens: 0,
+            mapped_pages: 0,
         }
     }
 

@@ -38,6 +38,8 @@ pub struct FileSum {
     pub ops_out: u64,
     /// Number of opens.
     pub opens: u64,
+    /// Pages of its mappings that a page fault brought in.
+    pub mapped_pages: u64,
 }
 
 /// What a process did lately with a file in one direction: an entry of the last-used cache
@@ -120,6 +122,9 @@ crate::offsets! {
         mount_point = required "mount"."mnt_mountpoint",
         file_mount = required "file"."f_path.mnt",
         file_dentry = required "file"."f_path.dentry",
+        file_space = required "file"."f_mapping",
+        space_inode = required "address_space"."host",
+        inode_generation = required "inode"."i_generation",
     }
 }
 
@@ -148,7 +153,7 @@ crate::offsets! {
 
 plain! {
     FileKey is 32 bytes;
-    FileSum is 40 bytes;
+    FileSum is 48 bytes;
     FileLast is 96 bytes;
     FileRecord is 24 bytes;
 }

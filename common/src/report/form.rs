@@ -245,6 +245,8 @@ parts! {
         writes: u64,
         /// Times that one was opened.
         opens: u64,
+        /// Pages of its mappings that a page fault brought in; 0 if nothing counts them.
+        mapped_pages: u64,
     }
 
     /// Files and pipes.

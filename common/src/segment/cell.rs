@@ -69,12 +69,34 @@ pub(super) fn named<V>(count: usize, cells: &[Cell<V>]) -> Vec<bool> {
     named
 }
 
-/// Implements [`Value`] for a struct of `u64` fields, each with its rule: `add` or `max`. Pairs in
-/// brackets are its [`Value::MULTIPLES`].
+/// Implements [`Value`] for a struct of `u64` fields, each with its rule: `add` or `max`. Fields that
+/// version 1 of the format does not have come last. Pairs in brackets are its [`Value::MULTIPLES`].
 macro_rules! value {
-    ($name:ident { $($field:ident: $rule:ident),+ $(,)? } $([$($pair:expr),+])?) => {
+    (
+        $name:ident { $($first:ident: $first_rule:ident),+ $(,)? } $([$($pair:expr),+])?
+    ) => {
+        $crate::segment::cell::value!($name {
+            $($first: $first_rule),+; since version 2:
+        } $([$($pair),+])?);
+    };
+    (
+        $name:ident {
+            $($first:ident: $first_rule:ident),+;
+            since version 2: $($second:ident: $second_rule:ident),*
+        } $([$($pair:expr),+])?
+    ) => {
+        $crate::segment::cell::value!(
+            @all $name, [$(stringify!($first)),+].len(),
+            [$($first: $first_rule,)+ $($second: $second_rule,)*] $([$($pair),+])?
+        );
+    };
+    (
+        @all $name:ident, $of_version_1:expr,
+        [$($field:ident: $rule:ident,)+] $([$($pair:expr),+])?
+    ) => {
         impl $crate::segment::cell::Value for $name {
             const COLUMNS: usize = [$(stringify!($field)),+].len();
+            const COLUMNS_OF_VERSION_1: usize = $of_version_1;
             $(const MULTIPLES: &'static [(usize, usize)] = &[$($pair),+];)?
 
             fn get(&self, index: usize) -> u64 {

@@ -89,11 +89,14 @@ pub struct FileIo {
     pub ops_out: u64,
     /// Number of times it was opened.
     pub opens: u64,
+    /// Pages of its mappings that a page fault brought in (`mm_filemap_fault`, in Linux 6.12 and later).
+    pub mapped_pages: u64,
 }
 value!(FileIo {
     bytes_in: add,
     bytes_out: add,
     ops_in: add,
     ops_out: add,
-    opens: add
+    opens: add;
+    since version 2: mapped_pages: add
 } [(0, 2), (1, 3), (4, 2)]);

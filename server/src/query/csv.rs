@@ -47,7 +47,7 @@ const WAITS: [&str; KINDS] = [
 ];
 /// The first columns of the other tables.
 const WHO: [&str; 5] = ["process", "pid", "container_pid", "name", "args"];
-const FILE: [&str; 7] = [
+const FILE: [&str; 8] = [
     "path",
     "kind",
     "bytes_in",
@@ -55,6 +55,7 @@ const FILE: [&str; 7] = [
     "ops_in",
     "ops_out",
     "opens",
+    "mapped_pages",
 ];
 const NETWORK: [&str; 10] = [
     "protocol",
@@ -161,6 +162,7 @@ impl Csv {
             file.ops_in,
             file.ops_out,
             file.opens,
+            file.mapped_pages,
         ]);
         self.end_line();
     }

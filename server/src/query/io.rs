@@ -21,6 +21,8 @@ pub struct FileSums {
     pub ops_out: u64,
     /// Opens.
     pub opens: u64,
+    /// Pages of its mappings that a page fault brought in; 0 if nothing counts them.
+    pub mapped_pages: u64,
 }
 
 /// A connection, with the sums of its I/O.
@@ -65,6 +67,7 @@ impl FileSums {
             ops_in: io.ops_in,
             ops_out: io.ops_out,
             opens: io.opens,
+            mapped_pages: io.mapped_pages,
         }
     }
 }

@@ -157,5 +157,6 @@ fn io_of(sum: &FileSum) -> FileIo {
         ops_in: sum.ops_in,
         ops_out: sum.ops_out,
         opens: sum.opens,
+        mapped_pages: sum.mapped_pages,
     }
 }

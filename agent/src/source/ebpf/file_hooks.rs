@@ -189,6 +189,16 @@ pub const HOOKS: &[Hook] = &[
         "that files are mapped into memory",
         false,
     ),
+    Hook {
+        instead: Some("Linux has it from 6.12 on"),
+        ..hook(
+            "mapped_fault",
+            Attach::Tracepoint("mm_filemap_fault"),
+            Family::Both,
+            "pages of mapped files that page faults bring in",
+            false,
+        )
+    },
     hook(
         "io_uring_complete",
         Attach::Tracepoint("io_uring_complete"),

@@ -15,7 +15,7 @@ use bubble_common::segment::file::{File, FileKind};
 
 use super::bpf::{self, Entries};
 use super::load::{LoadError, Loaded};
-use super::record::text;
+use super::record::{path as path_of, text};
 use super::sums::Sums;
 use crate::journal::Texts;
 
@@ -209,7 +209,7 @@ fn file_of(record: FileRecord, path: &[u8]) -> File {
             kind: FileKind::Pipe,
         };
     }
-    let text = String::from_utf8_lossy(path);
+    let text = path_of(path);
     if record.magic == ANONYMOUS_MAGIC {
         // `/[eventfd]`
         let name = text.trim_start_matches('/');
@@ -229,11 +229,12 @@ fn file_of(record: FileRecord, path: &[u8]) -> File {
         0o060_000 => FileKind::BlockDevice,
         _ => FileKind::Unknown,
     };
-    let path = if text.is_empty() { "/" } else { &text };
-    File {
-        path: path.to_owned(),
-        kind,
-    }
+    let path = if text.is_empty() {
+        "/".to_owned()
+    } else {
+        text
+    };
+    File { path, kind }
 }
 
 /// The name of a Unix socket: a path, or abstract (after a NUL), written with `@`.
@@ -295,6 +296,17 @@ mod tests {
             assert_eq!(number, 7);
             assert_eq!((file.path.as_str(), file.kind), (text, kind));
         }
+    }
+
+    #[test]
+    fn files_with_names_that_are_no_text_stay_apart() {
+        let path = |name: &[u8]| {
+            let record = record(name, 0xef53, 0o100_644);
+            decode(&record).unwrap().1.path
+        };
+        assert_eq!(path(b"/tmp/x\xff\xfe"), r"/tmp/x\xff\xfe");
+        assert_eq!(path(b"/tmp/x\xfd\xfe"), r"/tmp/x\xfd\xfe");
+        assert_eq!(path("/tmp/ä".as_bytes()), "/tmp/ä");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Decodes records of the ring buffer. Lengths are checked against the bytes, and text need not
 //! be UTF-8.
 
+use std::fmt::Write as _;
+
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::cgroup::CgroupRecord;
 use bubble_common::kernel::network::NetworkRecord;
@@ -64,6 +66,19 @@ pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
         Kind::CONNECTION_FAILED => Record::Failed(NetworkRecord::read(bytes)?),
         _ => Record::Other(header, bytes),
     })
+}
+
+/// The path of a file. Bytes that are no UTF-8 become `\xff`, so that two files stay apart.
+pub fn path(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 /// The text before the first NUL.

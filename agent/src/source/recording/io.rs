@@ -221,6 +221,7 @@ impl Operation {
             ops_in: self.ops_in,
             ops_out: self.ops_out,
             opens: self.opens,
+            mapped_pages: 0,
         }
     }
 

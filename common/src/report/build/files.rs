@@ -16,6 +16,7 @@ pub(super) fn file_sums(io: FileIo) -> ReportFileSums {
         reads: io.ops_in,
         writes: io.ops_out,
         opens: io.opens,
+        mapped_pages: io.mapped_pages,
     }
 }
 
@@ -29,6 +30,7 @@ impl ReportFileSums {
             reads: left(self.reads, other.reads),
             writes: left(self.writes, other.writes),
             opens: left(self.opens, other.opens),
+            mapped_pages: left(self.mapped_pages, other.mapped_pages),
         }
     }
 }

@@ -163,26 +163,37 @@ fn failures(processes: &Processes) -> Option<Block> {
     )
 }
 
-fn file_cells(sums: &ReportFileSums) -> Vec<Text> {
-    vec![
+/// With pages only where there are any: few programs map files, and older kernels do not count them.
+fn file_cells(sums: &ReportFileSums, with_pages: bool) -> Vec<Text> {
+    let mut cells = vec![
         size(sums.read_bytes),
         size(sums.written_bytes),
         quantity(sums.reads),
         quantity(sums.writes),
         quantity(sums.opens),
-    ]
+    ];
+    if with_pages {
+        cells.push(quantity(sums.mapped_pages));
+    }
+    cells
 }
 
 fn files(list: &FileList, what: &'static str) -> Option<Block> {
+    let mut sums = list.rows.iter().map(|row| &row.sums).chain([&list.rest]);
+    let with_pages = sums.any(|sums| sums.mapped_pages > 0);
     let rows = list.rows.iter().map(|row| {
-        let mut cells = file_cells(&row.sums);
+        let mut cells = file_cells(&row.sums, with_pages);
         cells.push(Text::name(&row.path));
         cells
     });
     let rows: Vec<Vec<Text>> = rows.collect();
     let more = more(list.count, rows.len());
-    let head = ["read", "written", "reads", "writes", "opens", what];
-    table(&head, rows, more, || file_cells(&list.rest))
+    let mut head = vec!["read", "written", "reads", "writes", "opens"];
+    if with_pages {
+        head.push("mapped pages");
+    }
+    head.push(what);
+    table(&head, rows, more, || file_cells(&list.rest, with_pages))
 }
 
 fn peer_cells(sums: &NetworkSums) -> Vec<Text> {

@@ -261,6 +261,13 @@ fn files(files: &Files, is_folded: bool) -> Vec<(&'static str, Text)> {
     if !groups.is_empty() {
         facts.push(("", groups.join(", ").into()));
     }
+    if total.mapped_pages > 0 {
+        let text = format!(
+            "page faults brought in {} pages of mapped files",
+            count(total.mapped_pages)
+        );
+        facts.push(("", text.into()));
+    }
     if let (Some(read), Some(written)) = (files.block_read_bytes, files.block_written_bytes) {
         let text = format!("{} read, {} written", bytes(read), bytes(written));
         facts.push(("disk", text.into()));

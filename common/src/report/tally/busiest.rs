@@ -18,7 +18,8 @@ pub trait Activity {
 impl Activity for FileIo {
     fn activity(&self) -> u64 {
         let bytes = self.bytes_in.saturating_add(self.bytes_out) / 4_096;
-        sum([bytes, self.ops_in, self.ops_out, self.opens])
+        let calls = [self.ops_in, self.ops_out, self.opens, self.mapped_pages];
+        sum([bytes, sum(calls)])
     }
 }
 

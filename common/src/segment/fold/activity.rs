@@ -8,7 +8,7 @@ use crate::segment::network::NetworkIo;
 /// Activity of a row. One unit is about a call, a microsecond, or a page.
 pub(super) fn file_activity(value: &FileIo) -> u64 {
     let bytes = value.bytes_in.saturating_add(value.bytes_out) / 4_096;
-    [value.ops_in, value.ops_out, value.opens]
+    [value.ops_in, value.ops_out, value.opens, value.mapped_pages]
         .into_iter()
         .fold(bytes, u64::saturating_add)
 }

@@ -130,6 +130,7 @@ impl Columns for FileCell {
         column!(Sum "ops_in", |row| row.file.ops_in),
         column!(Sum "ops_out", |row| row.file.ops_out),
         column!(Sum "opens", |row| row.file.opens),
+        column!(Sum "mapped_pages", |row| row.file.mapped_pages),
     ];
 }
 

@@ -2,7 +2,7 @@
 
 import type { GroupRow } from "./api/types";
 
-export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens"] as const;
+export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens", "mapped_pages"] as const;
 export type DirectorySums = Record<(typeof SUMMED)[number], number>;
 
 export interface DirectoryNode extends DirectorySums {
@@ -16,7 +16,7 @@ export interface DirectoryNode extends DirectorySums {
 /** Shown for the files of a directory that has directories, too. */
 export const FILES_HERE = "(files here)";
 
-const node = (path: string, name: string): DirectoryNode => ({ path, name, children: [], hasFiles: false, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, opens: 0 });
+const node = (path: string, name: string): DirectoryNode => ({ path, name, children: [], hasFiles: false, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, opens: 0, mapped_pages: 0 });
 
 function add(to: DirectoryNode, row: GroupRow): void {
   for (const field of SUMMED) to[field] += row.sums[field] ?? 0;

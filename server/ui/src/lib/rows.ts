@@ -26,6 +26,7 @@ export function fileOf(row: GroupRow): FileInfo & { names: string[] } {
     ops_in: sum(row, "ops_in"),
     ops_out: sum(row, "ops_out"),
     opens: sum(row, "opens"),
+    mapped_pages: sum(row, "mapped_pages"),
     processes: [],
     names: row.names ?? [],
   };

@@ -358,6 +358,7 @@ function addFiles(old: FileInfo[], add: FileInfo[]): FileInfo[] {
     ops_in: a.ops_in + b.ops_in,
     ops_out: a.ops_out + b.ops_out,
     opens: a.opens + b.opens,
+    mapped_pages: a.mapped_pages + b.mapped_pages,
     processes: union(a.processes, b.processes),
   }));
 }

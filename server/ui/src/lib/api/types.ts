@@ -462,6 +462,8 @@ export interface FileSums {
   bytes_out: number;
   /** `file`, `directory`, `pipe`, `char`, `block`, `anonymous`, `other`, `unknown`. */
   kind: string;
+  /** Pages of its mappings that a page fault brought in; 0 if nothing counts them. */
+  mapped_pages: number;
   /** Opens. */
   opens: number;
   /** Reads. */
@@ -1178,6 +1180,8 @@ export interface Report {
 
 /** Sums of files. */
 export interface ReportFileSums {
+  /** Pages of its mappings that a page fault brought in; 0 if nothing counts them. */
+  mapped_pages: number;
   /** Times that one was opened. */
   opens: number;
   /** Bytes read. */
