@@ -15,7 +15,7 @@ use crate::btf::{KernelPtr, address, offset};
 use crate::cpu_state::counted;
 use crate::file::opened;
 use crate::file_map::file_mapped;
-use crate::network_accept::{network_accepted, network_connected};
+use crate::network_accept::{network_accepted, network_connected, network_refused};
 use crate::sum::{IN, OUT};
 use crate::transfer::moved;
 use crate::{file_line, syscall};
@@ -164,6 +164,12 @@ fn do_accept(ctx: FExitContext) -> i32 {
 // int __sys_connect_file(struct file *file, struct sockaddr_storage *address, int addrlen, int file_flags): net/socket.c
 #[fexit(function = "__sys_connect_file")]
 fn connect_file(ctx: FExitContext) -> i32 {
-    network_connected(address(ctx.arg(0)), ctx.arg(4));
+    let (file, result) = (address(ctx.arg(0)), ctx.arg(4));
+    if result < 0 {
+        let length: u64 = ctx.arg(2);
+        network_refused(file, result, address(ctx.arg(1)), length as u32);
+    } else {
+        network_connected(file, result);
+    }
     0
 }

@@ -2,13 +2,16 @@
 //! Unix sockets, bytes spliced out of a socket, and those that TCP maps. (`network_tcp` counts TCP connections that are made.)
 
 use aya_ebpf::helpers::bpf_probe_read_user;
-use bubble_common::kernel::network::{NetworkKey, family, protocol};
+use bubble_common::kernel::network::{NetworkKey, family, protocol, role};
 
+use crate::access::Untyped;
 use crate::btf::KernelPtr;
 use crate::cpu_state::counted_process;
 use crate::descriptor::socket_of;
 use crate::network_key::describe;
+use crate::network_name::network_name_at;
 use crate::network_sum::{add, network_count_connect, network_count_failure};
+use crate::registers::argument;
 use crate::sum::IN;
 use crate::{generation, network_exit};
 
@@ -42,6 +45,45 @@ pub extern "C" fn network_connected(file: u64, result: i32) -> u32 {
         _ => {}
     }
     0
+}
+
+/// Counts a Unix socket's attempt to connect that failed with `result`. The name of the peer is in the
+/// kernel's `struct sockaddr_un` of `length` bytes at `address`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_refused(file: u64, result: i32, address: u64, length: u32) -> u32 {
+    count_refused(file, result, address, length, false);
+    0
+}
+
+/// The same at the end of `connect`: its arguments are in the `struct pt_regs` at `registers`, those of a
+/// 32-bit program if `narrow` is not 0.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_connect_failed(
+    file: u64,
+    result: i32,
+    registers: u64,
+    narrow: u32,
+) -> u32 {
+    let (registers, narrow) = (registers as KernelPtr, narrow != 0);
+    let address = argument::<Untyped, 1>(registers, narrow);
+    let length = argument::<Untyped, 2>(registers, narrow) as u32;
+    count_refused(file, result, address, length, true);
+    0
+}
+
+/// Inlined, as calls may be nested 8 deep at most.
+#[inline(always)]
+fn count_refused(file: u64, result: i32, address: u64, length: u32, in_user: bool) {
+    if !UNDECIDED.contains(&result)
+        && let Some(mut key) = key_of(file)
+        && key.family == family::UNIX
+    {
+        key.peer[0] = network_name_at(address, length, in_user.into());
+        key.role = role::CLIENT;
+        network_count_failure(&key, result.unsigned_abs());
+    }
 }
 
 /// Counts bytes spliced out of a socket.

@@ -1,7 +1,7 @@
 //! Names of Unix sockets: paths, or arbitrary bytes after a NUL in the abstract namespace. They become
 //! numbers, and their text is sent once, like the paths of files.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use bubble_common::kernel::file::{FileRecord, PATH_MAX, SOCKET_MAGIC};
 use bubble_common::kernel::loss::Cause;
 use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, family, protocol, role};
@@ -42,21 +42,30 @@ pub fn unix_names(socket: KernelPtr, key: &mut NetworkKey) {
 }
 
 /// The number of a socket's name; 0 if it has none, or if the name cannot be read now.
-#[inline(never)]
+#[inline(always)]
 fn name_of(socket: KernelPtr) -> u64 {
     let address: KernelPtr = Untyped::read(socket, offset!(NetworkOffsets, unix_address));
     if address.is_null() {
         return 0;
     }
-    // Length of the whole address, with 2 bytes of family.
     let length: u32 = Untyped::read(address, offset!(NetworkOffsets, unix_address_length));
+    let name = address.wrapping_add(offset!(NetworkOffsets, unix_address_name).bytes() as usize);
+    network_name_at(name as u64, length, 0)
+}
+
+/// The number of the name in the `struct sockaddr_un` at `address`, of the kernel or the program; 0 if it
+/// has none. `length` is that of the struct, with 2 bytes of family. `in_user` is not 0 if it is the program's.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_name_at(address: u64, length: u32, in_user: u32) -> u64 {
     if length <= 2 {
         return 0;
     }
-    let from =
-        address.wrapping_add(offset!(NetworkOffsets, unix_address_name).bytes() as usize + 2);
+    let from = (address + 2) as KernelPtr;
     // SAFETY: `with_scratch` passes this core's buffer.
-    let number = path_id::with_scratch(|scratch| unsafe { number_of(scratch, from, length - 2) });
+    let number = path_id::with_scratch(|scratch| unsafe {
+        number_of(scratch, from, length - 2, in_user != 0)
+    });
     match number {
         Some(number) => number,
         None => {
@@ -67,23 +76,24 @@ fn name_of(socket: KernelPtr) -> u64 {
     }
 }
 
-/// The number of a name of `length` bytes at `from` in the kernel. The name is sent if the number is new.
+/// The number of a name of `length` bytes at `from`. The name is sent if the number is new.
 ///
 /// # Safety
 /// `scratch` is this core's buffer, and marked busy.
 #[inline(always)]
-unsafe fn number_of(scratch: *mut Scratch, from: KernelPtr, length: u32) -> u64 {
+unsafe fn number_of(scratch: *mut Scratch, from: KernelPtr, length: u32, in_user: bool) -> u64 {
     let length = if length > NAME_MAX { NAME_MAX } else { length };
     // SAFETY: the name is at the end of the text. The mask allows 127 bytes, for which there is room
     // together with the record.
     let name = unsafe {
         let name = scratch.cast::<u8>().add(NAME_START).cast::<Name>();
         *name = [0; NAME_WORDS];
-        bpf_probe_read_kernel(
-            name.cast(),
-            masked::<0x7f>(length.into()) as u32,
-            from.cast(),
-        );
+        let size = masked::<0x7f>(length.into()) as u32;
+        if in_user {
+            bpf_probe_read_user(name.cast(), size, from.cast());
+        } else {
+            bpf_probe_read_kernel(name.cast(), size, from.cast());
+        }
         &*name
     };
     let mut hash = mix(0, length.into());

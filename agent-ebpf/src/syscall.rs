@@ -21,7 +21,9 @@ use crate::descriptor::file_of;
 use crate::file::{moved_unknown, opened_by_any, opened_unknown};
 use crate::file_aio::{aio_reaped, aio_submitted};
 use crate::file_map::file_mapped;
-use crate::network_accept::{network_accepted, network_connected, network_mapped};
+use crate::network_accept::{
+    network_accepted, network_connect_failed, network_connected, network_mapped,
+};
 use crate::network_peer::{any_deferred, network_complete};
 use crate::registers::{actions, argument, call_number, descriptor, is_narrow};
 use crate::sum::{IN, OUT};
@@ -98,7 +100,12 @@ unsafe fn try_count(
     if result < 0 {
         if action == Action::CONNECT {
             let file = file_of(task, descriptor::<0>(registers, narrow))?;
-            network_connected(file as u64, result as i32);
+            network_connect_failed(
+                file as u64,
+                result as i32,
+                address(registers),
+                narrow.into(),
+            );
         } else if action == Action::MAP && result < -MAX_ERRNO {
             // The upper half of a 32-bit program's memory.
             mapped(registers, narrow);

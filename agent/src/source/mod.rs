@@ -6,6 +6,7 @@
 //! [`recording`].
 
 pub mod ebpf;
+mod name_cache;
 pub mod procfs;
 pub mod recording;
 pub mod scap;

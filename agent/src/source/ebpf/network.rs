@@ -16,6 +16,7 @@ use super::load::{LoadError, Loaded};
 use super::paths::Paths;
 use super::sums::Sums;
 use crate::sink::{ConnectionHandle, ContainerHandle, Sink};
+use crate::source::name_cache::is_name_cache;
 
 /// A tracepoint of the bytes that sockets send or receive.
 const fn length(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
@@ -207,6 +208,13 @@ fn charge<S: Sink>(
         process: ProcessKey::default(),
         ..*key
     };
+    let mut io = io;
+    if io.failures > 0 && is_name_cache(&connection(key, paths).peer) {
+        io.failures = 0;
+        if io == NetworkIo::default() {
+            return;
+        }
+    }
     let sink = &mut *context.sink;
     let handle = *handles
         .entry((owner.container, connection_key))
@@ -232,6 +240,9 @@ impl<S: Sink> Context<'_, '_, S> {
         if let Some(owner) = self.owner(&record.header.process) {
             let at = self.host.clock.of_boot(record.header.at);
             let peer = connection(&record.key, paths).peer;
+            if is_name_cache(&peer) {
+                return;
+            }
             let error = io::Error::from_raw_os_error(record.error as i32);
             self.sink.event(
                 at,

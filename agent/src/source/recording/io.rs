@@ -11,6 +11,7 @@ use bubble_common::segment::network::{Address, Connection, NetworkIo};
 use crate::sink::{
     ConnectionHandle, ContainerHandle, FileHandle, HANDLE_SECONDS, ProcessHandle, Sink,
 };
+use crate::source::name_cache::is_name_cache;
 
 /// Age in seconds at which a handle is asked for again: sooner than the sink forgets it.
 const HANDLE_REFRESH: u64 = HANDLE_SECONDS / 2;
@@ -259,6 +260,9 @@ pub(in crate::source) fn charge_failed_connect<S: Sink>(
     error: i32,
     sink: &mut S,
 ) {
+    if is_name_cache(&connection.peer) {
+        return;
+    }
     let connection = Connection {
         // The port that it was tried from says nothing.
         local: Address::None,

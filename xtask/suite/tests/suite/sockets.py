@@ -174,6 +174,15 @@ def passed():
     sent, received = sent + 4321 + 1, received + 1
 
 
+def refused():
+    """Nothing listens at these paths. The second is that of a cache which C libraries try."""
+    for path in ("/tmp/nothing.sock", "/var/run/nscd/socket"):
+        try:
+            socket.socket(socket.AF_UNIX).connect(path)
+        except OSError:
+            pass
+
+
 def many():
     """`sendmmsg` and `recvmmsg`: ten datagrams in a call."""
     server, client = datagrams()

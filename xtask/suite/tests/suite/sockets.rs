@@ -86,6 +86,30 @@ fn a_socket_that_another_process_uses() {
 }
 
 #[test]
+fn a_path_at_which_nothing_listens() {
+    let folder = Folder::new();
+    let flags = ["--json", "--output", "report.json"];
+    let command = ["python3", "-c", SCRIPT, "refused"];
+    let output = folder.command(&flags, &command).output();
+    assert!(output.expect("an executable agent").status.success());
+    let report = folder.report();
+    let network = &report["network"];
+    assert_eq!(network["total"]["failures"], 1, "{network:#}");
+    assert_eq!(network["rows"][0]["address"], "/tmp/nothing.sock");
+    assert_eq!(network["rows"][0]["role"], "client");
+    let events = report["events"]["rows"].as_array().expect("rows");
+    let details: Vec<&str> = events
+        .iter()
+        .filter(|event| event["kind"] == "connection_failed")
+        .filter_map(|event| event["detail"].as_str())
+        .collect();
+    assert_eq!(
+        details,
+        ["/tmp/nothing.sock: No such file or directory (os error 2)"]
+    );
+}
+
+#[test]
 fn many_datagrams_in_a_call() {
     exact("many");
 }
