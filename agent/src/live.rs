@@ -10,6 +10,7 @@ use crate::container::hierarchy::Hierarchy;
 use crate::journal::Journal;
 use crate::sink::Sink;
 use crate::source::ebpf::Ebpf;
+use crate::source::ebpf::load::LoadError;
 use crate::source::procfs::Procfs;
 use crate::source::{Host, Source, SourceError};
 
@@ -62,6 +63,8 @@ impl Live {
         require_root()?;
         match Ebpf::start(&config.ebpf, primary) {
             Ok(source) => Ok(Self::Ebpf(source)),
+            // Counted from /proc as well, time would count twice when a later run takes the programs over.
+            Err(error @ LoadError::Adopt { .. }) => Err(error.into()),
             Err(error) if config.source == SourceKind::Auto && config.ebpf.family.is_none() => {
                 tracing::warn!(
                     "eBPF cannot be used here, so only what /proc tells is counted; `bubble-agent doctor` says what is missing then: {:#}",

@@ -51,6 +51,17 @@ pub enum LoadError {
     /// The programs cannot be pinned.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The programs that an earlier run has pinned cannot be taken over now.
+    #[error(
+        "cannot take over the programs pinned in {}, which go on counting: {why}; start the agent again, or remove them and what they have counted with `bubble-agent unpin`",
+        folder.display()
+    )]
+    Adopt {
+        /// Folder of the pins.
+        folder: PathBuf,
+        /// Why.
+        why: Box<Self>,
+    },
     /// A system call failed.
     #[error("cannot {what}: {error}")]
     System {

@@ -121,18 +121,22 @@ impl Pins {
     }
 
     /// Whether a key begins with `prefix`. Computing a key takes time.
-    pub fn has(&self, prefix: &str) -> bool {
-        let names = names(&self.folder).unwrap_or_default();
-        names.iter().any(|(name, _)| name.starts_with(prefix))
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn has(&self, prefix: &str) -> Result<bool, PinError> {
+        let names = names(&self.folder)?;
+        let mut keys = names.iter().filter(|(name, _)| name != PART);
+        Ok(keys.any(|(name, _)| name.starts_with(prefix)))
     }
 
     /// Opens what is pinned under `key`. `None` if nothing is.
     ///
     /// # Errors
-    /// When something of it cannot be opened.
+    /// When it cannot be looked up, or something of it cannot be opened.
     pub fn adopt(&self, key: &str) -> Result<Option<Pinned>, PinError> {
         let folder = self.folder.join(key);
-        if !folder.is_dir() {
+        if !folder.try_exists().map_err(failed(&folder))? {
             return Ok(None);
         }
         let mut maps = HashMap::new();
@@ -211,10 +215,20 @@ impl Pins {
     /// # Errors
     /// When it cannot be removed.
     pub fn clear(&self) -> Result<bool, PinError> {
+        let part = self.folder.join(PART);
+        let remove_part = || match fs::remove_dir_all(&part) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(failed(&part)),
+        };
         let mut any = false;
-        for (_, path) in names(&self.folder)? {
+        for (name, path) in names(&self.folder)? {
             any = true;
-            fs::remove_dir_all(&path).map_err(failed(&path))?;
+            if name != PART {
+                // Half of a key could not be taken over if the agent is killed meanwhile.
+                remove_part()?;
+                fs::rename(&path, &part).map_err(failed(&path))?;
+            }
+            remove_part()?;
         }
         Ok(any)
     }
@@ -232,9 +246,9 @@ impl Pins {
     /// Removes what is pinned in `folder`, and the folder. Returns whether there was anything.
     ///
     /// # Errors
-    /// When an agent uses it, or it cannot be removed.
+    /// When an agent uses it, or it cannot be looked up or removed.
     pub fn unpin(folder: &Path) -> Result<bool, PinError> {
-        if !folder.exists() {
+        if !folder.try_exists().map_err(failed(folder))? {
             return Ok(false);
         }
         if !is_bpf(folder) {
@@ -297,7 +311,10 @@ fn mount(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PinError, Pins, map_name, pin_name};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::{PART, PinError, Pins, map_name, pin_name};
 
     #[test]
     fn names_of_sections_are_read_back() {
@@ -314,6 +331,30 @@ mod tests {
         assert!(matches!(Pins::open(&pins), Err(PinError::NoFileSystem(_))));
         assert!(!pins.exists());
         assert!(!Pins::unpin(&pins).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_absent() {
+        let root = tempfile::tempdir().unwrap();
+        // A link that leads to itself cannot be followed, even by root.
+        let unreadable = root.path().join("unreadable");
+        symlink("unreadable", &unreadable).unwrap();
+        assert!(matches!(Pins::unpin(&unreadable), Err(PinError::Io { .. })));
+
+        let folder = root.path().join("pins");
+        let pins = Pins::lock(&folder).unwrap();
+        symlink("vfs-1", folder.join("vfs-1")).unwrap();
+        assert!(matches!(pins.adopt("vfs-1"), Err(PinError::Io { .. })));
+        assert!(pins.adopt("vfs-2").unwrap().is_none());
+        fs::remove_file(folder.join("vfs-1")).unwrap();
+
+        fs::create_dir(folder.join(PART)).unwrap();
+        assert!(!pins.has("").unwrap(), "not complete");
+        fs::create_dir(folder.join("vfs-1")).unwrap();
+        assert!(pins.has("vfs").unwrap() && !pins.has("syscall").unwrap());
+        assert!(pins.clear().unwrap() && !pins.clear().unwrap());
+        fs::remove_dir(&folder).unwrap();
+        assert!(matches!(pins.has("vfs"), Err(PinError::Io { .. })));
     }
 
     #[test]

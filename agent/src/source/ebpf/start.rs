@@ -65,13 +65,22 @@ impl Ebpf {
                 return Ok(source);
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!("cannot take over the pinned programs: {error}"),
+            // The maps may hold seconds that only this key can read. Counted beside them, time would count
+            // twice when a later run takes them over.
+            Err(error) => {
+                return Err(LoadError::Adopt {
+                    folder: folder.clone(),
+                    why: Box::new(error),
+                });
+            }
         }
-        if pins.clear()? {
+        // What is complete here has another key.
+        if pins.has("")? {
             tracing::warn!(
                 "the pinned programs are of another version or other settings, and are removed: what they counted since their agent ended is lost"
             );
         }
+        pins.clear()?;
         match Self::load(options, primary, Some(&pins)) {
             Err(LoadError::Pin(error)) => {
                 tracing::warn!("the kernel stops counting when the agent ends: {error}");
@@ -89,14 +98,17 @@ impl Ebpf {
         }
     }
 
-    /// Takes over what an earlier run of the same version and settings has pinned.
+    /// Takes over what an earlier run of the same version and settings has pinned. `None` if there is
+    /// nothing of them.
     fn adopt(
         options: &Options,
         primary: &Hierarchy,
         pins: &Pins,
     ) -> Result<Option<Self>, LoadError> {
-        let families = families(options).into_iter();
-        for family in families.filter(|family| pins.has(family.name())) {
+        for family in families(options) {
+            if !pins.has(family.name())? {
+                continue;
+            }
             let prepared = Prepared::new(options, family, primary)?;
             let Some(pinned) = pins.adopt(&prepared.key())? else {
                 continue;
