@@ -138,6 +138,13 @@ impl Procfs {
             }
         };
         let Some(stat) = stat else { return };
+        if self.tree.as_ref().is_some_and(|tree| tree.is_unknown(pid)) {
+            // What it does now counts once it is known to be a member.
+            if let Some(tracked) = self.tracked.get_mut(&(pid, stat.start)) {
+                tracked.last_drain = self.drains;
+            }
+            return;
+        }
         let container = self.container(at, pid, &stat, host, sink);
         let io = container
             .and_then(|_| folder.read("io").ok())

@@ -1,14 +1,16 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use bubble_common::segment::loss::Reason;
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::{ContainerId, Segment, SourceId};
 
 use super::Procfs;
+use super::tree::Tree;
 use crate::clock::{Clock, SECOND};
-use crate::container::Containers;
 use crate::container::hierarchy::Hierarchies;
-use crate::container::rule::Rules;
+use crate::container::rule::{Found, Rules};
+use crate::container::{Containers, HostFacts};
 use crate::sink::Sink;
 use crate::source::{Host, Source};
 use crate::window::Window;
@@ -112,6 +114,90 @@ fn a_process_that_cannot_be_read_for_a_second_is_not_a_new_one() {
     let cpu: u64 = read.cpu.iter().map(|cell| cell.value.ns).sum();
     assert_eq!(cpu, 3 * bench.source.tick);
     assert!(read.losses.is_empty());
+}
+
+/// Writes a process as a child of another.
+fn child(proc: &Path, pid: u32, parent: u32, ticks: u64) {
+    process(proc, pid, "x", "", ticks, 0);
+    let stat = fs::read_to_string(proc.join(format!("{pid}/stat"))).unwrap();
+    let stat = stat.replace(" R 1 ", &format!(" R {parent} "));
+    fs::write(proc.join(format!("{pid}/stat")), stat).unwrap();
+}
+
+/// A bench whose container is the tree of processes below 10, of a command that starts with counting.
+fn tree_bench(root: &Path) -> Bench {
+    let mut bench = Bench::new(root);
+    let found = Found {
+        id: ContainerId::new("run").unwrap(),
+        full_id: None,
+        runtime: "run",
+        name: None,
+        pod: None,
+        job: None,
+        user: None,
+        path: String::new(),
+    };
+    let waited = Arc::default();
+    let tree = Tree::new(10, found, HostFacts::default(), waited);
+    bench.source.set_tree(tree);
+    bench.source.expect_new();
+    bench
+}
+
+/// Ticks of CPU time, and losses by reason.
+fn sums(bench: &mut Bench) -> (u64, Vec<u32>) {
+    let segment = bench.drain()[0].clone();
+    let ns: u64 = segment.cpu.iter().map(|cell| cell.value.ns).sum();
+    let losses = segment.losses.iter().map(|cell| cell.row.0);
+    (ns / bench.source.tick, losses.collect())
+}
+
+#[test]
+fn a_member_that_cannot_be_read_keeps_its_children() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = tree_bench(root.path());
+    child(&proc, 10, 1, 0);
+    child(&proc, 11, 10, 2);
+    child(&proc, 12, 11, 3);
+    assert_eq!(sums(&mut bench), (5, vec![]));
+    fs::remove_file(proc.join("11/stat")).unwrap();
+    fs::create_dir(proc.join("11/stat")).unwrap();
+    child(&proc, 12, 11, 7);
+    assert_eq!(sums(&mut bench), (4, vec![Reason::UNREADABLE.0]));
+}
+
+#[test]
+fn what_a_member_does_before_it_is_known_counts_later() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = tree_bench(root.path());
+    child(&proc, 10, 1, 0);
+    child(&proc, 11, 10, 2);
+    assert_eq!(sums(&mut bench), (2, vec![]));
+    // A new process hides another one.
+    fs::create_dir_all(proc.join("12/stat")).unwrap();
+    child(&proc, 13, 12, 5);
+    assert_eq!(sums(&mut bench).0, 0);
+    child(&proc, 13, 12, 6);
+    let (cpu, losses) = sums(&mut bench);
+    assert!(cpu == 0 && losses.contains(&Reason::UNREADABLE.0));
+    fs::remove_dir(proc.join("12/stat")).unwrap();
+    child(&proc, 12, 11, 1);
+    assert_eq!(sums(&mut bench), (7, vec![]));
+}
+
+#[test]
+fn a_tree_that_cannot_be_listed_keeps_its_members() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = tree_bench(root.path());
+    child(&proc, 10, 1, 0);
+    child(&proc, 11, 10, 2);
+    assert_eq!(sums(&mut bench), (2, vec![]));
+    let mut tree = bench.source.tree.take().unwrap();
+    tree.find(&root.path().join("absent"), T * SECOND, &mut bench.window);
+    assert!(tree.container(11).is_some() && tree.is_unknown(12));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::total::Metric;
 
 use crate::container::rule::Found;
@@ -35,6 +37,10 @@ pub struct Tree {
     reported: (u64, u64),
     handle: Option<ContainerHandle>,
     members: HashSet<u32>,
+    /// The parent of each process, as last read.
+    parents: HashMap<u32, u32>,
+    /// Whether the last search has seen all processes.
+    is_complete: bool,
 }
 
 impl Tree {
@@ -48,7 +54,14 @@ impl Tree {
             reported: (0, 0),
             handle: None,
             members: HashSet::new(),
+            parents: HashMap::new(),
+            is_complete: true,
         }
+    }
+
+    /// Whether a process that is no member may be one, as the last search has not seen all.
+    pub(super) fn is_unknown(&self, pid: u32) -> bool {
+        !self.is_complete && !self.members.contains(&pid)
     }
 
     /// The container of a process. `None`: it is not one of them.
@@ -73,20 +86,53 @@ impl Tree {
         ] {
             sink.total(at, handle, metric, grown);
         }
-        self.members = descendants(self.root, &parents(proc));
+        self.is_complete = true;
+        match self.read_parents(proc) {
+            Ok(parents) => {
+                self.members = descendants(self.root, &parents);
+                self.parents = parents;
+            }
+            // The last members stay.
+            Err(error) => self.miss(&error),
+        }
+        if !self.is_complete {
+            sink.loss(
+                at,
+                Some(handle),
+                Reason::UNREADABLE,
+                Loss { count: 1, bytes: 0 },
+            );
+        }
     }
-}
 
-/// The parent of each process in `proc`.
-fn parents(proc: &Path) -> HashMap<u32, u32> {
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        // One that cannot be read is reported when it is counted.
-        let stat = unless_gone(ProcessFolder::new(proc, pid).stat()).ok()??;
-        Some((pid, stat?.parent))
-    })
-    .collect()
+    /// The parent of each process in `proc`. One that cannot be read has its last known parent.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    fn read_parents(&mut self, proc: &Path) -> io::Result<HashMap<u32, u32>> {
+        let mut parents = HashMap::new();
+        for entry in fs::read_dir(proc)? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            match unless_gone(ProcessFolder::new(proc, pid).stat()) {
+                Ok(stat) => parents.extend(stat.flatten().map(|stat| (pid, stat.parent))),
+                Err(error) => match self.parents.get(&pid) {
+                    Some(parent) => drop(parents.insert(pid, *parent)),
+                    // Those of other users, as the mount option hidepid hides them.
+                    None if error.kind() == ErrorKind::PermissionDenied => {}
+                    None => self.miss(&error),
+                },
+            }
+        }
+        Ok(parents)
+    }
+
+    fn miss(&mut self, error: &io::Error) {
+        tracing::debug!(%error, "cannot find all processes");
+        self.is_complete = false;
+    }
 }
 
 fn descendants(root: u32, parents: &HashMap<u32, u32>) -> HashSet<u32> {
