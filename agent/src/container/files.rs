@@ -56,6 +56,11 @@ impl Files {
         self.failure = Some(error);
     }
 
+    /// Whether a file that may exist could not be read since [`Self::take_failure`].
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Makes the next read try missing files again.
     pub(super) fn forget_missing(&mut self) {
         self.files.retain(|_, file| file.is_some());

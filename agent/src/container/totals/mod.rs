@@ -151,7 +151,7 @@ fn read_all(
         .v2("pids.current")
         .or_else(|| cgroup.v1("pids", "pids.current"));
     push(gauges, Metric::TASKS, tasks.as_deref().and_then(number));
-    counters.extend(block::read(cgroup, stacked).into_iter().flatten());
+    counters.extend(block::read(cgroup, stacked));
     read_pressure(cgroup, counters);
     !counters.is_empty() || !gauges.is_empty()
 }

@@ -10,6 +10,7 @@ use bubble_common::segment::total::Metric;
 use super::Totals;
 use crate::clock::SECOND;
 use crate::container::Containers;
+use crate::container::files::Files;
 use crate::container::hierarchy::Hierarchies;
 use crate::container::rule::Rules;
 use crate::window::Window;
@@ -72,6 +73,74 @@ fn v2(root: &Path) -> Hierarchies {
         ],
     );
     Hierarchies::under(root).unwrap()
+}
+
+#[test]
+fn an_unread_stack_of_devices_does_not_count_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let devices = folder.path().join("devices");
+    fs::create_dir_all(devices.join("253:0/slaves/sda")).unwrap();
+    let stat = |bytes: u64| {
+        let text = format!("8:0 rbytes={bytes}\n253:0 rbytes={bytes}\n");
+        fs::write(folder.path().join("pod/c/io.stat"), text).unwrap();
+    };
+    stat(1_000);
+    let mut totals = Totals::new(true);
+    totals.stacked.folder.clone_from(&devices);
+    let mut block_in = || {
+        let found = read(&mut totals, &hierarchies, "/pod/c");
+        let failure = totals.take_failure().is_some();
+        totals.stacked.clear();
+        (found.get("block_in_bytes").copied(), failure)
+    };
+    assert_eq!(block_in(), (Some(1_000), false));
+    // A file cannot be read as a folder, even by root.
+    let slaves = devices.join("253:0/slaves");
+    fs::remove_dir_all(&slaves).unwrap();
+    fs::write(&slaves, "").unwrap();
+    stat(1_100);
+    assert_eq!(block_in(), (None, true));
+    fs::remove_file(&slaves).unwrap();
+    fs::create_dir_all(slaves.join("sda")).unwrap();
+    stat(1_300);
+    assert_eq!(block_in(), (Some(300), false));
+}
+
+#[test]
+fn operations_that_cannot_be_read_do_not_count_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("blkio/c");
+    let operations = folder.join("blkio.throttle.io_serviced_recursive");
+    let serviced = |count: u64| fs::write(&operations, format!("8:0 Read {count}\n")).unwrap();
+    write(
+        &folder,
+        &[
+            (
+                "blkio.throttle.io_service_bytes_recursive",
+                "8:0 Read 1000\n",
+            ),
+            ("blkio.throttle.io_serviced", "8:0 Read 1\n"),
+        ],
+    );
+    serviced(10);
+    write(&root.path().join("blkio"), &[("cgroup.procs", "")]);
+    let hierarchies = Hierarchies::under(root.path()).unwrap();
+    let mut totals = Totals::new(true);
+    let mut block_ops = || {
+        // Files do not stay open, as with few descriptors.
+        totals.files = Files::default();
+        read(&mut totals, &hierarchies, "/c")
+            .get("block_in_ops")
+            .copied()
+    };
+    assert_eq!(block_ops(), Some(10));
+    fs::remove_file(&operations).unwrap();
+    fs::create_dir(&operations).unwrap();
+    assert_eq!(block_ops(), None);
+    fs::remove_dir(&operations).unwrap();
+    serviced(12);
+    assert_eq!(block_ops(), Some(2));
 }
 
 #[test]
