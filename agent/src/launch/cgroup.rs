@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::container::hierarchy::{Hierarchies, Hierarchy, Kind};
+use crate::proc::unless_gone;
 
 /// v1 controllers with figures of a run.
 const V1_CONTROLLERS: [&str; 5] = ["cpuacct", "cpu", "memory", "pids", "blkio"];
@@ -125,15 +126,17 @@ impl RunCgroup {
         self.processes.iter().map(|file| file.as_raw_fd()).collect()
     }
 
-    /// The processes in it and below that have not ended.
-    pub(super) fn processes(&self) -> Vec<u32> {
+    /// The processes in it and below that have not ended, as far as they can be read, and whether they all
+    /// can.
+    pub(super) fn processes(&self) -> (Vec<u32>, io::Result<()>) {
         let mut pids = Vec::new();
-        if let Some(folder) = self.folders.first() {
-            collect(folder, &mut pids);
-        }
+        let read = match self.folders.first() {
+            Some(folder) => collect(folder, &mut pids),
+            None => Ok(()),
+        };
         // v1 lists those that wait for their parent.
         pids.retain(|pid| !is_zombie(*pid));
-        pids
+        (pids, read)
     }
 
     /// Removes it. Processes that still run in it return to the caller's cgroup.
@@ -144,7 +147,8 @@ impl RunCgroup {
                     sleep(RETRY_DELAY);
                 }
                 let mut pids = Vec::new();
-                collect(folder, &mut pids);
+                // With processes that were not read it is not removed, so the next attempt reads again.
+                let _ = collect(folder, &mut pids);
                 for pid in pids {
                     // It may have ended by now.
                     let _ = fs::write(caller.join("cgroup.procs"), pid.to_string());
@@ -205,47 +209,92 @@ fn is_unlimited(hierarchy: &Hierarchy, path: &str) -> bool {
     true
 }
 
-/// Whether the cgroup at `path` has no limit and no weight of its own.
+/// Whether the cgroup at `path` has no limit and no weight of its own. One that cannot be read may have.
 fn is_unlimited_at(hierarchy: &Hierarchy, path: &str) -> bool {
+    has_no_limits(hierarchy, path).unwrap_or(false)
+}
+
+fn has_no_limits(hierarchy: &Hierarchy, path: &str) -> io::Result<bool> {
     let folder = hierarchy.folder(path);
-    let text = |file: &str| fs::read_to_string(folder.join(file)).ok();
+    let text = |file: &str| unless_absent(fs::read_to_string(folder.join(file)));
     if hierarchy.kind == Kind::Unified {
-        return V2_LIMITS.iter().all(|(file, none)| {
-            let first = text(file);
-            let first = first.as_deref().map(|it| it.split_whitespace().next());
-            first.is_none_or(|it| it.unwrap_or_default() == *none)
-        });
+        for (file, none) in V2_LIMITS {
+            let text = text(file)?;
+            let first = text.as_deref().map(|it| it.split_whitespace().next());
+            if first.is_some_and(|it| it.unwrap_or_default() != none) {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
     }
-    let number = |file: &str| text(file)?.trim().parse::<i64>().ok();
-    let memory = number("memory.limit_in_bytes").and_then(|it| u64::try_from(it).ok());
-    let is_free =
-        |file: &str| text(file).is_none_or(|it| it.trim().is_empty() || it.trim() == "max");
-    number("cpu.cfs_quota_us").is_none_or(|quota| quota < 0)
-        && number("cpu.shares").is_none_or(|shares| shares == V1_SHARES)
+    let number =
+        |file: &str| io::Result::Ok(text(file)?.and_then(|it| it.trim().parse::<i64>().ok()));
+    let memory = number("memory.limit_in_bytes")?.and_then(|it| u64::try_from(it).ok());
+    let is_free = |file: &str| {
+        let text = text(file)?;
+        io::Result::Ok(text.is_none_or(|it| it.trim().is_empty() || it.trim() == "max"))
+    };
+    Ok(number("cpu.cfs_quota_us")?.is_none_or(|quota| quota < 0)
+        && number("cpu.shares")?.is_none_or(|shares| shares == V1_SHARES)
         && memory.is_none_or(|bytes| bytes >= V1_UNLIMITED)
-        && is_free("pids.max")
-        && is_free("blkio.throttle.read_bps_device")
-        && is_free("blkio.throttle.write_bps_device")
+        && is_free("pids.max")?
+        && is_free("blkio.throttle.read_bps_device")?
+        && is_free("blkio.throttle.write_bps_device")?)
 }
 
 /// Adds the processes of a cgroup and of those below it.
-fn collect(folder: &Path, pids: &mut Vec<u32>) {
-    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-    for below in children(folder) {
-        collect(&below, pids);
+///
+/// # Errors
+/// The last one. The processes that can be read are added.
+fn collect(folder: &Path, pids: &mut Vec<u32>) -> io::Result<()> {
+    let text = unless_absent(fs::read_to_string(folder.join("cgroup.procs")));
+    let mut result = text.map(|text| {
+        let text = text.unwrap_or_default();
+        pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+    });
+    let (below, read) = children(folder);
+    result = result.and(read);
+    for below in below {
+        let read = collect(&below, pids);
+        result = result.and(read);
     }
+    result
 }
 
-fn children(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.map(|entry| entry.path()).collect()
+/// The cgroups below one, as far as they can be read.
+fn children(folder: &Path) -> (Vec<PathBuf>, io::Result<()>) {
+    let mut folders = Vec::new();
+    let mut read = || {
+        for entry in unless_absent(fs::read_dir(folder))?.into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+        Ok(())
+    };
+    let read = read();
+    (folders, read)
+}
+
+/// `None` if a file or folder does not exist, or lists no processes because its cgroup is threaded.
+fn unless_absent<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || [libc::ENODEV, libc::EOPNOTSUPP]
+                    .map(Some)
+                    .contains(&error.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 /// Removes a cgroup with those below it. Returns whether it is gone.
 fn remove_tree(folder: &Path) -> bool {
-    for below in children(folder) {
+    for below in children(folder).0 {
         remove_tree(&below);
     }
     match fs::remove_dir(folder) {
@@ -255,7 +304,12 @@ fn remove_tree(folder: &Path) -> bool {
 }
 
 fn is_zombie(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = match unless_gone(fs::read(format!("/proc/{pid}/stat"))) {
+        Ok(stat) => stat.unwrap_or_default(),
+        // It may still run.
+        Err(_) => return false,
+    };
+    let stat = String::from_utf8_lossy(&stat);
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
     // Without a state it has ended.
     state.is_none_or(|rest| rest.starts_with('Z') || rest.starts_with('X'))
@@ -320,6 +374,40 @@ mod tests {
             "/user.slice/session.scope"
         );
         assert_eq!(base(primary, "/"), "/");
+    }
+
+    #[test]
+    fn processes_that_cannot_be_read_still_run() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        let own = format!("{}\n", std::process::id());
+        write(&folder, &[("cgroup.procs", &own)]);
+        let run = RunCgroup {
+            path: "/run".to_owned(),
+            folders: vec![folder.clone()],
+            callers: Vec::new(),
+            processes: Vec::new(),
+            missing: Vec::new(),
+        };
+        // A folder cannot be read as a file, even by root.
+        let below = folder.join("below/cgroup.procs");
+        fs::create_dir_all(&below).unwrap();
+        let (pids, read) = run.processes();
+        assert_eq!(pids, [std::process::id()]);
+        read.unwrap_err();
+        fs::remove_dir(&below).unwrap();
+        run.processes().1.unwrap();
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_a_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let hierarchies = unified(root.path());
+        let folder = root.path().join("c");
+        fs::create_dir_all(folder.join("memory.max")).unwrap();
+        assert!(!is_unlimited(hierarchies.primary(), "/c"));
+        fs::remove_dir(folder.join("memory.max")).unwrap();
+        assert!(is_unlimited(hierarchies.primary(), "/c"));
     }
 
     #[test]

@@ -129,14 +129,15 @@ impl Command<'_> {
             return true;
         }
         let is_over = match self.cgroup {
-            Some(cgroup) => cgroup.processes().is_empty(),
+            // What cannot be read may still run.
+            Some(cgroup) => matches!(cgroup.processes(), (left, Ok(())) if left.is_empty()),
             None => state.has_no_children,
         };
         if !is_over && !state.is_wait_told && at.elapsed() > MAX_SILENT_WAIT {
             state.is_wait_told = true;
-            let left = match self.cgroup {
-                Some(cgroup) => cgroup.processes().len().to_string(),
-                None => "some".to_owned(),
+            let left = match self.cgroup.map(RunCgroup::processes) {
+                Some((left, Ok(()))) => left.len().to_string(),
+                _ => "some".to_owned(),
             };
             say(&format!(
                 "the command has ended, {left} of its processes still run: waiting for them (--no-wait does not)"
@@ -145,9 +146,9 @@ impl Command<'_> {
         is_over
     }
 
-    /// The processes that still run.
+    /// The processes that still run, as far as they can be read.
     fn left(&self) -> Vec<u32> {
-        self.cgroup.map(RunCgroup::processes).unwrap_or_default()
+        self.cgroup.map_or_else(Vec::new, |it| it.processes().0)
     }
 }
 
