@@ -34,7 +34,7 @@ pub use self::entry::{HostFacts, describe};
 use self::hierarchy::{Hierarchies, Maker};
 use self::life::{Life, id_of};
 use self::rule::{Found, Rules};
-use self::walk::walk;
+use self::walk::{Unread, walk};
 use crate::sink::{ContainerHandle, Sink};
 
 /// Time that a removed cgroup stays known: sums of its processes may come late.
@@ -60,8 +60,10 @@ pub struct Containers {
     updates: Option<Receiver<Update>>,
     /// Updates of containers, or lives, that are not known here.
     unclaimed: VecDeque<Update>,
-    /// Time of the last complete scan. `None` before the first: containers found later are new.
+    /// Time of the last scan. `None` before the first: containers found later are new.
     scanned: Option<u64>,
+    /// What the last scan could not read.
+    unread: Unread,
     forgotten: Forgotten,
 }
 
@@ -69,6 +71,8 @@ pub struct Containers {
 #[derive(Debug)]
 struct Cgroup {
     owner: Owner,
+    /// Its path; empty if that is not known.
+    path: Box<str>,
     removed: Option<u64>,
     /// When a scan first missed it. That may be long after its removal, if no agent ran.
     missed: Option<u64>,
@@ -109,6 +113,7 @@ impl Containers {
             updates: None,
             unclaimed: VecDeque::new(),
             scanned: None,
+            unread: Unread::default(),
             forgotten: Forgotten::default(),
         }
     }
@@ -139,10 +144,10 @@ impl Containers {
     pub fn choose_primary(&mut self) {
         let has_container = |hierarchies: &Hierarchies| {
             let mut found = false;
-            let complete = walk(&hierarchies.primary().root, &mut |path, _| {
+            let unread = walk(&hierarchies.primary().root, &mut |path, _| {
                 found = found || self.rules.find(path).is_some_and(|it| it.path == path);
             });
-            if let Err(error) = complete {
+            if let Some(error) = unread.error {
                 tracing::warn!(%error, "cannot read all cgroups while looking for containers");
             }
             found
@@ -172,6 +177,7 @@ impl Containers {
             sink.loss(at, None, Reason::CGROUP_UNKNOWN, loss);
             Cgroup {
                 owner: Owner::Unknown,
+                path: Box::default(),
                 removed: Some(at),
                 missed: None,
             }
@@ -249,7 +255,7 @@ impl Containers {
         if self.is_unknown(id)
             && let Some(path) = path
         {
-            self.discover(at, self.scanned.unwrap_or(0), id, path, sink);
+            self.discover(at, self.last_absent(path), id, path, sink);
         }
         // Sums of its processes may still come, so the id stays known for a while.
         let Some(cgroup) = self.cgroups.get_mut(&id) else {
@@ -274,29 +280,37 @@ impl Containers {
         }
         let mut new: Vec<(u64, String)> = Vec::new();
         let mut ids: HashSet<u64> = HashSet::new();
-        let complete = walk(&self.hierarchies.primary().root, &mut |path, id| {
+        let unread = walk(&self.hierarchies.primary().root, &mut |path, id| {
             ids.insert(id);
             if self.is_unknown(id) {
                 new.push((id, path.to_owned()));
             }
         });
-        let earliest = self.scanned.unwrap_or(0);
         for (id, path) in new {
-            self.discover(at, earliest, id, &path, sink);
+            self.discover(at, self.last_absent(&path), id, &path, sink);
         }
-        if let Err(error) = complete {
-            // A container that was not found may well run.
-            tracing::warn!(%error, "cannot read all cgroups: no container is ended by this scan");
-            return;
+        if let Some(error) = &unread.error {
+            let count = unread.count_new(&self.unread) as u64;
+            if count > 0 {
+                tracing::warn!(count, %error, "cannot read all cgroups: no container below these is ended");
+                let loss = Loss { count, bytes: 0 };
+                sink.loss(at, None, Reason::CGROUP_UNKNOWN, loss);
+            }
         }
         self.scanned = Some(at);
         let lives = self.entries.values_mut().flat_map(|entry| &mut entry.lives);
         for life in lives.filter(|life| life.is_running() && !ids.contains(&life.cgroup)) {
-            life.end(at);
+            // One that was not found there may well run.
+            if !unread.covers(&life.found.path) {
+                life.end(at);
+            }
         }
         let forgotten = &mut self.forgotten.cgroups;
         self.cgroups.retain(|id, cgroup| {
             if ids.contains(id) {
+                return true;
+            }
+            if cgroup.removed.is_none() && unread.covers(&cgroup.path) {
                 return true;
             }
             cgroup.removed.get_or_insert(at);
@@ -307,6 +321,14 @@ impl Containers {
             }
             is_known
         });
+        self.unread = unread;
+    }
+
+    /// The last time at which the cgroup at `path`, found now, is known to have been absent. 0 if there is
+    /// none.
+    fn last_absent(&self, path: &str) -> u64 {
+        let scanned = self.scanned.filter(|_| !self.unread.covers(path));
+        scanned.unwrap_or(0)
     }
 
     /// Reads the figures of all containers, as of `at`.
@@ -444,6 +466,7 @@ impl Containers {
         };
         let cgroup = Cgroup {
             owner,
+            path: path.into(),
             removed: None,
             missed: None,
         };
@@ -471,11 +494,12 @@ impl Containers {
         let owner = Owner::Container(Arc::clone(&found), cgroup);
         let known = Cgroup {
             owner,
+            path: found.path.as_str().into(),
             removed: None,
             missed: None,
         };
         self.cgroups.insert(cgroup, known);
-        self.begin_after(at, self.scanned.unwrap_or(0), cgroup, found, sink)
+        self.begin_after(at, self.last_absent(&found.path), cgroup, found, sink)
     }
 
     /// Begins a life, unless it is known. Returns the handle of the container.
@@ -501,7 +525,8 @@ impl Containers {
         }
         // A record tells when it was created, or an earlier scan did not find it. One that was removed
         // before the first scan may have begun at any time.
-        let is_new = earliest == at || self.scanned.is_some_and(|scanned| scanned <= at);
+        let was_absent = self.scanned.is_some() && !self.unread.covers(&found.path);
+        let is_new = earliest == at || was_absent && self.scanned.is_some_and(|it| it <= at);
         let id = found.id.clone();
         entry.begin(Life::new(cgroup, found, at, earliest, is_new), sink);
         let (mine, others): (VecDeque<_>, _) = std::mem::take(&mut self.unclaimed)

@@ -216,6 +216,40 @@ fn an_inspection_counts_for_the_life_that_it_is_about() {
     );
 }
 
+/// A user who makes cgroups too deep to be read does not keep other containers from their end.
+#[test]
+fn an_unread_subtree_hides_no_other_end() {
+    let mut bench = bench();
+    let root = bench.folder.path().to_owned();
+    let folder = root.join(&PATH[1..]);
+    fs::create_dir_all(&folder).unwrap();
+    let deep = format!("/user{}/docker-{}.scope", "/d".repeat(40), "a".repeat(64));
+    fs::create_dir_all(root.join(&deep[1..])).unwrap();
+    let id = |folder: &Path| fs::metadata(folder).unwrap().ino();
+    let (own, hidden) = (id(&folder), id(&root.join(&deep[1..])));
+    bench.created(100, own);
+    let window = &mut bench.window;
+    bench
+        .containers
+        .created(at(100), hidden, Some(&deep), window);
+    bench.containers.scan(at(200), &mut bench.window);
+    assert_eq!(bench.containers.count(), 2);
+
+    fs::remove_dir(&folder).unwrap();
+    bench.containers.scan(at(900), &mut bench.window);
+    assert_eq!(bench.containers.count(), 1, "the other one may still run");
+    bench.poll(60_000);
+    bench.containers.scan(at(60_000), &mut bench.window);
+    assert_eq!(bench.containers.take_forgotten().cgroups, [own]);
+    assert_eq!(bench.containers.count(), 1);
+    // Once, in each container that ran.
+    assert_eq!(bench.losses(), [Reason::CGROUP_UNKNOWN; 2]);
+
+    fs::remove_dir_all(root.join("user")).unwrap();
+    bench.containers.scan(at(61_000), &mut bench.window);
+    assert_eq!(bench.containers.count(), 0);
+}
+
 #[test]
 fn several_lives_in_one_second_are_in_one_segment() {
     let mut bench = bench();
