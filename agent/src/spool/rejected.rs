@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch_id::BatchId;
-use super::disk::{Disk, HostDisk, Opening};
+use super::disk::{Disk, DiskFile, HostDisk, Opening};
 
 /// Maximum number of rejected batches on disk.
 pub(super) const MAX_REJECTED: usize = 32;
@@ -51,17 +51,35 @@ impl Rejected {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let name = format!("{now:012}-{:08}.batch", id.sequence);
-        let path = self.folder.join(name);
-        let file = self.disk.open(&path, Opening::Empty);
-        let written = file.and_then(|file| file.write_at(payload, 0));
-        if let Err(error) = written {
+        let (path, file) = self.create(now, id)?;
+        let write = || {
+            file.write_at(payload, 0)?;
+            file.sync()?;
+            self.disk.sync_folder(&self.folder)
+        };
+        if let Err(error) = write() {
             // A part of a batch helps nobody.
             let _ = self.disk.remove(&path);
             return Err(error);
         }
         self.files.push_back((path, payload.len() as u64));
         Ok(())
+    }
+
+    /// Creates a file with a name of its own: parts of one batch may be refused in one second.
+    fn create(&self, now: u64, id: BatchId) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
+        let mut result = Err(io::ErrorKind::AlreadyExists.into());
+        // There are fewer files.
+        for n in 0..=MAX_REJECTED {
+            let name = format!("{now:012}-{:08}-{n:02}.batch", id.sequence);
+            let path = self.folder.join(name);
+            result = self.disk.open(&path, Opening::New).map(|file| (path, file));
+            match &result {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                _ => break,
+            }
+        }
+        result
     }
 
     /// Removes the oldest file. Returns false if there is none.

@@ -280,6 +280,18 @@ fn rejected_batches_count_into_the_bound_and_go_first() {
 }
 
 #[test]
+fn two_refusals_of_one_batch_are_both_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    append(&mut spool, batch(1, START, 1));
+    let id = spool.peek(false).unwrap().unwrap().id;
+    for n in 0..5 {
+        spool.reject(id, &batch(1, START + n, 1).0, []);
+    }
+    assert_eq!(super::rejected::count(folder.path()).unwrap(), 5);
+}
+
+#[test]
 fn seconds_that_cannot_be_made_coarser_are_lost_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
