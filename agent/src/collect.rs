@@ -264,7 +264,8 @@ impl Collect {
     fn pass_on(&mut self, source: SourceId, now: u64, window: &mut Window) -> Result<()> {
         self.late.extend(window.take_closed());
         if let Some(count) = self.late.len().checked_sub(MAX_LATE).filter(|n| *n > 0) {
-            self.late.drain(..count);
+            let dropped: Vec<_> = self.late.drain(..count).collect();
+            self.undelivered.take_back(&dropped);
             let loss = Loss {
                 count: count as u64,
                 bytes: 0,

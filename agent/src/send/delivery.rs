@@ -109,7 +109,10 @@ impl Delivery {
                 }
                 Err(error) => {
                     self.attention.urge(at_once.names);
-                    tracing::error!("a batch is lost: {error}");
+                    match error {
+                        SpoolError::Damaged { .. } => tracing::error!("{error}"),
+                        _ => tracing::warn!("a batch is not sent now: {error}"),
+                    }
                     continue;
                 }
             };
@@ -331,10 +334,8 @@ impl Delivery {
             .iter()
             .map(|segment| (Some(&segment.key.container), covered_seconds(segment)));
         if let Some(id) = load.ids().next() {
-            self.queue.with(|spool| {
-                spool.reject(id, &refused.encode(), slots);
-                spool.undelivered().add_told(segments);
-            });
+            self.queue
+                .with(|spool| spool.reject(id, &refused.encode(), slots));
         }
     }
 

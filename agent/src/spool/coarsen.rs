@@ -20,6 +20,8 @@ pub(super) struct Coarsener {
     sources: BTreeMap<SourceId, Source>,
     /// Slots that could not be read, decoded or merged.
     lost: u64,
+    /// Those of them that were decoded. They may tell of other losses.
+    unmerged: Vec<Segment>,
 }
 
 #[derive(Debug, Default)]
@@ -58,21 +60,24 @@ impl Coarsener {
             let key = (key.container.clone(), key.resolution, span);
             let merged = match source.segments.get(&key) {
                 Some(known) => Segment::merge([known, &coarse]),
-                None => Ok(coarse),
+                None => Ok(coarse.clone()),
             };
             match merged {
                 Ok(merged) => {
                     let folded = merged.fold(&Caps::COARSE);
                     source.segments.insert(key, folded);
                 }
-                Err(_) => self.lost += slots,
+                Err(_) => {
+                    self.lost += slots;
+                    self.unmerged.push(coarse);
+                }
             }
         }
     }
 
     /// Encodes the coarse batches, each with its number of segments. Also returns the number of
-    /// slots that were lost.
-    pub(super) fn finish(self) -> (Vec<(Vec<u8>, u32)>, u64) {
+    /// slots that were lost, and the segments that could not be merged.
+    pub(super) fn finish(self) -> (Vec<(Vec<u8>, u32)>, u64, Vec<Segment>) {
         let mut batches = Vec::new();
         for (id, source) in self.sources {
             let mut segments = source.segments.into_values().peekable();
@@ -87,6 +92,6 @@ impl Coarsener {
                 batches.push((batch.encode(), count));
             }
         }
-        (batches, self.lost)
+        (batches, self.lost, self.unmerged)
     }
 }

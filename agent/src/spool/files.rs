@@ -24,6 +24,16 @@ pub enum SpoolError {
         /// The cause.
         source: io::Error,
     },
+    /// The bytes of a batch were changed on the disk.
+    #[error("a batch of {segments} segments in the spool {path} is lost: {source}")]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// Number of its segments.
+        segments: u32,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// Another agent uses the folder.
     #[error(
         "the spool {0} is in use by another agent: stop that one, or choose another folder with --spool"
@@ -41,7 +51,7 @@ pub(super) struct Location {
 /// All files of the spool.
 #[derive(Debug)]
 pub(super) struct Files {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Held for as long as the spool is used.
     _lock: Box<dyn Lock>,
@@ -51,6 +61,8 @@ pub(super) struct Files {
     next_number: u64,
     /// Segments in records that were damaged when the files were opened.
     pub(super) damaged: u64,
+    /// Files of nothing else. They are removed once their loss is noted.
+    without_batches: Vec<PathBuf>,
 }
 
 impl Files {
@@ -70,6 +82,7 @@ impl Files {
             active: None,
             next_number: 1,
             damaged: 0,
+            without_batches: Vec::new(),
         };
         let mut found = Vec::new();
         for (path, _) in files.disk.list(folder).map_err(failed(folder))? {
@@ -123,11 +136,20 @@ impl Files {
             );
         }
         if records.is_empty() {
-            self.disk.remove(path)?;
+            self.without_batches.push(path.to_owned());
         } else {
             self.files.insert(key, file);
         }
         Ok(records)
+    }
+
+    /// Removes the files in which no batch was found.
+    pub(super) fn remove_damaged(&mut self) {
+        for path in std::mem::take(&mut self.without_batches) {
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(file = %path.display(), "cannot remove a file without batches: {error}");
+            }
+        }
     }
 
     /// Appends a batch to the active file and syncs it.

@@ -19,6 +19,7 @@
 //! | `files` | the folder: which file is active, which is removed |
 //! | `coarsen` | seconds to minutes |
 //! | `room` | makes room in a full spool |
+//! | `losses` | what was given up, until a spooled second tells it |
 //! | `rejected` | batches that the server refused |
 //! | `delivery` | which batches are posted together, and what the server has of them |
 //! | `progress` | how far a batch is delivered |
@@ -32,6 +33,7 @@ pub mod delivery;
 pub mod disk;
 mod file;
 mod files;
+mod losses;
 mod private;
 mod progress;
 pub mod queue;
@@ -45,6 +47,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bubble_common::batch::Batch;
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::loss::Reason;
 use tokio::time::Instant;
@@ -157,7 +160,14 @@ impl Spool {
             dropped: 0,
             undelivered: Undelivered::default(),
         };
+        let read = losses::read(&*spool.files.disk, folder, &spool.undelivered);
+        if !read.map_err(|source| spool.unreadable(source))? {
+            tracing::error!("the spool's file of losses is damaged");
+            spool.lose(Reason::SPOOL_DAMAGED, 1);
+        }
         spool.lose(Reason::SPOOL_DAMAGED, damaged);
+        spool.save_losses();
+        spool.files.remove_damaged();
         for location in found {
             let id = spool.next_id();
             spool.wait_on_disk(id, location, Progress::resume());
@@ -177,7 +187,9 @@ impl Spool {
         match self.files.append(&payload, segments) {
             Ok(location) => {
                 self.wait_on_disk(id, location, progress);
+                self.settle_losses(&payload);
                 self.move_to_disk();
+                self.save_losses();
                 Stored::Disk
             }
             Err(error) => {
@@ -189,6 +201,7 @@ impl Spool {
                 };
                 self.waiting.insert(id, waiting);
                 self.bound_memory();
+                self.save_losses();
                 Stored::Memory(error)
             }
         }
@@ -239,10 +252,15 @@ impl Spool {
         };
         if is_damage(&source) {
             self.lose(Reason::SPOOL_DAMAGED, u64::from(segments));
+            self.save_losses();
             self.complete(id);
-        } else {
-            self.defer(id, UNREADABLE_DELAY);
+            return Err(SpoolError::Damaged {
+                path: self.folder().to_owned(),
+                segments,
+                source,
+            });
         }
+        self.defer(id, UNREADABLE_DELAY);
         Err(self.unreadable(source))
     }
 
@@ -268,13 +286,18 @@ impl Spool {
             return;
         };
         match waiting.payload {
-            Payload::Memory(bytes) => self.in_memory -= bytes.len() as u64,
+            Payload::Memory(bytes) => {
+                self.in_memory -= bytes.len() as u64;
+                self.settle_losses(&bytes);
+                self.save_losses();
+            }
             Payload::Disk(location) => self.files.complete(location.file, id),
         }
     }
 
     /// Sets aside what the server refused for good of a batch and those posted with it: `payload`, which
-    /// has so many seconds of each container. They become a loss. The batches still wait.
+    /// has so many seconds of each container. They become a loss, with the losses that it was to tell. The
+    /// batches still wait.
     pub fn reject<'a>(
         &mut self,
         id: BatchId,
@@ -284,6 +307,10 @@ impl Spool {
         for (container, seconds) in seconds {
             self.undelivered.add(container, Reason::REFUSED, seconds);
         }
+        if let Ok(batch) = Batch::decode(payload) {
+            self.undelivered.add_told(&batch.segments);
+        }
+        self.save_losses();
         if let Err(error) = self.rejected.add(id, payload) {
             tracing::warn!("cannot keep a rejected batch: {error}");
         }
@@ -322,12 +349,36 @@ impl Spool {
     /// Removes the files that are sent, at the end of a run.
     pub fn close(&mut self) {
         self.files.close();
+        self.save_losses();
+        losses::close(&*self.files.disk, self.files.folder(), &self.undelivered);
     }
 
     /// Counts slots that are given up.
     fn lose(&mut self, reason: Reason, slots: u64) {
         self.dropped += slots;
         self.undelivered.add(None, reason, slots);
+    }
+
+    /// Writes what was given up to the disk, before its batches are removed.
+    fn save_losses(&self) {
+        if !self.undelivered.is_changed() {
+            return;
+        }
+        // Before they are written: other threads may note more meanwhile.
+        self.undelivered.set_changed(false);
+        if let Err(error) = losses::write(&*self.files.disk, self.folder(), &self.undelivered) {
+            self.undelivered.set_changed(true);
+            tracing::warn!("losses are not noted on the disk, so a kill hides them: {error}");
+        }
+    }
+
+    /// Removes the notes of what an encoded batch tells, which is on disk now or at the server.
+    fn settle_losses(&self, payload: &[u8]) {
+        if self.undelivered.has_taken()
+            && let Ok(batch) = Batch::decode(payload)
+        {
+            self.undelivered.settle(&batch.segments);
+        }
     }
 
     fn next_id(&mut self) -> BatchId {
@@ -372,6 +423,7 @@ impl Spool {
                 return;
             };
             self.in_memory -= bytes.len() as u64;
+            self.settle_losses(bytes);
             let progress = waiting.progress.clone();
             self.wait_on_disk(id, location, progress);
         }

@@ -45,6 +45,7 @@ impl Spool {
                 self.give_up(&waiting);
             }
         }
+        self.save_losses();
         self.files.remove(key);
     }
 
@@ -69,7 +70,10 @@ impl Spool {
             Reason::SPOOL_FULL,
             segments.iter().map(covered_seconds).sum(),
         );
-        self.undelivered.add_told(&segments);
+        match waiting.payload {
+            Payload::Disk(_) => self.undelivered.add_told(&segments),
+            Payload::Memory(_) => self.undelivered.take_back(&segments),
+        }
     }
 
     /// Replaces a file by a coarser one.
@@ -87,7 +91,7 @@ impl Spool {
                 }
             }
         }
-        let (batches, lost) = coarsener.finish();
+        let (batches, lost, unmerged) = coarsener.finish();
         if batches.is_empty() {
             self.drop_file(key);
             return Ok(());
@@ -95,6 +99,8 @@ impl Spool {
         let replacements = self.files.write_coarser(key, level, &batches)?;
         // Not before: the caller drops the whole file if it cannot be replaced.
         self.lose(Reason::SPOOL_DAMAGED, lost);
+        self.undelivered.add_told(&unmerged);
+        self.save_losses();
         let mut replaced = self.files.take_pending(key).into_iter();
         for location in replacements {
             // A replacement keeps its place in the order of arrival.

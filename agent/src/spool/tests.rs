@@ -403,6 +403,97 @@ fn a_loss_that_is_lost_itself_is_told_again() {
     assert_eq!(told, 5);
 }
 
+/// A batch of one second that tells that the server has refused `seconds` seconds.
+fn telling(second: u64, seconds: u64) -> (Vec<u8>, u32) {
+    let (bytes, segments) = batch(1, second, 1);
+    let mut batch = Batch::decode(&bytes).unwrap();
+    batch.segments[0].losses.push(Cell {
+        row: Row(Reason::REFUSED.0, 0),
+        slot: 0,
+        value: Loss {
+            count: seconds,
+            bytes: 0,
+        },
+    });
+    (batch.encode(), segments)
+}
+
+#[test]
+fn a_loss_outlives_the_agent_until_a_spooled_second_tells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Spool::open(folder.path(), PLENTY).unwrap();
+    let c0 = ContainerId::new("c0").unwrap();
+    let refused = [((Some(c0.clone()), Reason::REFUSED), 3)];
+    let mut spool = open();
+    append(&mut spool, batch(1, START, 1));
+    let id = spool.peek(false).unwrap().unwrap().id;
+    // The refused batch was to tell of two more.
+    spool.reject(id, &telling(START, 2).0, [(Some(&c0), 1)]);
+    spool.complete(id);
+    for _ in 0..2 {
+        drop(spool);
+        spool = open();
+        // A kill while the second that tells it is not spooled.
+        assert_eq!(spool.undelivered().take(), refused);
+    }
+    append(&mut spool, telling(START + 1, 3));
+    drop(spool);
+    let mut spool = open();
+    assert_eq!(spool.undelivered().take(), []);
+    assert_eq!(drain(&mut spool).pop(), Some(telling(START + 1, 3).0));
+    spool.close();
+    assert!(!folder.path().join("losses").exists());
+}
+
+#[test]
+fn a_dropped_batch_is_noted_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 4_000).unwrap();
+    for minute in 0..600 {
+        append(&mut spool, batch(1, START + 60 * minute, 1));
+    }
+    let dropped = spool.dropped();
+    drop(spool);
+    let lost = Spool::open(folder.path(), 4_000)
+        .unwrap()
+        .undelivered()
+        .take();
+    assert!(dropped > 0);
+    assert_eq!(lost, [((None, Reason::SPOOL_FULL), dropped)]);
+}
+
+#[test]
+fn a_loss_told_in_memory_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("s");
+    let mut spool = Spool::open(&folder, PLENTY).unwrap();
+    let c0 = ContainerId::new("c0").unwrap();
+    spool.undelivered().add(Some(&c0), Reason::REFUSED, 3);
+    assert_eq!(spool.undelivered().take().len(), 1);
+    fs::remove_dir_all(&folder).unwrap();
+    let (bytes, segments) = telling(START, 3);
+    assert!(matches!(spool.append(bytes, segments), Stored::Memory(_)));
+    assert_eq!(spool.undelivered().all().len(), 1);
+    fs::create_dir(&folder).unwrap();
+    append(&mut spool, batch(1, START + 1, 1));
+    assert_eq!(spool.undelivered().all().len(), 0);
+    assert!(!spool.undelivered().is_changed());
+}
+
+#[test]
+fn a_damaged_file_of_losses_is_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("losses"), "x").unwrap();
+    let spool = Spool::open(folder.path(), PLENTY).unwrap();
+    let lost = spool.undelivered().take();
+    assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 1)]);
+    // A folder cannot be read as a file, even by root.
+    drop(spool);
+    fs::remove_file(folder.path().join("losses")).unwrap();
+    fs::create_dir(folder.path().join("losses")).unwrap();
+    assert!(Spool::open(folder.path(), PLENTY).is_err());
+}
+
 /// A bit that flips on the disk costs one batch, and is noticed: by the run that wrote it, and by the
 /// next one.
 #[test]
@@ -422,7 +513,10 @@ fn a_flipped_bit_costs_one_batch_and_is_told() {
             drop(spool);
             spool = Spool::open(folder.path(), PLENTY).unwrap();
         } else {
-            assert!(matches!(spool.peek(false), Err(SpoolError::Io { .. })));
+            assert!(matches!(
+                spool.peek(false),
+                Err(SpoolError::Damaged { segments: 2, .. })
+            ));
         }
         let lost = spool.undelivered().take();
         assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{restart}");

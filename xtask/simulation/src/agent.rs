@@ -58,8 +58,6 @@ pub(crate) struct Agent {
     pub(crate) truth: RefCell<Truth>,
     /// What a kill at this moment loses.
     unspooled: RefCell<BTreeSet<Second>>,
-    /// Losses within those seconds.
-    losses: Cell<u64>,
     undelivered: RefCell<Undelivered>,
 }
 
@@ -75,7 +73,6 @@ impl Agent {
             is_done: Cell::new(false),
             truth: RefCell::default(),
             unspooled: RefCell::default(),
-            losses: Cell::new(0),
             undelivered: RefCell::default(),
         }
     }
@@ -106,9 +103,10 @@ impl Agent {
     fn bury(&self) {
         let mut truth = self.truth.borrow_mut();
         truth.unspooled.append(&mut self.unspooled.borrow_mut());
-        let untold = self.undelivered.take().take();
-        truth.untold += untold.iter().map(|(_, seconds)| seconds).sum::<u64>();
-        truth.untold += self.losses.take();
+        let undelivered = self.undelivered.take();
+        if undelivered.is_changed() {
+            truth.unnoted += undelivered.all().values().sum::<u64>();
+        }
     }
 
     async fn run(&self, process: &Arc<Process>) -> Result<()> {
@@ -159,7 +157,6 @@ impl Agent {
                 }
                 continue;
             }
-            self.losses.set(self.losses.get() + lost);
             let containers = if is_over { 1 } else { self.containers };
             let segments = (0..containers).map(|n| {
                 let mut builder = self.second(n, source, second)?;
@@ -212,7 +209,6 @@ impl Agent {
             for key in &keys {
                 unspooled.remove(key);
             }
-            self.losses.set(self.losses.get() - lost);
         }
     }
 

@@ -23,8 +23,8 @@ pub(crate) struct Truth {
     pub(crate) seconds: BTreeMap<Second, u64>,
     /// Seconds that were not on disk when the agent was killed. They may be missing.
     pub(crate) unspooled: BTreeSet<Second>,
-    /// Losses that the agent had not put on disk when it was killed.
-    pub(crate) untold: u64,
+    /// Losses that the agent knew when it was killed, while the disk had refused to hold them.
+    pub(crate) unnoted: u64,
 }
 
 /// What a store has of the containers.
@@ -63,12 +63,12 @@ impl Truth {
         let spooled = missing
             .iter()
             .filter(|second| !self.unspooled.contains(**second));
-        let (lost, told) = (spooled.count() as u64, stored.told + self.untold);
+        let (lost, told) = (spooled.count() as u64, stored.told + self.unnoted);
         ensure!(
             lost <= told,
-            "{lost} spooled seconds are missing, and {told} are told as lost ({} of them were not yet \
-             on disk when the agent was killed); missing: {:?}",
-            self.untold,
+            "{lost} spooled seconds are missing, and {told} are told as lost ({} of them were \
+             refused by the disk before the agent was killed); missing: {:?}",
+            self.unnoted,
             &missing[..missing.len().min(20)]
         );
         Ok(())
