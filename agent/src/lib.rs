@@ -19,6 +19,7 @@ pub mod journal;
 pub mod launch;
 pub mod live;
 pub mod metrics;
+mod printable;
 pub mod proc;
 pub mod report;
 pub mod run;

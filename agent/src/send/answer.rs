@@ -9,6 +9,8 @@ use bubble_common::segment::Key;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use crate::printable::printable;
+
 /// Maximum delay that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Maximum number of characters of a foreign answer in a message.
@@ -129,7 +131,8 @@ pub(super) fn judge(answer: &Answer, segments: u64) -> Outcome {
     }
     let error: Option<ErrorBody> = serde_json::from_str(&answer.body).ok();
     let ErrorBody { code, message } = error.unwrap_or_default();
-    let why = format!("{status} {message}").trim_end().to_owned();
+    let why = format!("{status} {}", printable(&message));
+    let why = why.trim_end().to_owned();
     let delay = answer.retry_after.as_deref().and_then(retry_after);
     match (status, code.as_str()) {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Outcome::Key(why),
@@ -166,7 +169,7 @@ fn judge_receipt(answer: &Answer, segments: u64) -> Outcome {
         Some(refusal) => Outcome::Defer(format!(
             "a segment of {} is not taken now: {}",
             quote(&refusal.container),
-            refusal.reason
+            printable(&refusal.reason)
         )),
         None => Outcome::Settled(receipt),
     }
@@ -281,6 +284,29 @@ mod tests {
         }
         let outcome = judge(&answer(413, ""), 1);
         assert!(matches!(outcome, Outcome::TooLarge(_)));
+    }
+
+    #[test]
+    fn a_foreign_message_is_one_short_line() {
+        let text = "a\\nERROR ".repeat(1_000);
+        for (status, code) in [(401, ""), (413, ""), (422, "malformed"), (500, "internal")] {
+            let body = format!(r#"{{"code":"{code}","message":"{text}"}}"#);
+            let (Outcome::Key(why)
+            | Outcome::TooLarge(why)
+            | Outcome::Never(why)
+            | Outcome::Later(why, _)) = judge(&answer(status, &body), 1)
+            else {
+                panic!("no failure");
+            };
+            assert!(!why.contains('\n') && why.len() < 600, "{why}");
+        }
+        let body = format!(
+            r#"{{"stored":0,"known":0,"refused":[{{"container":"c","start":5,"resolution":"second","reason":"{text}","later":true}}]}}"#
+        );
+        let Outcome::Defer(why) = judge(&answer(200, &body), 1) else {
+            panic!("not deferred");
+        };
+        assert!(!why.contains('\n') && why.len() < 600, "{why}");
     }
 
     #[test]

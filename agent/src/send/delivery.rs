@@ -19,6 +19,7 @@ use super::{
 };
 use crate::attention::{AtOnce, Attention, Names};
 use crate::metrics::Metrics;
+use crate::printable::printable;
 use crate::spool::delivery::End;
 use crate::spool::queue::Queue;
 use crate::spool::{BatchId, SpoolError, SpooledBatch};
@@ -247,7 +248,7 @@ impl Delivery {
             Outcome::Settled(receipt) => match refused(&load.bytes, &receipt) {
                 Some(refused) => {
                     let first = receipt.refused.first().map(|it| it.reason.as_str());
-                    self.set_aside(&refused, first.unwrap_or_default(), load);
+                    self.set_aside(&refused, &printable(first.unwrap_or_default()), load);
                     self.delivered(load);
                     None
                 }
