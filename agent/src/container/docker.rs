@@ -5,8 +5,11 @@
 //! seconds to answer, and the loop must close each second in time.
 
 use std::collections::{HashMap, VecDeque};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
@@ -19,6 +22,9 @@ use bubble_common::segment::facts;
 use futures_util::StreamExt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::net::UnixStream;
+
+use crate::printable::printable;
 
 /// Longest time that Docker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,7 +87,7 @@ pub async fn watch(socket: PathBuf, updates: SyncSender<Update>) {
         let why = match follow(&socket, &updates, &mut logged).await {
             Ok(Receiver::Gone) => return,
             Ok(Receiver::Listening) => "it closed the connection".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => printable(&error.to_string()),
         };
         if logged != Some(false) {
             logged = Some(false);
@@ -94,6 +100,28 @@ pub async fn watch(socket: PathBuf, updates: SyncSender<Update>) {
     }
 }
 
+/// A socket, whatever its path leads to later: all connections have the same peer.
+struct Socket(File);
+
+impl Socket {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_PATH);
+        options.open(path).map(Self)
+    }
+
+    /// A path that leads to it while it is open.
+    fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd())
+    }
+
+    /// The user who listens there.
+    async fn user(&self) -> io::Result<u32> {
+        let connection = UnixStream::connect(self.path()).await?;
+        Ok(connection.peer_cred()?.uid())
+    }
+}
+
 /// The state of the agent's loop, which receives the updates.
 enum Receiver {
     Listening,
@@ -102,16 +130,15 @@ enum Receiver {
 
 /// Sends all running containers, then follows Docker's events until the connection ends.
 async fn follow(
-    socket: &std::path::Path,
+    socket: &Path,
     updates: &SyncSender<Update>,
     logged: &mut Option<bool>,
 ) -> Result<Receiver, bollard::errors::Error> {
     let timeout = REQUEST_TIMEOUT.as_secs();
+    let socket = Socket::open(socket)?;
     // A user's Docker speaks of the user's containers only.
-    let user = std::fs::metadata(socket).map_or(0, |socket| socket.uid());
-    let user = Some(user).filter(|user| *user != 0);
-    let socket = socket.to_string_lossy();
-    let docker = Docker::connect_with_unix(&socket, timeout, API_DEFAULT_VERSION)?
+    let user = Some(socket.user().await?).filter(|user| *user != 0);
+    let docker = Docker::connect_with_unix(&socket.path(), timeout, API_DEFAULT_VERSION)?
         .negotiate_version()
         .await?;
     // Subscribed to before the list is read, so that no container falls between the two.
@@ -251,7 +278,8 @@ async fn inspect(
         Err(error) => {
             tracing::debug!(
                 container = id,
-                "docker cannot inspect the container: {error}"
+                "docker cannot inspect the container: {}",
+                printable(&error.to_string())
             );
             true
         }
@@ -340,10 +368,33 @@ impl SendOrDrop for SyncSender<Update> {
 mod tests {
     use bollard::models::{ContainerInspectResponse, EventMessage};
 
-    use super::{Action, News, Update, action, inspected, nanoseconds};
+    use tokio::net::UnixListener;
+
+    use super::{Action, News, Socket, Update, action, inspected, nanoseconds};
 
     fn event(json: &str) -> EventMessage {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_user_of_docker_is_the_one_who_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        assert!(Socket::open(&path).is_err(), "not root's");
+        std::fs::write(&path, "").unwrap();
+        let file = Socket::open(&path).unwrap();
+        assert!(file.user().await.is_err(), "not root's");
+        std::fs::remove_file(&path).unwrap();
+
+        let listener = UnixListener::bind(&path).unwrap();
+        let socket = Socket::open(&path).unwrap();
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(socket.user().await.unwrap(), user);
+        // Another socket at the same path is not used.
+        drop(listener);
+        std::fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        assert!(socket.user().await.is_err());
     }
 
     #[test]
