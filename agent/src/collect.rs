@@ -21,7 +21,7 @@ use crate::journal::Receipt;
 use crate::live::Live;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Undelivered, told};
 use crate::window::Window;
 
 /// Minimum and maximum delay between two reads of the kernel's records.
@@ -265,7 +265,7 @@ impl Collect {
         self.late.extend(window.take_closed());
         if let Some(count) = self.late.len().checked_sub(MAX_LATE).filter(|n| *n > 0) {
             let dropped: Vec<_> = self.late.drain(..count).collect();
-            self.undelivered.take_back(&dropped);
+            self.undelivered.take_back(&told(&dropped));
             let loss = Loss {
                 count: count as u64,
                 bytes: 0,

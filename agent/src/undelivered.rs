@@ -25,6 +25,9 @@ const REASONS: [Reason; 3] = [Reason::SPOOL_FULL, Reason::SPOOL_DAMAGED, Reason:
 /// The container, if it is known, and the reason.
 pub type Kind = (Option<ContainerId>, Reason);
 
+/// Losses of whole seconds that segments tell.
+pub(crate) type Told = Vec<(Kind, u64)>;
+
 /// Seconds that were counted and given up. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Undelivered(Arc<Mutex<Notes>>);
@@ -47,9 +50,9 @@ impl Undelivered {
     }
 
     /// Notes again the losses that segments were to tell, as these are given up.
-    pub fn add_told(&self, segments: &[Segment]) {
-        for (container, reason, seconds) in told(segments) {
-            self.add(Some(container), reason, seconds);
+    pub(crate) fn add_told(&self, told: &Told) {
+        for ((container, reason), seconds) in told {
+            self.add(container.as_ref(), *reason, *seconds);
         }
     }
 
@@ -64,20 +67,19 @@ impl Undelivered {
     }
 
     /// Takes back the losses that segments were to tell, as these are given up before they are on disk.
-    pub(crate) fn take_back(&self, segments: &[Segment]) {
+    pub(crate) fn take_back(&self, told: &Told) {
         let mut notes = self.lock();
-        for (container, reason, seconds) in told(segments) {
-            let left = subtract(&mut notes.taken, container, reason, seconds);
-            notes.is_changed |= left > 0;
-            add(&mut notes.noted, Some(container), reason, seconds);
+        for (kind, seconds) in told {
+            notes.is_changed |= subtract(&mut notes.taken, kind, *seconds) > 0;
+            add(&mut notes.noted, kind.0.as_ref(), kind.1, *seconds);
         }
     }
 
     /// Removes the notes of losses that segments tell: these are on disk, or the server has them.
-    pub(crate) fn settle(&self, segments: &[Segment]) {
+    pub(crate) fn settle(&self, told: &Told) {
         let mut notes = self.lock();
-        for (container, reason, seconds) in told(segments) {
-            notes.is_changed |= subtract(&mut notes.taken, container, reason, seconds) < seconds;
+        for (kind, seconds) in told {
+            notes.is_changed |= subtract(&mut notes.taken, kind, *seconds) < *seconds;
         }
     }
 
@@ -127,15 +129,9 @@ fn add(
 
 /// Subtracts seconds that a container tells. They may be those of any container, or of one that is gone.
 /// Returns how many of them are not there.
-fn subtract(
-    sums: &mut BTreeMap<Kind, u64>,
-    container: &ContainerId,
-    reason: Reason,
-    mut seconds: u64,
-) -> u64 {
-    let own = (Some(container.clone()), reason);
-    let others = sums.keys().filter(|kind| kind.1 == reason).cloned();
-    let kinds: Vec<Kind> = std::iter::once(own).chain(others).collect();
+fn subtract(sums: &mut BTreeMap<Kind, u64>, own: &Kind, mut seconds: u64) -> u64 {
+    let others = sums.keys().filter(|kind| kind.1 == own.1).cloned();
+    let kinds: Vec<Kind> = std::iter::once(own.clone()).chain(others).collect();
     for kind in kinds {
         if let Some(sum) = sums.get_mut(&kind) {
             let part = seconds.min(*sum);
@@ -150,12 +146,17 @@ fn subtract(
 }
 
 /// The losses of whole seconds that segments tell.
-fn told(segments: &[Segment]) -> impl Iterator<Item = (&ContainerId, Reason, u64)> {
-    let losses = segments.iter().flat_map(|segment| {
+pub(crate) fn told<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> Told {
+    let losses = segments.into_iter().flat_map(|segment| {
         let losses = segment.losses.iter();
-        losses.map(|loss| (&segment.key.container, Reason(loss.row.0), loss.value.count))
+        losses.map(|loss| {
+            let container = Some(segment.key.container.clone());
+            ((container, Reason(loss.row.0)), loss.value.count)
+        })
     });
-    losses.filter(|(_, reason, _)| REASONS.contains(reason))
+    losses
+        .filter(|((_, reason), _)| REASONS.contains(reason))
+        .collect()
 }
 
 /// Number of seconds that a segment of seconds or minutes covers. The agent makes no coarser ones.

@@ -10,6 +10,7 @@ use bubble_common::segment::fold::Caps;
 use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 
 use crate::attention::{Names, name_of};
+use crate::undelivered::{Told, told};
 
 /// Maximum number of segments in a coarse batch. Servers accept more at once.
 const MAX_SEGMENTS: usize = 256;
@@ -22,6 +23,19 @@ pub(super) struct Coarsener {
     lost: u64,
     /// Those of them that were decoded. They may tell of other losses.
     unmerged: Vec<Segment>,
+}
+
+/// Coarse batches.
+#[derive(Debug)]
+pub(super) struct Coarse {
+    /// Each encoded, with its number of segments.
+    pub(super) batches: Vec<(Vec<u8>, u32)>,
+    /// The losses that each tells.
+    pub(super) told: Vec<Told>,
+    /// Number of slots that were lost.
+    pub(super) lost: u64,
+    /// Those of them that were decoded.
+    pub(super) unmerged: Vec<Segment>,
 }
 
 #[derive(Debug, Default)]
@@ -75,23 +89,28 @@ impl Coarsener {
         }
     }
 
-    /// Encodes the coarse batches, each with its number of segments. Also returns the number of
-    /// slots that were lost, and the segments that could not be merged.
-    pub(super) fn finish(self) -> (Vec<(Vec<u8>, u32)>, u64, Vec<Segment>) {
-        let mut batches = Vec::new();
+    /// Encodes the coarse batches.
+    pub(super) fn finish(self) -> Coarse {
+        let mut coarse = Coarse {
+            batches: Vec::new(),
+            told: Vec::new(),
+            lost: self.lost,
+            unmerged: self.unmerged,
+        };
         for (id, source) in self.sources {
             let mut segments = source.segments.into_values().peekable();
             while segments.peek().is_some() {
                 let segments: Vec<Segment> = segments.by_ref().take(MAX_SEGMENTS).collect();
                 let count = segments.len() as u32;
+                coarse.told.push(told(&segments));
                 let batch = Batch {
                     source: id,
                     agent: source.report.clone(),
                     segments,
                 };
-                batches.push((batch.encode(), count));
+                coarse.batches.push((batch.encode(), count));
             }
         }
-        (batches, self.lost, self.unmerged)
+        coarse
     }
 }

@@ -60,7 +60,7 @@ use self::progress::Progress;
 use self::record::{HEADER, MAGIC};
 use self::rejected::Rejected;
 use crate::attention::Names;
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Told, Undelivered, told};
 
 /// Maximum size of the batches in memory, in bytes.
 const MAX_MEMORY: u64 = 16 << 20;
@@ -119,6 +119,8 @@ struct Waiting {
     segments: u32,
     payload: Payload,
     progress: Progress,
+    /// The losses that it tells, as far as they are known without reading it: those of this run.
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -170,7 +172,7 @@ impl Spool {
         spool.files.remove_damaged();
         for location in found {
             let id = spool.next_id();
-            spool.wait_on_disk(id, location, Progress::resume());
+            spool.wait_on_disk(id, location, Progress::resume(), Told::new());
         }
         Ok(spool)
     }
@@ -184,10 +186,11 @@ impl Spool {
             true => Progress::begin(),
             false => Progress::default(),
         };
+        let told = self.told_by(&payload);
         match self.files.append(&payload, segments) {
             Ok(location) => {
-                self.wait_on_disk(id, location, progress);
-                self.settle_losses(&payload);
+                self.undelivered.settle(&told);
+                self.wait_on_disk(id, location, progress, told);
                 self.move_to_disk();
                 self.save_losses();
                 Stored::Disk
@@ -198,6 +201,7 @@ impl Spool {
                     segments,
                     payload: Payload::Memory(payload),
                     progress,
+                    told,
                 };
                 self.waiting.insert(id, waiting);
                 self.bound_memory();
@@ -251,6 +255,7 @@ impl Spool {
             Err(source) => source,
         };
         if is_damage(&source) {
+            self.undelivered.add_told(&waiting.told);
             self.lose(Reason::SPOOL_DAMAGED, u64::from(segments));
             self.save_losses();
             self.complete(id);
@@ -288,7 +293,7 @@ impl Spool {
         match waiting.payload {
             Payload::Memory(bytes) => {
                 self.in_memory -= bytes.len() as u64;
-                self.settle_losses(&bytes);
+                self.undelivered.settle(&waiting.told);
                 self.save_losses();
             }
             Payload::Disk(location) => self.files.complete(location.file, id),
@@ -308,7 +313,7 @@ impl Spool {
             self.undelivered.add(container, Reason::REFUSED, seconds);
         }
         if let Ok(batch) = Batch::decode(payload) {
-            self.undelivered.add_told(&batch.segments);
+            self.undelivered.add_told(&told(&batch.segments));
         }
         self.save_losses();
         if let Err(error) = self.rejected.add(id, payload) {
@@ -372,13 +377,12 @@ impl Spool {
         }
     }
 
-    /// Removes the notes of what an encoded batch tells, which is on disk now or at the server.
-    fn settle_losses(&self, payload: &[u8]) {
-        if self.undelivered.has_taken()
-            && let Ok(batch) = Batch::decode(payload)
-        {
-            self.undelivered.settle(&batch.segments);
+    /// The losses that an encoded batch tells. None if none was taken that is not told yet.
+    fn told_by(&self, payload: &[u8]) -> Told {
+        if !self.undelivered.has_taken() {
+            return Told::new();
         }
+        Batch::decode(payload).map_or_else(|_| Told::new(), |batch| told(&batch.segments))
     }
 
     fn next_id(&mut self) -> BatchId {
@@ -390,12 +394,13 @@ impl Spool {
         }
     }
 
-    fn wait_on_disk(&mut self, id: BatchId, location: Location, progress: Progress) {
+    fn wait_on_disk(&mut self, id: BatchId, location: Location, progress: Progress, told: Told) {
         self.files.add_pending(location.file, id);
         let waiting = Waiting {
             segments: location.record.segments,
             payload: Payload::Disk(location),
             progress,
+            told,
         };
         self.waiting.insert(id, waiting);
     }
@@ -423,9 +428,9 @@ impl Spool {
                 return;
             };
             self.in_memory -= bytes.len() as u64;
-            self.settle_losses(bytes);
-            let progress = waiting.progress.clone();
-            self.wait_on_disk(id, location, progress);
+            self.undelivered.settle(&waiting.told);
+            let (progress, told) = (waiting.progress.clone(), waiting.told.clone());
+            self.wait_on_disk(id, location, progress, told);
         }
     }
 

@@ -7,12 +7,12 @@ use bubble_common::segment::Segment;
 use bubble_common::segment::loss::Reason;
 
 use super::batch_id::BatchId;
-use super::coarsen::Coarsener;
+use super::coarsen::{Coarse, Coarsener};
 use super::file::{FileKey, Level};
 use super::progress::Progress;
 use super::{Payload, Spool, Waiting, is_damage};
 use crate::attention::name_of;
-use crate::undelivered::covered_seconds;
+use crate::undelivered::{Told, covered_seconds, told};
 
 impl Spool {
     /// Drops rejected batches, makes the oldest files coarser, and then drops them, until `bytes` more
@@ -58,12 +58,13 @@ impl Spool {
             }
             Payload::Memory(bytes) => Batch::decode(bytes).ok(),
         };
+        let done = &waiting.progress.done;
         let Some(batch) = batch else {
+            self.undelivered.add_told(&waiting.told);
             // What cannot be read has at least one second in each segment.
             self.lose(Reason::SPOOL_FULL, u64::from(waiting.segments));
             return;
         };
-        let done = &waiting.progress.done;
         let left = |segment: &Segment| !done.contains(name_of(&segment.key.container));
         let segments: Vec<Segment> = batch.segments.into_iter().filter(left).collect();
         self.lose(
@@ -71,14 +72,16 @@ impl Spool {
             segments.iter().map(covered_seconds).sum(),
         );
         match waiting.payload {
-            Payload::Disk(_) => self.undelivered.add_told(&segments),
-            Payload::Memory(_) => self.undelivered.take_back(&segments),
+            Payload::Disk(_) => self.undelivered.add_told(&told(&segments)),
+            Payload::Memory(_) => self.undelivered.take_back(&told(&segments)),
         }
     }
 
     /// Replaces a file by a coarser one.
     fn coarsen(&mut self, key: FileKey, level: Level) -> io::Result<()> {
         let mut coarsener = Coarsener::default();
+        // What damaged batches were to tell.
+        let mut untold = Told::new();
         for id in self.files.pending(key) {
             if let Some(waiting) = self.waiting.get(&id)
                 && let Payload::Disk(location) = &waiting.payload
@@ -86,12 +89,20 @@ impl Spool {
                 let segments = location.record.segments;
                 match self.files.read(*location) {
                     Ok(bytes) => coarsener.add(&bytes, segments, &waiting.progress.done),
-                    Err(error) if is_damage(&error) => coarsener.lose(segments),
+                    Err(error) if is_damage(&error) => {
+                        coarsener.lose(segments);
+                        untold.extend(waiting.told.iter().cloned());
+                    }
                     Err(error) => return Err(error),
                 }
             }
         }
-        let (batches, lost, unmerged) = coarsener.finish();
+        let Coarse {
+            batches,
+            told: told_by,
+            lost,
+            unmerged,
+        } = coarsener.finish();
         if batches.is_empty() {
             self.drop_file(key);
             return Ok(());
@@ -99,10 +110,11 @@ impl Spool {
         let replacements = self.files.write_coarser(key, level, &batches)?;
         // Not before: the caller drops the whole file if it cannot be replaced.
         self.lose(Reason::SPOOL_DAMAGED, lost);
-        self.undelivered.add_told(&unmerged);
+        self.undelivered.add_told(&untold);
+        self.undelivered.add_told(&told(&unmerged));
         self.save_losses();
         let mut replaced = self.files.take_pending(key).into_iter();
-        for location in replacements {
+        for (location, told) in replacements.into_iter().zip(told_by) {
             // A replacement keeps its place in the order of arrival.
             let id = match replaced.next() {
                 Some(old) => {
@@ -115,7 +127,7 @@ impl Spool {
                 None => self.next_id(),
             };
             // The server may have some of it.
-            self.wait_on_disk(id, location, Progress::resume());
+            self.wait_on_disk(id, location, Progress::resume(), told);
         }
         for id in replaced {
             self.waiting.remove(&id);

@@ -481,6 +481,31 @@ fn a_loss_told_in_memory_waits_for_the_disk() {
 }
 
 #[test]
+fn a_batch_that_cannot_be_read_tells_its_losses_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    let undelivered = spool.undelivered();
+    let c0 = ContainerId::new("c0").unwrap();
+    undelivered.add(Some(&c0), Reason::REFUSED, 3);
+    undelivered.take();
+    append(&mut spool, telling(START, 3));
+    assert_eq!(undelivered.all().len(), 0);
+    let path = folder.path().join("0000000000000001.second");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    assert!(spool.peek(false).is_err());
+    let lost = undelivered.take();
+    assert_eq!(
+        lost,
+        [
+            ((None, Reason::SPOOL_DAMAGED), 1),
+            ((Some(c0), Reason::REFUSED), 3)
+        ]
+    );
+}
+
+#[test]
 fn a_damaged_file_of_losses_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("losses"), "x").unwrap();
