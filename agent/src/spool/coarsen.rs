@@ -9,8 +9,9 @@ use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 
+use super::Content;
 use crate::attention::{Names, name_of};
-use crate::undelivered::{Told, told};
+use crate::undelivered::{covered_seconds, told};
 
 /// Maximum number of segments in a coarse batch. Servers accept more at once.
 const MAX_SEGMENTS: usize = 256;
@@ -30,8 +31,8 @@ pub(super) struct Coarsener {
 pub(super) struct Coarse {
     /// Each encoded, with its number of segments.
     pub(super) batches: Vec<(Vec<u8>, u32)>,
-    /// The losses that each tells.
-    pub(super) told: Vec<Told>,
+    /// What each holds.
+    pub(super) contents: Vec<Content>,
     /// Number of slots that were lost.
     pub(super) lost: u64,
     /// Those of them that were decoded.
@@ -93,7 +94,7 @@ impl Coarsener {
     pub(super) fn finish(self) -> Coarse {
         let mut coarse = Coarse {
             batches: Vec::new(),
-            told: Vec::new(),
+            contents: Vec::new(),
             lost: self.lost,
             unmerged: self.unmerged,
         };
@@ -102,7 +103,10 @@ impl Coarsener {
             while segments.peek().is_some() {
                 let segments: Vec<Segment> = segments.by_ref().take(MAX_SEGMENTS).collect();
                 let count = segments.len() as u32;
-                coarse.told.push(told(&segments));
+                coarse.contents.push(Content {
+                    seconds: segments.iter().map(covered_seconds).sum(),
+                    told: told(&segments),
+                });
                 let batch = Batch {
                     source: id,
                     agent: source.report.clone(),

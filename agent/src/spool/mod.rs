@@ -119,8 +119,24 @@ struct Waiting {
     segments: u32,
     payload: Payload,
     progress: Progress,
-    /// The losses that it tells, as far as they are known without reading it: those of this run.
+    content: Content,
+}
+
+/// What is known of a batch without reading it.
+#[derive(Debug, Clone)]
+struct Content {
+    /// Number of seconds that it covers; at least, if an earlier run has written it.
+    seconds: u64,
+    /// The losses that it tells. None are known of one that an earlier run has written.
     told: Told,
+}
+
+impl Content {
+    /// That of a batch of so many segments, each of at least one second.
+    fn of_segments(segments: u32, told: Told) -> Self {
+        let seconds = segments.into();
+        Self { seconds, told }
+    }
 }
 
 #[derive(Debug)]
@@ -172,7 +188,8 @@ impl Spool {
         spool.files.remove_damaged();
         for location in found {
             let id = spool.next_id();
-            spool.wait_on_disk(id, location, Progress::resume(), Told::new());
+            let content = Content::of_segments(location.record.segments, Told::new());
+            spool.wait_on_disk(id, location, Progress::resume(), content);
         }
         Ok(spool)
     }
@@ -186,11 +203,11 @@ impl Spool {
             true => Progress::begin(),
             false => Progress::default(),
         };
-        let told = self.told_by(&payload);
+        let content = Content::of_segments(segments, self.told_by(&payload));
         match self.files.append(&payload, segments) {
             Ok(location) => {
-                self.undelivered.settle(&told);
-                self.wait_on_disk(id, location, progress, told);
+                self.undelivered.settle(&content.told);
+                self.wait_on_disk(id, location, progress, content);
                 self.move_to_disk();
                 self.save_losses();
                 Stored::Disk
@@ -201,7 +218,7 @@ impl Spool {
                     segments,
                     payload: Payload::Memory(payload),
                     progress,
-                    told,
+                    content,
                 };
                 self.waiting.insert(id, waiting);
                 self.bound_memory();
@@ -255,8 +272,9 @@ impl Spool {
             Err(source) => source,
         };
         if is_damage(&source) {
-            self.undelivered.add_told(&waiting.told);
-            self.lose(Reason::SPOOL_DAMAGED, u64::from(segments));
+            let seconds = waiting.content.seconds;
+            self.undelivered.add_told(&waiting.content.told);
+            self.lose(Reason::SPOOL_DAMAGED, seconds);
             self.save_losses();
             self.complete(id);
             return Err(SpoolError::Damaged {
@@ -293,7 +311,7 @@ impl Spool {
         match waiting.payload {
             Payload::Memory(bytes) => {
                 self.in_memory -= bytes.len() as u64;
-                self.undelivered.settle(&waiting.told);
+                self.undelivered.settle(&waiting.content.told);
                 self.save_losses();
             }
             Payload::Disk(location) => self.files.complete(location.file, id),
@@ -394,13 +412,19 @@ impl Spool {
         }
     }
 
-    fn wait_on_disk(&mut self, id: BatchId, location: Location, progress: Progress, told: Told) {
+    fn wait_on_disk(
+        &mut self,
+        id: BatchId,
+        location: Location,
+        progress: Progress,
+        content: Content,
+    ) {
         self.files.add_pending(location.file, id);
         let waiting = Waiting {
             segments: location.record.segments,
             payload: Payload::Disk(location),
             progress,
-            told,
+            content,
         };
         self.waiting.insert(id, waiting);
     }
@@ -428,9 +452,9 @@ impl Spool {
                 return;
             };
             self.in_memory -= bytes.len() as u64;
-            self.undelivered.settle(&waiting.told);
-            let (progress, told) = (waiting.progress.clone(), waiting.told.clone());
-            self.wait_on_disk(id, location, progress, told);
+            self.undelivered.settle(&waiting.content.told);
+            let (progress, content) = (waiting.progress.clone(), waiting.content.clone());
+            self.wait_on_disk(id, location, progress, content);
         }
     }
 

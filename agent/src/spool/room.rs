@@ -60,9 +60,8 @@ impl Spool {
         };
         let done = &waiting.progress.done;
         let Some(batch) = batch else {
-            self.undelivered.add_told(&waiting.told);
-            // What cannot be read has at least one second in each segment.
-            self.lose(Reason::SPOOL_FULL, u64::from(waiting.segments));
+            self.undelivered.add_told(&waiting.content.told);
+            self.lose(Reason::SPOOL_FULL, waiting.content.seconds);
             return;
         };
         let left = |segment: &Segment| !done.contains(name_of(&segment.key.container));
@@ -91,7 +90,7 @@ impl Spool {
                     Ok(bytes) => coarsener.add(&bytes, segments, &waiting.progress.done),
                     Err(error) if is_damage(&error) => {
                         coarsener.lose(segments);
-                        untold.extend(waiting.told.iter().cloned());
+                        untold.extend(waiting.content.told.iter().cloned());
                     }
                     Err(error) => return Err(error),
                 }
@@ -99,7 +98,7 @@ impl Spool {
         }
         let Coarse {
             batches,
-            told: told_by,
+            contents,
             lost,
             unmerged,
         } = coarsener.finish();
@@ -114,7 +113,7 @@ impl Spool {
         self.undelivered.add_told(&told(&unmerged));
         self.save_losses();
         let mut replaced = self.files.take_pending(key).into_iter();
-        for (location, told) in replacements.into_iter().zip(told_by) {
+        for (location, content) in replacements.into_iter().zip(contents) {
             // A replacement keeps its place in the order of arrival.
             let id = match replaced.next() {
                 Some(old) => {
@@ -127,7 +126,7 @@ impl Spool {
                 None => self.next_id(),
             };
             // The server may have some of it.
-            self.wait_on_disk(id, location, Progress::resume(), told);
+            self.wait_on_disk(id, location, Progress::resume(), content);
         }
         for id in replaced {
             self.waiting.remove(&id);

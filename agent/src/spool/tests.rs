@@ -344,6 +344,25 @@ fn a_dropped_minute_counts_its_seconds() {
 }
 
 #[test]
+fn a_damaged_minute_counts_its_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..70 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 70, 2));
+    // 60 batches of two containers were in the first file.
+    let path = folder.path().join("0000000000000001.minute");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    assert!(spool.peek(false).is_err());
+    let lost = spool.undelivered().take();
+    assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 120)]);
+}
+
+#[test]
 fn what_the_server_has_stays_out_of_a_coarser_batch() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(folder.path(), 4_000).unwrap();
