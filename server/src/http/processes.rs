@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use bubble_common::segment::ContainerId;
 
 use super::access::{self, Readable, Reader};
 use super::error::{ApiError, Code, ErrorBody};
