@@ -81,6 +81,7 @@ test("processes that failed, of all processes", () => {
   const of = summary(100, [10], { total_failed: 3, distinct_processes: 123, failed: [{ name: "cc1", exit: { code: 1 }, count: 2 }, { name: "sh", exit: { signal: 9 }, count: 1 }] });
   expect(texts(of)).toContain("3 of 123 processes failed: cc1 code 1 (2 times), …");
   // How processes of a folded row ended is not known.
+  expect(texts({ ...of, distinct_at_least: true })).toContain("3 of at least 123 processes failed: cc1 code 1 (2 times), …");
   expect(texts({ ...of, failed_unknown: 100 })).toContain("at least 3 of 123 processes failed: cc1 code 1 (2 times), …");
   expect(texts(summary(100, [10], { failed_unknown: 4840, distinct_processes: 5000 }))).toContain("how 4,840 of 5,000 processes ended is unknown");
 });

@@ -79,6 +79,7 @@ export function summary(from: number, values: (number | null)[], part: Partial<S
     processes: [processRow()],
     total_processes: 1,
     distinct_processes: 1,
+    distinct_at_least: false,
     failed: [],
     total_failed: 0,
     failed_unknown: 0,

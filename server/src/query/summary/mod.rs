@@ -66,6 +66,8 @@ pub struct Summary {
     /// How many processes that are, if the programs of one process count once, and a folded row as
     /// many as are in it.
     pub distinct_processes: u64,
+    /// Whether there may be more: the number of some folded rows is a lower bound.
+    pub distinct_at_least: bool,
     /// Processes that failed, by name and exit, the most frequent first.
     pub failed: Vec<FailedProcesses>,
     /// How many processes failed: a code other than 0, or a signal.
@@ -167,6 +169,7 @@ impl Summary {
             processes,
             total_processes,
             distinct_processes: ledger.distinct(present(ledger)),
+            distinct_at_least: present(ledger).any(|row| !ledger.processes[row].is_count_exact),
             failed,
             total_failed,
             failed_unknown,

@@ -5,7 +5,7 @@
 // never an instant: `summary` must be one without `at`.
 
 import type { ContainerItem, PeerInfo, ProcessInfo, Summary } from "./api/types";
-import { exitText } from "./label";
+import { exitText, processCount } from "./label";
 import { peerText } from "./peer";
 import { isPartial, knownPart, knownTime, lastCovered, mean, peak, slotOf, total } from "./slots";
 import { bytes, clock, cores as coresText, count, duration, near, percent, rate, type Series } from "./units";
@@ -160,7 +160,7 @@ const peerWay = (peer: PeerInfo): string => (peer.role === "server" ? `from ${pe
 
 const processes: Rule = ({ summary }) => {
   const { total_failed: failed, failed_unknown: unknown, distinct_processes: all } = summary;
-  const of = `of ${count(Math.max(failed, unknown, all))} processes`;
+  const of = `of ${processCount({ ...summary, distinct_processes: Math.max(failed, unknown, all) })} processes`;
   if (failed === 0) return unknown > 0 ? [phrase(`how ${count(unknown)} ${of} ended is unknown`, "plain", "processes")] : [];
   const [first, ...more] = summary.failed;
   const who = first === undefined ? "" : `: ${first.name} ${exitText(first.exit)}${first.count > 1 ? ` (${count(first.count)} times)` : ""}${more.length > 0 ? ", …" : ""}`;

@@ -1,7 +1,7 @@
 // Labels of processes. All of it is untrusted input: it is shown as text, through
 // Svelte's escaping, and never inserted as HTML.
 
-import type { ExitInfo, ProcessInfo } from "./api/types";
+import type { ExitInfo, ProcessInfo, Summary } from "./api/types";
 import { count } from "./units";
 
 /** `cc1 4711`, or `cc1 ×412` for a folded row. Shows the pid inside the container if it is known. */
@@ -16,6 +16,9 @@ export function foldedCount(row: ProcessInfo): string {
   if (row.count <= 1 && !row.count_at_least) return "";
   return `×${row.count_at_least ? "≥" : ""}${count(row.count)}`;
 }
+
+/** `123`, or `at least 123` if some are in folded rows of unknown size. */
+export const processCount = (of: Pick<Summary, "distinct_processes" | "distinct_at_least">): string => `${of.distinct_at_least ? "at least " : ""}${count(of.distinct_processes)}`;
 
 /** The command line, else the path of the program, else the name. */
 export function command(row: ProcessInfo): string {

@@ -311,6 +311,7 @@ export function append(base: Summary, piece: Summary, maxSlots: number): Summary
     failed_unknown: Math.max(base.failed_unknown, piece.failed_unknown),
     total_processes: Math.max(base.total_processes, piece.total_processes),
     distinct_processes: Math.max(base.distinct_processes, piece.distinct_processes),
+    distinct_at_least: base.distinct_at_least || piece.distinct_at_least,
     block: { in: join(base.block.in, piece.block.in), out: join(base.block.out, piece.block.out) },
     tasks: join(base.tasks, piece.tasks),
     pressure: {

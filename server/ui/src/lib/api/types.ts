@@ -1304,6 +1304,8 @@ export interface Summary {
   covered: number[];
   /** CPU. */
   cpu: CpuPanel;
+  /** Whether there may be more: the number of some folded rows is a lower bound. */
+  distinct_at_least: boolean;
   /** How many processes that are, if the programs of one process count once, and a folded row as many as are in it. */
   distinct_processes: number;
   /** Number of events by kind, those left out of `events` included. Of `folded` the number of events that were folded; connections that failed are counted exactly by `network.failures`. */
