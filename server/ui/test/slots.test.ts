@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { alive, append, gaps, HoleError, isPartial, knownTime, lastCovered, mean, peak, perSecond, shareOfSlot, slotOf, slotTimes, trim } from "../src/lib/slots";
+import { alive, append, figureAt, figureText, gaps, HoleError, isPartial, knownTime, lastCovered, mean, peak, perSecond, shareOfSlot, slotOf, slotTimes, trim, type Focus } from "../src/lib/slots";
 import { processRow, summary } from "./summary";
 
 describe("slots and gaps", () => {
@@ -165,4 +165,25 @@ test("processes alive at the end of a slot", () => {
   expect([0, 1, 2].map((slot) => alive(of, slot))).toEqual(["1", "2", "–"]);
   expect(alive({ ...of, total_processes: 50 }, 1)).toBe("≥ 2");
   expect(alive(null, 1)).toBe("–");
+});
+
+describe("the figures of a range", () => {
+  const percent = (value: number | null): string => (value === null ? "–" : `${value} %`);
+  const range: Focus = { slot: 2, isRange: true, covered: [1, 0.5, 1, 0], partial: [0, 0, 0, 0] };
+
+  test("are mean and maximum of what is known of it, said as such", () => {
+    expect(figureText(range, [10, 100, 60, null], percent)).toBe("mean 48 %, max 100 %");
+    expect(figureText(range, [60, 60, 60, null], percent)).toBe("60 %");
+    expect(figureText(range, [null, null, null, null], percent)).toBe("–");
+    // The mean of a share is not that of its slots.
+    expect(figureText(range, [0, 100, 0, null], percent, 5)).toBe("mean 5 %, max 100 %");
+  });
+  test("are those of an instant while one is chosen", () => {
+    expect(figureText({ ...range, isRange: false }, [10, 100, 60, null], percent)).toBe("60 %");
+    expect(figureText({ ...range, isRange: false, slot: -1 }, [10, 100, 60, null], percent)).toBe("–");
+  });
+  test("leave out slots that were observed in part, if there are others", () => {
+    expect(figureAt({ ...range, partial: [1, 0, 0, 0] }, [990, 30, 60, null])).toBe(50);
+    expect(figureAt({ ...range, partial: [1, 1, 1, 1] }, [10, 100, 60, null])).toBe(48);
+  });
 });

@@ -7,7 +7,7 @@
 import type { ContainerItem, PeerInfo, ProcessInfo, Summary } from "./api/types";
 import { exitText, processCount } from "./label";
 import { peerText } from "./peer";
-import { isPartial, knownPart, knownTime, lastCovered, mean, peak, slotOf, total } from "./slots";
+import { averageOf, knownTime, lastCovered, peak, slotOf, total } from "./slots";
 import { bytes, clock, cores as coresText, count, duration, near, percent, rate, type Series } from "./units";
 
 export type Weight = "plain" | "warn" | "bad";
@@ -237,7 +237,7 @@ const WEIGHTS: readonly Weight[] = ["bad", "warn", "plain"];
 /** What stands out in the range of `summary`, the worst first. */
 export function account(container: ContainerItem, summary: Summary, utc: boolean): Phrase[] {
   if (lastCovered(summary.covered) < 0) return [{ text: "no data in this range", weight: "warn", evidence: { panel: "accounting" } }];
-  const context: Context = { container, summary, utc, average: (values) => mean(values, 0, (slot) => isPartial(summary, slot), (slot) => knownPart(summary.covered, slot)) };
+  const context: Context = { container, summary, utc, average: averageOf(summary) };
   const all = RULES.flatMap((rule) => rule(context));
   const sorted = WEIGHTS.flatMap((weight) => all.filter((each) => each.weight === weight));
   // What is within bounds is said, too.

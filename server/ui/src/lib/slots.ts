@@ -25,7 +25,7 @@ export function lastCovered(covered: readonly number[]): number {
 }
 
 /** Whether most of what is known about a slot was observed in part: its values are too low or too high. */
-export function isPartial(summary: Pick<Summary, "covered" | "partial">, slot: number): boolean {
+export function isPartial(summary: Known, slot: number): boolean {
   const partial = summary.partial[slot] ?? 0;
   return partial > 0 && partial >= (summary.covered[slot] ?? 0) / 2;
 }
@@ -87,6 +87,36 @@ export function mean(values: Series, from = 0, skip: (slot: number) => boolean =
 
 /** The known part of a slot, from 0 to 1. */
 export const knownPart = (covered: readonly number[], slot: number): number => Math.min(1, covered[slot] ?? 0);
+
+type Known = Pick<Summary, "covered" | "partial">;
+
+/** Means of series over a range: of the known time, without slots that were observed in part. */
+export const averageOf =
+  (known: Known) =>
+  (values: Series): number | null =>
+    mean(values, 0, (slot) => isPartial(known, slot), (slot) => knownPart(known.covered, slot));
+
+/** The figures of one instant, or those of a range. */
+export interface Focus extends Known {
+  /** The slot of the instant, or -1. */
+  slot: number;
+  /** No instant is chosen: figures are means and maxima of the range. */
+  isRange: boolean;
+}
+
+/** A series at the instant; of a range its mean. If all slots were observed in part, they are all there is. */
+export function figureAt(focus: Focus, values: Series): number | null {
+  if (!focus.isRange) return focus.slot < 0 ? null : (values[focus.slot] ?? null);
+  return averageOf(focus)(values) ?? averageOf({ covered: focus.covered, partial: [] })(values);
+}
+
+/** The same as text: `mean 45 %, max 213 %` of a range. `known` is the mean, if it is not that of the slots. */
+export function figureText(focus: Focus, values: Series, format: (value: number | null) => string, known?: number | null): string {
+  const now = format(focus.isRange && known !== undefined ? known : figureAt(focus, values));
+  const most = format(peak(values));
+  // A series that does not change has one value.
+  return !focus.isRange || now === most ? now : `mean ${now}, max ${most}`;
+}
 
 /**
  * CPU time in the slot at `at` of the range `asked`, in percent of a core over the known part of the slot: by what is

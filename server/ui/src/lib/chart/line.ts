@@ -12,6 +12,8 @@ export interface Line {
   isShare?: boolean;
   /** Dash pattern, to distinguish two series of another container. */
   dash?: readonly number[];
+  /** Mean over the range, if it is not that of the slots. */
+  mean?: number | null;
   /** The process that a click on the label selects. None if absent. */
   choice?: string | null;
 }

@@ -101,6 +101,8 @@ export class Page {
     if (this.view.at !== null) return slotOf(this.range, this.view.at);
     return lastCovered(this.covered);
   });
+  /** Whether the figures are those of the whole range: nothing is live, under the mouse or at the handle. */
+  readonly isRange = $derived(!this.live && this.hover === null && this.view.at === null);
   readonly marks = $derived.by<Moment[]>(() =>
     (this.summary?.events ?? []).filter((event) => event.kind !== "folded").map(({ at, kind }) => ({ at, kind })),
   );
