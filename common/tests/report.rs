@@ -207,6 +207,34 @@ fn a_gap_within_a_minute_is_a_gap() {
 }
 
 #[test]
+fn throttled_time_of_several_cores_is_a_share_of_their_cpu_time() {
+    // A limit of one core lets `threads` run for a part of each second, on as many cores.
+    let report = |threads: u64| {
+        let mut builder = Builder::new(key(START), 1);
+        builder.cover(0, Coverage::SECOND);
+        let process = builder.process(process(100, 1, "spin", "spin"));
+        for core in 0..threads {
+            let ns = SECOND / threads;
+            builder.cpu(process, core as u32, 0, Cpu { ns });
+        }
+        builder.total(Metric::CPU_USER, 0, SECOND);
+        builder.total(Metric::CPU_SYSTEM, 0, 0);
+        builder.total(Metric::CPU_LIMIT, 0, 1_000);
+        builder.total(Metric::CPU_THROTTLED, 0, (threads - 1) * SECOND);
+        report_of(&[builder.build()], &Context::default())
+    };
+    for (threads, percent) in [(1, 0.0), (2, 50.0), (4, 75.0), (50, 98.0)] {
+        let report = report(threads);
+        assert_eq!(report.cpu.throttled_percent, Some(percent), "{threads}");
+    }
+    let advice = report(4).advice;
+    let told = advice.iter().find(|advice| advice.rule == "throttled");
+    let text = told.map(|advice| advice.text.as_str());
+    let expected = "its CPU limit of 1 core held back 75 % of the CPU time that it could have used";
+    assert_eq!(text, Some(expected));
+}
+
+#[test]
 fn the_time_budget_is_that_of_sources_that_count_waits() {
     let spin = |source: u8, at: u64, core: Option<u64>| {
         let key = Key {

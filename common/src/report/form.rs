@@ -180,9 +180,10 @@ parts! {
         /// How far the mean of the cores is below the busiest one, in percent; null for a single core,
         /// and if processes moved over more cores than it could use at one time.
         imbalance_percent: Option<f64>,
-        /// Time held back by its CPU limit, ns; null if unknown.
+        /// Time held back by its CPU limit, added up over the cores, ns; null if unknown.
         throttled_ns: Option<u64>,
-        /// The same in percent of the time.
+        /// The same in percent of the CPU time that would have been used without the limit: used and
+        /// held back. So it is at most 100 for any number of threads.
         throttled_percent: Option<f64>,
     }
 

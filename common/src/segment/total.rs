@@ -34,7 +34,7 @@ metrics! {
     CPU_USER = 0, "cpu_user_ns";
     /// CPU time in the kernel, ns.
     CPU_SYSTEM = 1, "cpu_system_ns";
-    /// Time throttled by its CPU limit, ns.
+    /// Time throttled by its CPU limit, added up over the cores, ns.
     CPU_THROTTLED = 2, "cpu_throttled_ns";
     /// Periods in which it was throttled.
     CPU_THROTTLED_PERIODS = 3, "cpu_throttled_periods";

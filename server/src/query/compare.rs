@@ -36,7 +36,7 @@ pub struct Side {
     pub seconds: f64,
     /// Seconds of them that are known. The others are missing in all sums.
     pub known_seconds: f64,
-    /// Time that its CPU limit held it back, ns; null if that was not measured.
+    /// Time that its CPU limit held it back, added up over the cores, ns; null if that was not measured.
     pub throttled_ns: Option<u64>,
     /// All that it used.
     pub usage: Usage,

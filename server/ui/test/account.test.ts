@@ -53,7 +53,7 @@ test("a core that is full, the limit that holds back, and what tasks wait for", 
   of.cpu.throttled = filled(20, 38);
   of.cpu.limit = filled(20, 50);
   // Waiting for a core is what the limit does.
-  expect(texts(of)).toContain("held back 38 % of the time by its CPU limit of 0.5");
+  expect(texts(of)).toContain("its CPU limit of 0.5 held back 15 % of the CPU time that it could have used");
   expect(texts(of).join()).not.toContain("waited for a core");
 });
 

@@ -174,7 +174,8 @@ group("events", () => {
     ],
   });
   data.network.failures = [0, 2, 3, null, 0, 1];
-  data.cpu.throttled = [0, 0, 0.5, null, 40, 20];
+  data.cpu.throttled = [0, 0, 0.02, null, 400, 200];
+  data.cpu.user = [1, 2, 3, null, 100, 100];
 
   test("kills, starts and restarts are told one by one, failures and throttling as spans", () => {
     const events = laneEvents(data, 1000);
@@ -188,7 +189,7 @@ group("events", () => {
     ]);
     expect(events.map((event) => event.text)).toContain("the kernel killed sh: out of memory");
     expect(events[1]?.text).toBe("5 connections failed");
-    expect(events[4]?.text).toBe("held back 30 % of the time by its CPU limit");
+    expect(events[4]?.text).toBe("its CPU limit held back 75 % of the CPU time that it could have used");
   });
 
   test("an end that only the index knows is told, and a start is told once", () => {

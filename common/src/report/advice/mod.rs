@@ -30,7 +30,7 @@ pub struct Thresholds {
     /// Growth of memory from the first to the last quarter, of the limit or the peak. The page has the
     /// same (`growthShare`).
     pub growth: f64,
-    /// Time held back by the CPU limit. The page has the same (`throttled`).
+    /// CPU time held back by the CPU limit, of the CPU time that would have been used without it. The page has the same (`throttled`).
     pub throttled: f64,
     /// Mean bytes of a read below which reads are small: a page, the unit in which Linux caches files.
     pub small_read: f64,
@@ -219,11 +219,14 @@ fn throttled(report: &Report) -> Option<Advice> {
     }
     let limit = report.cpu.cores_had.as_ref();
     let limit = limit.filter(|had| had.source == "limit");
-    let limit = limit.map(|had| format!(" of {} cores", number(had.value)));
+    let limit = limit.map(|had| match number(had.value) {
+        one if one == "1" => " of 1 core".to_owned(),
+        cores => format!(" of {cores} cores"),
+    });
     let text = format!(
-        "held back {} of the time by its CPU limit{}",
-        percent(share),
-        limit.unwrap_or_default()
+        "its CPU limit{} held back {} of the CPU time that it could have used",
+        limit.unwrap_or_default(),
+        percent(share)
     );
     said("throttled", Weight::Warning, share, threshold, text)
 }

@@ -145,8 +145,16 @@ fn cpu(sums: &Container, span: &Span, asked: &Asked) -> Cpu {
         imbalance_percent: imbalance(sums, cores_had.as_ref()),
         cores_had,
         throttled_ns: sums.total(Metric::CPU_THROTTLED),
-        throttled_percent: percent_of_time(sums, span, Metric::CPU_THROTTLED),
+        throttled_percent: throttled_percent(sums, of_cgroup.unwrap_or(in_processes)),
     }
+}
+
+/// Throttled time in percent of the CPU time that would have been used without the limit: used and
+/// throttled. The kernel adds throttled time up over the cores, so it may exceed the time that passed.
+fn throttled_percent(sums: &Container, used_ns: u64) -> Option<f64> {
+    let throttled_ns = sums.total(Metric::CPU_THROTTLED)?;
+    let could = throttled_ns as f64 + used_ns as f64;
+    Some(rounded(100.0 * throttled_ns as f64 / could.max(1.0)))
 }
 
 /// How far the mean of the cores is below the busiest one, in percent: 1 − load balance efficiency

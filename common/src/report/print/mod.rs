@@ -167,7 +167,7 @@ fn cpu(cpu: &Cpu) -> Vec<(&'static str, Text)> {
     }
     if let Some(ns) = cpu.throttled_ns.filter(|ns| *ns > 0) {
         let text = format!(
-            "{}, {} of the time",
+            "{} over all cores, {} of the CPU time that it could have used",
             seconds(ns),
             percent(cpu.throttled_percent.unwrap_or(0.0))
         );

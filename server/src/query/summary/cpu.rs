@@ -16,7 +16,7 @@ pub struct CpuPanel {
     pub user: Vec<Option<f64>>,
     /// In the kernel, by the cgroup.
     pub system: Vec<Option<f64>>,
-    /// Time held back by the limit.
+    /// Time held back by the limit, added up over the cores: above 100 if it held back several.
     pub throttled: Vec<Option<f64>>,
     /// The limit.
     pub limit: Vec<Option<f64>>,

@@ -8,6 +8,7 @@ import type { ContainerItem, PeerInfo, ProcessInfo, Summary } from "./api/types"
 import { exitText, processCount } from "./label";
 import { peerText } from "./peer";
 import { averageOf, knownTime, lastCovered, peak, slotOf, total } from "./slots";
+import { heldBackOf } from "./throttled";
 import { bytes, clock, cores as coresText, count, duration, near, percent, rate, type Series } from "./units";
 
 export type Weight = "plain" | "warn" | "bad";
@@ -27,7 +28,7 @@ export interface Phrase {
 
 /** Limits from which on something is said. Shares are in percent. */
 export const THRESHOLDS = {
-  /** `cpu.stat` counts time in which a runnable task was held back (Linux, scheduler/sched-bwc.rst), so any of it matters. Our choice: less than 1 % is noise. */
+  /** Of the CPU time that would have been used without the limit. `cpu.stat` counts time in which runnable tasks were held back (Linux, scheduler/sched-bwc.rst), so any of it matters. Our choice: less than 1 % is noise. */
   throttled: 1,
   /** Our choice: a core without idle time, but for rounding at the ends of slots. */
   pinned: 97,
@@ -133,11 +134,11 @@ const end: Rule = ({ container, summary, utc }) => {
 };
 
 const throttling: Rule = ({ summary, average }) => {
-  const share = average(summary.cpu.throttled) ?? 0;
+  const share = heldBackOf(summary.cpu, average) ?? 0;
   if (share < THRESHOLDS.throttled) return [];
   const limit = peak(summary.cpu.limit);
   const by = limit === null ? "its CPU limit" : `its CPU limit of ${plainCores(limit)}`;
-  return [phrase(`held back ${percent(Math.min(100, share))} of the time by ${by}`, "warn", "cpu")];
+  return [phrase(`${by} held back ${percent(share)} of the CPU time that it could have used`, "warn", "cpu")];
 };
 
 /** Peers that connections failed to or from, those with most failures first. */
@@ -174,7 +175,7 @@ const pressure: Rule = ({ summary, average }) => {
     const share = average(values) ?? 0;
     if (share >= THRESHOLDS.pressure) told.push(phrase(`some task waited for ${what} ${percent(share)} of the time`, "warn", panel));
   };
-  if ((average(summary.cpu.throttled) ?? 0) < THRESHOLDS.throttled) say(summary.pressure.cpu, "a core", "cpu");
+  if ((heldBackOf(summary.cpu, average) ?? 0) < THRESHOLDS.throttled) say(summary.pressure.cpu, "a core", "cpu");
   say(summary.pressure.memory, "memory", "memory");
   say(summary.pressure.io, "the disk", "files");
   return told;

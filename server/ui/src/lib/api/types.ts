@@ -236,9 +236,9 @@ export interface Cpu {
   in_no_process_ns?: number | null;
   /** In the kernel by the cgroup, ns; null if it was not read. */
   system_ns?: number | null;
-  /** Time held back by its CPU limit, ns; null if unknown. */
+  /** Time held back by its CPU limit, added up over the cores, ns; null if unknown. */
   throttled_ns?: number | null;
-  /** The same in percent of the time. */
+  /** The same in percent of the CPU time that would have been used without the limit: used and held back. So it is at most 100 for any number of threads. */
   throttled_percent?: number | null;
   /** CPU time, ns: of all processes, or by the cgroup, if processes were sampled (`procfs`). */
   time_ns: number;
@@ -266,7 +266,7 @@ export interface CpuPanel {
   processes: ProcessPercent[];
   /** In the kernel, by the cgroup. */
   system: (number | null)[];
-  /** Time held back by the limit. */
+  /** Time held back by the limit, added up over the cores: above 100 if it held back several. */
   throttled: (number | null)[];
   /** Sum of the processes. */
   total: (number | null)[];
@@ -1263,7 +1263,7 @@ export interface Side {
   known_seconds: number;
   /** Seconds between the first and the last that was seen of it. */
   seconds: number;
-  /** Time that its CPU limit held it back, ns; null if that was not measured. */
+  /** Time that its CPU limit held it back, added up over the cores, ns; null if that was not measured. */
   throttled_ns?: number | null;
   /** All that it used. */
   usage: Usage;

@@ -1,7 +1,8 @@
 // The event lane: what happened to the container, as icons.
 
 import type { EventInfo, Mark, Summary } from "../api/types";
-import { total } from "../slots";
+import { knownPart, mean, total } from "../slots";
+import { heldBack, heldBackOf } from "../throttled";
 import { count, percent } from "../units";
 
 export type EventIcon = "oom" | "end" | "restart" | "start" | "failures" | "throttled";
@@ -25,7 +26,7 @@ export const ICONS: Record<EventIcon, { glyph: string; meaning: string }> = {
 };
 
 const ORDER = Object.keys(ICONS) as EventIcon[];
-/** From this share of a slot in percent on, being held back is an event. */
+/** From this share of a slot's CPU time in percent on, being held back is an event. */
 const MIN_THROTTLED = 1;
 
 /** The events of a range, and the starts and ends in it that only the index knows. */
@@ -65,9 +66,10 @@ export function laneEvents(summary: Summary, started: number, marks: readonly Ma
     const failed = total(values);
     return { icon: "failures", at, to, text: `${count(failed)} ${failed === 1 ? "connection" : "connections"} failed` };
   });
-  spans(cpu.throttled, MIN_THROTTLED, (at, to, values) => {
-    const mean = total(values) / values.length;
-    return { icon: "throttled", at, to, text: `held back ${percent(mean)} of the time by its CPU limit` };
+  spans(heldBack(cpu), MIN_THROTTLED, (at, to) => {
+    const isOutside = (slot: number): boolean => range.from + slot * range.step < at || range.from + slot * range.step >= to;
+    const share = heldBackOf(cpu, (values) => mean(values, 0, isOutside, (slot) => knownPart(summary.covered, slot)));
+    return { icon: "throttled", at, to, text: `its CPU limit held back ${percent(share)} of the CPU time that it could have used` };
   });
   return list.sort((a, b) => a.at - b.at || ORDER.indexOf(a.icon) - ORDER.indexOf(b.icon));
 }
