@@ -188,7 +188,8 @@ async fn what_lanes_fold_keeps_its_sums_and_its_failures() {
             assert!(exits.contains(&json!(-9)), "{limit}");
             assert_eq!(columns["key"][0], format!("10-{}-1", start * SECOND));
             let last = columns["key"].as_array().expect("a column").len() - 1;
-            assert_eq!(columns["key"][last], "0-0-0-cc1");
+            let parent = format!("10-{}-1", start * SECOND);
+            assert_eq!(columns["key"][last], format!("0-0-0/{parent}/cc1"));
             assert_eq!(columns["parent"][last], 0);
             let first = columns["start"][last].as_f64().expect("a start") - start as f64;
             // With 40 lanes it is the one that did nothing, in the gap.

@@ -13,7 +13,8 @@ const MAX_COMMAND: usize = 120;
 /// Columns of lanes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct LaneColumns {
-    /// `PID-START_NS-EXEC` of its last program in the range; of a folded lane `0-0-0-NAME`.
+    /// `PID-START_NS-EXEC` of its last program in the range. Of a lane that the answer folded
+    /// `0-0-0/PARENT/NAME` with the key of its parent; of one that was folded before `0-0-0-NAME`.
     pub key: Vec<String>,
     /// Names of the programs that it ran, as indices into `names`.
     pub names: Vec<Vec<u32>>,
@@ -87,7 +88,10 @@ impl LaneColumns {
         let ends = members.iter().map(|life| life.end());
         let is_running = members.iter().any(|life| life.end() == 0);
         let rss = members.iter().map(|life| life.rss_max).max();
-        self.key.push(format!("0-0-0-{name}"));
+        // Two parents may have folded lanes of one name.
+        let parent = self.parent.get(self.key.len()).copied().flatten();
+        let parent = parent.map_or("", |parent| &self.key[parent as usize]);
+        self.key.push(format!("0-0-0/{parent}/{name}"));
         self.command.push(String::new());
         self.pid.push(0);
         self.start.push(starts.min().and_then(seconds));

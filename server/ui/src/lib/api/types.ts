@@ -622,7 +622,7 @@ export interface LaneColumns {
   exit: (number | null)[];
   /** How many of them failed: a code other than 0, or a signal. */
   failed: number[];
-  /** `PID-START_NS-EXEC` of its last program in the range; of a folded lane `0-0-0-NAME`. */
+  /** `PID-START_NS-EXEC` of its last program in the range. Of a lane that the answer folded `0-0-0/PARENT/NAME` with the key of its parent; of one that was folded before `0-0-0-NAME`. */
   key: string[];
   /** Names of the programs that it ran, as indices into `names`. */
   names: number[][];
