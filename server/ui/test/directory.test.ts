@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { GroupRow } from "../src/lib/api/types";
-import { directoryTree, FILES_HERE, type DirectoryNode } from "../src/lib/directory";
+import { directoryRow, directoryTree, FILES_HERE, type DirectoryNode } from "../src/lib/directory";
+import { directories } from "../src/parts/path";
 
 const row = (directory: string, bytes_in: number): GroupRow => ({ group: { directory }, rows: 1, sums: { bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0 }, names: [] });
 const shape = (nodes: DirectoryNode[]): unknown[] => nodes.map((node) => [node.name, node.bytes_in, shape(node.children)]);
@@ -19,4 +20,12 @@ test("a directory with files and directories keeps both apart", () => {
   const [top] = directoryTree([row("/a", 4), row("/a/b", 6)]);
   expect(shape(top === undefined ? [] : [top])).toEqual([["/a", 10, [["b", 6, []], [FILES_HERE, 4, []]]]]);
   expect(top?.children.map((each) => each.path)).toEqual(["/a/b", "/a"]);
+});
+
+test("the icicle of directories has their sums, whatever the page has of their files", () => {
+  const group = (directory: string, bytes_in: number) => ({ group: { directory }, rows: 900, sums: { bytes_in, bytes_out: 1 }, names: [] });
+  const root = directories([group("/data/a", 99), group("/data/b", 9), group("", 4)].map(directoryRow), 3);
+  expect(root.bytes).toBe(115);
+  expect(root.children.map((each) => [each.path, each.bytes])).toEqual([["/data", 110], ["(no directory)", 5]]);
+  expect(root.children[0]?.children.map((each) => [each.path, each.bytes])).toEqual([["/data/a", 100], ["/data/b", 10]]);
 });

@@ -1,6 +1,6 @@
 // A tree of directories with sums, from a table that is grouped by directory.
 
-import type { GroupRow } from "./api/types";
+import type { FileInfo, GroupRow } from "./api/types";
 
 export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens", "mapped_pages"] as const;
 export type DirectorySums = Record<(typeof SUMMED)[number], number>;
@@ -11,6 +11,18 @@ export interface DirectoryNode extends DirectorySums {
   children: DirectoryNode[];
   /** The files of this directory itself are below this node. */
   hasFiles: boolean;
+}
+
+/** Directories that are fetched at most, the busiest first. */
+export const MAX_DIRECTORIES = 5000;
+
+/** What to ask for: the directories of the files that `filter` accepts. */
+export const directoryQuestion = (filter: string) => ({ kind: "file", group: "directory", filter, sort: "bytes", order: "desc" as const, limit: MAX_DIRECTORIES });
+
+/** The sums of a directory's files, as a row of a file. */
+export function directoryRow(row: GroupRow): FileInfo {
+  const sum = (field: keyof DirectorySums): number => row.sums[field] ?? 0;
+  return { path: row.group.directory || "(no directory)", kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens") };
 }
 
 /** Shown for the files of a directory that has directories, too. */
