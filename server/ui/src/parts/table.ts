@@ -12,7 +12,7 @@ export interface Column<R> {
   why?: (row: R) => string;
   /** Hidden on narrow screens. */
   wide?: boolean;
-  /** Column of the server's table. Without it the page cannot ask the server for this order. */
+  /** Column of the server's table. Without it the table cannot be sorted by this column. */
   server?: string;
   /** Text of the row that sums up what is not shown. */
   rest?: (sums: Record<string, number | null>) => string;
@@ -23,6 +23,16 @@ export interface Column<R> {
   /** Characters at the end of a path that stay visible. */
   tail?: number;
 }
+
+/** A column's head. */
+export type Head = Pick<Column<never>, "key" | "label" | "numeric" | "wide"> & {
+  /** The table cannot be sorted by this column. */
+  isFixed?: boolean;
+};
+
+/** The heads of `columns`. The server sorts, so a column that it lacks cannot be clicked. */
+export const heads = <R>(columns: readonly Column<R>[]): Head[] =>
+  columns.map(({ key, label, numeric, wide, server }) => ({ key, label, numeric, ...(wide === undefined ? {} : { wide }), isFixed: server === undefined }));
 
 export interface Link {
   href: string;
