@@ -101,6 +101,14 @@ describe("within bounds", () => {
     of.memory.current = filled(4, 5 * MIB);
     expect(texts(of)).toEqual(["nothing stands out", "1.5 of 4 cores on average", "5 MiB of memory at its peak, no limit"]);
   });
+  test("what was not measured cannot stand out, which is said", () => {
+    const of = summary(100, filled(4, 149));
+    of.cpu.cores = [];
+    of.accounting.hooks = "procfs";
+    expect(texts(of)[0]).toBe("nothing stands out, but peers, failures and exits were not measured");
+    of.accounting.hooks = "sysdig";
+    expect(texts(of)[0]).toBe("nothing stands out, but failed connections were not measured");
+  });
   test("being idle is said, of its life only if the range is its life", () => {
     const of = summary(100, [0, 0, 0, 0, 50]);
     expect(texts(of)).toContain("idle 80 % of the time");

@@ -6,6 +6,7 @@
 
 import type { ContainerItem, PeerInfo, ProcessInfo, Summary } from "./api/types";
 import { exitText, processCount } from "./label";
+import { unmeasured } from "./measured";
 import { peerText } from "./peer";
 import { averageOf, knownTime, lastCovered, peak, slotOf, total } from "./slots";
 import { heldBackOf } from "./throttled";
@@ -242,7 +243,10 @@ export function account(container: ContainerItem, summary: Summary, utc: boolean
   const all = RULES.flatMap((rule) => rule(context));
   const sorted = WEIGHTS.flatMap((weight) => all.filter((each) => each.weight === weight));
   // What is within bounds is said, too.
-  if (all.every((each) => each.weight === "plain")) sorted.unshift({ text: "nothing stands out", weight: "plain", evidence: null });
+  if (all.every((each) => each.weight === "plain")) {
+    const what = unmeasured(summary.accounting.hooks);
+    sorted.unshift({ text: `nothing stands out${what === "" ? "" : `, but ${what} were not measured`}`, weight: "plain", evidence: null });
+  }
   return sorted;
 }
 
