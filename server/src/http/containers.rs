@@ -43,7 +43,8 @@ pub(super) struct ListParameters {
     /// Direction of the order; without it numbers and times start with the highest.
     #[serde(default)]
     order: Option<Order>,
-    /// Words that must all match: `label:team=ml`, `image:postgres`, `host:node0*`, `oom`,
+    /// Words that must all match: `label:team=ml` (exactly this label), `label:team` or `label:*eam=m*`
+    /// (a part of one), `image:postgres`, `host:node0*`, `oom` (killed because memory ran out),
     /// `ended:<12h`, `memory_peak:>1GiB`, or text in any column.
     #[serde(default)]
     filter: Option<String>,

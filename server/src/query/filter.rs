@@ -3,10 +3,13 @@
 //! | word | matches |
 //! |---|---|
 //! | `curl` | a row with that text in any of its columns of text |
+//! | `oom` | a row with this mark, if the table has a column of this name for one |
 //! | `name:curl` | a row with that text in this column |
 //! | `path:/var/*` | a row with this whole text, `*` standing for any text |
 //! | `name:=sh` | a row with exactly this text |
 //! | `path:=="/tmp/A"` | a row with exactly this text, case included |
+//! | `label:team=ml` | a row with exactly this label, case ignored |
+//! | `label:team`, `label:*eam=m*` | a row with a label that has this text, or is as this pattern |
 //! | `failures:>0`, `pid:42` | a row with such a number (`<`, `<=`, `>`, `>=`, `=`; `k`, `M`, `G`, `KiB`, `MiB`, `GiB`) |
 //! | `!path:/usr/*` | a row that the rest of the word does not match |
 //! | `end:<12h` | a row with a time less than 12 hours ago (`s`, `m`, `h`, `d`) |
@@ -24,6 +27,10 @@ const MAX_TERMS: usize = 32;
 pub enum ColumnType {
     /// Text.
     Text,
+    /// Labels, `KEY=VALUE`, one a line. A row matches if one of them does.
+    Labels,
+    /// A mark that a row has or lacks: its column's name, or no text.
+    Mark,
     /// A whole number.
     Number,
     /// Seconds since the Unix epoch.
@@ -79,6 +86,8 @@ enum Test {
     Is(String),
     IsExactly(String),
     Glob(String),
+    /// A line of the text passes this test.
+    Line(Box<Self>),
     Compare(Comparison, f64),
 }
 
@@ -175,7 +184,19 @@ impl Term {
             negated,
         };
         let Some(colon) = word.colon.filter(|colon| *colon >= start) else {
-            return Ok(all());
+            // A name may have the text of a mark, which is not meant.
+            let text = word.text[start..].to_lowercase();
+            let mark = columns
+                .iter()
+                .position(|(name, kind)| *kind == ColumnType::Mark && *name == text);
+            return Ok(match mark {
+                Some(_) => Self {
+                    column: mark,
+                    test: Test::Is(text),
+                    negated,
+                },
+                None => all(),
+            });
         };
         let (name, value) = (&word.text[start..colon], &word.text[colon + 1..]);
         let Some(column) = columns.iter().position(|(column, _)| *column == name) else {
@@ -186,7 +207,11 @@ impl Term {
             };
         };
         let test = match columns[column].1 {
-            ColumnType::Text => text_test(value),
+            ColumnType::Text | ColumnType::Mark => text_test(value),
+            ColumnType::Labels => Test::Line(Box::new(match text_test(value) {
+                Test::Contains(label) if label.contains('=') => Test::Is(label),
+                test => test,
+            })),
             kind => comparison(value, kind, now)
                 .ok_or_else(|| FilterError::NoNumber(word.text.clone()))?,
         };
@@ -275,6 +300,7 @@ impl Test {
             (Self::Is(whole), Value::Text(text)) => text.to_lowercase() == *whole,
             (Self::IsExactly(whole), Value::Text(text)) => text == whole,
             (Self::Glob(pattern), Value::Text(text)) => glob(pattern, &text.to_lowercase()),
+            (Self::Line(test), Value::Text(text)) => test.matches_line(text),
             (Self::Compare(comparison, other), Value::Number(number)) => {
                 comparison.holds(*number as f64, *other)
             }
@@ -282,6 +308,20 @@ impl Test {
                 comparison.holds(*time, *other)
             }
             _ => false,
+        }
+    }
+}
+
+impl Test {
+    /// Whether a line of `text` matches. The value of a label may itself have several lines.
+    fn matches_line(&self, text: &str) -> bool {
+        let has = |text: &str, lines: &str| format!("\n{text}\n").contains(&format!("\n{lines}\n"));
+        match self {
+            Self::Is(whole) => has(&text.to_lowercase(), whole),
+            Self::IsExactly(whole) => has(text, whole),
+            test => text
+                .split('\n')
+                .any(|line| test.matches(&Value::Text(Cow::Borrowed(line)))),
         }
     }
 }
@@ -312,16 +352,22 @@ mod tests {
 
     use super::{ColumnType, Filter, FilterError, Value, glob};
 
-    const COLUMNS: [(&str, ColumnType); 5] = [
+    const COLUMNS: [(&str, ColumnType); 7] = [
         ("name", ColumnType::Text),
         ("peer", ColumnType::Text),
         ("failures", ColumnType::Number),
         ("end", ColumnType::Time),
         ("quoted", ColumnType::Text),
+        ("label", ColumnType::Labels),
+        ("oom", ColumnType::Mark),
     ];
     const NOW: f64 = 1_000_000.0;
 
     fn matches(filter: &str) -> bool {
+        matches_row(filter, "", "")
+    }
+
+    fn matches_row(filter: &str, labels: &str, mark: &str) -> bool {
         let filter = Filter::parse(filter, &COLUMNS, NOW).expect("a filter");
         filter.matches(&[
             Value::Text(Cow::Borrowed("Web server")),
@@ -329,7 +375,48 @@ mod tests {
             Value::Number(1_500),
             Value::Time(NOW - 3_600.0),
             Value::Text(Cow::Borrowed(r#"a "b" \ \c"#)),
+            Value::Text(Cow::Borrowed(labels)),
+            Value::Text(Cow::Borrowed(mark)),
         ])
+    }
+
+    #[test]
+    fn a_label_matches_as_a_whole() {
+        let labels = "note=two\nlines\nstage=Test\nteam=ml";
+        for (filter, is) in [
+            ("label:team=ml", true),
+            ("label:TEAM=ML", true),
+            ("label:=team=ml", true),
+            ("label:==team=ml", true),
+            ("label:==stage=test", false),
+            ("label:==\"note=two\nlines\"", true),
+            ("label:team", true),
+            ("label:ml", true),
+            ("label:*eam=m*", true),
+            ("label:team=*", true),
+            ("label:stage=*ml", false),
+            ("!label:team=mlops", true),
+        ] {
+            assert_eq!(matches_row(filter, labels, ""), is, "{filter}");
+        }
+        for labels in ["team=mlops", "subteam=ml", ""] {
+            assert!(!matches_row("label:team=ml", labels, ""), "{labels}");
+        }
+    }
+
+    #[test]
+    fn a_lone_mark_matches_no_names() {
+        for (filter, labels, mark, is) in [
+            ("oom", "app=zoom-gateway", "", false),
+            ("oom", "", "oom", true),
+            ("OOM", "app=zoom-gateway", "", false),
+            ("!oom", "", "oom", false),
+            ("oom:oom", "", "oom", true),
+            ("zoom", "app=zoom-gateway", "", true),
+            ("label:oom", "app=zoom-gateway", "", true),
+        ] {
+            assert_eq!(matches_row(filter, labels, mark), is, "{filter} {labels}");
+        }
     }
 
     #[test]

@@ -385,6 +385,8 @@ async fn the_list_searches_sorts_and_pages() {
         ("sort=cpu_ns&order=desc&limit=1", &["container000"]),
         ("sort=id&offset=3", &["container003", "container004"]),
         ("filter=label:team=shop+image:nginx+003", &["container003"]),
+        ("filter=label:team=sho", &[]),
+        ("filter=label:team=sho*+003", &["container003"]),
         ("filter=host:node*+id:*001", &["container001"]),
         (
             "filter=host:node",

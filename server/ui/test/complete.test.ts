@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { completions, lastWord, valueColumn, valuesOf, wordOf } from "../src/lib/complete";
+import { completions, groupWord, lastWord, valueColumn, valuesOf, wordOf } from "../src/lib/complete";
 
 const group = (column: string, value: string, rows: number) => ({ group: { [column]: value }, rows, sums: {}, names: [] });
 
@@ -20,4 +20,9 @@ test("values come from groups, each label by itself, the most frequent first", (
   expect(valuesOf("label", [group("label", "team=ml\nstage=x", 2), group("label", "team=ml", 5)])).toEqual(["team=ml", "stage=x"]);
   expect([valueColumn("image:x"), valueColumn("cpu_now:>1"), valueColumn("image")]).toEqual(["image", null, null]);
   expect(wordOf("label", 'a "b"\\')).toBe('label:"a \\"b\\"\\\\"');
+});
+
+test("the word of a group matches its label or value only, case included", () => {
+  expect(groupWord("label:team", "ml")).toBe('label:=="team=ml"');
+  expect(groupWord("host", "node 1")).toBe('host:=="node 1"');
 });

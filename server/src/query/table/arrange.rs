@@ -119,7 +119,7 @@ pub(super) fn rows<R: Columns>(
             name: name.to_owned(),
             known: known(),
         })?;
-        Ok((column, column.kind() != ColumnType::Text))
+        Ok((column, !column.is_text()))
     })?;
     let key = |row: &R, column: &&Column<R>| match column.value(row) {
         Value::Text(text) => Key::Text(text.to_lowercase()),
@@ -262,7 +262,7 @@ pub(super) fn matcher<R: Columns>(
 }
 
 fn group_columns<R: Columns>(group: &str) -> Result<Vec<KeyColumn<R>>, ArrangeError> {
-    let groups = |column: &&Column<R>| matches!(column.get, Get::Text(_) | Get::Id(_));
+    let groups = |column: &&Column<R>| column.is_text() || matches!(column.get, Get::Id(_));
     let find = |name: &str| {
         if let Some(text) = R::part(name) {
             return Ok(KeyColumn {
@@ -278,7 +278,7 @@ fn group_columns<R: Columns>(group: &str) -> Result<Vec<KeyColumn<R>>, ArrangeEr
         })?;
         Ok(KeyColumn {
             name: name.to_owned(),
-            is_text: column.kind() == ColumnType::Text,
+            is_text: column.is_text(),
             key: Box::new(|row: &R| Key::exact(&column.value(row))),
         })
     };
@@ -379,7 +379,7 @@ impl RowSums {
             match column.get {
                 Get::Sum(get) => self.absorb(column, Some(get(row))),
                 Get::Max(get) => self.absorb(column, get(row)),
-                Get::Text(_) | Get::Id(_) | Get::Time(_) => {}
+                Get::Text(_) | Get::Labels(_) | Get::Mark(_) | Get::Id(_) | Get::Time(_) => {}
             }
         }
     }

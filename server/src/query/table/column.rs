@@ -18,6 +18,10 @@ pub(super) struct Column<R> {
 pub(super) enum Get<R> {
     /// Text; not summed.
     Text(for<'r> fn(&'r R) -> Cow<'r, str>),
+    /// Labels, one a line; not summed.
+    Labels(for<'r> fn(&'r R) -> Cow<'r, str>),
+    /// A mark that a row has or lacks; not summed.
+    Mark(fn(&R) -> bool),
     /// A number that identifies something; not summed.
     Id(fn(&R) -> Option<u64>),
     /// A time in seconds since the Unix epoch; not summed.
@@ -45,16 +49,24 @@ pub(super) trait Columns: Sized + 'static {
 impl<R> Column<R> {
     pub(super) fn value<'r>(&self, row: &'r R) -> Value<'r> {
         match self.get {
-            Get::Text(get) => Value::Text(get(row)),
+            Get::Text(get) | Get::Labels(get) => Value::Text(get(row)),
+            Get::Mark(get) => Value::Text(Cow::Borrowed(if get(row) { self.name } else { "" })),
             Get::Id(get) | Get::Max(get) => get(row).map_or(Value::Unknown, Value::Number),
             Get::Time(get) => get(row).map_or(Value::Unknown, Value::Time),
             Get::Sum(get) => Value::Number(get(row)),
         }
     }
 
+    /// Whether its values are text.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.get, Get::Text(_) | Get::Labels(_) | Get::Mark(_))
+    }
+
     pub(super) fn kind(&self) -> ColumnType {
         match self.get {
             Get::Text(_) => ColumnType::Text,
+            Get::Labels(_) => ColumnType::Labels,
+            Get::Mark(_) => ColumnType::Mark,
             Get::Time(_) => ColumnType::Time,
             Get::Id(_) | Get::Sum(_) | Get::Max(_) => ColumnType::Number,
         }

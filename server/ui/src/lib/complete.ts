@@ -1,6 +1,7 @@
 // Completes the last word of a filter of the list.
 
 import type { GroupRow } from "./api/types";
+import { exactly } from "./rows";
 
 /** Words that begin a filter, and what they are for. */
 export const STARTS: readonly (readonly [string, string])[] = [
@@ -58,6 +59,9 @@ const needsQuotes = (value: string): boolean => /[\s"\\]/.test(value);
 export function wordOf(column: string, value: string): string {
   return needsQuotes(value) ? `${column}:"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : `${column}:${value}`;
 }
+
+/** A word that only the rows of a group match, which is by a column or a label. */
+export const groupWord = (group: string, value: string): string => (group.startsWith("label:") ? exactly("label", `${group.slice(6)}=${value}`) : exactly(group, value));
 
 export interface Completion {
   value: string;
