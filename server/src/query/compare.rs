@@ -47,8 +47,12 @@ pub struct Side {
 pub struct Usage {
     /// Processes.
     pub processes: u64,
+    /// Whether there may be more processes: some of them are in folded rows whose number is a lower bound.
+    pub processes_at_least: bool,
     /// Processes that failed: a code other than 0, or a signal.
     pub failed: u64,
+    /// Processes in folded rows: how these ended is not known.
+    pub failed_unknown: u64,
     /// CPU time, ns.
     pub cpu_ns: u64,
     /// Highest memory, bytes: of a container by its cgroup, of a command the highest resident set of
@@ -108,6 +112,7 @@ impl Usage {
         for (sum, n) in [
             (&mut self.processes, other.processes),
             (&mut self.failed, other.failed),
+            (&mut self.failed_unknown, other.failed_unknown),
             (&mut self.cpu_ns, other.cpu_ns),
             (&mut self.bytes_in, other.bytes_in),
             (&mut self.bytes_out, other.bytes_out),
@@ -117,6 +122,7 @@ impl Usage {
         ] {
             *sum = sum.saturating_add(n);
         }
+        self.processes_at_least |= other.processes_at_least;
         self.memory_max = self.memory_max.max(other.memory_max);
     }
 
@@ -247,6 +253,11 @@ fn commands(ledger: &Ledger<'_>) -> BTreeMap<String, Usage> {
                 let exit = row.process.exit.map(ExitInfo::from);
                 usage.add(&Usage {
                     processes: 0,
+                    processes_at_least: !row.is_count_exact,
+                    failed_unknown: match row.process.is_folded() {
+                        true => row.process.count.into(),
+                        false => 0,
+                    },
                     failed: exit.is_some_and(ExitInfo::is_failure).into(),
                     cpu_ns: row.cpu_ns,
                     memory_max: Some(row.memory.rss).filter(|rss| *rss > 0),
@@ -311,6 +322,18 @@ mod tests {
         let rows = rows.iter();
         rows.map(|(name, usage)| ((*name).to_owned(), *usage))
             .collect()
+    }
+
+    #[test]
+    fn a_sum_with_a_lower_bound_is_a_lower_bound() {
+        let mut sum = cpu(1);
+        sum.add(&Usage {
+            processes_at_least: true,
+            failed_unknown: 40,
+            ..cpu(2)
+        });
+        sum.add(&cpu(3));
+        assert_eq!((sum.processes_at_least, sum.failed_unknown), (true, 40));
     }
 
     #[test]

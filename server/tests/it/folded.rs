@@ -87,6 +87,16 @@ async fn each_process_is_counted_once_at_every_resolution() {
             let summary = server.json(&path).await;
             assert!(folded > 0);
             assert_eq!(summary["failed_unknown"], folded, "step {step}");
+            assert_eq!(summary["distinct_processes"], 3_600);
+            assert_eq!(summary["distinct_at_least"], false);
+            // A comparison, which is by second, tells the same.
+            if step == 1 {
+                let path = format!("/api/v1/containers/{ID}/compare?with={ID}");
+                let usage = server.json(&path).await["own"]["usage"].clone();
+                assert_eq!(usage["failed_unknown"], folded);
+                assert_eq!(usage["processes"], 3_600);
+                assert_eq!(usage["processes_at_least"], false);
+            }
         }
         // A second of a minute has its own number.
         let rows = rows(&server, start + 1, start + 2, 1).await;

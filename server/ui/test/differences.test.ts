@@ -14,7 +14,7 @@ test.each([
   [null, 5, ""],
 ])("%d after %d is %s", (own, other, text) => expect(changeText(own, other)).toBe(text));
 
-const usage: Usage = { processes: 3, failed: 0, cpu_ns: 2e9, memory_max: null, bytes_in: 0, bytes_out: 0, received: 0, sent: 0, failures: 0 };
+const usage: Usage = { processes: 3, processes_at_least: false, failed: 0, failed_unknown: 0, cpu_ns: 2e9, memory_max: null, bytes_in: 0, bytes_out: 0, received: 0, sent: 0, failures: 0 };
 function side(part: Partial<Side["container"]>, used: Partial<Usage>, known = 60): Side {
   return { container: { ...summary(0, [1]).container, state: "ended", ...part }, seconds: 60, known_seconds: known, throttled_ns: null, usage: { ...usage, ...used } };
 }
@@ -51,4 +51,14 @@ test("what scans of /proc do not find is no difference", () => {
   const by = new Map(figures({ own: side({}, { received: 5 }), other: side({ hooks: "procfs" }, {}), commands: none, files: none, peers: none }).map((row) => [row.label, row]));
   for (const label of ["received", "sent", "failed processes", "failed connections"]) expect(by.get(label)).toMatchObject({ other: "–", change: "" });
   expect(by.get("read")).toMatchObject({ other: "0 B" });
+});
+
+test("how folded processes ended is unknown, not 0, and what is known of them is a lower bound", () => {
+  const folded = side({}, { processes: 500, processes_at_least: true, failed_unknown: 400 });
+  const some = side({}, { processes: 500, failed: 7, failed_unknown: 400 });
+  const of = (own: Side) => new Map(figures({ own, other: side({}, { failed: 2 }), commands: none, files: none, peers: none }).map((row) => [row.label, row]));
+  expect(of(folded).get("failed processes")).toMatchObject({ own: "–", other: "2", change: "", sign: 0 });
+  expect(of(folded).get("processes")).toMatchObject({ own: "at least 500", other: "3", change: "", sign: 0 });
+  expect(of(some).get("failed processes")).toMatchObject({ own: "at least 7", other: "2", change: "", sign: 0 });
+  expect(of(some).get("processes")).toMatchObject({ own: "500", sign: 1 });
 });

@@ -14,7 +14,10 @@ export interface Figure {
   sign: -1 | 0 | 1;
 }
 
-export const USAGE: { key: keyof Usage; label: string; text: (value: number | null | undefined) => string }[] = [
+/** A figure of `Usage`. */
+export type UsageKey = Exclude<keyof Usage, "processes_at_least" | "failed_unknown">;
+
+export const USAGE: { key: UsageKey; label: string; text: (value: number | null | undefined) => string }[] = [
   { key: "cpu_ns", label: "CPU", text: cpuTime },
   { key: "memory_max", label: "peak memory", text: bytes },
   { key: "bytes_in", label: "read", text: bytes },
@@ -25,6 +28,21 @@ export const USAGE: { key: keyof Usage; label: string; text: (value: number | nu
   { key: "failed", label: "failed processes", text: count },
   { key: "failures", label: "failed connections", text: count },
 ];
+
+/** Whether the figure is a lower bound. */
+const isAtLeast = (usage: Usage, key: UsageKey): boolean => (key === "processes" && usage.processes_at_least) || (key === "failed" && usage.failed_unknown > 0 && usage.failed > 0);
+
+/** The figure; null if nothing is known of it. How folded processes ended is unknown. */
+export const usageValue = (usage: Usage | null | undefined, key: UsageKey): number | null =>
+  usage == null || (key === "failed" && usage.failed === 0 && usage.failed_unknown > 0) ? null : (usage[key] ?? null);
+
+/** The figure as text: `at least 3` of a lower bound. */
+export const usageText = (usage: Usage | null | undefined, key: UsageKey, text: (value: number | null | undefined) => string): string =>
+  `${usage != null && isAtLeast(usage, key) ? "at least " : ""}${text(usageValue(usage, key))}`;
+
+/** The change of a figure. Lower bounds may hide any change. */
+export const usageChange = (own: Usage | null | undefined, other: Usage | null | undefined, key: UsageKey): string =>
+  [own, other].some((usage) => usage != null && isAtLeast(usage, key)) ? "" : changeText(usageValue(own, key), usageValue(other, key));
 
 /** `+25 %`, `×3.2`, or `new` if there was nothing before. */
 export function changeText(own: number | null | undefined, other: number | null | undefined): string {
@@ -64,10 +82,17 @@ function lived({ container, seconds }: Side): number {
 }
 
 /** Figures that scans of /proc do not have. */
-const NOT_SCANNED = new Set<keyof Usage>(["received", "sent", "failed", "failures"]);
+const NOT_SCANNED = new Set<UsageKey>(["received", "sent", "failed", "failures"]);
 
-/** A figure of the whole; null if it was not measured there. */
-const usage = ({ container, usage }: Side, key: keyof Usage): number | null | undefined => (isScanned(container.hooks) && NOT_SCANNED.has(key) ? null : usage[key]);
+/** What was used as a whole; null if the figure was not measured there. */
+const usageOf = ({ container, usage }: Side, key: UsageKey): Usage | null => (isScanned(container.hooks) && NOT_SCANNED.has(key) ? null : usage);
+
+/** A figure of the whole. */
+function ofUsage(own: Usage | null, other: Usage | null, { key, label, text }: (typeof USAGE)[number]): Figure {
+  const change = usageChange(own, other, key);
+  const { sign } = figure(label, usageValue(own, key), usageValue(other, key), text);
+  return { label, own: usageText(own, key, text), other: usageText(other, key, text), change, sign: change === "" ? 0 : sign };
+}
 
 /** The figures of both as a whole. */
 export function figures({ own, other }: Comparison): Figure[] {
@@ -75,8 +100,8 @@ export function figures({ own, other }: Comparison): Figure[] {
   return [
     figure("duration", lived(own), lived(other), duration),
     { ...exit, change: exit.own === exit.other ? "" : "differs", sign: 0 },
-    ...USAGE.map(({ key, label, text }) => figure(label, usage(own, key), usage(other, key), text)),
-    figure("held back by its limit", own.throttled_ns, other.throttled_ns, cpuTime),
+    ...USAGE.map((each) => ofUsage(usageOf(own, each.key), usageOf(other, each.key), each)),
+    figure("held back by its limit, over all cores", own.throttled_ns, other.throttled_ns, cpuTime),
   ];
 }
 

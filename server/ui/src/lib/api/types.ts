@@ -1444,12 +1444,16 @@ export interface Usage {
   cpu_ns: number;
   /** Processes that failed: a code other than 0, or a signal. */
   failed: number;
+  /** Processes in folded rows: how these ended is not known. */
+  failed_unknown: number;
   /** Connections that failed. */
   failures: number;
   /** Highest memory, bytes: of a container by its cgroup, of a command the highest resident set of one process. Null if it was never measured. */
   memory_max?: number | null;
   /** Processes. */
   processes: number;
+  /** Whether there may be more processes: some of them are in folded rows whose number is a lower bound. */
+  processes_at_least: boolean;
   /** Bytes received. */
   received: number;
   /** Bytes sent. */
