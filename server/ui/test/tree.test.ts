@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ProcessInfo } from "../src/lib/api/types";
-import { MAX_OPEN_ROWS, MIN_GROUP_SIZE, distinct, flatten, lifeOf, mergePrograms, openAtFirst, processTree, programsText } from "../src/lib/tree";
+import { MAX_OPEN_ROWS, MIN_GROUP_SIZE, atLeast, distinct, endOrder, endText, flatten, lifeOf, mayLack, mergePrograms, openAtFirst, processTree, programsText } from "../src/lib/tree";
 import { processRow } from "./summary";
 
 const byStart = (a: ProcessInfo, b: ProcessInfo): number => a.start - b.start;
@@ -104,4 +104,37 @@ test("groups of leaves before and after their parent started have different keys
 test("the first of several rows with one key is kept", () => {
   const rows = [processRow({ name: "a" }), processRow({ pid: 2, name: "b" }), processRow({ name: "c" })];
   expect(distinct(rows).map((row) => row.name)).toEqual(["a", "b"]);
+});
+
+test("of a group that failed in part, the number is told and no exit of a single one", () => {
+  const exits = [0, 0, 1, 0, 0, 0];
+  const rows = exits.map((code, i) => processRow({ pid: 10 + i, start: i, end: i + 1, name: "cc1", exit: { code } }));
+  const [node] = tree(rows);
+  if (node === undefined) throw new Error("no row");
+  expect([node.row.count, endText(node.row)]).toEqual([6, "1 failed"]);
+  const [alone] = mergePrograms(rows.slice(2, 3));
+  expect(alone && endText(alone)).toBe("code 1");
+  const [fine] = tree(rows.map((row) => ({ ...row, exit: { code: 0 } })));
+  expect(fine && endText(fine.row)).toBe("code 0");
+});
+
+test("of a tree that is cut, sums of several rows are lower bounds, and figures of one process are not", () => {
+  const rows = [processRow({ pid: 1, start: 0, name: "make" }), ...Array.from({ length: 6 }, (_, i) => processRow({ pid: 10 + i, parent: 1, start: 1, end: 2, name: "cc1" }))];
+  const [make] = tree(rows);
+  const group = make?.children[0];
+  const leaf = group?.children[0];
+  if (make === undefined || group === undefined || leaf === undefined) throw new Error("no rows");
+  const all = (isOpen: boolean, isCut: boolean) => [make, group, leaf].map((node) => mayLack(node, isOpen, isCut));
+  expect(all(false, true)).toEqual([true, true, false]);
+  expect(all(true, true)).toEqual([false, true, false]);
+  expect(all(false, false)).toEqual([false, false, false]);
+});
+
+test("running processes are before those that ended, as the server sorts", () => {
+  const rows = [processRow({ end: 5 }), processRow({ end: null }), processRow({ end: 3 })];
+  expect(rows.sort((a, b) => endOrder(a) - endOrder(b)).map((row) => row.end)).toEqual([null, 3, 5]);
+});
+
+test("a sum that may lack rows is a lower bound, and an unknown one stays unknown", () => {
+  expect(["1.5 s", "–", ""].map(atLeast)).toEqual(["≥ 1.5 s", "–", ""]);
 });

@@ -3,13 +3,16 @@
 // leaves with the same name share one row (`cc1 ×412`).
 
 import type { ProcessInfo } from "./api/types";
-import { failed } from "./label";
+import { exitText, failed } from "./label";
 import { addCounts, peak } from "./slots";
+import { count, UNKNOWN } from "./units";
 
 /** A process with all programs that it ran. */
 export interface ProcessLine extends ProcessInfo {
   /** Names of its programs, the first one first. */
   programs: string[];
+  /** Of a group: how many of its processes failed. */
+  failures?: number;
 }
 
 export interface ProcessNode {
@@ -164,18 +167,31 @@ function used(rows: readonly ProcessInfo[]) {
 
 function sum(rows: ProcessLine[]): ProcessLine {
   const first = rows[0] as ProcessLine;
-  const failure = rows.find((row) => failed(row.exit));
+  const failures = rows.filter((row) => failed(row.exit));
   return {
     ...first,
     ...used(rows),
     args: [],
     start: rows.reduce((low, row) => Math.min(low, row.start), first.start),
     end: rows.reduce((top, row) => Math.max(top, row.end ?? 0), 0),
-    exit: failure?.exit ?? first.exit ?? null,
+    exit: failures[0]?.exit ?? first.exit ?? null,
+    failures: failures.length,
     count: rows.reduce((total, row) => total + row.count, 0),
     count_at_least: rows.some((row) => row.count_at_least),
   };
 }
+
+/** How a process ended: `code 3`, `signal KILL`; of a group `2 failed`. Empty if that is unknown. */
+export const endText = (row: ProcessLine): string => ((row.failures ?? 0) > 0 ? `${count(row.failures)} failed` : exitText(row.exit));
+
+/** What the column of ends is sorted by. As in the server, running processes are before all that ended. */
+export const endOrder = (row: Pick<ProcessInfo, "end">): number => row.end ?? -1;
+
+/** Whether the figures of a row are sums that may lack rows: the tree is cut, and the row stands for others. */
+export const mayLack = (node: ProcessNode, isOpen: boolean, isCut: boolean): boolean => isCut && (node.group !== null || (node.below > 0 && !isOpen));
+
+/** A figure that may lack rows, as text. */
+export const atLeast = (text: string): string => (text === "" || text === UNKNOWN ? text : `≥ ${text}`);
 
 /** The visible rows in order. Rows below another one are visible if `open` contains its key. */
 export function flatten(nodes: readonly ProcessNode[], open: ReadonlySet<string>): ProcessNode[] {
