@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { GroupRow } from "../src/lib/api/types";
 import { directoryRow, directoryTree, FILES_HERE, type DirectoryNode } from "../src/lib/directory";
+import { placeWord } from "../src/lib/rows";
 import { directories } from "../src/parts/path";
 
 const row = (directory: string, bytes_in: number): GroupRow => ({ group: { directory }, rows: 1, sums: { bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0 }, names: [] });
@@ -28,4 +29,10 @@ test("the icicle of directories has their sums, whatever the page has of their f
   expect(root.bytes).toBe(115);
   expect(root.children.map((each) => [each.path, each.bytes])).toEqual([["/data", 110], ["(no directory)", 5]]);
   expect(root.children[0]?.children.map((each) => [each.path, each.bytes])).toEqual([["/data/a", 100], ["/data/b", 10]]);
+});
+
+test("a bar finds its files: those below a directory, one file, or those without a directory", () => {
+  expect(placeWord("/data", false)).toBe('path:"/data/"*');
+  expect(placeWord("/data/a", true)).toBe('path:=="/data/a"');
+  expect(placeWord(directoryRow(row("", 1)).path, false)).toBe('directory:==""');
 });

@@ -1,6 +1,7 @@
 // A tree of directories with sums, from a table that is grouped by directory.
 
 import type { FileInfo, GroupRow } from "./api/types";
+import { NO_DIRECTORY } from "./rows";
 
 export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens", "mapped_pages"] as const;
 export type DirectorySums = Record<(typeof SUMMED)[number], number>;
@@ -22,7 +23,7 @@ export const directoryQuestion = (filter: string) => ({ kind: "file", group: "di
 /** The sums of a directory's files, as a row of a file. */
 export function directoryRow(row: GroupRow): FileInfo {
   const sum = (field: keyof DirectorySums): number => row.sums[field] ?? 0;
-  return { path: row.group.directory || "(no directory)", kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens") };
+  return { path: row.group.directory || NO_DIRECTORY, kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens") };
 }
 
 /** Shown for the files of a directory that has directories, too. */
@@ -56,7 +57,7 @@ export function directoryTree(rows: readonly GroupRow[]): DirectoryNode[] {
     let here = root;
     if (!directory.startsWith("/")) {
       // Pipes, sockets and the like have no directory.
-      here = child(root, directory, directory === "" ? "(no directory)" : directory);
+      here = child(root, directory, directory === "" ? NO_DIRECTORY : directory);
       add(here, row);
     } else {
       const parts = directory.split("/").filter((part) => part !== "");

@@ -60,6 +60,13 @@ export function namesText(names: readonly string[], max = 2): string {
   return more > 0 ? `${names.slice(0, max).join(", ")} and ${more} more` : names.join(", ");
 }
 
+/** Name of the bar and the row of files without a directory, such as pipes. */
+export const NO_DIRECTORY = "(no directory)";
+
+/** A word of a filter that only accepts what a bar of the icicle stands for: a file, or a directory and all below. */
+export const placeWord = (path: string, isFile: boolean): string =>
+  isFile ? exactly("path", path) : path === NO_DIRECTORY ? exactly("directory", "") : below("path", path);
+
 /** A word of a filter that only accepts what is in the directory `path` or below. */
 export function below(column: string, path: string): string {
   return `${column}:"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}/"*`;
