@@ -270,7 +270,7 @@ async fn databases_of_all_released_versions_are_read() {
         .map(|entry| entry.expect("a file").path())
         .collect();
     files.sort();
-    assert!(files.len() >= 6, "{files:?}");
+    assert!(files.len() >= 8, "{files:?}");
     let (fresh, _data) = {
         let data = TempDir::new().expect("a temporary folder");
         drop(Sqlite::serve(data.path(), Durability::Process).expect("a new store"));
@@ -336,6 +336,8 @@ async fn check_old(store: &Arc<dyn Store>, version: u32, name: &str) {
     assert_eq!(recordings.len(), recorded, "{name}");
     let tokens = store.tokens(1_790_000_000).await.expect("answers");
     assert_eq!(tokens.len(), usize::from(version >= 5), "{name}");
+    let shared = tokens.iter().filter(|token| token.shared.is_some()).count();
+    assert_eq!(shared, usize::from(version >= 6), "{name}");
     // The bytes are those of the segments of the format's version 1.
     let piece = include_bytes!("../../../common/testdata/segment/v1/raw-busy-second.bin");
     let minutes = include_bytes!("../../../common/testdata/segment/v1/raw-minutes.bin");
@@ -348,6 +350,11 @@ async fn check_old(store: &Arc<dyn Store>, version: u32, name: &str) {
         rows.iter().map(decode).collect::<Vec<_>>()
     };
     let decoded = |bytes: &[u8]| Arc::new(Segment::decode(bytes).expect("a segment"));
+    let (web, range) = (id("f893a2eefb32"), 0..u64::MAX / 4);
+    let stored = store.range(&web, Resolution::Second, range).await;
+    let stored = stored.expect("rows");
+    let has_checksum = stored[0].bytes.starts_with(b"\xbcROW");
+    assert_eq!(has_checksum, version >= 7, "{name}");
     let seconds = read("f893a2eefb32", Resolution::Second).await;
     assert_eq!(seconds, [(Form::Posted, decoded(piece))], "{name}");
     let packed = read("dbef19fc8e7b", Resolution::Minute).await;
