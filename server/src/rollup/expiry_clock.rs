@@ -50,8 +50,11 @@ impl ExpiryClock {
     /// The time by which rows expire at `now`. `last` is the time by which they expired before this
     /// process started, if they did. `reported` is the time of the latest report of any agent.
     pub(super) fn time(&mut self, now: Reading, last: Option<u64>, reported: Option<u64>) -> u64 {
+        let is_contradicted =
+            reported.is_some_and(|reported| reported.saturating_add(MAX_REPORT_AGE) < now.clock);
+        let first = last.or(reported.filter(|_| is_contradicted));
         let trusted = *self.trusted.get_or_insert(Reading {
-            clock: last.unwrap_or(now.clock),
+            clock: first.unwrap_or(now.clock),
             ..now
         });
         let expected = trusted.expected(now);
@@ -70,8 +73,6 @@ impl ExpiryClock {
             now
         });
         self.suspect = Some(since);
-        let is_contradicted =
-            reported.is_some_and(|reported| reported.saturating_add(MAX_REPORT_AGE) < now.clock);
         if now.uptime.saturating_sub(since.uptime) >= TRIAL && !is_contradicted {
             self.trusted = Some(now);
             self.suspect = None;
@@ -145,6 +146,17 @@ mod tests {
             clock.time(day_later, Some(START), Some(ahead)),
             day_later.clock
         );
+    }
+
+    #[test]
+    fn a_first_clock_that_agents_contradict_is_a_jump() {
+        let mut clock = ExpiryClock::default();
+        let ahead = at(START + 400 * DAY, 5);
+        assert_eq!(clock.time(ahead, None, Some(START)), START);
+        assert!(clock.is_suspect());
+        let mut clock = ExpiryClock::default();
+        assert_eq!(clock.time(ahead, None, Some(ahead.clock)), ahead.clock);
+        assert!(!clock.is_suspect());
     }
 
     #[test]
