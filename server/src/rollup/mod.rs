@@ -34,6 +34,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::lease::Leases;
 use crate::store::packing::DirtySpan;
+use crate::store::token::MARGIN;
 
 /// Spans packed at the same time: few, because posts and pages are more urgent.
 const CONCURRENCY: usize = 2;
@@ -190,6 +191,8 @@ impl Rollup {
         if now.abs_diff(self.expired) >= EXPIRY_INTERVAL.as_secs() {
             let time = self.expiry_time(now).await?;
             self.expire(time).await?;
+            let tokens = time.saturating_sub(MARGIN.as_secs());
+            self.store.expire_tokens(tokens).await?;
             self.expired = now;
         }
         Ok(())

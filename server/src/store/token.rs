@@ -11,7 +11,7 @@ use crate::span::extent::Extent;
 /// differ.
 pub const MARGIN: Duration = Duration::from_secs(3_600);
 
-/// Keeps tokens until they expire: their ids, never the tokens themselves.
+/// Keeps tokens until [`Self::expire_tokens`]: their ids, never the tokens themselves.
 #[async_trait]
 pub trait Tokens: Send + Sync + 'static {
     /// Notes a new token. One that is revoked stays so.
@@ -20,9 +20,13 @@ pub trait Tokens: Send + Sync + 'static {
     /// All tokens that have not expired at `now` (seconds since the Unix epoch), by id.
     async fn tokens(&self, now: u64) -> Result<Vec<IssuedToken>, StoreError>;
 
-    /// Revokes the token with this id, which need not be noted. It is forgotten at `expires`, or when
-    /// the noted token expires if that is later.
+    /// Revokes the token with this id, which need not be noted. It expires at `expires`, or with the
+    /// noted token if that is later.
     async fn revoke_token(&self, id: &str, expires: u64) -> Result<(), StoreError>;
+
+    /// Deletes the tokens that expired before `before`. It must be a trusted time: a revoked token that
+    /// is deleted too early is valid again.
+    async fn expire_tokens(&self, before: u64) -> Result<(), StoreError>;
 }
 
 /// A token that was made or revoked. Times are seconds since the Unix epoch.

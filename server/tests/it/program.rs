@@ -118,6 +118,24 @@ pub(crate) fn log_of(data: &TempDir) -> String {
     read_to_string(data.path().join(LOG)).expect("the log is text")
 }
 
+/// Runs a command of the program on `data`, with `variables` in its environment. Returns what it prints.
+pub(crate) fn run(data: &TempDir, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_bubble-server"))
+        .args(words)
+        .arg("--data")
+        .arg(data.path())
+        .env_clear()
+        .env("AUTH_SECRET", SECRET)
+        .envs(variables.iter().copied())
+        .output()
+        .expect("it runs");
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout)
+        .expect("text")
+        .trim()
+        .to_owned()
+}
+
 /// Makes an API key by the program, with `variables` in its environment.
 pub(crate) fn create_key(data: &TempDir, variables: &[(&str, &str)]) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_bubble-server"))

@@ -1,15 +1,15 @@
-//! Tokens that were made, and those that were revoked. Rows live as long as their tokens.
+//! Tokens that were made, and those that were revoked. Rows have no time to live, as the clock of
+//! this process may be wrong: they are deleted by a trusted time.
 
 use async_trait::async_trait;
 use scylla::value::MaybeUnset;
 
-use super::cluster::{Cassandra, MAX_TTL};
+use super::cluster::Cassandra;
 use super::session::Cql;
-use crate::clock;
 use crate::span::extent::Extent;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::token::{IssuedToken, MARGIN, Tokens};
+use crate::store::token::{IssuedToken, Tokens};
 
 #[async_trait]
 impl Tokens for Cassandra {
@@ -41,13 +41,20 @@ impl Tokens for Cassandra {
         );
         put(&self.cql, &revoked).await
     }
+
+    async fn expire_tokens(&self, before: u64) -> Result<(), StoreError> {
+        let tokens = list(&self.cql, 0).await?.into_iter();
+        for token in tokens.filter(|token| token.expires < before) {
+            let delete = "DELETE FROM issued_token WHERE id = ?";
+            self.cql
+                .write("delete a token", delete, (&token.id[..],))
+                .await?;
+        }
+        Ok(())
+    }
 }
 
 async fn put(cql: &Cql, token: &IssuedToken) -> Result<(), StoreError> {
-    // Longer than it is valid, as the clocks of servers differ.
-    let left = token.expires.saturating_sub(clock::now());
-    let left = left.saturating_add(MARGIN.as_secs());
-    let ttl = i32::try_from(left).unwrap_or(MAX_TTL).min(MAX_TTL);
     // The column is null if it is not revoked, as a write that comes later must not take that back.
     let revoked = match token.revoked {
         true => MaybeUnset::Set(true),
@@ -56,7 +63,7 @@ async fn put(cql: &Cql, token: &IssuedToken) -> Result<(), StoreError> {
     cql.write(
         "note a token",
         "INSERT INTO issued_token (id, container, created, expires, revoked, shared)
-         VALUES (?, ?, ?, ?, ?, ?) USING TTL ?",
+         VALUES (?, ?, ?, ?, ?, ?)",
         (
             &token.id[..],
             &token.container[..],
@@ -64,13 +71,12 @@ async fn put(cql: &Cql, token: &IssuedToken) -> Result<(), StoreError> {
             number(token.expires),
             revoked,
             token.shared.as_ref().map(Extent::to_string),
-            ttl,
         ),
     )
     .await
 }
 
-/// The columns of a token. Each lives as long as its latest write says.
+/// The columns of a token. Those that earlier versions wrote have a time to live.
 type TokenRow = (
     String,
     Option<String>,

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::database::Sqlite;
-use crate::clock;
 use crate::span::extent::Extent;
 use crate::store::column::{number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::token::{IssuedToken, MARGIN, Tokens};
+use crate::store::token::{IssuedToken, Tokens};
 
 #[async_trait]
 impl Tokens for Sqlite {
@@ -33,17 +32,39 @@ impl Tokens for Sqlite {
         };
         self.put_token(revoked).await
     }
+
+    async fn expire_tokens(&self, before: u64) -> Result<(), StoreError> {
+        let has_expired = self.read(move |connection| has_expired(connection, before));
+        if !has_expired.await? {
+            return Ok(());
+        }
+        self.writer
+            .run(move |transaction| expire(transaction.connection, before))
+            .await
+    }
 }
 
-/// Adds a token, or revokes a known one. Forgets those that have expired for some time.
-fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
-    let doing = "note a token";
+/// Whether a token expired before `before`.
+fn has_expired(connection: &Connection, before: u64) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM issued_token WHERE expires < ?1")
+        .and_then(|mut statement| statement.exists([number(before)]))
+        .map_err(failed("look for expired tokens"))
+}
+
+fn expire(connection: &Connection, before: u64) -> Result<(), StoreError> {
     connection
         .execute(
             "DELETE FROM issued_token WHERE expires < ?1",
-            [number(clock::now().saturating_sub(MARGIN.as_secs()))],
+            [number(before)],
         )
-        .map_err(failed(doing))?;
+        .map(drop)
+        .map_err(failed("delete expired tokens"))
+}
+
+/// Adds a token, or revokes a known one.
+fn put(connection: &Connection, token: &IssuedToken) -> Result<(), StoreError> {
+    let doing = "note a token";
     connection
         .execute(
             "INSERT INTO issued_token (id, container, created, expires, revoked, shared)
