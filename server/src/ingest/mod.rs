@@ -14,7 +14,6 @@ mod owner;
 mod prepare;
 mod receipt;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -288,30 +287,24 @@ impl Ingest {
     ) -> Result<Vec<bool>, StoreError> {
         let mut new = vec![false; count];
         for _ in 0..MAX_PUTS {
-            let repeated = posts.iter().filter(|(_, post)| post.repeated);
-            let mut repeated: VecDeque<(usize, Post)> = repeated.cloned().collect();
-            let (owners, all): (Vec<usize>, Vec<Post>) = posts.into_iter().unzip();
-            let seconds =
-                |post: &Post| u64::from(post.slots.count_ones()) * post.key.resolution.seconds();
-            let sizes: Vec<(bool, u64)> = all.iter().map(|p| (p.repeated, seconds(p))).collect();
-            let sealed = all.into_iter().map(Post::sealed).collect();
+            let sealed = posts.iter().map(|(_, post)| post.sealed()).collect();
             let outcomes = self.store.put(sealed).await?;
-            posts = Vec::new();
-            for ((owner, outcome), (is_repeated, seconds)) in
-                owners.into_iter().zip(outcomes).zip(sizes)
-            {
-                let post = is_repeated.then(|| repeated.pop_front()).flatten();
-                match (outcome, post) {
-                    (Outcome::Stored, _) => {
+            let mut left = Vec::new();
+            for ((owner, post), outcome) in posts.into_iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Stored => {
                         new[owner] = true;
+                        let slots = u64::from(post.slots.count_ones());
+                        let seconds = slots * post.key.resolution.seconds();
                         self.metrics.container_seconds.inc_by(seconds);
                     }
-                    (Outcome::Overlaps(stored), Some((_, post))) => {
-                        posts.extend(remainder(&post, stored).map(|rest| (owner, rest)));
+                    Outcome::Overlaps(stored) => {
+                        left.extend(remainder(&post, stored).map(|rest| (owner, rest)));
                     }
-                    (Outcome::Known | Outcome::Overlaps(_), _) => {}
+                    Outcome::Known => {}
                 }
             }
+            posts = left;
             if posts.is_empty() {
                 return Ok(new);
             }

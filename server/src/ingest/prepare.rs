@@ -93,14 +93,14 @@ impl Prepared {
         });
     }
 
-    /// Memory that is held until the posts are stored.
+    /// Memory that is held until the posts are stored: each, and its sealed copy.
     pub(super) fn size(&self) -> usize {
         let bytes = self
             .posts
             .iter()
             .map(|post| post.bytes.len())
             .sum::<usize>();
-        bytes + self.posts.len() * (size_of::<Post>() + size_of::<Notice>())
+        2 * bytes + self.posts.len() * (2 * size_of::<Post>() + size_of::<Notice>())
     }
 
     /// Stores each accepted segment under the id that `judge` returns, or refuses it.

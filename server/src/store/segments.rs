@@ -52,8 +52,10 @@ pub struct Post {
     pub activity: Activity,
     /// The recording that it belongs to, if it is not live.
     pub recording: Option<Arc<Label>>,
-    /// Whether some of it may be stored already, within other pieces: it was posted before without an
-    /// answer. Then the store looks for it; otherwise only for a piece with the same key.
+    /// Whether the agent says that some of it may be stored already, within other pieces: it was posted
+    /// before without an answer. Then the store always looks for it. Of a live post without this mark it
+    /// looks too, unless the post follows all that is stored of its source: a post may arrive after its
+    /// repetition.
     pub repeated: bool,
     /// Whether it replaces a stored piece with the same key, and contains all of that. The
     /// activity is that of both. Only coarse posts do: the halves of a minute have one key.
@@ -64,12 +66,15 @@ pub struct Post {
 }
 
 impl Post {
-    /// Adds a checksum to the bytes, when key and segment are final.
+    /// A copy with a checksum before the bytes, when key and segment are final.
     #[must_use]
-    pub fn sealed(self) -> Self {
+    pub fn sealed(&self) -> Self {
         Self {
+            key: self.key.clone(),
             bytes: seal_posted(&self.key, &self.bytes),
-            ..self
+            activity: self.activity.clone(),
+            recording: self.recording.clone(),
+            ..*self
         }
     }
 }
@@ -82,6 +87,6 @@ pub enum Outcome {
     /// It was stored before; it counts once.
     Known,
     /// Nothing of it was stored: the store has a part of it. Bit *i*: it has slot *i* of the packed span.
-    /// Only a [repeated](Post::repeated) post of seconds has this outcome.
+    /// Only a post of seconds has this outcome.
     Overlaps(u64),
 }

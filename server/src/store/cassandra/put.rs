@@ -102,7 +102,11 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
         true => StoredSpan::read(cql, &span).await?,
         false => StoredSpan::default(),
     };
-    if has_slots && repeated {
+    let has_pieces = |post: &Post| stored.pieces.contains_key(&post.key.source);
+    if posts
+        .iter()
+        .any(|post| may_overlap(post) && has_pieces(post))
+    {
         stored.read_slots(cql, &span).await?;
     }
     let mut outcomes = Vec::with_capacity(posts.len());
@@ -159,6 +163,12 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
     })
 }
 
+/// Whether a post is looked for within other pieces. An unmarked one may arrive after its repetition.
+fn may_overlap(post: &Post) -> bool {
+    let is_second = post.key.resolution == Resolution::Second && post.slots != 0;
+    is_second && (post.repeated || post.recording.is_none())
+}
+
 /// Marks the span of stored pieces, and writes what they add to the container's sums.
 async fn mark_and_count(
     store: &Cassandra,
@@ -203,7 +213,7 @@ struct StoredSpan {
     pieces: HashMap<SourceId, u64>,
     /// Slots of packed rows.
     packed: HashMap<SourceId, u64>,
-    /// Slots of posted pieces, read for repeated posts only.
+    /// Slots of posted pieces, read for posts that may overlap them.
     slots: HashMap<SourceId, u64>,
     /// Keys and slots of these pieces.
     posted: HashSet<(SourceId, u64, u64)>,
@@ -229,10 +239,10 @@ impl StoredSpan {
         Ok(())
     }
 
-    /// The outcome of a repeated post if some of it is stored, and whether that is one piece with its
+    /// The outcome of a post if some of it is stored, and whether that is one piece with its
     /// key and slots.
     fn overlap(&self, post: &Post) -> Option<(Outcome, bool)> {
-        if !post.repeated || post.key.resolution != Resolution::Second {
+        if !may_overlap(post) {
             return None;
         }
         let source = &post.key.source;

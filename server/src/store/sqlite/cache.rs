@@ -30,6 +30,8 @@ struct CachedContainer {
 pub(super) struct Cache {
     containers: HashMap<ContainerId, CachedContainer>,
     sources: HashMap<SourceId, SourceRow>,
+    /// End of the latest second of a source that was put into a container.
+    ends: HashMap<(ContainerRow, SourceRow), u64>,
     /// Dirty spans, and whether each has a packed row.
     marks: HashMap<SpanKey, bool>,
     /// Containers changed in this transaction.
@@ -69,6 +71,31 @@ impl Cache {
         }
         self.sources.insert(source, row);
         Ok(row)
+    }
+
+    /// Notes that seconds from `start` to `end` are put. Returns whether `start` is certainly not before the
+    /// end of any second that is stored of this source.
+    pub(super) fn note_end(
+        &mut self,
+        source: (ContainerRow, SourceRow),
+        start: u64,
+        end: u64,
+    ) -> bool {
+        if self.ends.len() >= MAX_CACHED {
+            self.ends.clear();
+        }
+        // A source that is not cached may have later seconds. It is cached from the first look-up on.
+        match self.ends.get_mut(&source) {
+            Some(known) => {
+                let is_newest = *known <= start;
+                *known = end.max(*known);
+                is_newest
+            }
+            None => {
+                self.ends.insert(source, end);
+                false
+            }
+        }
     }
 
     /// The row number of a container, which is added if it is new.
@@ -137,6 +164,7 @@ impl Cache {
         self.containers.remove(id);
         // SQLite may reuse the row number of a deleted container.
         self.marks.retain(|(container, ..), _| *container != row);
+        self.ends.retain(|(container, _), _| *container != row);
         Ok(())
     }
 

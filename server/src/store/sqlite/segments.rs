@@ -83,8 +83,12 @@ fn put_one(
             true => packed_slots(connection, row, resolution, span, source)?,
             false => 0,
         };
-        if post.repeated && resolution == Resolution::Second {
-            stored |= read::piece_slots(connection, (row, source), &post.key)?;
+        if resolution == Resolution::Second {
+            let is_live = post.recording.is_none();
+            let is_newest = cache.note_end((row, source), post.key.start, end_of(post));
+            if post.repeated || (is_live && !is_newest) {
+                stored |= read::piece_slots(connection, (row, source), &post.key)?;
+            }
             if stored & post.slots != 0 && post.slots & !stored != 0 {
                 return Ok(Outcome::Overlaps(stored));
             }
@@ -114,6 +118,13 @@ fn put_one(
         container.absorb(&post.activity, post.recording.is_some())
     })?;
     Ok(Outcome::Stored)
+}
+
+/// End of the last slot of a post.
+fn end_of(post: &Post) -> u64 {
+    let slots = u64::from(u64::BITS - post.slots.leading_zeros());
+    let resolution = post.key.resolution;
+    resolution.packed_start(post.key.start) + slots * resolution.seconds()
 }
 
 /// Slots of a packed row; 0 if there is no such row.

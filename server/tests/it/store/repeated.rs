@@ -108,6 +108,47 @@ async fn merged_seconds_count_once_however_they_are_repeated(store: Arc<dyn Stor
     assert_eq!(cpu_ns(&*store).await, expected, "as it was before");
 }
 
+async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Store>) {
+    let memory = Memory::new(Limits::default().memory);
+    let ingest = Ingest::new(
+        Arc::clone(&store),
+        Live::default(),
+        Arc::new(Metrics::default()),
+        memory.posts.clone(),
+    );
+    let (_, key) = bubble_server::auth::key::create("tests", clock::now());
+    let start = clock::now() / 60 * 60 - 60;
+    // Offsets and numbers of seconds, and whether the agent says that it may repeat some.
+    let posts = [
+        (0, 1, false),
+        (1, 12, true),
+        // The first post of these seconds, in another grouping.
+        (2, 8, false),
+        (1, 12, false),
+        // One of which the repetition had a part.
+        (10, 5, false),
+        (15, 1, false),
+    ];
+    let mut stored = Vec::new();
+    for (offset, slots, repeated) in posts {
+        let origin = Origin {
+            key: &key,
+            recording: None,
+            boot: None,
+            repeated,
+        };
+        let segment = seconds(ID, 1, start + offset, slots, 7);
+        let receipt = ingest.post(batch(vec![segment]).encode(), origin).await;
+        stored.push(receipt.expect("taken").stored);
+    }
+    assert_eq!(stored, [1, 1, 0, 0, 1, 1]);
+    assert_eq!(cpu_ns(&*store).await, 16 * 7);
+    for span in super::dirty_spans(&*store).await {
+        pack(&*store, span).await.expect("packed");
+    }
+    assert_eq!(cpu_ns(&*store).await, 16 * 7, "as it was before");
+}
+
 async fn what_is_watched_is_known_to_all(store: Arc<dyn Store>) {
     let watched = |container: &str, host: &str| Watched {
         container: id(container),
@@ -126,5 +167,6 @@ async fn what_is_watched_is_known_to_all(store: Arc<dyn Store>) {
 on_every_store!(
     a_repeated_post_says_what_is_stored,
     merged_seconds_count_once_however_they_are_repeated,
+    a_post_that_arrives_after_its_repetition_counts_once,
     what_is_watched_is_known_to_all,
 );
