@@ -9,8 +9,9 @@
 //! | [`Memory::queries`] | 1/8 | queries within [`Memory::SMALL_QUERY`] |
 //! | [`Memory::large_query`] | 1/4 | one query at a time that needs more |
 //! | [`Memory::answers`] | 1/16 | answers until they are sent |
+//! | [`Memory::events`] | 1/16 | events of live streams until they are sent |
 //! | [`Memory::decoded`] | 1/16 | the cache of decoded rows |
-//! | – | 4/16 | connections, the caches of the database, the program itself |
+//! | – | 3/16 | connections, the caches of the database, the program itself |
 //!
 //! Each part but the cache is a semaphore with a permit per KiB. Who gets none waits for a bounded time. Nobody
 //! waits while holding a reservation in the same part, so none waits for another in a circle.
@@ -56,6 +57,8 @@ pub struct Memory {
     pub large_query: Pool,
     /// For answers.
     pub answers: Pool,
+    /// For events of live streams.
+    pub events: Pool,
     /// Bytes of the cache of decoded rows.
     pub decoded: usize,
 }
@@ -86,6 +89,7 @@ impl Memory {
             queries: Pool::new((part * 2).max(Self::SMALL_QUERY)),
             large_query: Pool::new((part * 4).max(Self::SMALL_QUERY)),
             answers: Pool::new(part),
+            events: Pool::new(part),
             decoded: part,
         }
     }
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_are_no_more_than_three_quarters_of_the_limit() {
+    fn the_parts_leave_three_sixteenths_of_the_limit() {
         for limit in [256 << 20, 1 << 30, 1 << 40] {
             let memory = Memory::new(limit);
             let parts = [
@@ -254,9 +258,10 @@ mod tests {
                 memory.queries,
                 memory.large_query,
                 memory.answers,
+                memory.events,
             ];
             let sum = parts.iter().map(Pool::size).sum::<usize>() + memory.decoded;
-            assert!(sum <= limit / 4 * 3, "{sum} of {limit}");
+            assert!(sum <= limit / 16 * 13, "{sum} of {limit}");
         }
     }
 }

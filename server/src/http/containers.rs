@@ -2,19 +2,21 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use bubble_common::segment::ContainerId;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Readable, Reader};
 use super::error::{ApiError, Code, ErrorBody};
+use super::observe::{JSON, encoded};
 use super::parameters::{AskParameters, Checked, Format, TableParameters};
 use super::state::AppState;
 use crate::auth::token::Access;
 use crate::clock;
 use crate::query::item::ContainerItem;
 use crate::query::life::Life;
+use crate::query::output::write_json;
 use crate::query::summary::Summary;
 use crate::query::table::{Arrangement, ContainerRows, GroupRow, Order, RowSums, Table};
 use crate::span::id::job_of;
@@ -242,10 +244,13 @@ pub(super) async fn summary(
     State(state): State<AppState>,
     readable: Readable,
     parameters: Checked<Query<AskParameters>>,
-) -> Result<Json<Summary>, ApiError> {
+) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let ask = readable.limit(parameters.ask()?);
-    Ok(Json(state.query.summary(&readable.id, &ask).await?))
+    let summary = state
+        .query
+        .summary(&readable.id, &ask, write_json::<Summary>);
+    Ok(encoded(summary.await?, JSON))
 }
 
 /// The whole life of a container, for the bar of time.
@@ -285,20 +290,25 @@ pub(super) async fn table(
     let arrangement = parameters.arrangement()?;
     let table = state
         .query
-        .table(&readable.id, kind, &ask, arrangement)
+        .encoded_table(
+            &readable.id,
+            kind,
+            &ask,
+            arrangement,
+            move |table, output| match format {
+                Format::Json => write_json(table, output),
+                Format::Csv => table.write_csv(output),
+            },
+        )
         .await?;
     Ok(match format {
-        Format::Json => Json(table).into_response(),
-        Format::Csv => (
-            [
-                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-                (
-                    header::CONTENT_DISPOSITION,
-                    "attachment; filename=\"table.csv\"",
-                ),
-            ],
-            table.to_csv(),
-        )
-            .into_response(),
+        Format::Json => encoded(table, JSON),
+        Format::Csv => {
+            let name = HeaderValue::from_static("attachment; filename=\"table.csv\"");
+            let mut answer = encoded(table, "text/csv; charset=utf-8");
+            let headers = answer.headers_mut();
+            headers.insert(header::CONTENT_DISPOSITION, name);
+            answer
+        }
     })
 }

@@ -8,6 +8,7 @@
 //! store each second. A feed ends when nobody watches.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -22,10 +23,10 @@ use tracing::{debug, warn};
 use super::attention::{Attention, Guard};
 use crate::clock;
 use crate::ingest::live::{Live, Notice};
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, Reservation};
 use crate::query::error::QueryError;
 use crate::query::item::ContainerItem;
-use crate::query::summary::Summary;
+use crate::query::output::{Encoded, write_json};
 use crate::query::{Ask, Query};
 use crate::store::container::{Container, State};
 
@@ -137,10 +138,28 @@ impl Feed {
             to: Some(to.max(1.0)),
             ..self.ask.clone()
         };
-        let summary = self.query.summary(&self.id, &ask).await?;
-        let snapshot = Snapshot::of(&summary.container);
-        let slots = tokio::task::spawn_blocking(move || Slots::new(&summary)).await;
-        Ok((slots.map_err(|_| QueryError::Panicked)?, snapshot))
+        let made = self.query.summary(&self.id, &ask, |summary, output| {
+            output.write_all(b"event: slots\ndata: ")?;
+            // JSON has no line breaks of its own.
+            write_json(summary, output)?;
+            output.write_all(b"\n\n")?;
+            let is_last = summary.container.state == State::Ended;
+            Ok((is_last, Snapshot::of(&summary.container)))
+        });
+        let Encoded {
+            bytes,
+            held,
+            result: (is_last, snapshot),
+        } = made.await?;
+        // It counts as an event now, and no longer as a query. Slow streams may hold the memory for long, so
+        // nobody waits for it.
+        let event = Held {
+            _held: self.query.memory().events.try_reserve(bytes.capacity())?,
+            bytes,
+        };
+        drop(held);
+        let event = Bytes::from_owner(event);
+        Ok((Slots { event, is_last }, snapshot))
     }
 
     /// Sends a summary to all streams.
@@ -157,18 +176,15 @@ impl Feed {
     }
 }
 
-impl Slots {
-    fn new(summary: &Summary) -> Self {
-        let mut event = b"event: slots\ndata: ".to_vec();
-        // JSON has no line breaks of its own, and writing it to memory cannot fail.
-        if let Err(error) = serde_json::to_writer(&mut event, summary) {
-            warn!(%error, "cannot write a summary as JSON");
-        }
-        event.extend_from_slice(b"\n\n");
-        Self {
-            event: event.into(),
-            is_last: summary.container.state == State::Ended,
-        }
+/// The bytes of an event, with their memory. It is given back when all streams have sent them.
+struct Held {
+    bytes: Vec<u8>,
+    _held: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -209,7 +225,7 @@ async fn run(feed: Weak<Feed>, mut notices: broadcast::Receiver<Notice>, mut see
                     Ok(!is_last)
                 }
                 Err(QueryError::Memory(MemoryError::Busy)) => {
-                    debug!(container = %feed.id, "no memory is free for a live summary");
+                    debug!(container = %feed.id, "no memory is free for a live event: it lags");
                     waiting = Some((from, to));
                     sleep(BUSY_DELAY).await;
                     Ok(true)

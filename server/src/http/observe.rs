@@ -18,6 +18,7 @@ use tracing::info;
 use super::error::{ApiError, Code, REQUEST, request_id};
 use super::state::AppState;
 use crate::memory::Reservation;
+use crate::query::output::Encoded;
 
 /// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -39,6 +40,9 @@ const HEADERS: [(HeaderName, &str); 6] = [
         "camera=(), geolocation=(), microphone=()",
     ),
 ];
+
+/// The type of most answers.
+pub(super) const JSON: &str = "application/json";
 
 /// Longest wait for the memory of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,6 +122,8 @@ pub(super) async fn limit_reads(
     match state.memory.answers.reserve(size, ANSWER_TIMEOUT).await {
         Ok(held) => {
             answer.extensions_mut().insert(Kept(Arc::new(held)));
+            // It counts as an answer now, and no longer as a query.
+            answer.extensions_mut().remove::<QueryMemory>();
             answer
         }
         Err(error) => ApiError::from(error).into_response(),
@@ -127,6 +133,19 @@ pub(super) async fn limit_reads(
 /// Memory of an answer, in its extensions. The connection holds it until the answer is sent.
 #[derive(Clone)]
 pub(super) struct Kept(#[expect(dead_code, reason = "given back on drop")] Arc<Reservation>);
+
+/// Memory that an answer has of its query, in its extensions, until it has memory of its own.
+#[derive(Clone)]
+struct QueryMemory(#[expect(dead_code, reason = "given back on drop")] Arc<Reservation>);
+
+/// The answer that a query encoded, of the given type.
+pub(super) fn encoded(answer: Encoded, kind: &'static str) -> Response {
+    let Encoded { bytes, held, .. } = answer;
+    let mut response = ([(header::CONTENT_TYPE, kind)], bytes).into_response();
+    let held = QueryMemory(Arc::new(held));
+    response.extensions_mut().insert(held);
+    response
+}
 
 /// The answer while too much is handled.
 pub(super) fn busy() -> ApiError {

@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::response::Response;
 
 use super::access::{self, Readable, Reader};
 use super::error::{ApiError, Code, ErrorBody};
+use super::observe::{JSON, encoded};
 use super::parameters::{
     Checked, CompareParameters, LanesParameters, RangeParameters, SeriesParameters,
 };
@@ -30,12 +32,12 @@ pub(super) async fn lanes(
     State(state): State<AppState>,
     readable: Readable,
     parameters: Checked<Query<LanesParameters>>,
-) -> Result<Json<Lanes>, ApiError> {
+) -> Result<Response, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let ask = readable.limit(parameters.ask()?);
     let (slots, limit) = (parameters.slots(), parameters.limit());
     let lanes = state.query.lanes(&readable.id, &ask, slots, limit);
-    Ok(Json(lanes.await?))
+    Ok(encoded(lanes.await?, JSON))
 }
 
 /// What the rows of a table did over time: sums by slot of all rows that match the filter, such as

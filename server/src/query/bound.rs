@@ -60,6 +60,11 @@ impl Bound {
         taken.map(drop).map_err(|_| self.exceeded())
     }
 
+    /// Bytes that are left.
+    pub(in crate::query) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Gives back `bytes` that were taken.
     pub(in crate::query) fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
@@ -81,7 +86,7 @@ impl Bound {
                 segment: known.segment,
             }));
         }
-        let room = self.left.load(Ordering::Relaxed);
+        let room = self.left();
         let bytes = match row.segment() {
             Ok(bytes) => bytes,
             Err(damage) => return Ok(Err(row.damaged(damage))),
@@ -116,7 +121,7 @@ pub(in crate::query) struct Attempt {
     decoded: Arc<DecodedRows>,
     bound: Arc<Bound>,
     is_large: bool,
-    _held: Reservation,
+    held: Reservation,
 }
 
 impl Attempt {
@@ -131,7 +136,7 @@ impl Attempt {
             decoded: Arc::clone(decoded),
             bound: Bound::with_cache(small, Some(Arc::clone(decoded))),
             is_large: false,
-            _held: memory.queries.reserve(small, MEMORY_TIMEOUT).await?,
+            held: memory.queries.reserve(small, MEMORY_TIMEOUT).await?,
         })
     }
 
@@ -140,14 +145,14 @@ impl Attempt {
         Arc::clone(&self.bound)
     }
 
-    /// Breaks with the result of this attempt, or continues with a larger one.
+    /// Breaks with the result of this attempt and its memory, or continues with a larger one.
     pub(in crate::query) async fn settle<T>(
         self,
         done: Result<T, QueryError>,
-    ) -> Result<ControlFlow<T, Self>, QueryError> {
+    ) -> Result<ControlFlow<(T, Reservation), Self>, QueryError> {
         let too_large = matches!(done, Err(QueryError::Memory(MemoryError::TooLarge { .. })));
         if self.is_large || !too_large {
-            return done.map(ControlFlow::Break);
+            return done.map(|answer| ControlFlow::Break((answer, self.held)));
         }
         let (memory, decoded) = (self.memory.clone(), Arc::clone(&self.decoded));
         drop(self);
@@ -156,7 +161,7 @@ impl Attempt {
         Ok(ControlFlow::Continue(Self {
             bound: Bound::with_cache(large.size(), Some(Arc::clone(&decoded))),
             is_large: true,
-            _held: held,
+            held,
             memory,
             decoded,
         }))

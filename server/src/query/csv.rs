@@ -1,5 +1,7 @@
 //! Tables as CSV (RFC 4180), with a line of names first.
 
+use std::io::{self, Write};
+
 use bubble_common::segment::wait::{KINDS, NAMES};
 
 use super::io::{ConnectionSums, FileSums};
@@ -73,45 +75,52 @@ const EVENT: [&str; 7] = ["at", "kind", "process", "pid", "name", "detail", "cou
 const CPU: [&str; 2] = ["core", "cpu_ns"];
 
 impl Table {
-    /// The rows as CSV.
-    pub fn to_csv(&self) -> String {
+    /// Writes the rows as CSV.
+    ///
+    /// # Errors
+    /// When `output` fails.
+    pub fn write_csv(&self, output: &mut dyn Write) -> io::Result<()> {
         let mut csv = Csv::default();
         match &self.rows {
             Rows::Process(rows) => {
                 csv.names(&[&PROCESS, &WAITS]);
-                rows.iter().for_each(|row| csv.process(row));
+                csv.lines(output, rows, Csv::process)?;
             }
             Rows::File(rows) => {
                 csv.names(&[&WHO, &FILE]);
-                rows.iter().for_each(|row| csv.file(&row.who, &row.file));
+                csv.lines(output, rows, |csv, row| csv.file(&row.who, &row.file))?;
             }
             Rows::Network(rows) => {
                 csv.names(&[&WHO, &NETWORK]);
-                rows.iter()
-                    .for_each(|row| csv.connection(&row.who, &row.connection));
+                csv.lines(output, rows, |csv, row| {
+                    csv.connection(&row.who, &row.connection);
+                })?;
             }
             Rows::Cpu(rows) => {
                 csv.names(&[&WHO, &CPU]);
-                for row in rows {
+                csv.lines(output, rows, |csv, row| {
                     csv.who(&row.who);
                     csv.numbers(&[row.core.into(), row.cpu_ns]);
                     csv.end_line();
-                }
+                })?;
             }
             Rows::Event(rows) => {
                 csv.names(&[&EVENT]);
-                rows.iter().for_each(|row| csv.event(row));
+                csv.lines(output, rows, Csv::event)?;
             }
-            Rows::Group(rows) => csv.groups(rows),
+            Rows::Group(rows) => {
+                csv.group_names(rows);
+                csv.lines(output, rows, Csv::group)?;
+            }
         }
         if self.rest.rows > 0 {
             csv.rest(&self.rest);
         }
-        csv.text
+        output.write_all(csv.text.as_bytes())
     }
 }
 
-/// Text that lines are appended to.
+/// Text that lines are appended to, until they are written.
 #[derive(Default)]
 struct Csv {
     text: String,
@@ -119,6 +128,21 @@ struct Csv {
 }
 
 impl Csv {
+    /// Writes all lines so far, and those of `rows`.
+    fn lines<R>(
+        &mut self,
+        output: &mut dyn Write,
+        rows: &[R],
+        line: impl Fn(&mut Self, &R),
+    ) -> io::Result<()> {
+        for row in rows {
+            line(self, row);
+            output.write_all(self.text.as_bytes())?;
+            self.text.clear();
+        }
+        Ok(())
+    }
+
     fn names(&mut self, groups: &[&[&str]]) {
         for names in groups {
             self.texts(names);
@@ -135,7 +159,7 @@ impl Csv {
         let end = row.end.map_or(String::new(), |end| end.to_string());
         self.texts(&[&row.key]);
         self.numbers(&[row.pid.into(), row.container_pid.into()]);
-        self.texts(&[&row.name, &row.args.join(" "), &row.exe]);
+        self.texts(&[&row.name, &row.args.joined(), &row.exe]);
         self.numbers(&[row.parent.into(), row.uid.into()]);
         self.texts(&[&row.start.to_string(), &end, &code, &signal]);
         self.numbers(&[row.count.into(), row.cpu_ns]);
@@ -194,8 +218,8 @@ impl Csv {
         self.end_line();
     }
 
-    /// Groups: their columns, the number of rows, and the sums.
-    fn groups(&mut self, rows: &[GroupRow]) {
+    /// The columns of groups: what they are grouped by, the number of rows, and the sums.
+    fn group_names(&mut self, rows: &[GroupRow]) {
         // All groups of a table have the same columns.
         let Some(first) = rows.first() else {
             return;
@@ -203,12 +227,13 @@ impl Csv {
         let names = first.group.keys().map(String::as_str).chain(["rows"]);
         let names: Vec<&str> = names.chain(first.sums.sums.keys().copied()).collect();
         self.names(&[&names]);
-        for row in rows {
-            row.group.values().for_each(|text| self.field(text));
-            self.numbers(&[row.sums.rows]);
-            row.sums.sums.values().for_each(|sum| self.measured(*sum));
-            self.end_line();
-        }
+    }
+
+    fn group(&mut self, row: &GroupRow) {
+        row.group.values().for_each(|text| self.field(text));
+        self.numbers(&[row.sums.rows]);
+        row.sums.sums.values().for_each(|sum| self.measured(*sum));
+        self.end_line();
     }
 
     /// The last line of a table that was cut: the rows that are left out, and their sums.
@@ -225,7 +250,7 @@ impl Csv {
     fn who(&mut self, who: &Who) {
         self.texts(&[&who.process]);
         self.numbers(&[who.pid.into(), who.container_pid.into()]);
-        self.texts(&[&who.name, &who.args.join(" ")]);
+        self.texts(&[&who.name, &who.args.joined()]);
     }
 
     fn texts(&mut self, fields: &[&str]) {

@@ -4,11 +4,14 @@ use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Role};
 use serde::Serialize;
 
+use super::text::Text;
+
 /// A file, with the sums of its I/O.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FileSums {
     /// Path, as the container sees it; untrusted text.
-    pub path: String,
+    #[schema(value_type = String)]
+    pub path: Text,
     /// `file`, `directory`, `pipe`, `char`, `block`, `anonymous`, `other`, `unknown`.
     pub kind: &'static str,
     /// Bytes read.
@@ -33,12 +36,15 @@ pub struct ConnectionSums {
     /// Side of the container: `client`, `server`, `unknown`.
     pub role: &'static str,
     /// Local address.
-    pub local: String,
+    #[schema(value_type = String)]
+    pub local: Text,
     /// Address of the peer.
-    pub peer: String,
+    #[schema(value_type = String)]
+    pub peer: Text,
     /// The peer without a port that changes with each connection: its IP address, or the path of
     /// a Unix socket, whichever end has it. Empty if unknown.
-    pub remote: String,
+    #[schema(value_type = String)]
+    pub remote: Text,
     /// Port of the service: the peer's if the container connected, its own if it accepted. If
     /// the role is unknown, the lower one. Null if the protocol has no ports.
     pub port: Option<u16>,
@@ -57,11 +63,16 @@ pub struct ConnectionSums {
 }
 
 impl FileSums {
-    /// The sums `io` of `file`.
-    pub fn new(file: &File, io: &FileIo) -> Self {
+    /// Memory of the sums of `file`, in bytes, beside the row itself.
+    pub(super) fn texts(file: &File) -> usize {
+        file.path.len()
+    }
+
+    /// The sums `io` of the same file.
+    pub(super) fn with(&self, io: &FileIo) -> Self {
         Self {
-            path: file.path.clone(),
-            kind: file.kind.name(),
+            path: self.path.clone(),
+            kind: self.kind,
             bytes_in: io.bytes_in,
             bytes_out: io.bytes_out,
             ops_in: io.ops_in,
@@ -70,17 +81,54 @@ impl FileSums {
             mapped_pages: io.mapped_pages,
         }
     }
+
+    /// The sums `io` of `file`.
+    pub fn new(file: &File, io: &FileIo) -> Self {
+        let file = Self {
+            path: file.path.as_str().into(),
+            kind: file.kind.name(),
+            bytes_in: 0,
+            bytes_out: 0,
+            ops_in: 0,
+            ops_out: 0,
+            opens: 0,
+        };
+        file.with(io)
+    }
 }
 
 impl ConnectionSums {
+    /// Memory of the sums of `connection`, in bytes, beside the row itself.
+    pub(super) fn texts(connection: &Connection) -> usize {
+        // The peer is there twice. An address without a path is short.
+        let text = |address: &Address| match address {
+            Address::Path(path) => path.len(),
+            Address::Ip(..) | Address::None => 48,
+        };
+        2 * (text(&connection.local) + text(&connection.peer))
+    }
+
+    /// The sums `io` of the same connection.
+    pub(super) fn with(&self, io: &NetworkIo) -> Self {
+        Self {
+            bytes_in: io.bytes_in,
+            bytes_out: io.bytes_out,
+            ops_in: io.ops_in,
+            ops_out: io.ops_out,
+            connects: io.connects,
+            failures: io.failures,
+            ..self.clone()
+        }
+    }
+
     /// The sums `io` of `connection`.
     pub fn new(connection: &Connection, io: &NetworkIo) -> Self {
         Self {
             protocol: connection.protocol.name(),
             role: connection.role.name(),
-            local: connection.local.to_string(),
-            peer: connection.peer.to_string(),
-            remote: remote(connection),
+            local: connection.local.to_string().into(),
+            peer: connection.peer.to_string().into(),
+            remote: remote(connection).into(),
             port: service_port(connection),
             bytes_in: io.bytes_in,
             bytes_out: io.bytes_out,

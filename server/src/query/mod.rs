@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod legacy;
 pub mod life;
 pub mod neighbours;
+pub mod output;
 pub mod process;
 pub mod range;
 pub mod read;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod saved;
 pub mod summary;
 pub mod table;
+pub mod text;
 mod wait;
 
 use std::ops::{ControlFlow, Range};
@@ -40,11 +42,12 @@ use item::ContainerItem;
 use lanes::Lanes;
 use ledger::{Ledger, Scope};
 use life::Life;
+use output::{Encoded, Output, write_json};
 use range::{MAX_SLOTS, Plan, Question};
 use summary::Summary;
 use table::{Arrangement, ContainerRows, SeriesKind, Table, TableKind, TableSeries};
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Reservation};
 use crate::span::extent::Extent;
 use crate::span::retention::Retention;
 use crate::store::Store;
@@ -115,6 +118,11 @@ impl Query {
         }
     }
 
+    /// The budget that it shares with the rest of the process.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// How long each resolution is retained.
     pub fn retention(&self) -> Retention {
         self.retention
@@ -147,23 +155,29 @@ impl Query {
         let page = self.store.containers(&all).await?;
         let containers = page.containers.iter();
         let items = containers.map(|container| ContainerItem::new(container, all.now));
-        Ok(ContainerRows::new(items.collect(), &by)?)
+        ContainerRows::new(items.collect(), &by)
     }
 
-    /// Everything about a range.
+    /// Everything about a range, as `write` encodes it.
     ///
     /// # Errors
-    /// When there is no such container, or the store fails.
-    pub async fn summary(&self, id: &ContainerId, ask: &Ask) -> Result<Summary, QueryError> {
+    /// When there is no such container, the store fails, or there is not enough memory.
+    pub async fn summary<R: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        ask: &Ask,
+        write: impl Fn(&Summary, &mut Output<'_>) -> std::io::Result<R> + Send + Sync + 'static,
+    ) -> Result<Encoded<R>, QueryError> {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
         let item = ContainerItem::new(&container, clock::now()).within(ask.extent.as_ref());
         let (scope, top, max_series) = (scope(ask, &plan), ask.top, ask.max_series);
-        self.answer(id, plan, move |plan, segments| {
+        let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
             let ledger = Ledger::new(plan, segments, &scope);
-            Summary::new(item.clone(), plan, &ledger, top, max_series)
-        })
-        .await
+            let item = item.clone();
+            Ok(Summary::new(item, plan, &ledger, top, max_series, bound)?)
+        };
+        self.encode(id, plan, make, write).await
     }
 
     /// A table.
@@ -179,13 +193,27 @@ impl Query {
     ) -> Result<Table, QueryError> {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
-        let scope = scope(ask, &plan);
-        self.answer(id, plan, move |plan, segments| {
-            let ledger = Ledger::new(plan, segments, &scope);
-            Table::new(kind, plan, &ledger, &arrangement)
-        })
-        .await?
-        .map_err(QueryError::from)
+        let make = make_table(kind, scope(ask, &plan), arrangement);
+        let (table, _) = self.answer_within(id, plan, make).await?;
+        Ok(table)
+    }
+
+    /// A table, as `write` encodes it.
+    ///
+    /// # Errors
+    /// As [`Self::table`], or when there is not enough memory.
+    pub async fn encoded_table(
+        &self,
+        id: &ContainerId,
+        kind: TableKind,
+        ask: &Ask,
+        arrangement: Arrangement,
+        write: impl Fn(&Table, &mut Output<'_>) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Encoded, QueryError> {
+        let container = self.container(id).await?;
+        let plan = self.plan(&container, ask);
+        let make = make_table(kind, scope(ask, &plan), arrangement);
+        self.encode(id, plan, make, write).await
     }
 
     /// What the rows of a table did over time.
@@ -207,32 +235,34 @@ impl Query {
             now: clock::now(),
             ..Arrangement::default()
         };
-        self.answer(id, plan, move |plan, segments| {
-            TableSeries::new(kind, plan, &Ledger::new(plan, segments, &scope), &by)
-        })
-        .await?
-        .map_err(QueryError::from)
+        let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
+            let ledger = Ledger::new(plan, segments, &scope);
+            TableSeries::new(kind, plan, &ledger, &by, bound)
+        };
+        let (series, _) = self.answer_within(id, plan, make).await?;
+        Ok(series)
     }
 
-    /// All processes of a range over time, in at most `slots` slots. At most `limit` processes have
-    /// a lane of their own.
+    /// All processes of a range over time as JSON, in at most `slots` slots. At most `limit` processes
+    /// have a lane of their own.
     ///
     /// # Errors
-    /// When there is no such container, or the store fails.
+    /// When there is no such container, the store fails, or there is not enough memory.
     pub async fn lanes(
         &self,
         id: &ContainerId,
         ask: &Ask,
         slots: usize,
         limit: usize,
-    ) -> Result<Lanes, QueryError> {
+    ) -> Result<Encoded, QueryError> {
         let container = self.container(id).await?;
         let plan = self.plan(&container, ask);
         let scope = scope(ask, &plan);
-        self.answer(id, plan, move |plan, segments| {
-            Lanes::new(plan, &Ledger::new(plan, segments, &scope), slots, limit)
-        })
-        .await
+        let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
+            let ledger = Ledger::new(plan, segments, &scope);
+            Ok(Lanes::new(plan, &ledger, slots, limit, bound)?)
+        };
+        self.encode(id, plan, make, write_json).await
     }
 
     /// What two containers did in their whole lives, and in what they differ, `limit` rows of each
@@ -290,6 +320,42 @@ impl Query {
         plan: Plan,
         make: impl Fn(&Plan, &[Arc<Segment>]) -> T + Send + Sync + 'static,
     ) -> Result<T, QueryError> {
+        let make =
+            move |plan: &Plan, segments: &[Arc<Segment>], _: &Bound| Ok(make(plan, segments));
+        let (answer, _) = self.answer_within(id, plan, make).await?;
+        Ok(answer)
+    }
+
+    /// Does the same, and encodes the answer by `write` within the memory of the query.
+    async fn encode<T, R: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        plan: Plan,
+        make: impl Fn(&Plan, &[Arc<Segment>], &Bound) -> Result<T, QueryError> + Send + Sync + 'static,
+        write: impl Fn(&T, &mut Output<'_>) -> std::io::Result<R> + Send + Sync + 'static,
+    ) -> Result<Encoded<R>, QueryError> {
+        // Beyond that it could not be sent.
+        let limit = self.memory.answers.size();
+        let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
+            let answer = make(plan, segments, bound)?;
+            Output::new(bound, limit).collect(|output| write(&answer, output))
+        };
+        let ((bytes, result), mut held) = self.answer_within(id, plan, make).await?;
+        held.shrink_to(bytes.capacity());
+        Ok(Encoded {
+            bytes,
+            held,
+            result,
+        })
+    }
+
+    /// Makes an answer with the memory that `make` takes of the bound. Returns what is reserved for it, too.
+    async fn answer_within<T: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        plan: Plan,
+        make: impl Fn(&Plan, &[Arc<Segment>], &Bound) -> Result<T, QueryError> + Send + Sync + 'static,
+    ) -> Result<(T, Reservation), QueryError> {
         let (plan, make) = (Arc::new(plan), Arc::new(make));
         let mut attempt = Attempt::first(&self.memory, &self.decoded).await?;
         loop {
@@ -306,12 +372,15 @@ impl Query {
         &self,
         id: &ContainerId,
         plan: Arc<Plan>,
-        make: Arc<impl Fn(&Plan, &[Arc<Segment>]) -> T + Send + Sync + 'static>,
+        make: Arc<
+            impl Fn(&Plan, &[Arc<Segment>], &Bound) -> Result<T, QueryError> + Send + Sync + 'static,
+        >,
         bound: Arc<Bound>,
     ) -> Result<T, QueryError> {
         let (resolution, span) = (plan.resolution, plan.span.clone());
-        let gathered = read::gather_within(&*self.store, id, resolution, span, bound).await?;
-        tokio::task::spawn_blocking(move || Ok(make(&plan, &gathered.resolve()?)))
+        let rows = Arc::clone(&bound);
+        let gathered = read::gather_within(&*self.store, id, resolution, span, rows).await?;
+        tokio::task::spawn_blocking(move || make(&plan, &gathered.resolve()?, &bound))
             .await
             .map_err(|_| QueryError::Panicked)?
     }
@@ -349,6 +418,18 @@ impl Query {
             within,
         };
         Plan::new(&question, &self.retention)
+    }
+}
+
+/// Makes a table.
+fn make_table(
+    kind: TableKind,
+    scope: Scope,
+    by: Arrangement,
+) -> impl Fn(&Plan, &[Arc<Segment>], &Bound) -> Result<Table, QueryError> {
+    move |plan, segments, bound| {
+        let ledger = Ledger::new(plan, segments, &scope);
+        Table::new(kind, plan, &ledger, &by, bound)
     }
 }
 

@@ -6,6 +6,7 @@ use bubble_common::segment::process::{Exit, Process};
 use serde::Serialize;
 
 use super::ledger::ProcessRow;
+use super::text::Words;
 use super::wait::waits_by_name;
 
 /// A process: one program that it ran.
@@ -32,7 +33,8 @@ pub struct ProcessInfo {
     /// Path of the file that runs; of a script its interpreter.
     pub exe: String,
     /// The command line, word by word.
-    pub args: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub args: Words,
     /// End, by exit or by the next exec; null while it runs.
     pub end: Option<f64>,
     /// How it ended; null while it runs, and if it went on as another program.
@@ -96,6 +98,15 @@ impl ExitInfo {
 }
 
 impl ProcessInfo {
+    /// Memory of the process of `row`, in bytes.
+    pub(super) fn size(row: &ProcessRow) -> usize {
+        // Its waits are at most one node of a tree.
+        const WAITS: usize = 512;
+        let process = &row.process;
+        let texts = 2 * process.name.len() + process.exe.len() + process.args.len();
+        size_of::<Self>() + texts + WAITS
+    }
+
     /// The process of `row`, and what it did within the window.
     pub fn new(row: &ProcessRow) -> Self {
         let process = &row.process;
@@ -110,7 +121,7 @@ impl ProcessInfo {
             gid: process.gid,
             name: process.name.clone(),
             exe: process.exe.clone(),
-            args: words_of(process),
+            args: Words::new(&process.args),
             end: (process.end > 0).then(|| process.end as f64 / 1e9),
             exit: process.exit.map(ExitInfo::from),
             count: process.count,
@@ -154,12 +165,4 @@ pub(super) fn command_of(process: &Process, max: usize) -> String {
     };
     let text = text.chars().take(max);
     text.map(|c| if c == '\0' { ' ' } else { c }).collect()
-}
-
-/// The command line, word by word.
-pub(super) fn words_of(process: &Process) -> Vec<String> {
-    match &*process.args {
-        "" => Vec::new(),
-        args => args.split('\0').map(str::to_owned).collect(),
-    }
 }

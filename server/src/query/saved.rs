@@ -1,11 +1,13 @@
 //! What a saved file has: the answers that the page asks for, about one container and range.
 
+use std::io;
 use std::sync::Arc;
 
 use bubble_common::segment::{ContainerId, Segment};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::bound::Bound;
 use super::error::QueryError;
 use super::item::ContainerItem;
 use super::ledger::{Ledger, Scope};
@@ -14,6 +16,7 @@ use super::range::Plan;
 use super::summary::Summary;
 use super::{Ask, Query};
 use crate::clock;
+use crate::memory::MemoryError;
 use crate::span::extent::Extent;
 
 /// Version of the format. The page in the same file reads it.
@@ -26,6 +29,9 @@ const MAX_ROWS: usize = 2_000;
 const MAX_MOMENT_ROWS: usize = 500;
 /// Moments in a file, at most: the work for each grows with the range.
 const MAX_MOMENTS: usize = 600;
+
+/// Memory of a value per byte of its JSON, at most: a word of one letter takes four bytes there.
+const VALUE_PER_BYTE: usize = 12;
 
 /// The answers in a file.
 #[derive(Debug, Serialize)]
@@ -81,12 +87,15 @@ impl Query {
         };
         let plan = self.plan(&container, &ask);
         let item = ContainerItem::new(&container, clock::now()).within(Some(&extent));
-        let (summary, moments) = {
-            let item = item.clone();
-            let make = move |plan: &Plan, segments: &[Arc<Segment>]| answers(&item, plan, segments);
-            self.answer(id, plan, make).await?
-        };
+        // Before the others: nobody waits for memory while holding some.
         let life = self.life(id, Some(&extent)).await?;
+        let ((summary, moments), _held) = {
+            let item = item.clone();
+            let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
+                answers(&item, plan, segments, bound)
+            };
+            self.answer_within(id, plan, make).await?
+        };
         let (moments, note) = match moments {
             Ok(moments) => (moments, None),
             Err(note) => (Vec::new(), Some(note)),
@@ -112,19 +121,25 @@ impl Query {
 }
 
 /// The summary of the range, and those of its slots as far as they differ.
-fn answers(item: &ContainerItem, plan: &Plan, segments: &[Arc<Segment>]) -> Answers {
-    let summary = |scope: &Scope, top| {
+fn answers(
+    item: &ContainerItem,
+    plan: &Plan,
+    segments: &[Arc<Segment>],
+    bound: &Bound,
+) -> Result<Answers, QueryError> {
+    let summary = |scope: &Scope, top| -> Result<Value, MemoryError> {
         let ledger = Ledger::new(plan, segments, scope);
-        let summary = Summary::new(item.clone(), plan, &ledger, top, None);
+        let summary = Summary::new(item.clone(), plan, &ledger, top, None, bound)?;
+        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
         // Summaries have no maps with keys that JSON cannot write.
-        serde_json::to_value(summary).unwrap_or_default()
+        Ok(serde_json::to_value(summary).unwrap_or_default())
     };
-    let base = summary(&Scope::default(), MAX_ROWS);
+    let base = summary(&Scope::default(), MAX_ROWS)?;
     let slots = plan.slots();
     if slots > MAX_MOMENTS {
         let note =
             format!("the range has {slots} slots, and a file has moments up to {MAX_MOMENTS}");
-        return (base, Err(note));
+        return Ok((base, Err(note)));
     }
     let mut left = MAX_BYTES.saturating_sub(length(&base));
     let mut moments = Vec::with_capacity(slots);
@@ -134,24 +149,44 @@ fn answers(item: &ContainerItem, plan: &Plan, segments: &[Arc<Segment>]) -> Answ
             process: None,
             window: Some(start..start + plan.step),
         };
-        let moment = difference(&base, summary(&scope, MAX_MOMENT_ROWS));
+        let before = bound.left();
+        let moment = difference(&base, summary(&scope, MAX_MOMENT_ROWS)?);
+        // Only the difference stays.
+        bound.give_back(before - bound.left());
+        bound.take(length(&moment).saturating_mul(VALUE_PER_BYTE))?;
         match left.checked_sub(length(&moment)) {
             Some(rest) => left = rest,
             None => {
-                return (
-                    base,
-                    Err("the rows of its moments are too many for a file".to_owned()),
-                );
+                let note = "the rows of its moments are too many for a file";
+                return Ok((base, Err(note.to_owned())));
             }
         }
         moments.push(moment);
     }
-    (base, Ok(moments))
+    Ok((base, Ok(moments)))
 }
 
 /// Bytes of a value as JSON.
-fn length(value: &Value) -> usize {
-    serde_json::to_vec(value).map_or(0, |json| json.len())
+fn length(value: &impl Serialize) -> usize {
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => 0,
+    }
+}
+
+/// Counts bytes.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The members of `value` that are others than those of `base`, of objects within it likewise.

@@ -1,11 +1,12 @@
 //! The budget of memory: who gets none waits, or is told so, and nothing is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bubble_common::batch::Batch;
 use bubble_common::segment::builder::Builder;
 use bubble_common::segment::file::{File, FileIo, FileKind};
-use bubble_common::segment::process::{Process, ProcessId};
+use bubble_common::segment::process::{Cpu, Process, ProcessId};
 use bubble_common::segment::{Coverage, Key, Resolution, Segment, SourceId};
 use bubble_server::auth::token::Access;
 use bubble_server::clock;
@@ -14,9 +15,12 @@ use bubble_server::http::state::Limits;
 use bubble_server::memory::{Memory, Pool};
 use futures_util::future::join_all;
 use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::common::{Server, batch, id, seconds, token};
+use crate::common::{Server, batch, client, id, seconds, token};
 use crate::live::next;
+use crate::program::{Program, create_key};
 
 const ID: &str = "aaaaaaaaaaaa";
 /// Memory of the servers here.
@@ -83,9 +87,10 @@ async fn is_given_back(memory: &Memory) {
         &memory.queries,
         &memory.large_query,
         &memory.answers,
+        &memory.events,
     ];
     while pools.iter().any(|pool: &&Pool| pool.reserved() > 0) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -186,6 +191,117 @@ async fn streams_share_their_bytes_and_count_against_their_token() {
     drop(streams);
     // A closed stream gives its place back.
     while server.get_with(&path, &own).await.status() != StatusCode::OK {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A second in which each of 100 processes with 8 KiB of words uses a core, and opens 10 files that are not
+/// those of other seconds.
+fn with_long_arguments(start: u64) -> Segment {
+    let key = seconds(ID, 1, start, 1, 0).key;
+    let mut builder = Builder::new(key, 1);
+    builder.cover(0, Coverage::SECOND);
+    for number in 0..100 {
+        let process = ProcessId {
+            pid: 1_000 + number,
+            start: 1_000,
+            exec: 1,
+        };
+        let process = builder.process(Process {
+            args: format!("{number}{}", "\0a".repeat(4_090)),
+            ..Process::new(process, "writer")
+        });
+        builder.cpu(process, number % 8, 0, Cpu { ns: 7 });
+        for file in 0..10 {
+            let file = builder.file(File {
+                path: format!("/data/{start}/{file}"),
+                kind: FileKind::Regular,
+            });
+            let io = FileIo {
+                opens: 1,
+                ..FileIo::default()
+            };
+            builder.file_io(process, file, 0, io);
+        }
+    }
+    builder.build()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_arguments_stay_within_the_memory_of_a_query() {
+    let (data, client) = (TempDir::new().expect("a temporary folder"), client());
+    let key = create_key(&data, &[]);
+    let limit = (512 << 20).to_string();
+    let program = Program::start(&data, &client, &[("BUBBLE_MEMORY_LIMIT", &limit)]).await;
+    let start = (clock::now() - 900) / 60 * 60;
+    // One in each minute: the rows of one minute are folded.
+    for minute in 0..10 {
+        let body = batch(vec![with_long_arguments(start + 60 * minute)]).encode();
+        let answer = program.post(&client, &key, body).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    let own = token(&Access::Admin);
+    let get = async |path: &str| {
+        let (url, to) = (&program.url, start + 600);
+        let url = format!("{url}/api/v1/containers/{ID}/{path}from={start}&to={to}");
+        let answer = client.get(url).bearer_auth(&own).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status(), answer.bytes().await.expect("a body"))
+    };
+    let (fits, too_large) = (StatusCode::OK, StatusCode::PAYLOAD_TOO_LARGE);
+    for (path, expected) in [
+        ("table?step=1&kind=file&limit=1&", fits),
+        ("table?step=1&kind=cpu&limit=1&", fits),
+        ("table?step=1&kind=process&limit=1&", fits),
+        ("table?step=1&kind=file&limit=1&filter=args:a&", fits),
+        ("table?step=1&kind=file&limit=1&group=args&", fits),
+        ("table?step=1&kind=file&limit=1&group=args,path&", too_large),
+        ("table?step=1&kind=file&limit=1&sort=args&", fits),
+        ("table?step=1&kind=file&", too_large),
+        ("table?step=1&kind=file&format=csv&", too_large),
+        ("summary?step=1&top=100&", fits),
+        ("lanes?", fits),
+    ] {
+        let (status, body) = get(path).await;
+        let text = String::from_utf8_lossy(&body[body.len() - body.len().min(300)..]).into_owned();
+        assert_eq!(status, expected, "{path}: {text}");
+        let peak = program.peak_memory() >> 20;
+        assert!(peak < 512, "{peak} MiB after {path}");
+    }
+    let (_, body) = get("table?step=1&kind=file&limit=1&").await;
+    let table: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(table["total"]["rows"], 10_000);
+    let words = table["rows"][0]["args"].as_array().expect("words");
+    assert_eq!((words.len(), &words[4_090]), (4_091, &Value::from("a")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_memory_lags_and_loses_no_second() {
+    let server = limited(LIMIT).await;
+    let now = clock::now();
+    server.post(vec![seconds(ID, 1, now - 30, 1, 1)]).await;
+    let path = format!("/api/v1/containers/{ID}/live");
+    let answer = server.get(&path).await;
+    let (mut stream, mut buffer) = (answer.bytes_stream(), String::new());
+    let (_, first) = next(&mut stream, &mut buffer).await;
+    assert_eq!(first["accounting"]["process_cpu_ns"], 1);
+    let events = &server.state.memory.events;
+    assert!(events.reserved() > 0, "what new streams start with");
+
+    let free = events.size() - events.reserved();
+    let others = events.try_reserve(free).expect("free");
+    server.post(vec![seconds(ID, 1, now - 12, 1, 20)]).await;
+    let none = tokio::time::timeout(Duration::from_secs(2), next(&mut stream, &mut buffer));
+    assert!(none.await.is_err(), "there is no memory for an event");
+    server.post(vec![seconds(ID, 1, now - 11, 1, 300)]).await;
+    drop(others);
+    let mut sum = 0;
+    // It may begin earlier than what lagged.
+    while sum < 320 {
+        let (_, later) = next(&mut stream, &mut buffer).await;
+        let known = later["accounting"]["process_cpu_ns"].as_u64();
+        sum = known.expect("a number");
+    }
+    drop(stream);
+    is_given_back(&server.state.memory).await;
 }

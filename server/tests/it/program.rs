@@ -87,6 +87,16 @@ impl Program {
             .await
     }
 
+    /// The most memory that it has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix("kB"));
+        let kib: usize = kib.and_then(|kib| kib.trim().parse().ok()).expect("KiB");
+        kib << 10
+    }
+
     /// Kills it. It must be running.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it ran");

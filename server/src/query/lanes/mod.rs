@@ -12,11 +12,18 @@ use columns::{CellColumns, LaneColumns};
 use lives::Lives;
 use serde::Serialize;
 
+use super::bound::Bound;
 use super::ledger::Ledger;
 use super::range::{Plan, RangeInfo};
+use crate::memory::MemoryError;
 
 /// Cells of an answer at most. With more, its slots become longer.
 const MAX_CELLS: usize = 250_000;
+
+/// Memory of a lane, in bytes: its values, its key, and the beginning of its command line.
+const LANE: usize = 1 << 10;
+/// Memory of a cell, in bytes.
+const CELL: usize = 32;
 
 /// All processes of a range over time. Values are in columns: `lanes` has one value per lane,
 /// `cells` one per lane, slot and core in which CPU time was used.
@@ -46,8 +53,17 @@ pub struct Lanes {
 
 impl Lanes {
     /// Makes the answer from `ledger`: at most `slots` slots, and a lane of their own for at most
-    /// `limit` processes.
-    pub fn new(plan: &Plan, ledger: &Ledger<'_>, slots: usize, limit: usize) -> Self {
+    /// `limit` processes. Takes the memory of lanes and cells from `bound`.
+    ///
+    /// # Errors
+    /// When it needs more memory.
+    pub(super) fn new(
+        plan: &Plan,
+        ledger: &Ledger<'_>,
+        slots: usize,
+        limit: usize,
+        bound: &Bound,
+    ) -> Result<Self, MemoryError> {
         let lives = Lives::new(ledger);
         let chosen = Chosen::new(&lives, limit.max(1));
         let least = plan.slots().div_ceil(slots.max(1)).max(1);
@@ -57,9 +73,10 @@ impl Lanes {
             let seconds = known.len() as f64 * plan.step as f64;
             (known.iter().sum::<u64>() as f64 / seconds * 1_000.0).round() / 1_000.0
         });
+        bound.take(chosen.len() * LANE + cells.counts.iter().sum::<u32>() as usize * CELL)?;
         let mut names = Vec::new();
         let lanes = chosen.columns(&lives, cells.counts, &mut names);
-        Self {
+        Ok(Self {
             covered: covered.collect(),
             range: RangeInfo {
                 step: plan.step * factor as u64,
@@ -73,6 +90,6 @@ impl Lanes {
             total_cpu_ns: ledger.cpu.iter().fold(0, |sum, ns| sum.saturating_add(*ns)),
             folded: chosen.folded,
             folded_before: lives.folded_before,
-        }
+        })
     }
 }

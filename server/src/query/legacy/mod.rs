@@ -263,7 +263,7 @@ impl Query {
                 .points_of(&parts, slots, add.clone(), attempt.bound())
                 .await;
             match attempt.settle(done).await? {
-                ControlFlow::Break(points) => return Ok(points),
+                ControlFlow::Break((points, _)) => return Ok(points),
                 ControlFlow::Continue(next) => attempt = next,
             }
         }
@@ -310,7 +310,7 @@ impl Query {
         loop {
             let done = self.whole_life_of(&parts, &add, attempt.bound()).await;
             match attempt.settle(done).await? {
-                ControlFlow::Break(sums) => return Ok(sums),
+                ControlFlow::Break((sums, _)) => return Ok(sums),
                 ControlFlow::Continue(next) => attempt = next,
             }
         }

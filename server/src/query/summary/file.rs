@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::rows::{busiest, keys};
+use super::rows::{busiest, keys, size_of_keys};
+use crate::memory::MemoryError;
+use crate::query::bound::Bound;
 use crate::query::gaps::Gaps;
 use crate::query::io::FileSums;
 use crate::query::ledger::Ledger;
@@ -33,7 +35,12 @@ pub struct FileInfo {
 }
 
 impl FilePanel {
-    pub(super) fn new(ledger: &Ledger<'_>, gaps: &Gaps<'_>, top: usize) -> Self {
+    pub(super) fn new(
+        ledger: &Ledger<'_>,
+        gaps: &Gaps<'_>,
+        top: usize,
+        bound: &Bound,
+    ) -> Result<Self, MemoryError> {
         let series = &ledger.file_series;
         let (rows, total_rows) = busiest(&ledger.files, top, |io| {
             (
@@ -41,7 +48,11 @@ impl FilePanel {
                 io.opens.saturating_add(io.ops_in),
             )
         });
-        Self {
+        let sizes = rows.iter().map(|row| {
+            size_of::<FileInfo>() + FileSums::texts(row.entry) + size_of_keys(&row.processes)
+        });
+        bound.take(sizes.sum())?;
+        Ok(Self {
             r#in: gaps.sums(series.iter().map(|io| io.bytes_in)),
             out: gaps.sums(series.iter().map(|io| io.bytes_out)),
             opens: gaps.sums(series.iter().map(|io| io.opens)),
@@ -53,6 +64,6 @@ impl FilePanel {
                 })
                 .collect(),
             total_rows,
-        }
+        })
     }
 }

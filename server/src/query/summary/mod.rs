@@ -24,12 +24,14 @@ use network::NetworkPanel;
 use serde::Serialize;
 use series::MAX_SERIES;
 
+use super::bound::Bound;
 use super::gaps::{Gaps, metric};
 use super::item::ContainerItem;
 use super::ledger::{Ledger, ProcessRow};
 use super::process::ProcessInfo;
 use super::range::{Plan, RangeInfo};
 use super::wait::TimePanel;
+use crate::memory::MemoryError;
 
 /// Processes that were killed, and are in an answer beside the busiest, at most.
 const MAX_KILLED: usize = 100;
@@ -145,27 +147,28 @@ pub struct Accounting {
 impl Summary {
     /// Makes the answer from `ledger`, with at most `top` rows a table, and `max_series` names in
     /// the stacks.
-    pub fn new(
+    pub(super) fn new(
         container: ContainerItem,
         plan: &Plan,
         ledger: &Ledger<'_>,
         top: usize,
         max_series: Option<usize>,
-    ) -> Self {
+        bound: &Bound,
+    ) -> Result<Self, MemoryError> {
         let gaps = Gaps::new(plan, ledger);
         let max_series = max_series.unwrap_or(MAX_SERIES);
-        let (processes, total_processes) = processes(ledger, top);
+        let (processes, total_processes) = processes(ledger, top, bound)?;
         let (failed, total_failed) = exit::failed(ledger, top);
         let failed_unknown = exit::unknown(ledger);
-        Self {
+        Ok(Self {
             range: RangeInfo::new(plan),
             covered: gaps.covered(),
             partial: gaps.partial(),
             cpu: CpuPanel::new(ledger, &gaps, max_series),
             time: TimePanel::new(ledger, &gaps),
             memory: MemoryPanel::new(ledger, &gaps, max_series),
-            files: FilePanel::new(ledger, &gaps, top),
-            network: NetworkPanel::new(ledger, &gaps, top),
+            files: FilePanel::new(ledger, &gaps, top, bound)?,
+            network: NetworkPanel::new(ledger, &gaps, top, bound)?,
             processes,
             total_processes,
             distinct_processes: ledger.distinct(present(ledger)),
@@ -194,7 +197,7 @@ impl Summary {
             losses: losses(ledger),
             accounting: Accounting::new(&container, ledger),
             container,
-        }
+        })
     }
 }
 
@@ -227,7 +230,11 @@ impl Accounting {
 }
 
 /// The `top` busiest processes and those that were killed, and the number of all.
-fn processes(ledger: &Ledger<'_>, top: usize) -> (Vec<ProcessInfo>, u64) {
+fn processes(
+    ledger: &Ledger<'_>,
+    top: usize,
+    bound: &Bound,
+) -> Result<(Vec<ProcessInfo>, u64), MemoryError> {
     let mut rows: Vec<&ProcessRow> = ledger.processes.iter().filter(|row| row.present).collect();
     let total = rows.len() as u64;
     rows.sort_by_key(|row| {
@@ -247,7 +254,8 @@ fn processes(ledger: &Ledger<'_>, top: usize) -> (Vec<ProcessInfo>, u64) {
         rows.any(|killed| killed.process.id == row.process.id)
     };
     rows.extend(cut.into_iter().filter(is_killed).take(MAX_KILLED));
-    (rows.into_iter().map(ProcessInfo::new).collect(), total)
+    bound.take(rows.iter().map(|row| ProcessInfo::size(row)).sum())?;
+    Ok((rows.into_iter().map(ProcessInfo::new).collect(), total))
 }
 
 /// Indices of the processes that lived or did something.

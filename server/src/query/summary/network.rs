@@ -7,7 +7,9 @@ use bubble_common::segment::cell::{Row, Value as _};
 use bubble_common::segment::network::NetworkIo;
 use serde::Serialize;
 
-use super::rows::{busiest, keys};
+use super::rows::{busiest, keys, size_of_keys};
+use crate::memory::MemoryError;
+use crate::query::bound::Bound;
 use crate::query::gaps::Gaps;
 use crate::query::io::{ConnectionSums, remote, service_port};
 use crate::query::ledger::Ledger;
@@ -72,7 +74,12 @@ pub struct ConnectionInfo {
 }
 
 impl NetworkPanel {
-    pub(super) fn new(ledger: &Ledger<'_>, gaps: &Gaps<'_>, top: usize) -> Self {
+    pub(super) fn new(
+        ledger: &Ledger<'_>,
+        gaps: &Gaps<'_>,
+        top: usize,
+        bound: &Bound,
+    ) -> Result<Self, MemoryError> {
         let series = &ledger.network_series;
         let (rows, total_rows) = busiest(&ledger.connections, top, |io| {
             (
@@ -80,10 +87,18 @@ impl NetworkPanel {
                 io.connects.saturating_add(io.failures),
             )
         });
+        let sizes = rows.iter().map(|row| {
+            let texts = ConnectionSums::texts(row.entry);
+            size_of::<ConnectionInfo>() + texts + size_of_keys(&row.processes)
+        });
+        bound.take(sizes.sum())?;
+        let all = ledger.connections.iter();
+        let texts = all.map(|row| ConnectionSums::texts(row.entry));
+        bound.take(texts.sum::<usize>() + ledger.connections.len() * size_of::<PeerInfo>())?;
         let mut peers = peers(ledger);
         let total_peers = peers.len() as u64;
         peers.truncate(top);
-        Self {
+        Ok(Self {
             connects: gaps.sums(series.iter().map(|io| io.connects)),
             failures: gaps.sums(series.iter().map(|io| io.failures)),
             peers,
@@ -98,7 +113,7 @@ impl NetworkPanel {
                 })
                 .collect(),
             total_rows,
-        }
+        })
     }
 }
 

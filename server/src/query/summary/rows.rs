@@ -17,6 +17,12 @@ pub(super) fn busiest<'r, 'a, T: Ord, V: Value>(
     (ranked, rows.len() as u64)
 }
 
+/// Memory of [`keys`].
+pub(super) fn size_of_keys(processes: &[u32]) -> usize {
+    const KEY: usize = 64;
+    processes.len() * KEY
+}
+
 /// Keys of the processes with these indices.
 pub(super) fn keys(ledger: &Ledger<'_>, processes: &[u32]) -> Vec<String> {
     processes

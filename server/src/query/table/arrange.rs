@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, Columns, Get};
+use crate::memory::MemoryError;
+use crate::query::bound::Bound;
+use crate::query::error::QueryError;
 use crate::query::filter::{ColumnType, Filter, FilterError, Value};
 
 /// Names of a group's processes in an answer at most.
@@ -105,11 +108,12 @@ enum Key {
     Text(String),
 }
 
-/// Filters, sorts and cuts `rows`.
+/// Filters, sorts and cuts `rows`. Takes memory to sort from `bound`.
 pub(super) fn rows<R: Columns>(
     rows: Vec<R>,
     by: &Arrangement,
-) -> Result<Arranged<R>, ArrangeError> {
+    bound: &Bound,
+) -> Result<Arranged<R>, QueryError> {
     let rows = filtered(rows, by)?;
     let columns = R::COLUMNS;
     let known = || names(columns.iter().map(|column| column.name));
@@ -125,32 +129,39 @@ pub(super) fn rows<R: Columns>(
         Value::Text(text) => Key::Text(text.to_lowercase()),
         value => Key::exact(&value),
     };
-    let rows = sorted(rows, &sort, by.order, key);
+    let rows = sorted(rows, &sort, by.order, key, bound)?;
     Ok(cut(rows, by, |sums, row| sums.add(row)))
 }
 
-/// Filters, groups, sorts and cuts `rows`.
+/// Filters, groups, sorts and cuts `rows`. Takes the memory of groups from `bound`.
 pub(super) fn groups<R: Columns>(
     rows: Vec<R>,
     group: &str,
     by: &Arrangement,
-) -> Result<Arranged<GroupRow>, ArrangeError> {
+    bound: &Bound,
+) -> Result<Arranged<GroupRow>, QueryError> {
     let columns = group_columns::<R>(group)?;
     let named = R::COLUMNS.iter().find(|column| column.name == "name");
     let mut index: HashMap<Vec<Key>, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for row in filtered(rows, by)? {
         let key: Vec<Key> = columns.iter().map(|column| (column.key)(&row)).collect();
-        let at = *index.entry(key).or_insert_with_key(|key| {
-            groups.push(Group {
-                keys: key.clone(),
-                ..Group::default()
-            });
-            groups.len() - 1
-        });
+        let at = match index.get(&key) {
+            Some(at) => *at,
+            None => {
+                let keys: usize = key.iter().map(Key::size).sum();
+                bound.take(2 * keys + Group::SIZE + R::COLUMNS.len() * Group::COLUMN)?;
+                groups.push(Group {
+                    keys: key.clone(),
+                    ..Group::default()
+                });
+                index.insert(key, groups.len() - 1);
+                groups.len() - 1
+            }
+        };
         groups[at].sums.add(&row);
         if let Some(Value::Text(name)) = named.map(|column| column.value(&row)) {
-            groups[at].add_name(&name);
+            bound.take(groups[at].add_name(&name))?;
         }
     }
     let summed = R::COLUMNS.iter().filter(|column| column.is_summed());
@@ -187,7 +198,7 @@ pub(super) fn groups<R: Columns>(
             sum.map_or(Key::Unknown, Key::Number)
         }
     };
-    let groups = sorted(groups, &sort, by.order, key);
+    let groups = sorted(groups, &sort, by.order, key, bound)?;
     let groups: Vec<GroupRow> = groups
         .into_iter()
         .map(|group| GroupRow {
@@ -212,10 +223,18 @@ struct Group {
 }
 
 impl Group {
-    fn add_name(&mut self, name: &str) {
-        if self.names.len() < MAX_NAMES && self.names.iter().all(|known| known != name) {
-            self.names.push(name.to_owned());
+    /// Memory of a group beside its keys, names and sums, as the map has it and as the answer has it.
+    const SIZE: usize = 512;
+    /// Memory of the sum of a column.
+    const COLUMN: usize = 64;
+
+    /// Adds a name, if there is room for it. Returns the memory that it takes.
+    fn add_name(&mut self, name: &str) -> usize {
+        if self.names.len() == MAX_NAMES || self.names.iter().any(|known| known == name) {
+            return 0;
         }
+        self.names.push(name.to_owned());
+        2 * size_of::<String>() + name.len()
     }
 }
 
@@ -302,14 +321,22 @@ fn sorted<T, C>(
     columns: &[(C, bool)],
     order: Option<Order>,
     key: impl Fn(&T, &C) -> Key,
-) -> Vec<T> {
+    bound: &Bound,
+) -> Result<Vec<T>, MemoryError> {
     if columns.is_empty() {
-        return rows;
+        return Ok(rows);
     }
-    let mut keyed: Vec<(Vec<Key>, T)> = rows
-        .into_iter()
-        .map(|row| (columns.iter().map(|(c, _)| key(&row, c)).collect(), row))
-        .collect();
+    // The merge sort needs room for half of the rows.
+    let mut taken = rows.len() * size_of::<(Vec<Key>, T)>() * 3 / 2;
+    bound.take(taken)?;
+    let mut keyed: Vec<(Vec<Key>, T)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let keys: Vec<Key> = columns.iter().map(|(c, _)| key(&row, c)).collect();
+        let size = keys.iter().map(Key::size).sum();
+        bound.take(size)?;
+        taken += size;
+        keyed.push((keys, row));
+    }
     let down: Vec<bool> = (columns.iter())
         .map(|(_, down)| order.map_or(*down, |order| order == Order::Desc))
         .collect();
@@ -319,7 +346,9 @@ fn sorted<T, C>(
             .find(|order| order.is_ne())
             .unwrap_or(Ordering::Equal)
     });
-    keyed.into_iter().map(|(_, row)| row).collect()
+    let rows = keyed.into_iter().map(|(_, row)| row).collect();
+    bound.give_back(taken);
+    Ok(rows)
 }
 
 /// Cuts to the page, and sums up all rows and those that are not on it.
@@ -355,6 +384,15 @@ impl Key {
             Value::Time(time) => Self::Number(time.max(0.0).to_bits()),
             Value::Unknown => Self::Unknown,
         }
+    }
+
+    /// Its memory, in bytes.
+    fn size(&self) -> usize {
+        let text = match self {
+            Self::Text(text) => text.len(),
+            Self::Number(_) | Self::Unknown => 0,
+        };
+        size_of::<Self>() + text
     }
 
     fn into_text(self) -> String {

@@ -89,7 +89,7 @@ impl Columns for ProcessInfo {
     const COLUMNS: &'static [Column<Self>] = &[
         column!(Text "process", |row| Cow::Borrowed(&row.key)),
         column!(Text "name", |row| Cow::Borrowed(&row.name)),
-        column!(Text "args", |row| Cow::Owned(row.args.join(" "))),
+        column!(Text "args", |row| Cow::Owned(row.args.joined())),
         column!(Text "exe", |row| Cow::Borrowed(&row.exe)),
         column!(Text "exit", |row| exit(row.exit)),
         column!(Id "pid", |row| Some(row.pid.into())),
@@ -198,7 +198,7 @@ fn wait(row: &ProcessInfo, kind: &str) -> u64 {
 }
 
 fn args(who: &Who) -> Cow<'_, str> {
-    Cow::Owned(who.args.join(" "))
+    Cow::Owned(who.args.joined())
 }
 
 /// `code 1`, `signal 9`; empty while it runs.

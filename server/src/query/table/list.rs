@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::arrange::{self, ArrangeError, Arrangement, GroupRow, RowSums};
+use super::arrange::{self, Arrangement, GroupRow, RowSums};
 use super::column::{Column, Columns, Get, Part, column};
+use crate::query::bound::Bound;
+use crate::query::error::QueryError;
 use crate::query::item::ContainerItem;
 use crate::store::container::State;
 
@@ -24,9 +26,10 @@ impl ContainerRows {
     ///
     /// # Errors
     /// When there is no such column, or the filter is not valid.
-    pub fn new(containers: Vec<ContainerItem>, by: &Arrangement) -> Result<Self, ArrangeError> {
+    pub fn new(containers: Vec<ContainerItem>, by: &Arrangement) -> Result<Self, QueryError> {
+        let bound = Bound::none();
         if let Some(group) = &by.group {
-            let arranged = arrange::groups(containers, group, by)?;
+            let arranged = arrange::groups(containers, group, by, &bound)?;
             return Ok(Self {
                 containers: Vec::new(),
                 groups: arranged.rows,
@@ -34,7 +37,7 @@ impl ContainerRows {
                 rest: arranged.rest,
             });
         }
-        let arranged = arrange::rows(containers, by)?;
+        let arranged = arrange::rows(containers, by, &bound)?;
         Ok(Self {
             containers: arranged.rows,
             groups: Vec::new(),

@@ -12,14 +12,17 @@ pub use arrange::{ArrangeError, Arrangement, GroupRow, Order, RowSums};
 use bubble_common::segment::event::{Event, EventKind};
 use column::Columns;
 pub use list::ContainerRows;
-use pairs::{connections, files, who};
+use pairs::{connections, cores, files};
 pub use row::{CpuCell, EventCell, FileCell, NetworkCell, TableKind, Who};
 use serde::Serialize;
 pub use series::{SeriesKind, TableSeries};
 
+use super::bound::Bound;
+use super::error::QueryError;
 use super::ledger::Ledger;
 use super::process::{ProcessInfo, key_of};
 use super::range::{Plan, RangeInfo};
+use crate::memory::MemoryError;
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -54,22 +57,27 @@ pub enum Rows {
 }
 
 impl Table {
-    /// The table of `kind` in `ledger`, arranged.
+    /// The table of `kind` in `ledger`, arranged. Takes the memory of its rows from `bound`.
     ///
     /// # Errors
-    /// When it has no such column, or the filter is not valid.
-    pub fn new(
+    /// When it has no such column, the filter is not valid, or it needs more memory.
+    pub(super) fn new(
         kind: TableKind,
         plan: &Plan,
         ledger: &Ledger<'_>,
         by: &Arrangement,
-    ) -> Result<Self, ArrangeError> {
+        bound: &Bound,
+    ) -> Result<Self, QueryError> {
         match kind {
-            TableKind::Process => Self::arrange(plan, processes(ledger), by, Rows::Process),
-            TableKind::File => Self::arrange(plan, files(ledger), by, Rows::File),
-            TableKind::Network => Self::arrange(plan, connections(ledger), by, Rows::Network),
-            TableKind::Cpu => Self::arrange(plan, cpu(ledger), by, Rows::Cpu),
-            TableKind::Event => Self::arrange(plan, events(ledger), by, Rows::Event),
+            TableKind::Process => {
+                Self::arrange(plan, processes(ledger, bound)?, by, bound, Rows::Process)
+            }
+            TableKind::File => Self::arrange(plan, files(ledger, bound)?, by, bound, Rows::File),
+            TableKind::Network => {
+                Self::arrange(plan, connections(ledger, bound)?, by, bound, Rows::Network)
+            }
+            TableKind::Cpu => Self::arrange(plan, cores(ledger, bound)?, by, bound, Rows::Cpu),
+            TableKind::Event => Self::arrange(plan, events(ledger, bound)?, by, bound, Rows::Event),
         }
     }
 
@@ -77,15 +85,16 @@ impl Table {
         plan: &Plan,
         rows: Vec<R>,
         by: &Arrangement,
+        bound: &Bound,
         make: impl Fn(Vec<R>) -> Rows,
-    ) -> Result<Self, ArrangeError> {
+    ) -> Result<Self, QueryError> {
         match &by.group {
             Some(group) => Ok(Self::of(
                 plan,
-                arrange::groups(rows, group, by)?,
+                arrange::groups(rows, group, by, bound)?,
                 Rows::Group,
             )),
-            None => Ok(Self::of(plan, arrange::rows(rows, by)?, make)),
+            None => Ok(Self::of(plan, arrange::rows(rows, by, bound)?, make)),
         }
     }
 
@@ -99,28 +108,26 @@ impl Table {
     }
 }
 
-fn processes(ledger: &Ledger<'_>) -> Vec<ProcessInfo> {
-    let present = ledger.processes.iter().filter(|row| row.present);
-    let mut rows: Vec<ProcessInfo> = present.map(ProcessInfo::new).collect();
+fn processes(ledger: &Ledger<'_>, bound: &Bound) -> Result<Vec<ProcessInfo>, MemoryError> {
+    let present = || ledger.processes.iter().filter(|row| row.present);
+    bound.take(present().map(ProcessInfo::size).sum())?;
+    let mut rows: Vec<ProcessInfo> = present().map(ProcessInfo::new).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
-    rows
+    Ok(rows)
 }
 
-fn cpu(ledger: &Ledger<'_>) -> Vec<CpuCell> {
-    let pairs = ledger.cpu_pairs.iter();
-    pairs
-        .map(|((process, core), ns)| CpuCell {
-            who: who(ledger, *process),
-            core: *core,
-            cpu_ns: *ns,
-        })
-        .collect()
-}
-
-fn events(ledger: &Ledger<'_>) -> Vec<EventCell> {
+fn events(ledger: &Ledger<'_>, bound: &Bound) -> Result<Vec<EventCell>, MemoryError> {
+    /// Memory of the key of a process.
+    const KEY: usize = 64;
+    let texts = |(event, process): &(&Event, Option<u32>)| {
+        let process = process.map(|index| &ledger.processes[index as usize].process);
+        event.detail.len() + process.map_or(0, |process| KEY + 2 * process.name.len())
+    };
+    let texts: usize = ledger.events.iter().map(texts).sum();
+    bound.take(texts + ledger.events.len() * size_of::<EventCell>())?;
     let known = |(event, _): &&(&Event, _)| !event.kind.name().is_empty();
     let events = ledger.events.iter().filter(known);
-    events
+    let events = events
         .map(|(event, process)| {
             let process = process.map(|index| &ledger.processes[index as usize].process);
             EventCell {
@@ -136,5 +143,6 @@ fn events(ledger: &Ledger<'_>) -> Vec<EventCell> {
                 },
             }
         })
-        .collect()
+        .collect();
+    Ok(events)
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::query::io::{ConnectionSums, FileSums};
+use crate::query::text::{Text, Words};
 
 /// Kind of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -25,15 +26,18 @@ pub enum TableKind {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Who {
     /// Key of the process.
-    pub process: String,
+    #[schema(value_type = String)]
+    pub process: Text,
     /// Process id on the host.
     pub pid: u32,
     /// Process id inside the container.
     pub container_pid: u32,
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: Text,
     /// The command line, word by word.
-    pub args: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub args: Words,
 }
 
 /// I/O of a process with a file.

@@ -5,9 +5,11 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
-use super::arrange::{self, ArrangeError, Arrangement};
+use super::arrange::{self, Arrangement};
 use super::pairs::{connections, files};
 use super::row::{FileCell, NetworkCell};
+use crate::query::bound::Bound;
+use crate::query::error::QueryError;
 use crate::query::gaps::Gaps;
 use crate::query::ledger::Ledger;
 use crate::query::range::{Plan, RangeInfo};
@@ -64,18 +66,19 @@ impl TableSeries {
     /// The series of the rows that match the filter of `by`, over all slots.
     ///
     /// # Errors
-    /// When the filter is not valid.
-    pub fn new(
+    /// When the filter is not valid, or it needs more memory.
+    pub(in crate::query) fn new(
         kind: SeriesKind,
         plan: &Plan,
         ledger: &Ledger<'_>,
         by: &Arrangement,
-    ) -> Result<Self, ArrangeError> {
+        bound: &Bound,
+    ) -> Result<Self, QueryError> {
         let mut slots = vec![Sums::default(); plan.slots()];
         let rows = match kind {
             SeriesKind::File => {
                 let matches = arrange::matcher::<FileCell>(by)?;
-                let pairs = ledger.file_pairs().into_iter().zip(files(ledger));
+                let pairs = ledger.file_pairs().into_iter().zip(files(ledger, bound)?);
                 let pairs = pairs.filter(|(_, row)| matches(row));
                 let pairs: HashSet<_> = pairs
                     .map(|((process, file, _), _)| (process, file))
@@ -92,7 +95,10 @@ impl TableSeries {
             }
             SeriesKind::Network => {
                 let matches = arrange::matcher::<NetworkCell>(by)?;
-                let pairs = ledger.network_pairs().into_iter().zip(connections(ledger));
+                let pairs = ledger
+                    .network_pairs()
+                    .into_iter()
+                    .zip(connections(ledger, bound)?);
                 let pairs = pairs.filter(|(_, row)| matches(row));
                 let pairs: HashSet<_> = pairs
                     .map(|((process, peer, _), _)| (process, peer))
