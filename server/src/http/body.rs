@@ -109,18 +109,20 @@ struct Room {
 impl Room {
     /// Makes room for `bytes` in all. Does not wait: others may wait for what this one holds.
     fn fit(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let (size, held) = (
-            self.memory.size(),
+        let (limit, held) = (
+            self.memory.size().min(self.share.limit()),
             self.held.as_ref().map_or(0, Reservation::bytes),
         );
         if bytes <= held {
             return Ok(());
         }
-        if bytes > size {
-            return Err(MemoryError::TooLarge { limit: size }.into());
+        // Not a matter of patience: the client has to post less at a time.
+        if bytes > limit {
+            return Err(MemoryError::TooLarge { limit }.into());
         }
         // Doubles, as the vector does.
-        let more = (bytes - held).max(held.max(MIN_ROOM).min(size - held));
+        let doubled = held.max(MIN_ROOM).min(limit.saturating_sub(held));
+        let more = (bytes - held).max(doubled);
         if !self.share.grow(more) {
             let message = "this key posts too much at a time: try again as Retry-After says";
             return Err(ApiError::new(Code::TooManyRequests, message));

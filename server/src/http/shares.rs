@@ -45,6 +45,11 @@ impl Shares {
 }
 
 impl Share {
+    /// What the client may have at most.
+    pub(super) fn limit(&self) -> usize {
+        self.shares.limit
+    }
+
     /// Adds `amount`. Returns false if the client would then have more than its limit.
     pub(super) fn grow(&mut self, amount: usize) -> bool {
         let mut held = self.shares.lock();

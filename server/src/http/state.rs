@@ -131,7 +131,7 @@ impl AppState {
             streams_by_token: Shares::new(limits.streams_per_token),
             attention: Attention::new(Arc::clone(&store)),
             watches: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
-            bodies_by_key: Shares::new(share_of_bodies(limits.body, &memory)),
+            bodies_by_key: Shares::new(share_of_bodies(&memory)),
             feeds: Feeds::default(),
             memory,
             store,
@@ -149,8 +149,7 @@ impl AppState {
     }
 }
 
-/// What one key may have of the memory for bodies: at least one body, whose memory doubles.
-fn share_of_bodies(body: usize, memory: &Memory) -> usize {
-    let body = body.checked_next_power_of_two().unwrap_or(usize::MAX);
-    body.max(memory.bodies.size() / 2)
+/// What one key may have of the memory for bodies: half, so that no key keeps all others out.
+fn share_of_bodies(memory: &Memory) -> usize {
+    memory.bodies.size() / 2
 }

@@ -305,3 +305,18 @@ async fn an_event_without_memory_lags_and_loses_no_second() {
     drop(stream);
     is_given_back(&server.state.memory).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_takes_more_than_half_of_the_memory_for_bodies() {
+    let server = limited(LIMIT).await;
+    let half = server.state.memory.bodies.size() / 2;
+    let answer = post(&server, vec![0; half - (64 << 10)]).await;
+    assert_eq!(
+        answer.status(),
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "it is no batch"
+    );
+    let answer = post(&server, vec![0; half + 1]).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    is_given_back(&server.state.memory).await;
+}
