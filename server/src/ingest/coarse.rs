@@ -13,35 +13,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use bubble_common::segment::{Resolution, Segment};
 
 use super::prepare::repost;
+use super::{DECODING_PER_BYTE, IngestError};
+use crate::memory::{MemoryError, Pool, Reservation};
 use crate::span::activity::{Sums, activity};
 use crate::span::complete::complete_slots;
-use crate::span::row::{Form, Piece, decode};
+use crate::span::row::{Form, Piece, Row, decode};
 use crate::span::unite::{finer, keep_slots, slot_bit, starts, unite};
 use crate::store::error::StoreError;
 use crate::store::segments::{Post, Segments};
+
+/// Copies of a post that are decoded at the same time: the post, its new part, and the union with a half.
+const COPIES: usize = 3;
 
 /// Sub-slots that are stored, as bits, by the start of their slot.
 type SubSlots = BTreeMap<u64, u64>;
 
 /// The part of a coarse post that is not stored, with the sums of that part. `None` if nothing is left.
+/// Reserves from `memory` for the post and the stored rows of its span. It does not wait, as the caller
+/// holds memory of the same pool.
+///
+/// # Errors
+/// When the store fails, or the memory is not free.
 pub(super) async fn unknown_part(
     store: &dyn Segments,
     post: Post,
-) -> Result<Option<Post>, StoreError> {
+    memory: &Pool,
+) -> Result<Option<Post>, IngestError> {
     let resolution = post.key.resolution;
+    let held = reserve(memory, COPIES * post.bytes.len())?;
     let Some((finer, segment)) = finer(resolution).zip(Segment::decode(&post.bytes).ok()) else {
         return Ok(Some(post));
     };
     let span = segment.key.start..segment.end();
-    let rows = async |resolution: Resolution| -> Result<Vec<Piece>, StoreError> {
+    let rows = async |resolution: Resolution| -> Result<Vec<Row>, StoreError> {
         let container = &segment.key.container;
         let rows = store.range(container, resolution, span.clone()).await?;
-        let own = rows
-            .into_iter()
-            .filter(|row| row.key.source == segment.key.source);
-        Ok(decode(own.collect()).0)
+        let own = rows.into_iter();
+        let own = own.filter(|row| row.key.source == segment.key.source);
+        Ok(own.collect())
     };
     let (fine, pieces) = (rows(finer).await?, rows(resolution).await?);
+    let stored = fine.iter().chain(&pieces).map(|row| row.bytes.len());
+    let needed = COPIES * post.bytes.len() + stored.sum::<usize>();
+    drop(held);
+    let _held = reserve(memory, needed)?;
+    let (fine, pieces) = (decode(fine).0, decode(pieces).0);
     // Without rows there is nothing to unite.
     let seconds = unite(&fine).map(|fine| known_finer(&fine, resolution));
     let seconds = seconds.unwrap_or_default();
@@ -60,6 +76,12 @@ pub(super) async fn unknown_part(
     };
     // Cannot fail: these segments are of one source and span.
     Ok(Some(counted(&left, pieces, &fine).unwrap_or(left)))
+}
+
+/// Memory to decode `bytes`: at most half of the pool, so that the caller's own part fits beside it.
+fn reserve(memory: &Pool, bytes: usize) -> Result<Reservation, MemoryError> {
+    let decoded = bytes.saturating_mul(DECODING_PER_BYTE);
+    memory.try_reserve(decoded.min(memory.size() / 2))
 }
 
 /// The post with the sums that it adds beside coarse `pieces` and `fine` ones that are stored: those of

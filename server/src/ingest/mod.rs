@@ -246,7 +246,7 @@ impl Ingest {
             let is_fine = post.key.resolution == Resolution::Second || post.slots == 0;
             let left = match is_fine {
                 true => Some(post),
-                false => coarse::unknown_part(&*self.store, post).await?,
+                false => coarse::unknown_part(&*self.store, post, &self.memory).await?,
             };
             new.extend(left.map(|post| (owner, post)));
         }

@@ -320,3 +320,22 @@ async fn no_key_takes_more_than_half_of_the_memory_for_bodies() {
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     is_given_back(&server.state.memory).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coarse_post_needs_memory_for_the_rows_beside_it() {
+    let server = limited(LIMIT).await;
+    let start = clock::now() / 3_600 * 3_600 - 2 * 3_600;
+    for second in start..start + 10 {
+        let body = batch(vec![with_long_arguments(second)]).encode();
+        assert_eq!(post(&server, body).await.status(), StatusCode::OK);
+    }
+    let minute = seconds(ID, 1, start, 60, 7).coarsen();
+    let minute = batch(vec![minute.expect("a minute")]).encode();
+    let posts = &server.state.memory.posts;
+    let others = posts.try_reserve(posts.size() - (9 << 20)).expect("free");
+    let refused = post(&server, minute.clone()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(others);
+    assert_eq!(post(&server, minute).await.status(), StatusCode::OK);
+    is_given_back(&server.state.memory).await;
+}
