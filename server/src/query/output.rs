@@ -111,10 +111,10 @@ mod tests {
             let written = Output::new(&bound, limit).collect(|output| write_json(&text, output));
             (written.map(|(bytes, ())| bytes.len()).ok(), bound)
         };
-        let (length, bound) = write(200_000, usize::MAX);
+        let (length, bound) = write(400_000, usize::MAX);
         assert_eq!(length, Some(text.len() + 2));
-        assert!(bound.take(100_000).is_err(), "it was counted");
+        assert!(bound.take(300_001).is_err(), "it was counted");
         assert_eq!(write(50_000, usize::MAX).0, None);
-        assert_eq!(write(200_000, 50_000).0, None);
+        assert_eq!(write(400_000, 50_000).0, None);
     }
 }
