@@ -29,8 +29,7 @@ pub(crate) enum Fault {
     LostAnswer,
     /// The server gets a post twice.
     Twice,
-    /// The server is slow to read a post, and its answer never comes. The repetition comes later: over one
-    /// path, a post does not overtake the one before it.
+    /// The server is slow to read a post, and its answer never comes. The repetition may come before it.
     Late,
     /// Something else answers.
     ForeignAnswer,

@@ -11,9 +11,9 @@
 //! | server | ingest, SQLite, roll-up | – |
 //! | clocks | – | turmoil's; the two hosts' times of day are set forward and back |
 //!
-//! Two faults are left out, as the system does not bear them: a disk that fails to cut off what a failed write
-//! left (`disk`), and a post that reaches the server after its repetition (`network`). Bits that flip
-//! on the disk, a power failure of the server and several agents are tested elsewhere.
+//! One fault is left out, as the system does not bear it: a disk that fails to cut off what a failed write
+//! left (`disk`). Bits that flip on the disk, a power failure of the server and several agents are tested
+//! elsewhere.
 //!
 //! A run is single-threaded, except that the server works on threads of its own while the simulation
 //! waits. So a seed gives the same run each time.

@@ -122,7 +122,7 @@ async fn answer(
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "too large"));
     }
     if faults.happens(Fault::Late, 1.0) {
-        let (server, delay) = (Rc::clone(server), Duration::from_secs(1 + faults.below(19)));
+        let (server, delay) = (Rc::clone(server), Duration::from_secs(1 + faults.below(60)));
         tokio::task::spawn_local(async move {
             tokio::time::sleep(delay).await;
             server.post(&body, repeated);

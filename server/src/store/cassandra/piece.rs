@@ -68,8 +68,8 @@ pub(super) async fn is_rolled(
     Ok(forms.any(|form| form == Form::Rolled))
 }
 
-/// The posted pieces of a span: key of each, and its slots as bits. They are read as a whole, which a
-/// node does for repeated posts only.
+/// The posted pieces of a span: key of each, and its slots as bits. They are read as a whole, so
+/// only for posts that may overlap them.
 pub(super) async fn posted_slots(cql: &Cql, span: Span) -> Result<Vec<(Key, u64)>, StoreError> {
     let rows = read(cql, span).await?.into_iter();
     let posted = rows.filter(|row| row.form == Form::Posted);

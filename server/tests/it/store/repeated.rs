@@ -149,6 +149,37 @@ async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Sto
     assert_eq!(cpu_ns(&*store).await, 16 * 7, "as it was before");
 }
 
+async fn a_second_that_arrives_after_its_minute_counts_once(store: Arc<dyn Store>) {
+    let memory = Memory::new(Limits::default().memory);
+    let ingest = Ingest::new(
+        Arc::clone(&store),
+        Live::default(),
+        Arc::new(Metrics::default()),
+        memory.posts.clone(),
+    );
+    let (_, key) = bubble_server::auth::key::create("tests", clock::now());
+    let start = clock::now() / 60 * 60 - 60;
+    let minute = seconds(ID, 1, start, 10, 7).coarsen();
+    let minute = minute.expect("seconds become a minute");
+    let mut stored = Vec::new();
+    for (segment, repeated) in [
+        (minute, true),
+        (seconds(ID, 1, start + 3, 1, 7), false),
+        (seconds(ID, 1, start + 10, 2, 7), false),
+    ] {
+        let origin = Origin {
+            key: &key,
+            recording: None,
+            boot: None,
+            repeated,
+        };
+        let receipt = ingest.post(batch(vec![segment]).encode(), origin).await;
+        stored.push(receipt.expect("taken").stored);
+    }
+    assert_eq!(stored, [1, 0, 1]);
+    assert_eq!(cpu_ns(&*store).await, 12 * 7);
+}
+
 async fn what_is_watched_is_known_to_all(store: Arc<dyn Store>) {
     let watched = |container: &str, host: &str| Watched {
         container: id(container),
@@ -168,5 +199,6 @@ on_every_store!(
     a_repeated_post_says_what_is_stored,
     merged_seconds_count_once_however_they_are_repeated,
     a_post_that_arrives_after_its_repetition_counts_once,
+    a_second_that_arrives_after_its_minute_counts_once,
     what_is_watched_is_known_to_all,
 );
