@@ -189,6 +189,7 @@ fn corners() -> Segment {
                 FileIo {
                     bytes_in: u64::MAX,
                     opens: 1 << n,
+                    mapped_pages: n.into(),
                     ..FileIo::default()
                 },
             );
@@ -324,6 +325,7 @@ fn as_version_1(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let line = line.replace(", gid: None", "");
+        let line = line.replace(", mapped_pages: 0", "");
         let Some((line, private)) = line.split_once(", private: ") else {
             let _ = writeln!(lines, "{line}");
             continue;

@@ -23,7 +23,7 @@ export const directoryQuestion = (filter: string) => ({ kind: "file", group: "di
 /** The sums of a directory's files, as a row of a file. */
 export function directoryRow(row: GroupRow): FileInfo {
   const sum = (field: keyof DirectorySums): number => row.sums[field] ?? 0;
-  return { path: row.group.directory || NO_DIRECTORY, kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens") };
+  return { path: row.group.directory || NO_DIRECTORY, kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens"), mapped_pages: sum("mapped_pages") };
 }
 
 /** Shown for the files of a directory that has directories, too. */

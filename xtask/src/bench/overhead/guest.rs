@@ -35,8 +35,12 @@ const ROUNDS: u32 = 41;
 /// A round has so many times fewer operations than on a host.
 const COUNT_DIVISOR: u64 = 50;
 
-/// Time for the guest to finish its start, and for the observer to attach.
+/// Time for the guest to finish its start, and for an observer without a log to attach.
 const ATTACH_DELAY: Duration = Duration::from_secs(8);
+/// Waits until an agent counts. Its programs take an emulated kernel longer to load than any fixed time.
+const ATTACHED: &str = "n=0; until grep -q counting /tmp/observer.log; do\n\
+                        n=$((n + 1)); [ $n -lt 600 ] || { cat /tmp/observer.log; exit 1; }\n\
+                        sleep 1\ndone\n";
 
 pub(super) fn run(
     programs: &[PathBuf],
@@ -112,6 +116,9 @@ fn script(cases: &[Case], observer: Option<&str>) -> String {
         script.push_str(&format!(
             "{observer} >/tmp/observer.log 2>&1 &\nobserver=$!\n"
         ));
+    }
+    if observer.is_some_and(|observer| observer.starts_with("agent ")) {
+        script.push_str(ATTACHED);
     }
     script.push_str(&format!("sleep {}\n", ATTACH_DELAY.as_secs()));
     if observer.is_some() {
