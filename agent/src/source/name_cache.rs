@@ -7,6 +7,6 @@ const SOCKETS: [&str; 2] = ["/var/run/nscd/socket", "/run/nscd/socket"];
 
 /// Whether this is its socket. glibc tries it before each look-up of a user or a host, and goes on without
 /// it: that it is not there is no failure.
-pub fn is_name_cache(peer: &Address) -> bool {
+pub(super) fn is_name_cache(peer: &Address) -> bool {
     matches!(peer, Address::Path(path) if SOCKETS.contains(&path.as_str()))
 }

@@ -92,6 +92,7 @@ impl FileSums {
             ops_in: 0,
             ops_out: 0,
             opens: 0,
+            mapped_pages: 0,
         };
         file.with(io)
     }
