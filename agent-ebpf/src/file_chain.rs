@@ -8,7 +8,7 @@
 use bubble_common::kernel::file::FileOffsets;
 
 use crate::access::{Access, Typed, Untyped};
-use crate::btf::{KernelPtr, Offset as _, as_dentry, can_cast, offset};
+use crate::btf::{KernelPtr, Offset, as_dentry, can_cast, number_at, offset};
 
 /// Maximum number of names and mounts. Files that are deeper count as `(other)`.
 const MAX_STEPS: u32 = 64;
@@ -78,7 +78,7 @@ pub fn chain<A: Access>(task: KernelPtr, at: Location) -> u64 {
                 return 0;
             }
             mount = above;
-            mount_root = Untyped::read(mount, offset!(FileOffsets, vfsmount_root));
+            mount_root = pointer_at(mount, offset!(FileOffsets, vfsmount_root));
             dentry = if can_cast() { as_dentry(point) } else { point };
         } else {
             hash = add(hash, name);
@@ -99,10 +99,21 @@ pub fn above(mount: KernelPtr) -> Option<(KernelPtr, KernelPtr)> {
     // `struct vfsmount` is a field of `struct mount`.
     let field = offset!(FileOffsets, mount_vfs).bytes() as usize;
     let outer = mount.wrapping_sub(field);
-    let above: KernelPtr = Untyped::read(outer, offset!(FileOffsets, mount_parent));
+    let above = pointer_at(outer, offset!(FileOffsets, mount_parent));
     if above == outer || above.is_null() {
         return None;
     }
-    let point = Untyped::read(outer, offset!(FileOffsets, mount_point));
+    let point = pointer_at(outer, offset!(FileOffsets, mount_point));
     Some((above.wrapping_add(field), point))
+}
+
+/// The pointer in the field `at` of the struct at `base`: by a plain load where the kernel can give any
+/// pointer a type, as a helper costs several times as much.
+#[inline(always)]
+fn pointer_at(base: KernelPtr, at: impl Offset) -> KernelPtr {
+    if can_cast() {
+        number_at(base.wrapping_add(at.bytes() as usize)) as KernelPtr
+    } else {
+        Untyped::read(base, at)
+    }
 }
