@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bubble_common::segment::{Resolution, Segment};
 
-use super::prepare::repost;
-use super::{DECODING_PER_BYTE, IngestError};
+use super::error::IngestError;
+use super::prepare::{DECODING_PER_BYTE, repost};
 use crate::memory::{MemoryError, Pool, Reservation};
 use crate::span::activity::{Sums, activity};
 use crate::span::complete::complete_slots;

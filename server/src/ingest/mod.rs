@@ -6,6 +6,7 @@
 
 mod coarse;
 mod drift;
+mod error;
 pub mod hosts;
 pub mod lanes;
 mod late;
@@ -24,14 +25,15 @@ use bubble_common::segment::codec::{DecodeError, memory_limit};
 use bubble_common::segment::{Key, Resolution, SourceId};
 use tracing::warn;
 
+pub use self::error::IngestError;
 use self::hosts::Hosts;
 use self::lanes::{Lanes, Sender};
 use self::live::Live;
 use self::owner::{Owners, Poster};
-use self::prepare::{Prepared, prepare_event, remainder};
+use self::prepare::{DECODING_PER_BYTE, Prepared, prepare_event, remainder};
 pub use self::receipt::{Receipt, Refusal, RefusalCode};
 use crate::clock;
-use crate::memory::{MemoryError, Pool, Reservation};
+use crate::memory::{Pool, Reservation};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -39,9 +41,8 @@ use crate::store::key::ApiKey;
 use crate::store::recording::Label;
 use crate::store::segments::{Outcome, Post};
 
-/// Memory to decode a post with, at first: so much, and a multiple of its length.
+/// Memory to decode a post with, at first: so much, and a multiple of its length (`prepare`).
 const DECODING: usize = 4 << 20;
-const DECODING_PER_BYTE: usize = 8;
 /// Memory of a legacy post: a multiple of its length, and so much.
 const EVENT: usize = 1 << 20;
 const EVENT_PER_BYTE: usize = 8;
@@ -77,26 +78,6 @@ pub struct Origin<'a> {
     pub boot: Option<&'a str>,
     /// Whether some of it may be stored already, as it was posted before without an answer.
     pub repeated: bool,
-}
-
-/// Why a batch failed.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The body is not a batch.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The body is not a legacy post.
-    #[error(transparent)]
-    Event(#[from] EventError),
-    /// The store failed. Posting again may help.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is not enough memory for it.
-    #[error(transparent)]
-    Memory(#[from] MemoryError),
-    /// The thread that decoded it panicked.
-    #[error("decoding stopped: its thread panicked")]
-    Panicked,
 }
 
 impl Ingest {

@@ -22,6 +22,9 @@ const MAX_AHEAD: Duration = Duration::from_secs(3_600);
 /// server was away, which may be weeks; beyond that a clock is more likely to be wrong.
 const MAX_AGE: Duration = Duration::from_secs(92 * 86_400);
 
+/// Memory to decode a post with, as a multiple of its length.
+pub(super) const DECODING_PER_BYTE: usize = 8;
+
 /// Age beyond which a legacy post must come from a capture that is played back.
 const MAX_LIVE_AGE: Duration = Duration::from_secs(86_400);
 
