@@ -12,15 +12,18 @@ use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::programs::BtfTracePointContext;
 use bubble_common::kernel::file::{FileKey, FileOffsets, UNKNOWN};
 use bubble_common::kernel::key::ProcessKey;
+use bubble_common::kernel::loss::Cause;
 
 use crate::access::{Access, Untyped};
-use crate::btf::{KernelPtr, address, offset};
+use crate::btf::{KernelPtr, address, field, offset};
 use crate::cpu_state::counted_process;
 use crate::file_path::{file_number, identity};
+use crate::loss::lost;
 use crate::{file_sum, generation, path_id, task};
 
-/// `OVERLAYFS_SUPER_MAGIC` of `linux/magic.h`.
+/// `OVERLAYFS_SUPER_MAGIC` and `TMPFS_MAGIC` of `linux/magic.h`.
 const OVERLAY: u64 = 0x794c_7630;
+const TMPFS: u64 = 0x0102_1994;
 
 /// An inode that a container has mapped. Its address and number may be used again, but not within one
 /// generation of the number.
@@ -45,9 +48,9 @@ struct Thread {
     start: u64,
 }
 
-/// Address space and page of each thread's last fault on a noted file.
+/// Address space and page of each thread's last fault on a noted file, and its completed faults by then.
 #[map]
-static FAULTS: LruHashMap<Thread, [u64; 2]> = LruHashMap::with_max_entries(16_384, 0);
+static FAULTS: LruHashMap<Thread, [u64; 3]> = LruHashMap::with_max_entries(16_384, 0);
 
 impl Mapped {
     /// The inode behind an address space; `None` if there is none.
@@ -70,23 +73,25 @@ impl Mapped {
 /// Notes that a process of `cgroup`, which runs here, maps `file`.
 #[inline(always)]
 pub fn note_mapping(cgroup: u64, file: KernelPtr) {
+    let dentry: KernelPtr = Untyped::read(file, offset!(FileOffsets, file_dentry));
+    let super_block: KernelPtr = Untyped::read(dentry, offset!(FileOffsets, dentry_sb));
+    let magic: u64 = Untyped::read(super_block, offset!(FileOffsets, super_magic));
+    // Its page faults are its own (`shmem_fault`), and raise no event.
+    if magic == TMPFS {
+        return;
+    }
     let number = file_number(&mut identity::<Untyped>(file));
-    let space: KernelPtr = Untyped::read(file_of_pages(file), offset!(FileOffsets, file_space));
+    let below = if magic == OVERLAY { below(file) } else { file };
+    let space: KernelPtr = Untyped::read(below, offset!(FileOffsets, file_space));
     if let Some(mapped) = Mapped::new(cgroup, space) {
         let _ = MAPPED.insert(&mapped, &number, 0);
     }
 }
 
-/// The file whose pages are mapped: on overlayfs, that of the file system below.
+/// The file of the file system below overlayfs, whose pages are mapped.
 #[inline(always)]
-fn file_of_pages(file: KernelPtr) -> KernelPtr {
-    let dentry: KernelPtr = Untyped::read(file, offset!(FileOffsets, file_dentry));
-    let super_block: KernelPtr = Untyped::read(dentry, offset!(FileOffsets, dentry_sb));
-    let magic: u64 = Untyped::read(super_block, offset!(FileOffsets, super_magic));
-    if magic != OVERLAY {
-        return file;
-    }
-    // The file below; since 6.13 a `struct ovl_file`, which begins with a pointer to it.
+fn below(file: KernelPtr) -> KernelPtr {
+    // That file; since 6.13 a `struct ovl_file`, which begins with a pointer to it.
     let below: KernelPtr = Untyped::read(file, offset!(FileOffsets, file_private));
     if is_file(below) {
         below
@@ -125,13 +130,14 @@ fn try_file_faulted(space: u64, index: u64) -> Option<()> {
     let mapped = Mapped::new(process.cgroup, space as KernelPtr)?;
     // SAFETY: a copy of the map's value, which others replace as a whole.
     let number = unsafe { *MAPPED.get_ptr(&mapped)? };
-    if is_repeated(process, [space, index]) {
+    if is_repeated(process, space, index) {
         return None;
     }
-    // The agent may have forgotten the path, which cannot be read here.
     let file = if path_id::is_known(number) {
         number
     } else {
+        // The agent has forgotten the path, and it cannot be read here.
+        lost(Cause::PATH, 0);
         UNKNOWN
     };
     let key = FileKey {
@@ -142,12 +148,16 @@ fn try_file_faulted(space: u64, index: u64) -> Option<()> {
     Some(())
 }
 
-/// Whether this thread's last fault was on the same page. A fault that waits for the disk without the
-/// lock of the address space is repeated (`VM_FAULT_RETRY`).
+/// Whether this is the fault that this thread had last. A fault that waits for the disk without the lock of
+/// the memory is repeated (`VM_FAULT_RETRY`), and counts for the thread when it is completed.
 #[inline(always)]
-fn is_repeated(process: &ProcessKey, page: [u64; 2]) -> bool {
+fn is_repeated(process: &ProcessKey, space: u64, index: u64) -> bool {
+    let task = task::current();
+    let minor: u64 = field!(task, task_minor_faults);
+    let major: u64 = field!(task, task_major_faults);
+    let page = [space, index, minor + major];
     let thread = Thread {
-        task: address(task::current()),
+        task: address(task),
         start: process.start,
     };
     // SAFETY: a copy of the map's value; only this thread changes it.

@@ -1,7 +1,10 @@
 //! Names of Unix sockets: paths, or arbitrary bytes after a NUL in the abstract namespace. They become
 //! numbers, and their text is sent once, like the paths of files.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::cty::c_void;
+use aya_ebpf::helpers::generated::{
+    bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
+};
 use bubble_common::kernel::file::{FileRecord, PATH_MAX, SOCKET_MAGIC};
 use bubble_common::kernel::loss::Cause;
 use bubble_common::kernel::network::{NetworkKey, NetworkOffsets, family, protocol, role};
@@ -82,20 +85,36 @@ pub extern "C" fn network_name_at(address: u64, length: u32, in_user: u32) -> u6
 /// `scratch` is this core's buffer, and marked busy.
 #[inline(always)]
 unsafe fn number_of(scratch: *mut Scratch, from: KernelPtr, length: u32, in_user: bool) -> u64 {
-    let length = if length > NAME_MAX { NAME_MAX } else { length };
+    let size = if length > NAME_MAX { NAME_MAX } else { length };
     // SAFETY: the name is at the end of the text. The mask allows 127 bytes, for which there is room
     // together with the record.
-    let name = unsafe {
+    let (name, length) = unsafe {
         let name = scratch.cast::<u8>().add(NAME_START).cast::<Name>();
         *name = [0; NAME_WORDS];
-        let size = masked::<0x7f>(length.into()) as u32;
-        if in_user {
-            bpf_probe_read_user(name.cast(), size, from.cast());
+        let mut first = 0_u8;
+        read(in_user, (&raw mut first).cast(), 1, from);
+        let length = if first == 0 {
+            read(
+                in_user,
+                name.cast(),
+                masked::<0x7f>(size.into()) as u32,
+                from,
+            );
+            size
         } else {
-            bpf_probe_read_kernel(name.cast(), size, from.cast());
-        }
-        &*name
+            // A path ends at its NUL, whatever the program passes behind it.
+            read_text(
+                in_user,
+                name.cast(),
+                masked::<0x7f>((size + 1).into()) as u32,
+                from,
+            )
+        };
+        (&*name, length)
     };
+    if length == 0 {
+        return 0;
+    }
     let mut hash = mix(0, length.into());
     for word in name {
         hash = mix(hash, *word);
@@ -111,4 +130,37 @@ unsafe fn number_of(scratch: *mut Scratch, from: KernelPtr, length: u32, in_user
         };
         path_id::send(scratch, NAME_START)
     })
+}
+
+/// Copies bytes of the kernel or of the program.
+///
+/// # Safety
+/// `to` has room for `size` bytes.
+#[inline(always)]
+unsafe fn read(in_user: bool, to: *mut c_void, size: u32, from: KernelPtr) {
+    // SAFETY: the caller's promise; the helpers take any address.
+    unsafe {
+        if in_user {
+            bpf_probe_read_user(to, size, from.cast());
+        } else {
+            bpf_probe_read_kernel(to, size, from.cast());
+        }
+    }
+}
+
+/// Copies a text up to its NUL. Returns its length with the NUL; 0 if it cannot be read.
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+unsafe fn read_text(in_user: bool, to: *mut c_void, size: u32, from: KernelPtr) -> u32 {
+    // SAFETY: likewise.
+    let length = unsafe {
+        if in_user {
+            bpf_probe_read_user_str(to, size, from.cast())
+        } else {
+            bpf_probe_read_kernel_str(to, size, from.cast())
+        }
+    };
+    if length > 0 { length as u32 } else { 0 }
 }

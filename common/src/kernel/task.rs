@@ -20,6 +20,8 @@ crate::offsets! {
         task_mm = required "task_struct"."mm",
         task_exit_code = required "task_struct"."exit_code",
         task_stack = required "task_struct"."stack",
+        task_minor_faults = required "task_struct"."min_flt",
+        task_major_faults = required "task_struct"."maj_flt",
         css_set_dfl_cgrp = required "css_set"."dfl_cgrp",
         css_set_subsys = required "css_set"."subsys",
         css_cgroup = required "cgroup_subsys_state"."cgroup",

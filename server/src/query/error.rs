@@ -2,7 +2,7 @@
 
 use bubble_common::segment::merge::MergeError;
 
-use super::table::ArrangeError;
+use super::table::error::ArrangeError;
 use crate::memory::MemoryError;
 use crate::store::error::StoreError;
 

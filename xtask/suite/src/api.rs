@@ -146,6 +146,7 @@ pub struct File {
     /// Opens.
     pub opens: u64,
     /// Pages of its mappings that page faults brought in.
+    #[serde(default)]
     pub mapped_pages: u64,
 }
 

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, Columns, Get};
+use super::error::ArrangeError;
 use crate::memory::MemoryError;
 use crate::query::bound::Bound;
 use crate::query::error::QueryError;
-use crate::query::filter::{ColumnType, Filter, FilterError, Value};
+use crate::query::filter::{ColumnType, Filter, Value};
 
 /// Names of a group's processes in an answer at most.
 const MAX_NAMES: usize = 8;
@@ -42,30 +43,6 @@ pub struct Arrangement {
     pub limit: Option<usize>,
     /// Seconds since the Unix epoch, for filters by age.
     pub now: u64,
-}
-
-/// Why a table cannot be arranged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArrangeError {
-    /// The filter is not valid.
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    /// No such column to sort by.
-    #[error("cannot sort by {name:?}: the columns are {known}")]
-    Sort {
-        /// What was asked for.
-        name: String,
-        /// The columns.
-        known: String,
-    },
-    /// No such column to group by.
-    #[error("cannot group by {name:?}: the columns are {known}")]
-    Group {
-        /// What was asked for.
-        name: String,
-        /// The columns that rows can be grouped by.
-        known: String,
-    },
 }
 
 /// Several rows, summed up.

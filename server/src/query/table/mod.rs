@@ -2,13 +2,14 @@
 
 mod arrange;
 mod column;
+pub mod error;
 mod list;
 mod pairs;
 mod row;
 mod series;
 
 use arrange::Arranged;
-pub use arrange::{ArrangeError, Arrangement, GroupRow, Order, RowSums};
+pub use arrange::{Arrangement, GroupRow, Order, RowSums};
 use bubble_common::segment::event::{Event, EventKind};
 use column::Columns;
 pub use list::ContainerRows;

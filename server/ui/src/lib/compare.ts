@@ -80,6 +80,9 @@ export function align(values: Series, from: RangeInfo, onto: RangeInfo, shift: n
   });
 }
 
+/** How much of each slot of `onto` the other container was observed. */
+export const alignedCovered = (summary: Summary, onto: RangeInfo, shift: number): number[] => align(summary.covered, summary.range, onto, shift).map((part) => part ?? 0);
+
 export function alignedSeries(summary: Summary, onto: RangeInfo, shift: number): OtherSeries {
   const { range, covered, cpu, memory, files, network, tasks, accounting } = summary;
   const shifted = (values: Series): Series => align(values, range, onto, shift);

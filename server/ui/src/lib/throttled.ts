@@ -16,16 +16,20 @@ const usedOf = ({ user, system, total }: Summary["cpu"]): Series =>
     return inUser === null || inSystem === null ? known : inUser + inSystem;
   });
 
-/** The share of each slot, 0 to 100; null where throttled time is unknown. */
+/** The share of each slot, 0 to 100; null where throttled or used time is unknown. */
 export function heldBack(cpu: Summary["cpu"]): (number | null)[] {
   const used = usedOf(cpu);
-  return cpu.throttled.map((throttled, slot) => (throttled === null ? null : shareOf(throttled, used[slot] ?? 0)));
+  return cpu.throttled.map((throttled, slot) => {
+    const known = used[slot] ?? null;
+    return throttled === null || known === null ? null : shareOf(throttled, known);
+  });
 }
 
 /** The share of several slots together. `average` gives the mean of a series over them. */
 export function heldBackOf(cpu: Summary["cpu"], average: (values: Series) => number | null): number | null {
-  const throttled = average(cpu.throttled);
   // Time is compared where both are known.
-  const used = average(usedOf(cpu).map((value, slot) => (cpu.throttled[slot] == null ? null : value)));
-  return throttled === null ? null : shareOf(throttled, used ?? 0);
+  const of = usedOf(cpu);
+  const used = average(of.map((value, slot) => (cpu.throttled[slot] == null ? null : value)));
+  const throttled = average(cpu.throttled.map((value, slot) => (of[slot] == null ? null : value)));
+  return throttled === null || used === null ? null : shareOf(throttled, used);
 }

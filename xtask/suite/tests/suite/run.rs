@@ -29,7 +29,7 @@ impl Folder {
         Self { folder, agent }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 

@@ -4,7 +4,9 @@
 import { ApiError, api, MAX_NAMES, serverNow } from "../api/client";
 import type { Comparison, ContainerItem, Summary } from "../api/types";
 import type { Line } from "../chart/line";
-import { startOffset, alignedSeries, isOutdated, planQuery, slotShift, type OtherQuery, type OtherSeries } from "../compare";
+import { startOffset, alignedCovered, alignedSeries, isOutdated, planQuery, slotShift, type OtherQuery, type OtherSeries } from "../compare";
+import { figureAt } from "../slots";
+import type { Series } from "../units";
 import type { Page } from "./page.svelte";
 
 /** In ms. */
@@ -32,6 +34,12 @@ export class Compare {
     return alignedSeries(this.summary, range, slotShift(this.offset, range.step));
   });
 
+  /** How much of each of the page's slots it was observed: what its means are weighted by. */
+  private readonly covered = $derived.by(() => {
+    const { range } = this.page;
+    return this.summary === null ? [] : alignedCovered(this.summary, range, slotShift(this.offset, range.step));
+  });
+
   private id: string | null = null;
   private query: OtherQuery | null = null;
   private pending = new AbortController();
@@ -41,10 +49,15 @@ export class Compare {
 
   constructor(private readonly page: Page) {}
 
+  /** One of the other's series at the page's instant, or its mean over the page's range. */
+  figure(values: Series): number | null {
+    return figureAt({ slot: this.page.slot, isRange: this.page.isRange, covered: this.covered, partial: [] }, values);
+  }
+
   /** One of the other's series as a line of a chart. Empty if nothing is compared. */
   line(key: keyof OtherSeries, what: string, dash: number[] = [6, 3]): Line[] {
     if (this.series === null) return [];
-    return [{ key: `vs ${key}`, label: `${this.name}: ${what}`, colour: "", values: this.series[key], kind: "other", dash }];
+    return [{ key: `vs ${key}`, label: `${this.name}: ${what}`, colour: "", values: this.series[key], mean: this.figure(this.series[key]), kind: "other", dash }];
   }
 
   /** Fetches what is missing. Called when the page's container, view or range changes. */
