@@ -30,7 +30,7 @@ struct CachedContainer {
 pub(super) struct Cache {
     containers: HashMap<ContainerId, CachedContainer>,
     sources: HashMap<SourceId, SourceRow>,
-    /// End of the latest second of a source that was put into a container.
+    /// Upper bound of the ends of a source's seconds in a container.
     ends: HashMap<(ContainerRow, SourceRow), u64>,
     /// Dirty spans, and whether each has a packed row.
     marks: HashMap<SpanKey, bool>,
@@ -73,29 +73,30 @@ impl Cache {
         Ok(row)
     }
 
-    /// Notes that seconds from `start` to `end` are put. Returns whether `start` is certainly not before the
-    /// end of any second that is stored of this source.
+    /// Notes that seconds from `start` to `end` are put into the container `id`. Returns whether `start` is
+    /// certainly not before the end of any second that is stored of this source.
     pub(super) fn note_end(
         &mut self,
+        id: &ContainerId,
         source: (ContainerRow, SourceRow),
         start: u64,
         end: u64,
     ) -> bool {
+        if let Some(known) = self.ends.get_mut(&source) {
+            let is_newest = *known <= start;
+            *known = end.max(*known);
+            return is_newest;
+        }
         if self.ends.len() >= MAX_CACHED {
             self.ends.clear();
         }
-        // A source that is not cached may have later seconds. It is cached from the first look-up on.
-        match self.ends.get_mut(&source) {
-            Some(known) => {
-                let is_newest = *known <= start;
-                *known = end.max(*known);
-                is_newest
-            }
-            None => {
-                self.ends.insert(source, end);
-                false
-            }
-        }
+        // A source that is not cached may have later seconds, but none after the end of its container.
+        let stored = match self.containers.get(id) {
+            Some(cached) => cached.container.last_seen,
+            None => u64::MAX,
+        };
+        self.ends.insert(source, end.max(stored));
+        false
     }
 
     /// The row number of a container, which is added if it is new.

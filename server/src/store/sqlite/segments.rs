@@ -85,7 +85,8 @@ fn put_one(
         };
         if resolution == Resolution::Second {
             let is_live = post.recording.is_none();
-            let is_newest = cache.note_end((row, source), post.key.start, end_of(post));
+            let (id, start) = (&post.key.container, post.key.start);
+            let is_newest = cache.note_end(id, (row, source), start, end_of(post));
             if post.repeated || (is_live && !is_newest) {
                 stored |= read::piece_slots(connection, (row, source), &post.key)?;
             }

@@ -13,6 +13,8 @@ use bubble_server::rollup::pack::pack;
 use bubble_server::store::Store;
 use bubble_server::store::attention::Watched;
 use bubble_server::store::segments::{Outcome, Post};
+use bubble_server::store::sqlite::{Durability, Sqlite};
+use tempfile::TempDir;
 
 use super::backend::on_every_store;
 use super::{DAY, ID, cpu_ns, only_dirty, post};
@@ -147,6 +149,26 @@ async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Sto
         pack(&*store, span).await.expect("packed");
     }
     assert_eq!(cpu_ns(&*store).await, 16 * 7, "as it was before");
+}
+
+#[tokio::test]
+async fn posts_that_arrive_after_their_repetition_count_once_after_a_restart() {
+    let data = TempDir::new().expect("a temporary folder");
+    let open = || Sqlite::serve(data.path(), Durability::Process).expect("a store");
+    let seconds = |start, slots| post(&seconds(ID, 1, DAY + start, slots, 7));
+    let store = open();
+    let stored = put(&store, vec![seconds(0, 1), repeated(DAY + 1, 12)]).await;
+    assert_eq!(stored, [Outcome::Stored; 2]);
+    drop(store);
+
+    let store = open();
+    // The first post of these seconds, in another grouping.
+    for (start, slots) in [(2, 8), (10, 1), (11, 2)] {
+        let known = put(&store, vec![seconds(start, slots)]).await;
+        assert_eq!(known, [Outcome::Known], "{start}");
+    }
+    assert_eq!(put(&store, vec![seconds(13, 1)]).await, [Outcome::Stored]);
+    assert_eq!(cpu_ns(&store).await, 14 * 7);
 }
 
 async fn a_second_that_arrives_after_its_minute_counts_once(store: Arc<dyn Store>) {
