@@ -30,7 +30,7 @@ type SubSlots = BTreeMap<u64, u64>;
 
 /// The part of a coarse post that is not stored, with the sums of that part. `None` if nothing is left.
 /// Reserves from `memory` for the post and the stored rows of its span. It does not wait, as the caller
-/// holds memory of the same pool.
+/// holds `used` bytes of the same pool.
 ///
 /// # Errors
 /// When the store fails, or the memory is not free.
@@ -38,9 +38,10 @@ pub(super) async fn unknown_part(
     store: &dyn Segments,
     post: Post,
     memory: &Pool,
+    used: usize,
 ) -> Result<Option<Post>, IngestError> {
     let resolution = post.key.resolution;
-    let held = reserve(memory, COPIES * post.bytes.len())?;
+    let held = reserve(memory, used, COPIES * post.bytes.len())?;
     let Some((finer, segment)) = finer(resolution).zip(Segment::decode(&post.bytes).ok()) else {
         return Ok(Some(post));
     };
@@ -56,7 +57,7 @@ pub(super) async fn unknown_part(
     let stored = fine.iter().chain(&pieces).map(|row| row.bytes.len());
     let needed = COPIES * post.bytes.len() + stored.sum::<usize>();
     drop(held);
-    let _held = reserve(memory, needed)?;
+    let _held = reserve(memory, used, needed)?;
     let (fine, pieces) = (decode(fine).0, decode(pieces).0);
     // Without rows there is nothing to unite.
     let seconds = unite(&fine).map(|fine| known_finer(&fine, resolution));
@@ -78,10 +79,19 @@ pub(super) async fn unknown_part(
     Ok(Some(counted(&left, pieces, &fine).unwrap_or(left)))
 }
 
-/// Memory to decode `bytes`: at most half of the pool, so that the caller's own part fits beside it.
-fn reserve(memory: &Pool, bytes: usize) -> Result<Reservation, MemoryError> {
-    let decoded = bytes.saturating_mul(DECODING_PER_BYTE);
-    memory.try_reserve(decoded.min(memory.size() / 2))
+/// Reserves memory to decode `bytes`, beside `used` bytes that the caller holds: at most half of the pool,
+/// so that a caller with less than half fits beside it.
+///
+/// # Errors
+/// When it can never fit beside the caller's, or is not free now.
+fn reserve(memory: &Pool, used: usize, bytes: usize) -> Result<Reservation, MemoryError> {
+    let limit = memory.size();
+    let decoded = bytes.saturating_mul(DECODING_PER_BYTE).min(limit / 2);
+    if used.saturating_add(decoded) > limit {
+        // Fewer posts at a time need less.
+        return Err(MemoryError::TooLarge { limit });
+    }
+    memory.try_reserve(decoded)
 }
 
 /// The post with the sums that it adds beside coarse `pieces` and `fine` ones that are stored: those of
@@ -156,4 +166,24 @@ fn known_finer(fine: &Segment, resolution: Resolution) -> SubSlots {
         }
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reserve;
+    use crate::memory::{Memory, MemoryError};
+
+    #[test]
+    fn what_never_fits_beside_its_caller_is_too_large() {
+        let pool = Memory::new(64 << 20).posts;
+        let (limit, half) = (pool.size(), pool.size() / 2);
+        let used = pool.try_reserve(half).expect("free");
+        assert!(reserve(&pool, half, limit).is_ok(), "half is enough");
+        let others = pool.try_reserve(1 << 10).expect("free");
+        let busy = reserve(&pool, half, limit);
+        assert_eq!(busy.err(), Some(MemoryError::Busy));
+        drop((used, others));
+        let never = reserve(&pool, half + 1, limit);
+        assert_eq!(never.err(), Some(MemoryError::TooLarge { limit }));
+    }
 }

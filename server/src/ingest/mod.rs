@@ -114,7 +114,7 @@ impl Ingest {
         let live = recording.is_none();
         self.metrics.batch_bytes.inc_by(body.len() as u64);
         let now = clock::now();
-        let (decoded, _held) = self
+        let (decoded, held) = self
             .decode(body, move |body, limit| {
                 let label = |id| recording.clone().map(|name| Label { id, name });
                 Batch::scan(
@@ -127,7 +127,7 @@ impl Ingest {
             .await?;
         let (source, agent, prepared) = decoded;
         let poster = Poster::agent(key, &agent.host, !live, now);
-        let receipt = self.store(prepared, &poster, &agent.host).await?;
+        let receipt = self.store(prepared, &poster, &agent.host, &held).await?;
         // A capture is not posted by the agent of a host.
         if live && let Some(host) = self.hosts.report(source, &agent, key, boot) {
             self.store.put_host(host).await?;
@@ -149,7 +149,7 @@ impl Ingest {
         self.metrics.batch_bytes.inc_by(body.len() as u64);
         let size = body.len().saturating_mul(EVENT_PER_BYTE) + EVENT;
         let size = size.min(self.memory.size());
-        let _held = self.memory.reserve(size, MEMORY_TIMEOUT).await?;
+        let held = self.memory.reserve(size, MEMORY_TIMEOUT).await?;
         let now = clock::now();
         let lanes = Arc::clone(&self.lanes);
         let (peer, key) = (sender.peer.clone(), sender.key.clone());
@@ -171,7 +171,7 @@ impl Ingest {
             );
         }
         let poster = Poster::chisel(&key, prepared.is_recorded(), now);
-        self.store(prepared, &poster, &peer).await
+        self.store(prepared, &poster, &peer, &held).await
     }
 
     /// Decodes a body with as much memory as bodies of its length mostly need, and again with more if
@@ -205,12 +205,13 @@ impl Ingest {
         }
     }
 
-    /// Stores prepared posts, notifies live streams, and updates metrics.
+    /// Stores prepared posts, which take the memory in `held`, notifies live streams, and updates metrics.
     async fn store(
         &self,
         mut prepared: Prepared,
         poster: &Poster,
         host: &str,
+        held: &Reservation,
     ) -> Result<Receipt, IngestError> {
         let owners = &self.owners;
         owners.check(&*self.store, &mut prepared, poster).await?;
@@ -234,7 +235,10 @@ impl Ingest {
             let is_fine = post.key.resolution == Resolution::Second || post.slots == 0;
             let left = match is_fine {
                 true => Some(post),
-                false => coarse::unknown_part(&*self.store, post, &self.memory).await?,
+                false => {
+                    let (store, memory) = (&*self.store, &self.memory);
+                    coarse::unknown_part(store, post, memory, held.bytes()).await?
+                }
             };
             new.extend(left.map(|post| (owner, post)));
         }
