@@ -288,7 +288,7 @@ impl Ingest {
                 post.repeated |= is_live && ends.get(&source).is_some_and(|end| start < *end);
                 continue;
             }
-            if ends.len() >= MAX_COARSE_ENDS {
+            if ends.len() >= MAX_COARSE_ENDS && !ends.contains_key(&source) {
                 ends.clear();
             }
             let slots = u64::from(u64::BITS - post.slots.leading_zeros());
