@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -39,7 +39,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Seconds that a stream which fell behind catches up on at most.
 const MAX_CATCH_UP: f64 = 60.0;
 /// Delay before a summary is tried again for which there was no memory.
-const BUSY_DELAY: Duration = Duration::from_secs(1);
+pub(super) const BUSY_DELAY: Duration = Duration::from_secs(1);
 /// Events that a slow stream may lag behind. Beyond that it gets a new start.
 const MAX_LAG: usize = 16;
 
@@ -57,8 +57,10 @@ pub(super) struct Feed {
     has_ended: AtomicBool,
     /// Number of the latest event.
     number: AtomicU64,
-    /// What new streams start with, and the number of the event that it follows.
-    start: tokio::sync::Mutex<Option<(u64, Slots)>>,
+    /// What new streams start with, until the next event.
+    start: Mutex<Option<Slots>>,
+    /// Held while a start is made, so that streams share one.
+    start_maker: tokio::sync::Mutex<()>,
     /// Lets the agent deliver the container each second.
     _attention: Option<Guard>,
 }
@@ -96,7 +98,8 @@ impl Feeds {
             events: broadcast::channel(MAX_LAG).0,
             has_ended: AtomicBool::new(false),
             number: AtomicU64::new(0),
-            start: tokio::sync::Mutex::default(),
+            start: Mutex::default(),
+            start_maker: tokio::sync::Mutex::default(),
             _attention: attention.watch(container),
         });
         feeds.insert(name, Arc::downgrade(&feed));
@@ -119,17 +122,23 @@ impl Feed {
     /// # Errors
     /// When the store fails, or there is no memory.
     pub(super) async fn start(&self) -> Result<Slots, QueryError> {
-        let mut start = self.start.lock().await;
+        let _maker = self.start_maker.lock().await;
         let number = self.number.load(Ordering::SeqCst);
-        if let Some((of, slots)) = &*start
-            && *of == number
-        {
+        if let Some(slots) = &*self.cached_start() {
             return Ok(slots.clone());
         }
         let last = self.query.container(&self.id).await?.last_seen as f64;
         let (slots, _) = self.summary(last - INITIAL_SECONDS, last).await?;
-        *start = Some((number, slots.clone()));
+        let mut start = self.cached_start();
+        // An event that was sent meanwhile has made it outdated for later streams.
+        if self.number.load(Ordering::SeqCst) == number {
+            *start = Some(slots.clone());
+        }
         Ok(slots)
+    }
+
+    fn cached_start(&self) -> MutexGuard<'_, Option<Slots>> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn summary(&self, from: f64, to: f64) -> Result<(Slots, Snapshot), QueryError> {
@@ -165,6 +174,8 @@ impl Feed {
     /// Sends a summary to all streams.
     fn send(&self, slots: Slots) {
         self.number.fetch_add(1, Ordering::SeqCst);
+        // Gives back its memory, too.
+        self.cached_start().take();
         // Fails if all streams have just ended.
         let _ = self.events.send(Some(slots));
     }

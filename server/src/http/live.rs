@@ -12,22 +12,26 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
 use super::access::{Readable, Reader, is_revoked};
 use super::error::{ApiError, Code, ErrorBody};
-use super::feed::{Feed, Slots};
+use super::feed::{BUSY_DELAY, Feed, Slots};
 use super::parameters::{Checked, LiveParameters};
 use super::shares::{Share, token_of};
 use super::state::AppState;
 use crate::auth::revoked::REVOKED_TTL;
 use crate::auth::token::Valid;
 use crate::clock;
+use crate::memory::MemoryError;
+use crate::query::error::QueryError;
 
 /// A comment is sent when nothing else was for this long, so that both ends notice a dead connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// The comment.
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// Events that wait for one client at most.
 const MAX_QUEUED: usize = 2;
 
@@ -130,6 +134,14 @@ async fn forward(feed: &Feed, events: &Events) {
         let received = match behind {
             true => Ok(Ok(match feed.start().await {
                 Ok(start) => Some(start),
+                Err(QueryError::Memory(MemoryError::Busy)) => {
+                    // It starts later. The comment tells both ends that the connection is alive.
+                    if events.send(Ok(KEEP_ALIVE)).await.is_err() {
+                        return;
+                    }
+                    sleep(BUSY_DELAY).await;
+                    continue;
+                }
                 Err(error) => {
                     warn!(%error, "a live stream ended");
                     return;
@@ -154,7 +166,7 @@ async fn forward(feed: &Feed, events: &Events) {
                 true
             }
             Ok(Ok(None) | Err(RecvError::Closed)) => return,
-            Err(_) => events.send(Ok(Bytes::from_static(b":\n\n"))).await.is_ok(),
+            Err(_) => events.send(Ok(KEEP_ALIVE)).await.is_ok(),
         };
         if !sent {
             return;

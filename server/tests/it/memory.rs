@@ -17,6 +17,7 @@ use futures_util::future::join_all;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::common::{Server, batch, client, id, seconds, token};
 use crate::live::next;
@@ -25,6 +26,8 @@ use crate::program::{Program, create_key};
 const ID: &str = "aaaaaaaaaaaa";
 /// Memory of the servers here.
 const LIMIT: usize = 128 << 20;
+/// Longest wait for anything here.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn limited(memory: usize) -> Arc<Server> {
     let limits = Limits {
@@ -89,9 +92,12 @@ async fn is_given_back(memory: &Memory) {
         &memory.answers,
         &memory.events,
     ];
-    while pools.iter().any(|pool: &&Pool| pool.reserved() > 0) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let given_back = async {
+        while pools.iter().any(|pool: &&Pool| pool.reserved() > 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, given_back).await.expect("given back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,19 +297,40 @@ async fn an_event_without_memory_lags_and_loses_no_second() {
     let free = events.size() - events.reserved();
     let others = events.try_reserve(free).expect("free");
     server.post(vec![seconds(ID, 1, now - 12, 1, 20)]).await;
-    let none = tokio::time::timeout(Duration::from_secs(2), next(&mut stream, &mut buffer));
+    let none = timeout(Duration::from_secs(2), next(&mut stream, &mut buffer));
     assert!(none.await.is_err(), "there is no memory for an event");
     server.post(vec![seconds(ID, 1, now - 11, 1, 300)]).await;
     drop(others);
-    let mut sum = 0;
-    // It may begin earlier than what lagged.
-    while sum < 320 {
-        let (_, later) = next(&mut stream, &mut buffer).await;
-        let known = later["accounting"]["process_cpu_ns"].as_u64();
-        sum = known.expect("a number");
-    }
-    drop(stream);
+    let all = async {
+        let mut sum = 0;
+        // It may begin earlier than what lagged.
+        while sum < 320 {
+            let (_, later) = next(&mut stream, &mut buffer).await;
+            let known = later["accounting"]["process_cpu_ns"].as_u64();
+            sum = known.expect("a number");
+        }
+    };
+    timeout(TIMEOUT, all).await.expect("no second is lost");
+    // What new streams started with is outdated now.
     is_given_back(&server.state.memory).await;
+    drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_memory_starts_later() {
+    let server = limited(LIMIT).await;
+    let now = clock::now();
+    server.post(vec![seconds(ID, 1, now - 3, 1, 7)]).await;
+    let events = &server.state.memory.events;
+    let others = events.try_reserve(events.size()).expect("free");
+    let path = format!("/api/v1/containers/{ID}/live");
+    let answer = server.get(&path).await;
+    let (mut stream, mut buffer) = (answer.bytes_stream(), String::new());
+    let none = timeout(Duration::from_secs(2), next(&mut stream, &mut buffer));
+    assert!(none.await.is_err(), "there is no memory for an event");
+    drop(others);
+    let (_, first) = next(&mut stream, &mut buffer).await;
+    assert_eq!(first["accounting"]["process_cpu_ns"], 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
