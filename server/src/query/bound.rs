@@ -1,7 +1,8 @@
 //! Bounds the memory of a query.
 //!
 //! A query begins with a small reservation, beside others. One that needs more drops what it has and
-//! begins again with a large one, alone. So nobody waits for memory while holding some.
+//! begins again with a large one, alone. So no query waits for the memory of queries while holding some of
+//! it. An encoded answer waits for a moment only for the memory of answers, as it still holds its query's.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const MEMORY_TIMEOUT: Duration = Duration::from_secs(20);
 pub(in crate::query) struct Bound {
     left: AtomicUsize,
     limit: usize,
+    /// Whether the query begins again with more if this is not enough.
+    can_grow: bool,
     /// Rows that need not be decoded again. They count as if they were.
     decoded: Option<Arc<DecodedRows>>,
 }
@@ -31,15 +34,16 @@ pub(in crate::query) struct Bound {
 impl Bound {
     /// `limit` bytes.
     pub(in crate::query) fn new(limit: usize) -> Arc<Self> {
-        Self::with_cache(limit, None)
+        Self::with_cache(limit, None, false)
     }
 
     /// `limit` bytes, and a cache of rows.
-    fn with_cache(limit: usize, decoded: Option<Arc<DecodedRows>>) -> Arc<Self> {
+    fn with_cache(limit: usize, decoded: Option<Arc<DecodedRows>>, can_grow: bool) -> Arc<Self> {
         let left = AtomicUsize::new(limit);
         Arc::new(Self {
             left,
             limit,
+            can_grow,
             decoded,
         })
     }
@@ -58,6 +62,11 @@ impl Bound {
         let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
         let taken = self.left.fetch_update(set, get, take);
         taken.map(drop).map_err(|_| self.exceeded())
+    }
+
+    /// Whether the query begins again with more memory if this is not enough.
+    pub(in crate::query) fn can_grow(&self) -> bool {
+        self.can_grow
     }
 
     /// Bytes that are left.
@@ -134,7 +143,7 @@ impl Attempt {
         Ok(Self {
             memory: memory.clone(),
             decoded: Arc::clone(decoded),
-            bound: Bound::with_cache(small, Some(Arc::clone(decoded))),
+            bound: Bound::with_cache(small, Some(Arc::clone(decoded)), true),
             is_large: false,
             held: memory.queries.reserve(small, MEMORY_TIMEOUT).await?,
         })
@@ -159,7 +168,7 @@ impl Attempt {
         let large = &memory.large_query;
         let held = large.reserve(large.size(), MEMORY_TIMEOUT).await?;
         Ok(ControlFlow::Continue(Self {
-            bound: Bound::with_cache(large.size(), Some(Arc::clone(&decoded))),
+            bound: Bound::with_cache(large.size(), Some(Arc::clone(&decoded)), false),
             is_large: true,
             held,
             memory,
@@ -186,17 +195,17 @@ mod tests {
         let row = Row::new(&segment, Form::Packed, Effort::Fast);
         let cache = Arc::new(DecodedRows::new(8 << 20));
         for _ in 0..2 {
-            let bound = Bound::with_cache(8 << 20, Some(Arc::clone(&cache)));
+            let bound = Bound::with_cache(8 << 20, Some(Arc::clone(&cache)), false);
             let decoded = bound.decode(row.clone()).expect("it fits");
             assert_eq!(*decoded.expect("undamaged").segment, segment);
             assert!(bound.take(8 << 20).is_err(), "it was counted");
-            let small = Bound::with_cache(16, Some(Arc::clone(&cache)));
+            let small = Bound::with_cache(16, Some(Arc::clone(&cache)), false);
             assert!(small.decode(row.clone()).is_err(), "it does not fit");
             assert!(cache.get(&row).is_some());
         }
         let mut damaged = row;
         *damaged.bytes.last_mut().expect("bytes") ^= 1;
-        let bound = Bound::with_cache(8 << 20, Some(cache));
+        let bound = Bound::with_cache(8 << 20, Some(cache), false);
         assert!(bound.decode(damaged).expect("it fits").is_err());
     }
 }

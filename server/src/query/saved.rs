@@ -31,7 +31,7 @@ const MAX_MOMENT_ROWS: usize = 500;
 const MAX_MOMENTS: usize = 600;
 
 /// Memory of a value per byte of its JSON, at most: a word of one letter takes four bytes there.
-const VALUE_PER_BYTE: usize = 12;
+const VALUE_PER_BYTE: usize = 16;
 
 /// The answers in a file.
 #[derive(Debug, Serialize)]
@@ -141,29 +141,49 @@ fn answers(
             format!("the range has {slots} slots, and a file has moments up to {MAX_MOMENTS}");
         return Ok((base, Err(note)));
     }
-    let mut left = MAX_BYTES.saturating_sub(length(&base));
-    let mut moments = Vec::with_capacity(slots);
-    for slot in 0..slots as u64 {
+    let moments = moments(&base, plan, bound, |scope| summary(scope, MAX_MOMENT_ROWS));
+    Ok(match moments {
+        Ok(Some(moments)) => (base, Ok(moments)),
+        Ok(None) => {
+            let note = "the rows of its moments are too many for a file";
+            (base, Err(note.to_owned()))
+        }
+        Err(error) if bound.can_grow() => return Err(error.into()),
+        Err(_) => {
+            let note = "its moments need more memory than a query may use: save a shorter range, \
+                longer slots (step), or raise --memory-limit";
+            (base, Err(note.to_owned()))
+        }
+    })
+}
+
+/// What the summary of each slot has instead of `base`. `None`: it is too much for a file.
+fn moments(
+    base: &Value,
+    plan: &Plan,
+    bound: &Bound,
+    summary: impl Fn(&Scope) -> Result<Value, MemoryError>,
+) -> Result<Option<Vec<Value>>, MemoryError> {
+    let mut left = MAX_BYTES.saturating_sub(length(base));
+    let mut moments = Vec::with_capacity(plan.slots());
+    for slot in 0..plan.slots() as u64 {
         let start = plan.span.start + slot * plan.step;
         let scope = Scope {
             process: None,
             window: Some(start..start + plan.step),
         };
         let before = bound.left();
-        let moment = difference(&base, summary(&scope, MAX_MOMENT_ROWS)?);
+        let moment = difference(base, summary(&scope)?);
         // Only the difference stays.
         bound.give_back(before - bound.left());
         bound.take(length(&moment).saturating_mul(VALUE_PER_BYTE))?;
         match left.checked_sub(length(&moment)) {
             Some(rest) => left = rest,
-            None => {
-                let note = "the rows of its moments are too many for a file";
-                return Ok((base, Err(note.to_owned())));
-            }
+            None => return Ok(None),
         }
         moments.push(moment);
     }
-    Ok((base, Ok(moments)))
+    Ok(Some(moments))
 }
 
 /// Bytes of a value as JSON.

@@ -1,7 +1,7 @@
 //! The budget of memory: who gets none waits, or is told so, and nothing is lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bubble_common::batch::Batch;
 use bubble_common::segment::builder::Builder;
@@ -13,6 +13,7 @@ use bubble_server::clock;
 use bubble_server::http::batch::MEDIA_TYPE;
 use bubble_server::http::state::Limits;
 use bubble_server::memory::{Memory, Pool};
+use bubble_server::query::Ask;
 use futures_util::future::join_all;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -364,5 +365,57 @@ async fn a_coarse_post_needs_memory_for_the_rows_beside_it() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(others);
     assert_eq!(post(&server, minute).await.status(), StatusCode::OK);
+    is_given_back(&server.state.memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_does_not_wait_long_for_the_memory_of_its_answer() {
+    let server = limited(LIMIT).await;
+    let now = clock::now();
+    server.post(vec![seconds(ID, 1, now - 3, 1, 7)]).await;
+    let answers = &server.state.memory.answers;
+    let slow_reader = answers.try_reserve(answers.size()).expect("free");
+    let began = Instant::now();
+    let refused = server
+        .get(&format!("/api/v1/containers/{ID}/summary"))
+        .await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(began.elapsed() < Duration::from_secs(8), "it holds memory");
+    drop(slow_reader);
+    is_given_back(&server.state.memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_memory_for_its_moments_says_so() {
+    let server = limited(64 << 20).await;
+    let start = (clock::now() - 900) / 60 * 60;
+    for number in 0..6 {
+        let body = batch(vec![heavy(start + 10 * number, 1, 20)]).encode();
+        assert_eq!(post(&server, body).await.status(), StatusCode::OK);
+    }
+    let saved = async |seconds: u64| {
+        let ask = Ask {
+            from: Some(start as f64),
+            to: Some((start + seconds) as f64),
+            ..Ask::default()
+        };
+        let saved = server.state.query.saved(&id(ID), &ask).await;
+        let saved = saved.expect("a file");
+        serde_json::from_slice::<Value>(&saved).expect("JSON")
+    };
+    let short = saved(2).await;
+    assert_eq!(short["moments"].as_array().map(Vec::len), Some(2));
+    assert_eq!(short["note"], Value::Null);
+    let long = saved(60).await;
+    assert_eq!(long["moments"].as_array().map(Vec::len), Some(0));
+    let note = long["note"].as_str().expect("a note");
+    assert!(note.contains("--memory-limit"), "{note}");
+    assert_eq!(long["summary"]["accounting"], {
+        let path = format!(
+            "/api/v1/containers/{ID}/summary?from={start}&to={}",
+            start + 60
+        );
+        server.json(&format!("{path}&step=1")).await["accounting"].clone()
+    });
     is_given_back(&server.state.memory).await;
 }
