@@ -19,7 +19,7 @@ use crate::query::life::Life;
 use crate::query::output::write_json;
 use crate::query::summary::Summary;
 use crate::query::table::{Arrangement, ContainerRows, GroupRow, Order, RowSums, Table};
-use crate::span::id::job_of;
+use crate::span::id::is_of_job;
 use crate::store::container::State as ContainerState;
 use crate::store::index::{ContainerFilter, Sort};
 
@@ -195,7 +195,7 @@ async fn list_job(
     own: &ContainerId,
     now: u64,
 ) -> Result<Json<ContainerList>, ApiError> {
-    if job_of(own).is_none() {
+    if !is_of_job(own) {
         return Err(ApiError::new(
             Code::Forbidden,
             "this token is for one container: an administrator's is needed",

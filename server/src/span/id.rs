@@ -23,6 +23,11 @@ pub fn is_of_sortable_job(id: &ContainerId) -> bool {
     job.is_some_and(|(job, _)| !job.is_empty() && job.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
+/// Whether the container is a Slurm job or a step of one, whichever id of the job its own has.
+pub fn is_of_job(id: &ContainerId) -> bool {
+    job_of(id).is_some() || is_of_sortable_job(id)
+}
+
 /// The number of the job, if `id` is a whole Slurm job.
 pub fn whole_job(id: &ContainerId) -> Option<&str> {
     job_of(id).filter(|_| id.as_str().starts_with("job_"))
@@ -39,7 +44,7 @@ pub fn includes(own: &ContainerId, id: &ContainerId) -> bool {
 mod tests {
     use bubble_common::segment::ContainerId;
 
-    use super::{includes, is_of_sortable_job, job_of};
+    use super::{includes, is_of_job, is_of_sortable_job, job_of};
 
     #[test]
     fn a_job_includes_its_steps_and_no_others() {
@@ -54,6 +59,7 @@ mod tests {
             ("5961688fa2f4", None),
         ] {
             assert_eq!(job_of(&id(text)), job, "{text}");
+            assert_eq!(is_of_job(&id(text)), job.is_some(), "{text}");
         }
         for (text, expected) in [
             ("slurm-sEKNKTV3WPV500.0@node7", true),
@@ -62,6 +68,8 @@ mod tests {
             ("sEKNKTV3WPV500.0", false),
         ] {
             assert_eq!(is_of_sortable_job(&id(text)), expected, "{text}");
+            let is_job = expected || text.starts_with("slurm-42");
+            assert_eq!(is_of_job(&id(text)), is_job, "{text}");
         }
         for (own, other, expected) in [
             ("job_42", "slurm-42.0@node7", true),

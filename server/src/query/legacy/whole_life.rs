@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::points::ByProcess;
 use crate::query::Query;
 use crate::query::error::QueryError;
-use crate::span::id::job_of;
+use crate::span::id::is_of_job;
 
 /// Names of folded processes that the answer lists at most.
 const MAX_NAMES: usize = 20;
@@ -89,7 +89,7 @@ impl Query {
         id: &ContainerId,
     ) -> Result<Vec<ProcessEntry>, QueryError> {
         let processes: Processes = self.whole_life(id, Processes::add).await?;
-        Ok(processes.entries(job_of(id).is_some()))
+        Ok(processes.entries(is_of_job(id)))
     }
 }
 

@@ -149,6 +149,8 @@ async fn links_to_a_job_find_its_steps() {
         ] {
             segment.facts.insert(name.to_owned(), value);
         }
+        segment.processes[0].container_pid = 0;
+        segment.processes[0].args = "sh\0/var/spool/slurmd/slurm_script".to_owned();
         segments.push(segment);
     }
     assert_eq!(server.post(segments).await, (6, 0));
@@ -180,6 +182,16 @@ async fn links_to_a_job_find_its_steps() {
     ] {
         assert_eq!(get(path).await.0.as_u16(), expected, "{path}");
     }
+    // A step has the same, whichever id of the job its own has.
+    for step in ["slurm-42.0@node2", "slurm-sEKNKTV3WPV500.1@node2"] {
+        let jwt = token(&Access::Container(id(step)));
+        let answer = server.get_with("/api/v1/containers", &jwt).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{step}");
+        let list: Value = answer.json().await.expect("JSON");
+        assert_eq!(list["containers"][0]["id"], step);
+    }
+    let script = "/container/slurm-sEKNKTV3WPV500.1@node2/proc";
+    assert_eq!(server.json(script).await["data"][0]["is_root"], 1);
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
