@@ -80,9 +80,12 @@ impl Memory {
     /// Reserved for a query at first. Nearly all need less.
     pub const SMALL_QUERY: usize = 16 << 20;
 
+    /// The limit is divided into so many parts. One of them is for bodies.
+    pub const PARTS: usize = 16;
+
     /// The budget of a process that may use `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        let part = limit.max(MIN_LIMIT) / 16;
+        let part = limit.max(MIN_LIMIT) / Self::PARTS;
         Self {
             bodies: Pool::new(part),
             posts: Pool::new(part * 3),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
+use tracing::warn;
 
 use super::attention::Attention;
 use super::base::BasePath;
@@ -117,6 +118,7 @@ impl AppState {
         let metrics = Arc::new(Metrics::default());
         let live = Live::default();
         let memory = Memory::new(limits.memory);
+        warn_of_large_bodies(limits.body, share_of_bodies(&memory));
         Self {
             ingest: Arc::new(Ingest::new(
                 Arc::clone(&store),
@@ -146,6 +148,19 @@ impl AppState {
             limits,
             stop,
         }
+    }
+}
+
+/// Warns if bodies of `max_body` bytes can never be taken, because one key has only `share` of the memory.
+fn warn_of_large_bodies(max_body: usize, share: usize) {
+    if max_body > share {
+        let enough = max_body.saturating_mul(2 * Memory::PARTS);
+        warn!(
+            max_body,
+            share,
+            "bodies larger than half of the memory for bodies are refused (413): lower --max-body to \
+             {share}, or raise --memory-limit to {enough}"
+        );
     }
 }
 
