@@ -47,6 +47,9 @@ pub(super) const JSON: &str = "application/json";
 /// Longest wait for the memory of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same while the answer holds memory of its query, which keeps other queries waiting.
+const HELD_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Gives a request its id, counts and logs it.
 pub(super) async fn observe(
     State(state): State<AppState>,
@@ -119,7 +122,11 @@ pub(super) async fn limit_reads(
         return answer;
     };
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    match state.memory.answers.reserve(size, ANSWER_TIMEOUT).await {
+    let timeout = match answer.extensions().get::<QueryMemory>() {
+        Some(_) => HELD_ANSWER_TIMEOUT,
+        None => ANSWER_TIMEOUT,
+    };
+    match state.memory.answers.reserve(size, timeout).await {
         Ok(held) => {
             answer.extensions_mut().insert(Kept(Arc::new(held)));
             // It counts as an answer now, and no longer as a query.
