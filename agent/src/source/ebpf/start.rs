@@ -59,28 +59,17 @@ impl Ebpf {
                 return Self::load(options, primary, None);
             }
         };
-        match Self::adopt(options, primary, &pins) {
-            Ok(Some(mut source)) => {
-                source.pins = Some(pins);
-                return Ok(source);
-            }
-            Ok(None) => {}
-            // The maps may hold seconds that only this key can read. Counted beside them, time would count
-            // twice when a later run takes them over.
-            Err(error) => {
-                return Err(LoadError::Adopt {
-                    folder: folder.clone(),
-                    why: Box::new(error),
-                });
-            }
+        // The maps may hold seconds that only this key can read. Counted beside them, time would count
+        // twice when a later run takes them over.
+        let adopted = Self::adopt_or_clear(options, primary, &pins);
+        let adopted = adopted.map_err(|error| LoadError::Adopt {
+            folder: folder.clone(),
+            why: Box::new(error),
+        })?;
+        if let Some(mut source) = adopted {
+            source.pins = Some(pins);
+            return Ok(source);
         }
-        // What is complete here has another key.
-        if pins.has("")? {
-            tracing::warn!(
-                "the pinned programs are of another version or other settings, and are removed: what they counted since their agent ended is lost"
-            );
-        }
-        pins.clear()?;
         match Self::load(options, primary, Some(&pins)) {
             Err(LoadError::Pin(error)) => {
                 tracing::warn!("the kernel stops counting when the agent ends: {error}");
@@ -99,6 +88,26 @@ impl Ebpf {
     }
 
     /// Takes over what an earlier run of the same version and settings has pinned. `None` if there is
+    /// nothing of them; then nothing is pinned any more.
+    fn adopt_or_clear(
+        options: &Options,
+        primary: &Hierarchy,
+        pins: &Pins,
+    ) -> Result<Option<Self>, LoadError> {
+        let adopted = Self::adopt(options, primary, pins)?;
+        if adopted.is_none() {
+            // What is complete here has another key.
+            if pins.has("")? {
+                tracing::warn!(
+                    "the pinned programs are of another version or other settings, and are removed: what they counted since their agent ended is lost"
+                );
+            }
+            pins.clear()?;
+        }
+        Ok(adopted)
+    }
+
+    /// Takes over what an earlier run of the same version and settings has pinned. `None` if there is
     /// nothing of them.
     fn adopt(
         options: &Options,
@@ -109,7 +118,12 @@ impl Ebpf {
             if !pins.has(family.name())? {
                 continue;
             }
-            let prepared = Prepared::new(options, family, primary)?;
+            let prepared = match Prepared::new(options, family, primary) {
+                Ok(prepared) => prepared,
+                // This version cannot use this kernel, so it has pinned nothing here.
+                Err(LoadError::Btf(_) | LoadError::NoObject) => continue,
+                Err(error) => return Err(error),
+            };
             let Some(pinned) = pins.adopt(&prepared.key())? else {
                 continue;
             };
