@@ -139,6 +139,23 @@ impl RunCgroup {
         (pids, read)
     }
 
+    /// Whether no process runs in it or below. If a cgroup below cannot be read, the kernel's own note
+    /// decides (v2); without it, processes may still run.
+    pub(super) fn is_empty(&self) -> bool {
+        match self.processes() {
+            (left, Ok(())) => left.is_empty(),
+            (_, Err(_)) => self.is_unpopulated(),
+        }
+    }
+
+    fn is_unpopulated(&self) -> bool {
+        let Some(folder) = self.folders.first() else {
+            return false;
+        };
+        let events = fs::read_to_string(folder.join("cgroup.events"));
+        events.is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
+    }
+
     /// Removes it. Processes that still run in it return to the caller's cgroup.
     pub(super) fn remove(&mut self) {
         for (folder, caller) in self.folders.iter().zip(&self.callers) {
@@ -395,7 +412,16 @@ mod tests {
         let (pids, read) = run.processes();
         assert_eq!(pids, [std::process::id()]);
         read.unwrap_err();
+        assert!(!run.is_empty());
+        for (events, is_empty) in [("populated 1", false), ("populated 0", true)] {
+            write(
+                &folder,
+                &[("cgroup.events", &format!("{events}\nfrozen 0\n"))],
+            );
+            assert_eq!(run.is_empty(), is_empty, "{events}");
+        }
         fs::remove_dir(&below).unwrap();
+        assert!(!run.is_empty(), "its process is listed");
         run.processes().1.unwrap();
     }
 

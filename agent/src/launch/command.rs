@@ -129,8 +129,7 @@ impl Command<'_> {
             return true;
         }
         let is_over = match self.cgroup {
-            // What cannot be read may still run.
-            Some(cgroup) => matches!(cgroup.processes(), (left, Ok(())) if left.is_empty()),
+            Some(cgroup) => cgroup.is_empty(),
             None => state.has_no_children,
         };
         if !is_over && !state.is_wait_told && at.elapsed() > MAX_SILENT_WAIT {
