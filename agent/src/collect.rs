@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::{Segment, SourceId};
+use bubble_common::segment::{ContainerId, Segment, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::batcher::Closed;
@@ -21,7 +21,7 @@ use crate::journal::Receipt;
 use crate::live::Live;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
-use crate::undelivered::{Undelivered, told};
+use crate::undelivered::{Undelivered, reported_losses};
 use crate::window::Window;
 
 /// Minimum and maximum delay between two reads of the kernel's records.
@@ -251,12 +251,23 @@ impl Collect {
             .context("counting cannot go on")?;
         self.containers.read_totals(at, window);
         self.containers.poll(at, window);
-        for ((container, reason), count) in self.undelivered.take() {
-            // If the container is gone, any other reports it.
+        self.report_undelivered(at, window);
+        Ok(())
+    }
+
+    /// Reports what was given up in the segments of the second of `at`. If no container has one, the
+    /// notes wait for a later second.
+    fn report_undelivered(&self, at: u64, window: &mut Window) {
+        let second = at / SECOND;
+        if !window.has_second(second) {
+            return;
+        }
+        // If the container is gone, any other reports it.
+        let is_running = |id: &ContainerId| window.find_container(id).is_some();
+        for ((container, reason), count) in self.undelivered.take(second, is_running) {
             let container = container.and_then(|id| window.find_container(&id));
             window.loss(at, container, reason, Loss { count, bytes: 0 });
         }
-        Ok(())
     }
 
     /// Passes the segments of a second on. They wait here while the disk is too slow. Beyond a bound
@@ -265,12 +276,9 @@ impl Collect {
         self.late.extend(window.take_closed());
         if let Some(count) = self.late.len().checked_sub(MAX_LATE).filter(|n| *n > 0) {
             let dropped: Vec<_> = self.late.drain(..count).collect();
-            self.undelivered.take_back(&told(&dropped));
-            let loss = Loss {
-                count: count as u64,
-                bytes: 0,
-            };
-            window.loss(now, None, Reason::SPOOL_FULL, loss);
+            self.undelivered.take_back(&reported_losses(&dropped));
+            let seconds = count as u64;
+            self.undelivered.add(None, Reason::SPOOL_FULL, seconds);
             tracing::warn!(count, "the disk is too slow: slots are dropped");
         }
         let closed = Closed {

@@ -1,7 +1,7 @@
 //! What was counted, but will not reach the server: it becomes a loss in the data.
 //!
 //! The spool notes it, and the counting thread takes it at the end of the next second. The note stays
-//! until the second that tells it is on disk; the spool writes all notes to its file of losses.
+//! until the second that reports it is on disk; the spool writes all notes to its file of losses.
 //!
 //! ```text
 //! noted ──take──► taken ──spooled──► gone
@@ -25,8 +25,20 @@ const REASONS: [Reason; 3] = [Reason::SPOOL_FULL, Reason::SPOOL_DAMAGED, Reason:
 /// The container, if it is known, and the reason.
 pub type Kind = (Option<ContainerId>, Reason);
 
-/// Losses of whole seconds that segments tell.
-pub(crate) type Told = Vec<(Kind, u64)>;
+/// A loss of whole seconds that a segment reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportedLoss {
+    container: ContainerId,
+    reason: Reason,
+    /// Start of the slot that reports it: seconds since the Unix epoch.
+    at: u64,
+    seconds: u64,
+    /// The part of `seconds` that each segment of the same slot reports: the loss of any container.
+    shared: u64,
+}
+
+/// Losses of whole seconds that segments report.
+pub(crate) type ReportedLosses = Vec<ReportedLoss>;
 
 /// Seconds that were counted and given up. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +47,8 @@ pub struct Undelivered(Arc<Mutex<Notes>>);
 #[derive(Debug, Default)]
 struct Notes {
     noted: BTreeMap<Kind, u64>,
-    /// Taken, but the second that tells them is not on disk.
-    taken: BTreeMap<Kind, u64>,
+    /// Taken for this second, which reports them and is not on disk.
+    taken: BTreeMap<(u64, Kind), u64>,
     /// Whether the file of losses has other sums.
     is_changed: bool,
 }
@@ -49,41 +61,57 @@ impl Undelivered {
         add(&mut notes.noted, container, reason, seconds);
     }
 
-    /// Notes again the losses that segments were to tell, as these are given up.
-    pub(crate) fn add_told(&self, told: &Told) {
-        for ((container, reason), seconds) in told {
-            self.add(container.as_ref(), *reason, *seconds);
+    /// Notes again the losses that segments on disk report, as these are given up. A loss of any
+    /// container counts once, although each container reports it.
+    pub(crate) fn add_reported(&self, reported: &ReportedLosses) {
+        let mut shared = BTreeMap::new();
+        for loss in reported {
+            let own = loss.seconds - loss.shared;
+            self.add(Some(&loss.container), loss.reason, own);
+            shared.insert((loss.at, loss.reason), loss.shared);
+        }
+        for ((_, reason), seconds) in shared {
+            self.add(None, reason, seconds);
         }
     }
 
-    /// Takes what was noted since the last call.
-    pub fn take(&self) -> Vec<(Kind, u64)> {
+    /// Takes what was noted since the last call, for the segments of `second` (since the Unix epoch).
+    /// The losses of containers that are not running are those of any container.
+    pub fn take(&self, second: u64, is_running: impl Fn(&ContainerId) -> bool) -> Vec<(Kind, u64)> {
         let mut notes = self.lock();
-        let noted = std::mem::take(&mut notes.noted);
-        for ((container, reason), seconds) in &noted {
-            add(&mut notes.taken, container.as_ref(), *reason, *seconds);
+        let mut taken = BTreeMap::new();
+        for ((container, reason), seconds) in std::mem::take(&mut notes.noted) {
+            let container = container.filter(|container| is_running(container));
+            let sum: &mut u64 = taken.entry((container, reason)).or_default();
+            *sum = sum.saturating_add(seconds);
         }
-        noted.into_iter().collect()
+        for ((container, reason), seconds) in &taken {
+            let known = container.as_ref();
+            let known = known.filter(|_| notes.taken.len() < MAX_CONTAINERS);
+            let key = (second, (known.cloned(), *reason));
+            let sum = notes.taken.entry(key).or_default();
+            *sum = sum.saturating_add(*seconds);
+        }
+        taken.into_iter().collect()
     }
 
-    /// Takes back the losses that segments were to tell, as these are given up before they are on disk.
-    pub(crate) fn take_back(&self, told: &Told) {
+    /// Takes back the losses that segments were to report, as these are given up before they are on
+    /// disk.
+    pub(crate) fn take_back(&self, reported: &ReportedLosses) {
         let mut notes = self.lock();
-        for (kind, seconds) in told {
-            notes.is_changed |= subtract(&mut notes.taken, kind, *seconds) > 0;
-            add(&mut notes.noted, kind.0.as_ref(), kind.1, *seconds);
+        for ((container, reason), seconds) in notes.remove_taken(reported) {
+            add(&mut notes.noted, container.as_ref(), reason, seconds);
         }
     }
 
-    /// Removes the notes of losses that segments tell: these are on disk, or the server has them.
-    pub(crate) fn settle(&self, told: &Told) {
+    /// Removes the notes of losses that segments report: these are on disk, or the server has them.
+    pub(crate) fn settle(&self, reported: &ReportedLosses) {
         let mut notes = self.lock();
-        for (kind, seconds) in told {
-            notes.is_changed |= subtract(&mut notes.taken, kind, *seconds) < *seconds;
-        }
+        let removed = notes.remove_taken(reported);
+        notes.is_changed |= !removed.is_empty();
     }
 
-    /// Whether something is taken that is not told on disk.
+    /// Whether something is taken that no second on disk reports.
     pub(crate) fn has_taken(&self) -> bool {
         !self.lock().taken.is_empty()
     }
@@ -102,7 +130,7 @@ impl Undelivered {
     pub fn all(&self) -> BTreeMap<Kind, u64> {
         let notes = self.lock();
         let mut all = notes.noted.clone();
-        for ((container, reason), seconds) in &notes.taken {
+        for ((_, (container, reason)), seconds) in &notes.taken {
             add(&mut all, container.as_ref(), *reason, *seconds);
         }
         all
@@ -110,6 +138,23 @@ impl Undelivered {
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notes {
+    /// Removes what was taken for the slots of `reported`, and is in them: the loss of a container in its
+    /// own segment, that of any container in each.
+    fn remove_taken(&mut self, reported: &ReportedLosses) -> Vec<(Kind, u64)> {
+        let mut removed = Vec::new();
+        for loss in reported {
+            for container in [Some(&loss.container), None] {
+                let key = (loss.at, (container.cloned(), loss.reason));
+                if let Some(seconds) = self.taken.remove(&key) {
+                    removed.push((key.1, seconds));
+                }
+            }
+        }
+        removed
     }
 }
 
@@ -127,40 +172,132 @@ fn add(
     *sum = sum.saturating_add(seconds);
 }
 
-/// Subtracts seconds that a container tells. They may be those of any container, or of one that is gone.
-/// Returns how many of them are not there.
-fn subtract(sums: &mut BTreeMap<Kind, u64>, own: &Kind, mut seconds: u64) -> u64 {
-    let others = sums.keys().filter(|kind| kind.1 == own.1).cloned();
-    let kinds: Vec<Kind> = std::iter::once(own.clone()).chain(others).collect();
-    for kind in kinds {
-        if let Some(sum) = sums.get_mut(&kind) {
-            let part = seconds.min(*sum);
-            *sum -= part;
-            seconds -= part;
-            if *sum == 0 {
-                sums.remove(&kind);
+/// The losses of whole seconds that segments report.
+pub(crate) fn reported_losses<'a>(
+    segments: impl IntoIterator<Item = &'a Segment>,
+) -> ReportedLosses {
+    let mut reported = ReportedLosses::new();
+    // Number of segments of each slot.
+    let mut segments_at: BTreeMap<u64, usize> = BTreeMap::new();
+    for segment in segments {
+        let start = |slot| segment.key.start + u64::from(slot) * segment.key.resolution.seconds();
+        for slot in 0..segment.slots() {
+            *segments_at.entry(start(slot)).or_default() += 1;
+        }
+        for loss in &segment.losses {
+            let reason = Reason(loss.row.0);
+            if REASONS.contains(&reason) {
+                reported.push(ReportedLoss {
+                    container: segment.key.container.clone(),
+                    reason,
+                    at: start(loss.slot),
+                    seconds: loss.value.count,
+                    shared: 0,
+                });
             }
         }
     }
-    seconds
-}
-
-/// The losses of whole seconds that segments tell.
-pub(crate) fn told<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> Told {
-    let losses = segments.into_iter().flat_map(|segment| {
-        let losses = segment.losses.iter();
-        losses.map(|loss| {
-            let container = Some(segment.key.container.clone());
-            ((container, Reason(loss.row.0)), loss.value.count)
-        })
-    });
-    losses
-        .filter(|((_, reason), _)| REASONS.contains(reason))
-        .collect()
+    // Number of segments that report a loss, and the least of their counts.
+    let mut reports: BTreeMap<(u64, Reason), (usize, u64)> = BTreeMap::new();
+    for loss in &reported {
+        let (count, least) = reports
+            .entry((loss.at, loss.reason))
+            .or_insert((0, u64::MAX));
+        *count += 1;
+        *least = loss.seconds.min(*least);
+    }
+    for loss in &mut reported {
+        let segments = segments_at.get(&loss.at);
+        let report = reports.get(&(loss.at, loss.reason));
+        if let (Some(&segments), Some(&(count, least))) = (segments, report)
+            && count == segments
+            && count > 1
+        {
+            loss.shared = least;
+        }
+    }
+    reported
 }
 
 /// Number of seconds that a segment of seconds or minutes covers. The agent makes no coarser ones.
 pub fn covered_seconds(segment: &Segment) -> u64 {
     let coverage = segment.coverage.iter();
     coverage.map(|coverage| u64::from(coverage.count())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use bubble_common::segment::builder::Builder;
+    use bubble_common::segment::loss::{Loss, Reason};
+    use bubble_common::segment::{ContainerId, Key, Resolution, Segment, SourceId};
+
+    use super::{Undelivered, reported_losses};
+
+    fn id(name: &str) -> ContainerId {
+        ContainerId::new(name).unwrap()
+    }
+
+    /// A second of a container that reports so many refused seconds.
+    fn reporting(name: &str, start: u64, count: u64) -> Segment {
+        let key = Key {
+            container: id(name),
+            resolution: Resolution::Second,
+            start,
+            source: SourceId([1; 16]),
+        };
+        let mut builder = Builder::new(key, 1);
+        builder.loss(Reason::REFUSED, 0, Loss { count, bytes: 0 });
+        builder.build()
+    }
+
+    #[test]
+    fn a_loss_that_each_container_reports_removes_one_note() {
+        let undelivered = Undelivered::default();
+        undelivered.add(None, Reason::REFUSED, 3);
+        undelivered.take(100, |_| true);
+        undelivered.add(Some(&id("a")), Reason::REFUSED, 2);
+        undelivered.take(101, |_| true);
+        undelivered.add(Some(&id("b")), Reason::REFUSED, 1);
+        let segments = ["a", "b", "c"].map(|name| reporting(name, 100, 3));
+        // Two batches of one second settle it once.
+        undelivered.settle(&reported_losses(&segments[..2]));
+        undelivered.settle(&reported_losses(&segments[2..]));
+        let all: Vec<_> = undelivered.all().into_iter().collect();
+        let expected = [("a", 2), ("b", 1)];
+        let expected = expected.map(|(name, seconds)| ((Some(id(name)), Reason::REFUSED), seconds));
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn each_container_settles_its_own_loss_and_that_of_ended_ones() {
+        let undelivered = Undelivered::default();
+        for (name, seconds) in [("a", 2), ("b", 2), ("ended", 5)] {
+            undelivered.add(Some(&id(name)), Reason::REFUSED, seconds);
+        }
+        let taken = undelivered.take(100, |container| *container != id("ended"));
+        assert_eq!(taken.first(), Some(&((None, Reason::REFUSED), 5)));
+        let segments = ["a", "b"].map(|name| reporting(name, 100, 7));
+        undelivered.settle(&reported_losses(&segments[..1]));
+        let all: Vec<_> = undelivered.all().into_iter().collect();
+        assert_eq!(all, [((Some(id("b")), Reason::REFUSED), 2)]);
+        undelivered.take_back(&reported_losses(&segments[1..]));
+        assert!(!undelivered.has_taken());
+        assert_eq!(undelivered.take(101, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn a_loss_of_any_container_is_noted_again_once() {
+        let undelivered = Undelivered::default();
+        let segments = [("a", 3), ("b", 5)].map(|(name, count)| reporting(name, 100, count));
+        undelivered.add_reported(&reported_losses(&segments));
+        let all: Vec<_> = undelivered.all().into_iter().collect();
+        let expected = [(None, 3), (Some(id("b")), 2)];
+        let expected = expected.map(|(container, seconds)| ((container, Reason::REFUSED), seconds));
+        assert_eq!(all, expected);
+        // A loss that not every container reports is of those that do.
+        let silent = reporting("c", 200, 0);
+        let segments = [reporting("a", 200, 1), reporting("b", 200, 1), silent];
+        let reported = reported_losses(&segments);
+        assert!(reported.iter().all(|loss| loss.shared == 0));
+    }
 }

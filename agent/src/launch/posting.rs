@@ -143,7 +143,7 @@ impl Posting {
         self.runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
         let (left, undelivered) = queue.with(|spool| {
             spool.close();
-            (spool.segments(), spool.undelivered().take())
+            (spool.segments(), spool.undelivered().all())
         });
         self.folder.is_retained = left > 0;
         let folder = self.folder.path.display();

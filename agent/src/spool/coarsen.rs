@@ -11,7 +11,7 @@ use bubble_common::segment::{ContainerId, Resolution, Segment, SourceId};
 
 use super::Content;
 use crate::attention::{Names, name_of};
-use crate::undelivered::{covered_seconds, told};
+use crate::undelivered::{covered_seconds, reported_losses};
 
 /// Maximum number of segments in a coarse batch. Servers accept more at once.
 const MAX_SEGMENTS: usize = 256;
@@ -22,7 +22,7 @@ pub(super) struct Coarsener {
     sources: BTreeMap<SourceId, Source>,
     /// Slots that could not be read, decoded or merged.
     lost: u64,
-    /// Those of them that were decoded. They may tell of other losses.
+    /// Those of them that were decoded. They may report other losses.
     unmerged: Vec<Segment>,
 }
 
@@ -105,7 +105,7 @@ impl Coarsener {
                 let count = segments.len() as u32;
                 coarse.contents.push(Content {
                     seconds: segments.iter().map(covered_seconds).sum(),
-                    told: told(&segments),
+                    reported: reported_losses(&segments),
                 });
                 let batch = Batch {
                     source: id,

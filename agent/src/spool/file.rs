@@ -87,43 +87,6 @@ impl SpoolFile {
         Ok(Self::new(file, MAGIC.len() as u64, 0))
     }
 
-    /// Creates a file of `batches`: all of it, or nothing if the agent is killed meanwhile.
-    pub(super) fn create_with(
-        disk: &dyn Disk,
-        path: &Path,
-        folder: &Path,
-        batches: &[(Vec<u8>, u32)],
-    ) -> io::Result<(Self, Vec<Record>)> {
-        let mut bytes = MAGIC.to_vec();
-        let mut records = Vec::new();
-        for (payload, segments) in batches {
-            records.push(Record {
-                offset: bytes.len() as u64 + HEADER,
-                length: payload.len() as u32,
-                segments: *segments,
-            });
-            bytes.extend(record::encode(payload, *segments)?);
-        }
-        let part = path.with_extension(PART);
-        let write = || {
-            let file = disk.open(&part, Opening::Empty)?;
-            write_synced(&*file, 0, &bytes)?;
-            disk.rename(&part, path)?;
-            disk.sync_folder(folder)?;
-            Ok(file)
-        };
-        match write() {
-            Ok(file) => Ok((Self::new(file, bytes.len() as u64, records.len()), records)),
-            Err(error) => {
-                // Only one of the two exists, if any. The originals are still there.
-                for path in [&part, path] {
-                    let _ = disk.remove(path);
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Opens a file of an earlier run. Returns its valid records, and what is wrong with it.
     pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Self, Vec<Record>, Damage)> {
         let file = disk.open(path, Opening::Existing)?;
@@ -172,6 +135,65 @@ impl SpoolFile {
     /// Whether nothing more is appended to it.
     pub(super) fn is_full(&self) -> bool {
         self.broken || self.records >= MAX_RECORDS || self.size >= MAX_BYTES
+    }
+}
+
+/// A file that is written and synced, and has another name until it is complete. If the agent is killed
+/// before, the next run removes it.
+#[derive(Debug)]
+pub(super) struct Part {
+    path: PathBuf,
+    file: SpoolFile,
+    batches: Vec<Record>,
+}
+
+impl Part {
+    /// Writes the part of the file at `path`, with `batches`. Removes it again if that fails.
+    pub(super) fn write(
+        disk: &dyn Disk,
+        path: &Path,
+        batches: &[(Vec<u8>, u32)],
+    ) -> io::Result<Self> {
+        let mut bytes = MAGIC.to_vec();
+        let mut records = Vec::new();
+        for (payload, segments) in batches {
+            records.push(Record {
+                offset: bytes.len() as u64 + HEADER,
+                length: payload.len() as u32,
+                segments: *segments,
+            });
+            bytes.extend(record::encode(payload, *segments)?);
+        }
+        let part = path.with_extension(PART);
+        let write = || {
+            let file = disk.open(&part, Opening::Empty)?;
+            write_synced(&*file, 0, &bytes)?;
+            Ok(file)
+        };
+        match write() {
+            Ok(file) => Ok(Self {
+                path: part,
+                file: SpoolFile::new(file, bytes.len() as u64, records.len()),
+                batches: records,
+            }),
+            Err(error) => {
+                let _ = disk.remove(&part);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it the name `path`. Removes it if that fails.
+    pub(super) fn rename(
+        self,
+        disk: &dyn Disk,
+        path: &Path,
+    ) -> io::Result<(SpoolFile, Vec<Record>)> {
+        if let Err(error) = disk.rename(&self.path, path) {
+            let _ = disk.remove(&self.path);
+            return Err(error);
+        }
+        Ok((self.file, self.batches))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::batch_id::BatchId;
 use super::disk::{Disk, Lock};
-use super::file::{FileKey, Level, PART, SpoolFile};
+use super::file::{FileKey, Level, PART, Part, SpoolFile};
 use super::record::Record;
 
 /// Why the spool cannot be used.
@@ -63,6 +63,15 @@ pub(super) struct Files {
     pub(super) damaged: u64,
     /// Files of nothing else. They are removed once their loss is noted.
     without_batches: Vec<PathBuf>,
+    /// Files with such records and valid ones. They are replaced once their loss is noted.
+    with_damage: Vec<FileKey>,
+}
+
+/// A coarser file that is written, and does not replace the original yet.
+#[derive(Debug)]
+pub(super) struct Coarser {
+    key: FileKey,
+    part: Part,
 }
 
 impl Files {
@@ -83,6 +92,7 @@ impl Files {
             next_number: 1,
             damaged: 0,
             without_batches: Vec::new(),
+            with_damage: Vec::new(),
         };
         let mut found = Vec::new();
         for (path, _) in files.disk.list(folder).map_err(failed(folder))? {
@@ -139,17 +149,46 @@ impl Files {
             self.without_batches.push(path.to_owned());
         } else {
             self.files.insert(key, file);
+            if damage.segments > 0 {
+                self.with_damage.push(key);
+            }
         }
         Ok(records)
     }
 
-    /// Removes the files in which no batch was found.
-    pub(super) fn remove_damaged(&mut self) {
+    /// Removes damaged records, so that the next run does not count them again: the files in which no
+    /// batch was found, and the records beside `batches` in others.
+    pub(super) fn remove_damage(&mut self, batches: &mut [Location]) {
         for path in std::mem::take(&mut self.without_batches) {
             if let Err(error) = self.disk.remove(&path) {
                 tracing::warn!(file = %path.display(), "cannot remove a file without batches: {error}");
             }
         }
+        for key in std::mem::take(&mut self.with_damage) {
+            if let Err(error) = self.rewrite(key, batches) {
+                let path = key.path(&self.folder);
+                tracing::warn!(file = %path.display(), "cannot remove damaged batches: {error}");
+            }
+        }
+    }
+
+    /// Replaces a file by one of its valid records, and updates their places in `batches`. If that fails,
+    /// the file remains.
+    fn rewrite(&mut self, key: FileKey, batches: &mut [Location]) -> io::Result<()> {
+        let batches = batches.iter_mut().filter(|batch| batch.file == key);
+        let batches: Vec<&mut Location> = batches.collect();
+        let mut payloads = Vec::new();
+        for batch in &batches {
+            payloads.push((self.read(**batch)?, batch.record.segments));
+        }
+        let path = key.path(&self.folder);
+        let part = Part::write(&*self.disk, &path, &payloads)?;
+        let (file, records) = part.rename(&*self.disk, &path)?;
+        self.files.insert(key, file);
+        for (batch, record) in batches.into_iter().zip(records) {
+            batch.record = record;
+        }
+        self.disk.sync_folder(&self.folder)
     }
 
     /// Appends a batch to the active file and syncs it.
@@ -188,17 +227,33 @@ impl Files {
         Ok(key)
     }
 
-    /// Writes `batches` to a file of the same age as `key`, but coarser. Until `key` is removed both
-    /// exist; if the agent is killed then, the next run removes `key`.
+    /// Writes `batches` to a file of the same age as `key`, but coarser, which is complete after
+    /// [`Self::complete_coarser`].
     pub(super) fn write_coarser(
-        &mut self,
+        &self,
         key: FileKey,
         level: Level,
         batches: &[(Vec<u8>, u32)],
-    ) -> io::Result<Vec<Location>> {
+    ) -> io::Result<Coarser> {
         let key = FileKey { level, ..key };
+        let part = Part::write(&*self.disk, &key.path(&self.folder), batches)?;
+        Ok(Coarser { key, part })
+    }
+
+    /// Gives a coarser file its name. Until the original is removed both exist; if the agent is killed
+    /// then, the next run removes the original.
+    pub(super) fn complete_coarser(&mut self, coarser: Coarser) -> io::Result<Vec<Location>> {
+        let Coarser { key, part } = coarser;
         let path = key.path(&self.folder);
-        let (file, records) = SpoolFile::create_with(&*self.disk, &path, &self.folder, batches)?;
+        let complete = || {
+            let renamed = part.rename(&*self.disk, &path)?;
+            self.disk.sync_folder(&self.folder)?;
+            Ok(renamed)
+        };
+        let (file, records) = complete().inspect_err(|_: &io::Error| {
+            // It may have its name. The original is still there.
+            let _ = self.disk.remove(&path);
+        })?;
         self.files.insert(key, file);
         let locate = |record| Location { file: key, record };
         Ok(records.into_iter().map(locate).collect())

@@ -60,7 +60,7 @@ use self::progress::Progress;
 use self::record::{HEADER, MAGIC};
 use self::rejected::Rejected;
 use crate::attention::Names;
-use crate::undelivered::{Told, Undelivered, told};
+use crate::undelivered::{ReportedLosses, Undelivered, reported_losses};
 
 /// Maximum size of the batches in memory, in bytes.
 const MAX_MEMORY: u64 = 16 << 20;
@@ -112,6 +112,8 @@ pub struct Spool {
     dropped: u64,
     /// The same, and what the server refused, until it is a loss in the data.
     undelivered: Undelivered,
+    /// Whether the file of losses could not be written.
+    losses_failed: bool,
 }
 
 #[derive(Debug)]
@@ -127,15 +129,15 @@ struct Waiting {
 struct Content {
     /// Number of seconds that it covers; at least, if an earlier run has written it.
     seconds: u64,
-    /// The losses that it tells. None are known of one that an earlier run has written.
-    told: Told,
+    /// The losses that it reports. None are known of one that an earlier run has written.
+    reported: ReportedLosses,
 }
 
 impl Content {
     /// That of a batch of so many segments, each of at least one second.
-    fn of_segments(segments: u32, told: Told) -> Self {
+    fn of_segments(segments: u32, reported: ReportedLosses) -> Self {
         let seconds = segments.into();
-        Self { seconds, told }
+        Self { seconds, reported }
     }
 }
 
@@ -160,7 +162,7 @@ impl Spool {
     /// # Errors
     /// As for [`Self::open`].
     pub fn open_on(disk: Arc<dyn Disk>, folder: &Path, max: u64) -> Result<Self, SpoolError> {
-        let (files, found) = Files::open(Arc::clone(&disk), folder)?;
+        let (files, mut found) = Files::open(Arc::clone(&disk), folder)?;
         let rejected = Rejected::open(disk, folder).map_err(|source| SpoolError::Io {
             path: rejected::folder(folder),
             source,
@@ -177,6 +179,7 @@ impl Spool {
             deferred: BTreeMap::new(),
             dropped: 0,
             undelivered: Undelivered::default(),
+            losses_failed: false,
         };
         let read = losses::read(&*spool.files.disk, folder, &spool.undelivered);
         if !read.map_err(|source| spool.unreadable(source))? {
@@ -185,10 +188,13 @@ impl Spool {
         }
         spool.lose(Reason::SPOOL_DAMAGED, damaged);
         spool.save_losses();
-        spool.files.remove_damaged();
+        if !spool.losses_failed {
+            // Not before: the next run counts the damage if this one cannot note it.
+            spool.files.remove_damage(&mut found);
+        }
         for location in found {
             let id = spool.next_id();
-            let content = Content::of_segments(location.record.segments, Told::new());
+            let content = Content::of_segments(location.record.segments, ReportedLosses::new());
             spool.wait_on_disk(id, location, Progress::resume(), content);
         }
         Ok(spool)
@@ -203,10 +209,10 @@ impl Spool {
             true => Progress::begin(),
             false => Progress::default(),
         };
-        let content = Content::of_segments(segments, self.told_by(&payload));
+        let content = Content::of_segments(segments, self.reported_by(&payload));
         match self.files.append(&payload, segments) {
             Ok(location) => {
-                self.undelivered.settle(&content.told);
+                self.undelivered.settle(&content.reported);
                 self.wait_on_disk(id, location, progress, content);
                 self.move_to_disk();
                 self.save_losses();
@@ -273,7 +279,7 @@ impl Spool {
         };
         if is_damage(&source) {
             let seconds = waiting.content.seconds;
-            self.undelivered.add_told(&waiting.content.told);
+            self.undelivered.add_reported(&waiting.content.reported);
             self.lose(Reason::SPOOL_DAMAGED, seconds);
             self.save_losses();
             self.complete(id);
@@ -311,7 +317,7 @@ impl Spool {
         match waiting.payload {
             Payload::Memory(bytes) => {
                 self.in_memory -= bytes.len() as u64;
-                self.undelivered.settle(&waiting.content.told);
+                self.undelivered.settle(&waiting.content.reported);
                 self.save_losses();
             }
             Payload::Disk(location) => self.files.complete(location.file, id),
@@ -319,7 +325,7 @@ impl Spool {
     }
 
     /// Sets aside what the server refused for good of a batch and those posted with it: `payload`, which
-    /// has so many seconds of each container. They become a loss, with the losses that it was to tell. The
+    /// has so many seconds of each container. They become a loss, with the losses that it was to report. The
     /// batches still wait.
     pub fn reject<'a>(
         &mut self,
@@ -331,7 +337,8 @@ impl Spool {
             self.undelivered.add(container, Reason::REFUSED, seconds);
         }
         if let Ok(batch) = Batch::decode(payload) {
-            self.undelivered.add_told(&told(&batch.segments));
+            self.undelivered
+                .add_reported(&reported_losses(&batch.segments));
         }
         self.save_losses();
         if let Err(error) = self.rejected.add(id, payload) {
@@ -383,24 +390,38 @@ impl Spool {
     }
 
     /// Writes what was given up to the disk, before its batches are removed.
-    fn save_losses(&self) {
+    fn save_losses(&mut self) {
         if !self.undelivered.is_changed() {
             return;
         }
         // Before they are written: other threads may note more meanwhile.
         self.undelivered.set_changed(false);
-        if let Err(error) = losses::write(&*self.files.disk, self.folder(), &self.undelivered) {
-            self.undelivered.set_changed(true);
-            tracing::warn!("losses are not noted on the disk, so a kill hides them: {error}");
+        match losses::write(&*self.files.disk, self.folder(), &self.undelivered) {
+            Ok(()) if self.losses_failed => {
+                tracing::info!("losses can be noted on the disk again");
+                self.losses_failed = false;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.undelivered.set_changed(true);
+                if !std::mem::replace(&mut self.losses_failed, true) {
+                    tracing::warn!(
+                        "losses are not noted on the disk, so a kill hides them: {error}"
+                    );
+                }
+            }
         }
     }
 
-    /// The losses that an encoded batch tells. None if none was taken that is not told yet.
-    fn told_by(&self, payload: &[u8]) -> Told {
+    /// The losses that an encoded batch reports. Empty if no note waits for a report.
+    fn reported_by(&self, payload: &[u8]) -> ReportedLosses {
         if !self.undelivered.has_taken() {
-            return Told::new();
+            return ReportedLosses::new();
         }
-        Batch::decode(payload).map_or_else(|_| Told::new(), |batch| told(&batch.segments))
+        Batch::decode(payload).map_or_else(
+            |_| ReportedLosses::new(),
+            |batch| reported_losses(&batch.segments),
+        )
     }
 
     fn next_id(&mut self) -> BatchId {
@@ -452,7 +473,7 @@ impl Spool {
                 return;
             };
             self.in_memory -= bytes.len() as u64;
-            self.undelivered.settle(&waiting.content.told);
+            self.undelivered.settle(&waiting.content.reported);
             let (progress, content) = (waiting.progress.clone(), waiting.content.clone());
             self.wait_on_disk(id, location, progress, content);
         }

@@ -12,7 +12,7 @@ use super::file::{FileKey, Level};
 use super::progress::Progress;
 use super::{Payload, Spool, Waiting, is_damage};
 use crate::attention::name_of;
-use crate::undelivered::{Told, covered_seconds, told};
+use crate::undelivered::{ReportedLosses, covered_seconds, reported_losses};
 
 impl Spool {
     /// Drops rejected batches, makes the oldest files coarser, and then drops them, until `bytes` more
@@ -49,7 +49,7 @@ impl Spool {
         self.files.remove(key);
     }
 
-    /// Counts a batch as lost that no longer waits, with the losses that it was to tell.
+    /// Counts a batch as lost that no longer waits, with the losses that it was to report.
     pub(super) fn give_up(&mut self, waiting: &Waiting) {
         let batch = match &waiting.payload {
             Payload::Disk(location) => {
@@ -60,27 +60,29 @@ impl Spool {
         };
         let done = &waiting.progress.done;
         let Some(batch) = batch else {
-            self.undelivered.add_told(&waiting.content.told);
+            self.undelivered.add_reported(&waiting.content.reported);
             self.lose(Reason::SPOOL_FULL, waiting.content.seconds);
             return;
         };
-        let left = |segment: &Segment| !done.contains(name_of(&segment.key.container));
-        let segments: Vec<Segment> = batch.segments.into_iter().filter(left).collect();
-        self.lose(
-            Reason::SPOOL_FULL,
-            segments.iter().map(covered_seconds).sum(),
-        );
+        let is_delivered = |segment: &Segment| done.contains(name_of(&segment.key.container));
+        let (delivered, left): (Vec<Segment>, Vec<Segment>) =
+            batch.segments.into_iter().partition(is_delivered);
+        self.lose(Reason::SPOOL_FULL, left.iter().map(covered_seconds).sum());
+        let reported = reported_losses(&left);
         match waiting.payload {
-            Payload::Disk(_) => self.undelivered.add_told(&told(&segments)),
-            Payload::Memory(_) => self.undelivered.take_back(&told(&segments)),
+            Payload::Disk(_) => self.undelivered.add_reported(&reported),
+            Payload::Memory(_) => {
+                self.undelivered.settle(&reported_losses(&delivered));
+                self.undelivered.take_back(&reported);
+            }
         }
     }
 
     /// Replaces a file by a coarser one.
     fn coarsen(&mut self, key: FileKey, level: Level) -> io::Result<()> {
         let mut coarsener = Coarsener::default();
-        // What damaged batches were to tell.
-        let mut untold = Told::new();
+        // What damaged batches were to report.
+        let mut unreported = ReportedLosses::new();
         for id in self.files.pending(key) {
             if let Some(waiting) = self.waiting.get(&id)
                 && let Payload::Disk(location) = &waiting.payload
@@ -90,7 +92,7 @@ impl Spool {
                     Ok(bytes) => coarsener.add(&bytes, segments, &waiting.progress.done),
                     Err(error) if is_damage(&error) => {
                         coarsener.lose(segments);
-                        untold.extend(waiting.content.told.iter().cloned());
+                        unreported.extend(waiting.content.reported.iter().cloned());
                     }
                     Err(error) => return Err(error),
                 }
@@ -106,12 +108,14 @@ impl Spool {
             self.drop_file(key);
             return Ok(());
         }
-        let replacements = self.files.write_coarser(key, level, &batches)?;
-        // Not before: the caller drops the whole file if it cannot be replaced.
+        let coarser = self.files.write_coarser(key, level, &batches)?;
+        // The caller drops the whole file if the coarser one cannot be written. Once it has its name, the
+        // next run removes the original with its damaged batches, so their loss is noted before.
         self.lose(Reason::SPOOL_DAMAGED, lost);
-        self.undelivered.add_told(&untold);
-        self.undelivered.add_told(&told(&unmerged));
+        self.undelivered.add_reported(&unreported);
+        self.undelivered.add_reported(&reported_losses(&unmerged));
         self.save_losses();
+        let replacements = self.files.complete_coarser(coarser)?;
         let mut replaced = self.files.take_pending(key).into_iter();
         for (location, content) in replacements.into_iter().zip(contents) {
             // A replacement keeps its place in the order of arrival.

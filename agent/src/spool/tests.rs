@@ -309,7 +309,7 @@ fn seconds_that_cannot_be_made_coarser_are_lost_once() {
     append(&mut spool, batch(1, START + 70, 2));
     // 60 batches of two containers were in it.
     assert_eq!(spool.dropped(), 120);
-    let lost = spool.undelivered().take();
+    let lost = spool.undelivered().take(START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_FULL), 120)]);
     assert_eq!(spool.batches(), 11);
 }
@@ -358,7 +358,7 @@ fn a_damaged_minute_counts_its_seconds() {
     bytes[40] ^= 4;
     fs::write(&path, bytes).unwrap();
     assert!(spool.peek(false).is_err());
-    let lost = spool.undelivered().take();
+    let lost = spool.undelivered().take(START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 120)]);
 }
 
@@ -412,7 +412,7 @@ fn a_loss_that_is_lost_itself_is_told_again() {
     // Other minutes, so that coarser batches are not smaller.
     for minute in 1..600 {
         append(&mut spool, batch(1, START + 60 * minute, 1));
-        let undelivered = spool.undelivered().take();
+        let undelivered = spool.undelivered().take(START, |_| true);
         let refused = undelivered
             .iter()
             .filter(|((_, reason), _)| *reason == Reason::REFUSED);
@@ -453,12 +453,12 @@ fn a_loss_outlives_the_agent_until_a_spooled_second_tells_it() {
         drop(spool);
         spool = open();
         // A kill while the second that tells it is not spooled.
-        assert_eq!(spool.undelivered().take(), refused);
+        assert_eq!(spool.undelivered().take(START + 1, |_| true), refused);
     }
     append(&mut spool, telling(START + 1, 3));
     drop(spool);
     let mut spool = open();
-    assert_eq!(spool.undelivered().take(), []);
+    assert_eq!(spool.undelivered().take(START, |_| true), []);
     assert_eq!(drain(&mut spool).pop(), Some(telling(START + 1, 3).0));
     spool.close();
     assert!(!folder.path().join("losses").exists());
@@ -476,7 +476,7 @@ fn a_dropped_batch_is_noted_on_the_disk() {
     let lost = Spool::open(folder.path(), 4_000)
         .unwrap()
         .undelivered()
-        .take();
+        .take(START, |_| true);
     assert!(dropped > 0);
     assert_eq!(lost, [((None, Reason::SPOOL_FULL), dropped)]);
 }
@@ -488,7 +488,7 @@ fn a_loss_told_in_memory_waits_for_the_disk() {
     let mut spool = Spool::open(&folder, PLENTY).unwrap();
     let c0 = ContainerId::new("c0").unwrap();
     spool.undelivered().add(Some(&c0), Reason::REFUSED, 3);
-    assert_eq!(spool.undelivered().take().len(), 1);
+    assert_eq!(spool.undelivered().take(START, |_| true).len(), 1);
     fs::remove_dir_all(&folder).unwrap();
     let (bytes, segments) = telling(START, 3);
     assert!(matches!(spool.append(bytes, segments), Stored::Memory(_)));
@@ -506,7 +506,7 @@ fn a_batch_that_cannot_be_read_tells_its_losses_again() {
     let undelivered = spool.undelivered();
     let c0 = ContainerId::new("c0").unwrap();
     undelivered.add(Some(&c0), Reason::REFUSED, 3);
-    undelivered.take();
+    undelivered.take(START, |_| true);
     append(&mut spool, telling(START, 3));
     assert_eq!(undelivered.all().len(), 0);
     let path = folder.path().join("0000000000000001.second");
@@ -514,7 +514,7 @@ fn a_batch_that_cannot_be_read_tells_its_losses_again() {
     bytes[40] ^= 4;
     fs::write(&path, bytes).unwrap();
     assert!(spool.peek(false).is_err());
-    let lost = undelivered.take();
+    let lost = undelivered.take(START, |_| true);
     assert_eq!(
         lost,
         [
@@ -525,11 +525,100 @@ fn a_batch_that_cannot_be_read_tells_its_losses_again() {
 }
 
 #[test]
+fn damage_beside_valid_batches_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..5 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    drop(spool);
+    let path = folder.path().join("0000000000000001.second");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    for run in 0..3 {
+        let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+        let lost = spool.undelivered().take(START, |_| true);
+        assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{run}");
+        assert_eq!(spool.dropped(), if run == 0 { 2 } else { 0 });
+        assert_eq!(spool.batches(), 4);
+        let first = spool.peek(false).unwrap().unwrap();
+        assert_eq!(first.payload, batch(1, START + 1, 2).0);
+    }
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    let expected: Vec<_> = (1..5).map(|n| batch(1, START + n, 2).0).collect();
+    assert_eq!(drain(&mut spool), expected);
+}
+
+#[test]
+fn damage_that_cannot_be_noted_counts_in_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..3 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    drop(spool);
+    let path = folder.path().join("0000000000000001.second");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    // Losses cannot be noted.
+    let part = folder.path().join("losses.part");
+    fs::create_dir(&part).unwrap();
+    let spool = Spool::open(folder.path(), PLENTY).unwrap();
+    assert_eq!((spool.dropped(), spool.batches()), (2, 2));
+    assert!(spool.undelivered().is_changed());
+    drop(spool);
+    fs::remove_dir(&part).unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    assert_eq!(spool.dropped(), 2, "the next run notes it");
+    assert_eq!(drain(&mut spool).len(), 2);
+}
+
+#[test]
+fn a_batch_in_memory_that_is_half_delivered_leaves_no_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("s");
+    let mut spool = Spool::open(&folder, PLENTY).unwrap();
+    let undelivered = spool.undelivered();
+    let id = |name: &str| ContainerId::new(name).unwrap();
+    undelivered.add(Some(&id("c0")), Reason::REFUSED, 3);
+    undelivered.add(Some(&id("c1")), Reason::REFUSED, 4);
+    undelivered.take(START, |_| true);
+    fs::remove_dir_all(&folder).unwrap();
+    let (bytes, segments) = batch(1, START, 2);
+    let mut telling = Batch::decode(&bytes).unwrap();
+    for (segment, count) in telling.segments.iter_mut().zip([3, 4]) {
+        segment.losses.push(Cell {
+            row: Row(Reason::REFUSED.0, 0),
+            slot: 0,
+            value: Loss { count, bytes: 0 },
+        });
+    }
+    let stored = spool.append(telling.encode(), segments);
+    assert!(matches!(stored, Stored::Memory(_)));
+    let first = spool.peek(false).unwrap().unwrap();
+    spool.deliver(&first, &Names::from(["c0".to_owned()]), 1);
+    // Given up: only the loss that the server lacks is noted again.
+    spool.max = 0;
+    spool.append(Vec::new(), 0);
+    assert!(!undelivered.has_taken());
+    let lost = undelivered.take(START + 1, |_| true);
+    assert_eq!(
+        lost,
+        [
+            ((None, Reason::SPOOL_FULL), 1),
+            ((Some(id("c1")), Reason::REFUSED), 4)
+        ]
+    );
+}
+
+#[test]
 fn a_damaged_file_of_losses_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("losses"), "x").unwrap();
     let spool = Spool::open(folder.path(), PLENTY).unwrap();
-    let lost = spool.undelivered().take();
+    let lost = spool.undelivered().take(START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 1)]);
     // A folder cannot be read as a file, even by root.
     drop(spool);
@@ -562,7 +651,7 @@ fn a_flipped_bit_costs_one_batch_and_is_told() {
                 Err(SpoolError::Damaged { segments: 2, .. })
             ));
         }
-        let lost = spool.undelivered().take();
+        let lost = spool.undelivered().take(START, |_| true);
         assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{restart}");
         assert_eq!(spool.dropped(), 2);
         let expected: Vec<_> = (1..5).map(|n| batch(1, START + n, 2).0).collect();

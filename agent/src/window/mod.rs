@@ -105,6 +105,12 @@ impl Window {
         (!container.released).then_some(ContainerHandle(handle))
     }
 
+    /// Whether a container has a segment of this second, which is open.
+    pub fn has_second(&self, second: u64) -> bool {
+        let mut containers = self.containers.iter();
+        containers.any(|container| container.open.iter().any(|open| open.second == second))
+    }
+
     /// Marks a second in the segments of all containers: it was observed in part, or its sums contain
     /// part of another second.
     pub fn mark_partial(&mut self, second: u64) {

@@ -148,7 +148,8 @@ impl Agent {
             last = second;
             self.look_elsewhere(attention);
             let is_over = self.is_over.get();
-            let losses = self.undelivered.borrow().take();
+            // The first container reports those of all.
+            let losses = self.undelivered.borrow().take(second, |_| false);
             let lost: u64 = losses.iter().map(|(_, seconds)| seconds).sum();
             if is_over && lost == 0 {
                 attention.flush();
