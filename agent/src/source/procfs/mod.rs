@@ -194,6 +194,12 @@ impl Procfs {
     /// Keeps what is known about a process that may run, but cannot be read: with its sums forgotten,
     /// all that it ever did would count again.
     fn retain_unread<S: Sink>(&mut self, at: u64, pid: u32, error: &io::Error, sink: &mut S) {
+        let is_hidden = error.kind() == io::ErrorKind::PermissionDenied;
+        let is_member = |tree: &Tree| tree.container(pid).is_some() || tree.is_unknown(pid);
+        if is_hidden && self.tree.as_ref().is_some_and(|tree| !is_member(tree)) {
+            // The number is that of another process now.
+            return;
+        }
         let drains = self.drains;
         let mut container = None;
         for (_, tracked) in self
@@ -205,7 +211,7 @@ impl Procfs {
             container = container.or(tracked.container);
         }
         // Processes of other users, as the mount option hidepid hides them, were never counted.
-        if container.is_some() || error.kind() != io::ErrorKind::PermissionDenied {
+        if container.is_some() || !is_hidden {
             report_unread(at, pid, container, error, sink);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,38 @@ pub struct Waited {
     pub system: AtomicU64,
 }
 
+/// The parent of a process, and the folder in /proc that it was read from.
+#[derive(Debug, Clone, Copy)]
+struct Parent {
+    pid: u32,
+    folder: Option<FolderId>,
+}
+
+/// Tells the folder of a process in /proc from that of a later process of the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FolderId {
+    /// Changes if the process runs a program of another user.
+    owner: u32,
+    /// Changes if the kernel is short of memory, and reads the folder again.
+    inode: u64,
+}
+
+impl FolderId {
+    /// `None` if the folder cannot be looked up.
+    fn read(proc: &Path, pid: u32) -> Option<Self> {
+        let folder = fs::metadata(proc.join(pid.to_string())).ok()?;
+        Some(Self {
+            owner: folder.uid(),
+            inode: folder.ino(),
+        })
+    }
+
+    /// Whether it may be the folder of the same process.
+    fn may_be(self, other: Self) -> bool {
+        self.owner == other.owner || self.inode == other.inode
+    }
+}
+
 /// The processes that descend from one.
 #[derive(Debug)]
 pub struct Tree {
@@ -38,7 +71,7 @@ pub struct Tree {
     handle: Option<ContainerHandle>,
     members: HashSet<u32>,
     /// The parent of each process, as last read.
-    parents: HashMap<u32, u32>,
+    parents: HashMap<u32, Parent>,
     /// Whether the last search has seen all processes.
     is_complete: bool,
 }
@@ -109,7 +142,7 @@ impl Tree {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn read_parents(&mut self, proc: &Path) -> io::Result<HashMap<u32, u32>> {
+    fn read_parents(&mut self, proc: &Path) -> io::Result<HashMap<u32, Parent>> {
         let mut parents = HashMap::new();
         for entry in fs::read_dir(proc)? {
             let name = entry?.file_name();
@@ -117,16 +150,44 @@ impl Tree {
                 continue;
             };
             match unless_gone(ProcessFolder::new(proc, pid).stat()) {
-                Ok(stat) => parents.extend(stat.flatten().map(|stat| (pid, stat.parent))),
-                Err(error) => match self.parents.get(&pid) {
-                    Some(parent) => drop(parents.insert(pid, *parent)),
-                    // Those of other users, as the mount option hidepid hides them.
-                    None if error.kind() == ErrorKind::PermissionDenied => {}
-                    None => self.miss(&error),
-                },
+                Ok(stat) => parents.extend(stat.flatten().map(|stat| {
+                    let folder = FolderId::read(proc, pid);
+                    let parent = stat.parent;
+                    (
+                        pid,
+                        Parent {
+                            pid: parent,
+                            folder,
+                        },
+                    )
+                })),
+                Err(error) => {
+                    let is_hidden = error.kind() == ErrorKind::PermissionDenied;
+                    match self.last_parent(proc, pid, is_hidden) {
+                        Some(parent) => drop(parents.insert(pid, parent)),
+                        // Those of other users, as the mount option hidepid hides them.
+                        None if is_hidden => {}
+                        None => self.miss(&error),
+                    }
+                }
             }
         }
         Ok(parents)
+    }
+
+    /// The last known parent of a process that cannot be read. `None` if the process is hidden and the
+    /// number is that of another process now.
+    fn last_parent(&self, proc: &Path, pid: u32, is_hidden: bool) -> Option<Parent> {
+        let last = *self.parents.get(&pid)?;
+        if !is_hidden {
+            return Some(last);
+        }
+        let folder = FolderId::read(proc, pid)?;
+        let is_same = last.folder.is_none_or(|last| folder.may_be(last));
+        is_same.then_some(Parent {
+            folder: Some(folder),
+            ..last
+        })
     }
 
     fn miss(&mut self, error: &io::Error) {
@@ -135,10 +196,10 @@ impl Tree {
     }
 }
 
-fn descendants(root: u32, parents: &HashMap<u32, u32>) -> HashSet<u32> {
+fn descendants(root: u32, parents: &HashMap<u32, Parent>) -> HashSet<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for (pid, parent) in parents {
-        children.entry(*parent).or_default().push(*pid);
+        children.entry(parent.pid).or_default().push(*pid);
     }
     let mut found = HashSet::new();
     let mut open = vec![root];
@@ -155,16 +216,64 @@ fn descendants(root: u32, parents: &HashMap<u32, u32>) -> HashSet<u32> {
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
+    use std::fs;
 
-    use super::descendants;
+    use bubble_common::segment::ContainerId;
+
+    use super::{FolderId, Parent, Tree, descendants};
+    use crate::container::HostFacts;
+    use crate::container::rule::Found;
+
+    fn parents<const N: usize>(of: [(u32, u32); N]) -> HashMap<u32, Parent> {
+        let of = of.into_iter();
+        of.map(|(process, pid)| (process, Parent { pid, folder: None }))
+            .collect()
+    }
 
     #[test]
     fn descendants_are_found_at_any_depth() {
-        let parents = HashMap::from([(2, 1), (10, 2), (11, 10), (12, 11), (20, 2), (10_000, 12)]);
-        let found = descendants(10, &parents);
+        let known = parents([(2, 1), (10, 2), (11, 10), (12, 11), (20, 2), (10_000, 12)]);
+        let found = descendants(10, &known);
         assert_eq!(found, HashSet::from([11, 12, 10_000]));
         // A number that was used again may make a circle.
-        let parents = HashMap::from([(10, 12), (11, 10), (12, 11)]);
-        assert_eq!(descendants(10, &parents), HashSet::from([11, 12]));
+        let known = parents([(10, 12), (11, 10), (12, 11)]);
+        assert_eq!(descendants(10, &known), HashSet::from([11, 12]));
+    }
+
+    #[test]
+    fn a_hidden_process_keeps_its_parent_unless_its_number_is_of_another() {
+        let proc = tempfile::tempdir().unwrap();
+        let found = Found {
+            id: ContainerId::new("run").unwrap(),
+            full_id: None,
+            runtime: "run",
+            name: None,
+            pod: None,
+            job: None,
+            user: None,
+            path: String::new(),
+        };
+        let mut tree = Tree::new(10, found, HostFacts::default(), std::sync::Arc::default());
+        fs::create_dir(proc.path().join("11")).unwrap();
+        let now = FolderId::read(proc.path(), 11).unwrap();
+        let other = |owner, inode| FolderId {
+            owner: now.owner + owner,
+            inode: now.inode + inode,
+        };
+        for (folder, is_kept) in [
+            (other(0, 0), true),
+            // It runs a program of another user.
+            (other(1, 0), true),
+            (other(0, 1), true),
+            (other(1, 1), false),
+        ] {
+            let folder = Some(folder);
+            tree.parents.insert(11, Parent { pid: 10, folder });
+            let parent = tree.last_parent(proc.path(), 11, true);
+            assert_eq!(parent.is_some(), is_kept, "{folder:?}");
+            // An error that may pass says nothing about the process.
+            assert!(tree.last_parent(proc.path(), 11, false).is_some());
+        }
+        assert!(tree.last_parent(proc.path(), 12, true).is_none());
     }
 }
