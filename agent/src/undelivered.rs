@@ -180,7 +180,11 @@ pub(crate) fn reported_losses<'a>(
     // Number of segments of each slot.
     let mut segments_at: BTreeMap<u64, usize> = BTreeMap::new();
     for segment in segments {
-        let start = |slot| segment.key.start + u64::from(slot) * segment.key.resolution.seconds();
+        let resolution = segment.key.resolution.seconds();
+        let start = |slot| {
+            let offset = u64::from(slot) * resolution;
+            segment.key.start.saturating_add(offset)
+        };
         for slot in 0..segment.slots() {
             *segments_at.entry(start(slot)).or_default() += 1;
         }

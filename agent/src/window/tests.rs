@@ -281,10 +281,12 @@ fn a_loss_of_the_host_is_reported_by_all_containers() {
         Reason::RING_FULL,
         Loss { count: 2, bytes: 0 },
     );
+    assert!(!window.has_second(T), "nobody can report it");
     assert!(end(&mut window, T).is_empty());
     for c in [a, b] {
         window.alive((T + 1) * SECOND, c);
     }
+    assert!(window.has_second(T + 1));
     let segments = end(&mut window, T + 1);
     assert_eq!(segments.len(), 2);
     assert!(
