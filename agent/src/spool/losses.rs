@@ -1,7 +1,7 @@
-//! The file of losses: what was given up, until the second that tells it is in the spool.
+//! The file of losses: what was given up, until the second that reports it is in the spool.
 //!
 //! It is replaced as a whole. If the agent is killed after that second was spooled and before the
-//! file was replaced, the next run tells the same loss again.
+//! file was replaced, the next run reports the same loss again.
 //!
 //! ```text
 //! file = record        as in the other files, of lines
@@ -24,7 +24,7 @@ fn path(spool: &Path) -> PathBuf {
     spool.join("losses")
 }
 
-/// Reads what an earlier run of the spool has not told. Returns false if the file is damaged.
+/// Reads what an earlier run of the spool has not reported. Returns false if the file is damaged.
 ///
 /// # Errors
 /// When the file exists and cannot be read.
@@ -84,7 +84,7 @@ pub(super) fn write(disk: &dyn Disk, spool: &Path, losses: &Undelivered) -> io::
     disk.sync_folder(spool)
 }
 
-/// Removes the file if nothing is left to tell.
+/// Removes the file if nothing is left to report.
 pub(super) fn close(disk: &dyn Disk, spool: &Path, losses: &Undelivered) {
     if losses.all().is_empty() {
         // An absent file has no losses either.

@@ -19,7 +19,7 @@
 //! | `files` | the folder: which file is active, which is removed |
 //! | `coarsen` | seconds to minutes |
 //! | `room` | makes room in a full spool |
-//! | `losses` | what was given up, until a spooled second tells it |
+//! | `losses` | what was given up, until a spooled second reports it |
 //! | `rejected` | batches that the server refused |
 //! | `delivery` | which batches are posted together, and what the server has of them |
 //! | `progress` | how far a batch is delivered |
