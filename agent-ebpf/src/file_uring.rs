@@ -104,7 +104,7 @@ fn try_uring_completed(request: KernelPtr) -> Option<()> {
     // SAFETY: this core's state.
     let here = counted().filter(|state| unsafe { (**state).running.key.pid == pid });
     if result < 0 {
-        if here.is_some() && action == Action::CONNECT {
+        if here.is_some() && action == Action::CONNECT && is_connected_here() {
             network_connected(file as u64, result);
         }
         return None;
@@ -144,16 +144,24 @@ fn try_uring_completed(request: KernelPtr) -> Option<()> {
             }
         }
         Action::ACCEPT
-            if Untyped::read::<u32>(request, offset!(UringOffsets, accept_slot)) == 0 =>
+            if is_connected_here()
+                && Untyped::read::<u32>(request, offset!(UringOffsets, accept_slot)) == 0 =>
         {
             network_accepted(file_of(task::current(), result as u32)? as u64);
         }
-        Action::CONNECT => {
+        Action::CONNECT if is_connected_here() => {
             network_connected(file as u64, result);
         }
         _ => {}
     }
     Some(())
+}
+
+/// Whether connections of io_uring are counted here. With `vfs` hooks the kernel's functions count them
+/// (`do_accept`, `__sys_connect_file`), which io_uring calls too.
+#[inline(always)]
+fn is_connected_here() -> bool {
+    setting!(opens_by_function) == 0
 }
 
 /// The task that a request belongs to.

@@ -185,7 +185,9 @@ pub extern "C" fn uring_completed_again(ring: u64, user_data: u64, result: i32) 
             transfer_elsewhere(process, multishot.file, IN, result as u64);
         }
         ACCEPT => {
-            if let Some(here) = counted_process()
+            // With `vfs` hooks `do_accept` counts it.
+            if setting!(opens_by_function) == 0
+                && let Some(here) = counted_process()
                 && here.pid == process.pid
                 && let Some(file) = file_of(task::current(), result as u32)
             {

@@ -121,6 +121,9 @@ impl Collect {
             if has_closed || second >= posted + HEARTBEAT_INTERVAL || stopping {
                 posted = second;
                 self.pass_on(window.source(), clock.now(), &mut window)?;
+                if stopping && !self.late.is_empty() {
+                    self.pass_on_late(window.source(), clock.now())?;
+                }
             } else {
                 self.receipt().give();
             }
@@ -270,6 +273,28 @@ impl Collect {
         }
     }
 
+    /// Passes the segments that wait here on, at the end, however long that takes: nothing would spool them
+    /// afterwards.
+    fn pass_on_late(&mut self, source: SourceId, now: u64) -> Result<()> {
+        let closed = self.closed(source, now);
+        if self.out.send(closed).is_err() {
+            bail!("the thread that writes the spool has ended");
+        }
+        Ok(())
+    }
+
+    /// The segments that wait here.
+    fn closed(&mut self, source: SourceId, now: u64) -> Closed {
+        Closed {
+            source,
+            at: now,
+            segments: std::mem::take(&mut self.late),
+            containers: self.containers.count(),
+            kernel_ns: self.source.kernel_ns(),
+            receipt: self.receipt(),
+        }
+    }
+
     /// Passes the segments of a second on. They wait here while the disk is too slow. Beyond a bound
     /// the oldest are dropped, and counted as a loss.
     fn pass_on(&mut self, source: SourceId, now: u64, window: &mut Window) -> Result<()> {
@@ -281,14 +306,7 @@ impl Collect {
             self.undelivered.add(None, Reason::SPOOL_FULL, seconds);
             tracing::warn!(count, "the disk is too slow: slots are dropped");
         }
-        let closed = Closed {
-            source,
-            at: now,
-            segments: std::mem::take(&mut self.late),
-            containers: self.containers.count(),
-            kernel_ns: self.source.kernel_ns(),
-            receipt: self.receipt(),
-        };
+        let closed = self.closed(source, now);
         match self.out.try_send(closed) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(closed)) => {

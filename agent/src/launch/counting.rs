@@ -15,7 +15,7 @@ use bubble_common::segment::fold::Caps;
 use bubble_common::segment::{ContainerId, Facts};
 
 use super::flags::Flags;
-use super::posting::{Posted, Posting};
+use super::posting::Posting;
 use super::scope::RunScope;
 use crate::batcher::Closed;
 use crate::collect::{Collect, Extent, raise_priority};
@@ -70,8 +70,8 @@ pub(super) struct Counted {
     id: ContainerId,
     sums: tally::Container,
     missing: Vec<String>,
-    /// What became of the posts.
-    pub(super) posted: Option<Posted>,
+    /// Posts what is left. The report does not wait for it.
+    pub(super) posting: Option<Posting>,
 }
 
 impl Counting {
@@ -177,7 +177,6 @@ impl Counting {
         let failed = |_| anyhow!("a thread that counts has failed");
         let collected = self.collecting.join().map_err(failed)?;
         let posting = self.adding.join().map_err(failed)?;
-        let posted = posting.map(Posting::finish);
         collected?;
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = mem::take(&mut sums.noted);
@@ -188,7 +187,7 @@ impl Counting {
             id: self.id,
             sums: known,
             missing: self.missing,
-            posted,
+            posting,
         })
     }
 }

@@ -91,7 +91,7 @@ pub fn run(config: &Config, flags: &Flags) -> Result<u8> {
     // The figures of its cgroup are read.
     drop(scope);
     match counted {
-        Ok(counted) => tell(flags, output, &counted, missing),
+        Ok(counted) => tell(flags, output, counted, missing),
         // The command has run: its exit code counts.
         Err(error) => say(&format!("no report: {error:#}")),
     }
@@ -99,11 +99,12 @@ pub fn run(config: &Config, flags: &Flags) -> Result<u8> {
 }
 
 /// Writes the report, and where the run was posted.
-fn tell(flags: &Flags, output: Output, counted: &Counted, missing: Vec<String>) {
+fn tell(flags: &Flags, output: Output, mut counted: Counted, missing: Vec<String>) {
     output.write(flags, &counted.report(flags, missing));
-    if let Some(posted) = &counted.posted {
-        match &posted.problem {
-            Some(problem) => say(problem),
+    if let Some(posting) = counted.posting.take() {
+        let posted = posting.finish();
+        match posted.problem {
+            Some(problem) => say(&problem),
             None => say(&format!("posted to {}", posted.url)),
         }
     }

@@ -30,7 +30,12 @@ impl Report {
     /// The report of a container with these sums.
     pub fn new(id: &ContainerId, sums: &tally::Container, context: &Context) -> Self {
         let mut report = build::report(id, sums, context);
-        report.advice = advice::advice(&report);
+        // Advice does not depend on how much of the lists is shown.
+        let whole = Context {
+            rows: usize::MAX,
+            ..context.clone()
+        };
+        report.advice = advice::advice(&build::report(id, sums, &whole));
         report
     }
 }

@@ -93,6 +93,7 @@ const DEPENDS_ON_KERNEL: &[&str] = &[
     "memory::held",
     "memory::out_of_memory",
     "mixed::every_byte",
+    "network::connections_of_io_uring",
     "network::multipath",
     "network::refused",
     "network::tcp_read_write",

@@ -28,7 +28,7 @@ mod witness;
 
 use case::{
     append, budget, burn, datagram, fault, file, folders, identity, memory, multipath, opens,
-    passed, process, pulse, replaced, shop, tcp, unix,
+    passed, process, pulse, replaced, shop, tcp, unix, uring,
 };
 
 /// Does work of exactly known size and prints what it did, as one JSON object
@@ -79,6 +79,8 @@ enum Work {
     Fault,
     /// MPTCP: connect to itself, and send
     Multipath,
+    /// a connection over TCP that io_uring makes and accepts
+    UringConnection,
     /// Unix sockets: a child sends, the parent answers
     Unix(unix::Options),
     /// CPU: a child that burns it and never yields
@@ -284,6 +286,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::UdpClient(options) => datagram::ask(options),
         Work::Fault => fault::run(),
         Work::Multipath => multipath::run(),
+        Work::UringConnection => uring::connection(),
         Work::Unix(options) => create(directory).and_then(|()| unix::run(directory, options)),
         Work::Burn { seconds } => burn::run((seconds * 1e9) as u64),
         Work::Budget => budget::run(),

@@ -152,7 +152,16 @@ pub(crate) fn multipath_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn ipv4(address: SocketAddr) -> libc::sockaddr_in {
+/// A socket of IPv4 for TCP
+pub(crate) fn tcp_socket() -> io::Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+    check(fd)?;
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(crate) fn ipv4(address: SocketAddr) -> libc::sockaddr_in {
     let SocketAddr::V4(address) = address else {
         unreachable!("the sockets are of IPv4")
     };

@@ -22,6 +22,9 @@ pub struct Thresholds {
     /// Cores on average between which a run that had several seems to be serial. jobstats
     /// (config.py: `serial_ratio`).
     pub serial: (f64, f64),
+    /// Cores in the busiest second below which such a run used one at a time: two cores for half of the time are
+    /// one on average, too. Our choice.
+    pub serial_peak: f64,
     /// Imbalance of the cores. The one from which a note is worth while is our choice; efficiencies
     /// below 80 % need exploring (POP, <https://co-design.pop-coe.eu/metrics/index.html>).
     pub imbalance_note: f64,
@@ -62,6 +65,7 @@ pub const THRESHOLDS: Thresholds = Thresholds {
     memory_used: 70.0,
     memory_high: 80.0,
     serial: (0.85, 1.1),
+    serial_peak: 1.5,
     imbalance_note: 10.0,
     imbalance_warning: 20.0,
     growth: 10.0,
@@ -129,7 +133,11 @@ fn is_serial(report: &Report) -> bool {
     let cpu = &report.cpu;
     let (least, most) = THRESHOLDS.serial;
     let has_many = cpu.cores_had.as_ref().is_some_and(|had| had.value >= 2.0);
-    has_many && is_long(report) && cpu.cores_mean > least && cpu.cores_mean < most
+    has_many
+        && is_long(report)
+        && cpu.cores_mean > least
+        && cpu.cores_mean < most
+        && cpu.cores_peak < THRESHOLDS.serial_peak
 }
 
 fn oom_kills(report: &Report) -> Option<Advice> {
@@ -192,7 +200,10 @@ fn failed_connections(report: &Report) -> Option<Advice> {
     let (value, peer) = match most.filter(|peer| peer.sums.failures > 0) {
         Some(peer) => (
             share(peer.sums.failures, peer.sums.connects),
-            format!(", most of them with {}", clean(&peer.address)),
+            match peer.sums.failures {
+                all if all == failures => format!(", with {}", clean(&peer.address)),
+                most => format!(", {} of them with {}", count(most), clean(&peer.address)),
+            },
         ),
         None => (share(failures, connects), String::new()),
     };
@@ -334,10 +345,21 @@ fn imbalance(report: &Report) -> Option<Advice> {
     said("imbalance", weight, value, threshold, text)
 }
 
+/// Memory in percent of what it had. `needed` is a part that the kernel cannot take back, if that is
+/// known: the page cache fills any limit.
+fn memory_share(report: &Report, needed: Option<u64>) -> Option<f64> {
+    let memory = &report.memory;
+    let had = memory.had.as_ref()?;
+    match needed {
+        Some(needed) => Some(100.0 * needed as f64 / had.value.max(1.0)),
+        None => memory.used_percent,
+    }
+}
+
 fn memory_high(report: &Report) -> Option<Advice> {
     let memory = &report.memory;
     let had = asked(memory.had.as_ref())?;
-    let used = memory.used_percent?;
+    let used = memory_share(report, memory.anon_bytes)?;
     if used < THRESHOLDS.memory_high || memory.oom_kills > 0 {
         return None;
     }
@@ -358,7 +380,9 @@ fn memory_high(report: &Report) -> Option<Advice> {
 fn memory_unused(report: &Report) -> Option<Advice> {
     let memory = &report.memory;
     let had = asked(memory.had.as_ref())?;
-    let (used, peak) = (memory.used_percent?, memory.peak_bytes?);
+    // Shared memory is resident in processes, and not anonymous.
+    let needed = memory.anon_bytes.max(memory.resident_bytes);
+    let (used, peak) = (memory_share(report, needed)?, needed.or(memory.peak_bytes)?);
     if !is_long(report) || used >= THRESHOLDS.memory_used {
         return None;
     }
@@ -424,6 +448,9 @@ fn short_processes(report: &Report) -> Option<Advice> {
         return None;
     }
     let most = processes.commands.iter().max_by_key(|row| row.processes);
+    // So many of its processes were short, even if all others that were not short are its own.
+    let others = processes.started.saturating_sub(short);
+    let most = most.filter(|row| row.processes.saturating_sub(others) > short / 2);
     let most = most.map(|row| format!(", most of them {}", clean(&row.name)));
     let text = format!(
         "{} processes of {} lived for less than a second{}",

@@ -95,6 +95,11 @@ fn one_busy_core_of_many_is_serial() {
     for cores in [0.85, 1.1] {
         assert_eq!(with(cores), only("cpu_unused", Weight::Warning), "{cores}");
     }
+    let in_turns = said(|report| {
+        use_cores(report, 1.0);
+        report.cpu.cores_peak = 2.0;
+    });
+    assert_eq!(in_turns, only("cpu_unused", Weight::Warning));
     let of_host = said(|report| {
         report.cpu.cores_had = amount(8.0, "host");
         use_cores(report, 1.0);
@@ -122,6 +127,19 @@ fn memory_is_compared_with_what_was_asked_for() {
     assert_eq!(with(69.9), only("memory_unused", Weight::Note));
     assert_eq!(with(79.9), NOTHING);
     assert_eq!(with(80.0), only("memory_high", Weight::Note));
+    let cached = |anon: u64, resident: u64| {
+        said(|report| {
+            use_memory(report, 100.0);
+            report.memory.anon_bytes = Some(anon);
+            report.memory.resident_bytes = Some(resident);
+        })
+    };
+    // The page cache fills the limit.
+    let low = cached(300_000_000, 350_000_000);
+    assert_eq!(low, only("memory_unused", Weight::Note));
+    assert_eq!(cached(750_000_000, 760_000_000), NOTHING);
+    let high = cached(900_000_000, 900_000_000);
+    assert_eq!(high, only("memory_high", Weight::Note));
     let killed = said(|report| {
         use_memory(report, 100.0);
         report.memory.oom_kills = 1;

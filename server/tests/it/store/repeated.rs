@@ -154,7 +154,17 @@ async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Sto
 #[tokio::test]
 async fn posts_that_arrive_after_their_repetition_count_once_after_a_restart() {
     let data = TempDir::new().expect("a temporary folder");
-    let open = || Sqlite::serve(data.path(), Durability::Process).expect("a store");
+    // A program that another test starts holds the lock of the folder until it is executed.
+    let open = || {
+        let mut attempts = 50;
+        loop {
+            match Sqlite::serve(data.path(), Durability::Process) {
+                Err(_) if attempts > 0 => attempts -= 1,
+                opened => return opened.expect("a store"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
     let seconds = |start, slots| post(&seconds(ID, 1, DAY + start, slots, 7));
     let store = open();
     let stored = put(&store, vec![seconds(0, 1), repeated(DAY + 1, 12)]).await;

@@ -75,6 +75,13 @@ fn multipath() {
     assert_eq!(finished.truth.connections.len(), 2);
 }
 
+/// Each end of the connection counts once, with either family of hooks.
+#[test]
+fn connections_of_io_uring() {
+    let finished = exact(&["uring-connection"]);
+    assert_eq!(finished.truth.connections.len(), 2);
+}
+
 #[test]
 fn unix_stream() {
     exact(&["unix", "--kind", "stream"]);

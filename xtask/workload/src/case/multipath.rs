@@ -1,6 +1,7 @@
 //! MPTCP: a client and a server in one process.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use anyhow::{Context, Result};
 use bubble_workload::truth::{ConnectionTruth, Flow, Truth};
@@ -23,8 +24,18 @@ pub(crate) fn run() -> Result<Truth> {
     let listener = std::net::TcpListener::from(listener);
     let address = listener.local_addr()?;
     rare::connect(&client, address).context("cannot connect")?;
-    let mut client = std::net::TcpStream::from(client);
-    let (mut server, _) = listener.accept().context("cannot accept")?;
+    let client = TcpStream::from(client);
+    let (server, _) = listener.accept().context("cannot accept")?;
+    exchange(&mut ledger, client, server)?;
+    Ok(ledger.close())
+}
+
+/// Sends from the client to the server, and records both ends of the connection.
+pub(crate) fn exchange(
+    ledger: &mut Ledger,
+    mut client: TcpStream,
+    mut server: TcpStream,
+) -> Result<()> {
     let (mut sent, mut received) = (Flow::default(), Flow::default());
     sent.add(client.write(&[0x5a; BYTES])? as u64);
     let mut buffer = [0; BYTES];
@@ -32,7 +43,10 @@ pub(crate) fn run() -> Result<Truth> {
         received.add(server.read(&mut buffer)? as u64);
     }
     ledger.operations_differ();
-    let (near, far) = (client.local_addr()?.to_string(), address.to_string());
+    let (near, far) = (
+        client.local_addr()?.to_string(),
+        server.local_addr()?.to_string(),
+    );
     let connection = |role: &str, local: &str, peer: &str, received, sent| ConnectionTruth {
         protocol: "tcp".into(),
         local: local.into(),
@@ -45,5 +59,5 @@ pub(crate) fn run() -> Result<Truth> {
     };
     ledger.connection(connection("client", &near, &far, Flow::default(), sent));
     ledger.connection(connection("server", &far, &near, received, Flow::default()));
-    Ok(ledger.close())
+    Ok(())
 }

@@ -1,15 +1,18 @@
 //! io_uring: reads and writes without the system calls of that name.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use bubble_workload::truth::Truth;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::blocks;
+use super::multipath::exchange;
 use crate::ledger::Ledger;
-use crate::sys;
+use crate::{rare, sys};
 
 /// Submits one request and waits for its result.
 fn submit(ring: &mut IoUring, request: &squeue::Entry) -> io::Result<u64> {
@@ -175,6 +178,28 @@ pub(crate) fn forms(ledger: &mut Ledger, [path, registered]: [&Path; 2]) -> Resu
         ledger.written(&name, moved);
     }
     Ok(())
+}
+
+/// A connection over TCP that `io_uring` makes and accepts.
+pub(crate) fn connection() -> Result<Truth> {
+    let mut ledger = Ledger::new("uring-connection");
+    let Some(mut ring) = ring(&mut ledger, 4) else {
+        return Ok(ledger.close());
+    };
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = rare::ipv4(listener.local_addr()?);
+    let client = rare::tcp_socket()?;
+    let fd = types::Fd(client.as_raw_fd());
+    let length = size_of_val(&address) as libc::socklen_t;
+    let connect = opcode::Connect::new(fd, (&raw const address).cast(), length);
+    submit(&mut ring, &connect.build()).context("cannot connect")?;
+    let fd = types::Fd(listener.as_raw_fd());
+    let accept = opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut());
+    let accepted = submit(&mut ring, &accept.build()).context("cannot accept")?;
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    let server = unsafe { OwnedFd::from_raw_fd(accepted as i32) };
+    exchange(&mut ledger, client.into(), server.into())?;
+    Ok(ledger.close())
 }
 
 /// Reads from a pipe by one request that completes many times.
