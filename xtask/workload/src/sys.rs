@@ -31,7 +31,7 @@ pub(crate) fn page_size() -> u64 {
 /// Whether a file is on tmpfs.
 pub(crate) fn is_tmpfs(file: &impl AsRawFd) -> io::Result<bool> {
     let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the kernel writes one struct, of which all bytes may have any value.
+    // SAFETY: the kernel writes one struct, which has no invalid values.
     check(unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) })?;
     // SAFETY: it is written.
     Ok(unsafe { found.assume_init() }.f_type == libc::TMPFS_MAGIC)

@@ -127,7 +127,7 @@ async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Sto
         // The first post of these seconds, in another grouping.
         (2, 8, false),
         (1, 12, false),
-        // One of which the repetition had a part.
+        // The repetition had a part of these seconds.
         (10, 5, false),
         (15, 1, false),
     ];
