@@ -53,7 +53,7 @@ struct Thread {
 static FAULTS: LruHashMap<Thread, [u64; 3]> = LruHashMap::with_max_entries(16_384, 0);
 
 impl Mapped {
-    /// The inode behind an address space; `None` if there is none.
+    /// The inode of an address space. `None`: the address space has no inode.
     #[inline(always)]
     fn new(cgroup: u64, space: KernelPtr) -> Option<Self> {
         let inode: KernelPtr = Untyped::read(space, offset!(FileOffsets, space_inode));

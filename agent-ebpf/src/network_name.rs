@@ -56,8 +56,8 @@ fn name_of(socket: KernelPtr) -> u64 {
     network_name_at(name as u64, length, 0)
 }
 
-/// The number of the name in the `struct sockaddr_un` at `address`, of the kernel or the program; 0 if it
-/// has none. `length` is that of the struct, with 2 bytes of family. `in_user` is not 0 if it is the program's.
+/// The number of the name in the `struct sockaddr_un` at `address`; 0 for an empty name. `length` includes
+/// the 2 bytes of the family. `in_user` is 1 for an address of the program, 0 for one of the kernel.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn network_name_at(address: u64, length: u32, in_user: u32) -> u64 {

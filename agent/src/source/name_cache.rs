@@ -6,7 +6,7 @@ use bubble_common::segment::network::Address;
 const SOCKETS: [&str; 2] = ["/var/run/nscd/socket", "/run/nscd/socket"];
 
 /// Whether this is its socket. glibc tries it before each look-up of a user or a host, and goes on without
-/// it: that it is not there is no failure.
+/// it. So a connect that fails is not reported.
 pub(super) fn is_name_cache(peer: &Address) -> bool {
     matches!(peer, Address::Path(path) if SOCKETS.contains(&path.as_str()))
 }

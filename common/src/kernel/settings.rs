@@ -20,7 +20,7 @@ pub struct Settings {
     pub datagrams: u32,
     /// 1 if sockets are counted at syscall exit because the kernel has no better hook.
     pub sockets_at_exit: u32,
-    /// 1 if opens are counted in the kernel's own function, 0 if at syscall exit.
+    /// 1 if functions of the kernel count opens and connections (`vfs` hooks), 0 if syscall exit does.
     pub opens_by_function: u32,
     /// 1 if the tracepoint `io_uring_complete` passes a `struct io_uring_cqe`, 0 if it passes its fields.
     pub completion_is_struct: u32,

@@ -1,8 +1,8 @@
 //! What stands out in a report, by rules.
 //!
 //! Each rule is a function, with its threshold and the source of that in [`THRESHOLDS`]. The page has
-//! rules of its own (server/ui/src/lib/account.ts), which are about any range; where both have a rule,
-//! the threshold is the same.
+//! rules of its own (server/ui/src/lib/account.ts), which are about any range. Where both have a rule, the
+//! threshold is the same. The page compares memory with the page cache included, and a report without it.
 
 use super::form::{Advice, Amount, PeerRow, Report, Weight};
 use super::words::{bytes, clean, count, number, percent, seconds};
