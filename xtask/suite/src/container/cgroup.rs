@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -223,13 +223,22 @@ pub fn run_lives_as_docker(
     run_lives(&cgroups, args, lives, duration)
 }
 
+/// What a process used that was moved from cgroup to cgroup.
+#[derive(Debug)]
+pub struct Moved {
+    /// Its CPU time in each cgroup by the kernel, ns.
+    pub cpu_ns: Vec<u64>,
+    /// How long the moves took together. Meanwhile the process is in the next cgroup of one hierarchy
+    /// (the agent's) and in the former of another (where the kernel may count CPU time).
+    pub moving: Duration,
+}
+
 /// Runs a workload in cgroups as those of Docker's containers `ids`. It begins in the first, is moved to the
-/// next after each `stay`, and killed in the last. Returns the CPU time that the kernel counted for each
-/// of these cgroups, ns.
+/// next after each `stay`, and killed in the last.
 ///
 /// # Errors
 /// If the cgroups cannot be created, or the workload not be moved.
-pub fn run_moved_as_docker(ids: &[String], args: &[String], stay: Duration) -> Result<Vec<u64>> {
+pub fn run_moved_as_docker(ids: &[String], args: &[String], stay: Duration) -> Result<Moved> {
     let roots = hierarchies()?;
     let folders = |id: &String| -> Vec<PathBuf> {
         let roots = roots.iter();
@@ -245,12 +254,15 @@ pub fn run_moved_as_docker(ids: &[String], args: &[String], stay: Duration) -> R
     let mut command = keeper::command(&program, first.folders(), args)?;
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = keeper::spawn(command)?;
+    let mut moving = Duration::ZERO;
     for next in others {
         sleep(stay);
+        let begin = Instant::now();
         for folder in next.folders() {
             fs::write(folder.join("cgroup.procs"), child.id().to_string())
                 .with_context(|| format!("cannot move it to {}", folder.display()))?;
         }
+        moving += begin.elapsed();
     }
     sleep(stay);
     child.kill()?;
@@ -260,7 +272,10 @@ pub fn run_moved_as_docker(ids: &[String], args: &[String], stay: Duration) -> R
         files.iter().find_map(usage::read)
     };
     let times: Option<Vec<u64>> = cgroups.iter().map(time).collect();
-    times.context("the kernel counts no CPU time of cgroups")
+    Ok(Moved {
+        cpu_ns: times.context("the kernel counts no CPU time of cgroups")?,
+        moving,
+    })
 }
 
 /// The files that may have the CPU time of a cgroup with these folders. Those of v1 come first: if v1

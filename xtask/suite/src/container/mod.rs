@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-pub use self::cgroup::{run_as_user, run_lives_as_docker, run_moved_as_docker};
+pub use self::cgroup::{Moved, run_as_user, run_lives_as_docker, run_moved_as_docker};
 pub use self::runner::{Finished, Runner, Running, Spec};
 
 /// The runner from the environment, or the first one that works here.

@@ -33,7 +33,8 @@ fn moved_while_its_threads_run_on_two_cores() {
     let args = ["spin-here", "--threads", "2"].map(str::to_owned);
     // Longer than the second after which each core has learned it in any case.
     let stay = settings::pause(Duration::from_millis(1_130));
-    let truth = run_moved_as_docker(&ids, &args, stay).expect("a process that is moved");
+    let moved = run_moved_as_docker(&ids, &args, stay).expect("a process that is moved");
+    let truth = moved.cpu_ns;
     let deadline = Instant::now() + settings::timeout(Duration::from_secs(20));
     let ended = |id: &String| {
         let container = api.container(&id[..12]).expect("an answer");
@@ -55,7 +56,10 @@ fn moved_while_its_threads_run_on_two_cores() {
             summary.accounting.process_cpu_ns
         })
         .collect();
-    println!("ns by the kernel: {truth:?}; ns by processes: {counted:?}");
+    let moving = u64::try_from(moved.moving.as_nanos()).expect("a short time");
+    println!(
+        "ns by the kernel: {truth:?}; ns by processes: {counted:?}; ns of the moves: {moving}"
+    );
     let total: u64 = truth.iter().sum();
     let all = total.abs_diff(counted.iter().sum());
     // An emulated processor may stand still in the midst of a move, or of the end, and the other one go on.
@@ -73,6 +77,8 @@ fn moved_while_its_threads_run_on_two_cores() {
         .sum();
     // Seen: 0; and 178 ms if other cores do not learn it. The kernel adds to a cgroup when it looks at a
     // task. If that happens in the midst of a move, the time since the last look is in the other cgroup.
-    // One such look in all is allowed; the difference is in both cgroups.
-    assert!(differences < 2 * TICK_NS, "{differences} ns");
+    // One such look in all is allowed, and two threads while the process is between the hierarchies;
+    // the difference is in both cgroups.
+    let allowed = 2 * (TICK_NS + 2 * moving);
+    assert!(differences < allowed, "{differences} ns, {allowed} allowed");
 }
