@@ -1,6 +1,8 @@
 //! Minutes that an agent with a full spool makes of seconds: beside seconds that are stored already, and
 //! in halves.
 
+use std::sync::LazyLock;
+
 use bubble_common::segment::Segment;
 use bubble_server::clock;
 use bubble_server::http::batch::MEDIA_TYPE;
@@ -15,8 +17,8 @@ const NS: u64 = 1_000;
 
 /// Start of a minute in an hour that is over.
 fn start() -> u64 {
-    let hour = clock::now() / 3_600 * 3_600;
-    hour - 2 * 3_600
+    static START: LazyLock<u64> = LazyLock::new(|| clock::now() / 3_600 * 3_600 - 2 * 3_600);
+    *START
 }
 
 fn minute(from: u64, seconds_: u32) -> Segment {

@@ -180,7 +180,8 @@ async fn one_node_of_three_dies_during_ingest_and_during_roll_up() {
     while waiting == 0 {
         agent.post(&program, seconds..seconds + BATCH).await;
         seconds += BATCH;
-        waiting = dirty(&*store).await.expect("answers");
+        // A node that has just come back may be too slow: the next post follows.
+        waiting = dirty(&*store).await.unwrap_or(0);
     }
     kill("3");
     println!("{waiting} spans were waiting to be packed, or more");

@@ -2,6 +2,7 @@
 
 use std::fs::{File, read_to_string};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bubble_server::http::batch::MEDIA_TYPE;
@@ -18,6 +19,20 @@ const LOG: &str = "log";
 pub(crate) struct Program {
     child: Child,
     pub(crate) url: String,
+}
+
+/// An address that nobody listens on, each time another. Its port is none that the system gives to
+/// connections. A listener of our own would live on in a child that another test is starting.
+fn free_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(331);
+        let number = number.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", 26_000 + number % 6_000);
+        if std::net::TcpStream::connect(&address).is_err() {
+            return address;
+        }
+    }
 }
 
 impl Program {
@@ -41,9 +56,7 @@ impl Program {
         client: &Client,
         variables: &[(&str, &str)],
     ) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("bound").to_string();
-        drop(free);
+        let address = free_address();
         let log = File::create(data.path().join(LOG)).expect("a log");
         let child = command
             .args(["serve", "--listen", &address, "--data"])

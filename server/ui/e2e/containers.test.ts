@@ -35,7 +35,7 @@ async function open(of: Container, search = "") {
   for (let attempt = 0; ; attempt++) {
     await opened.page.goto(link);
     try {
-      await opened.page.getByTestId("tile-cpu").waitFor({ timeout: 1_000 });
+      await opened.page.getByTestId("tile-cpu").waitFor({ timeout: 1_000 + 500 * attempt });
       return opened;
     } catch (error) {
       if (attempt > 30) throw new Error(`the page shows no figures; logs of server and agent:\n${system.logs()}`, { cause: error });

@@ -122,7 +122,7 @@ export class System {
   /** Waits for the agent's first report. It does not count what ran before. */
   private async waitForAgent(): Promise<void> {
     const headers = { authorization: `Bearer ${this.token("--admin")}` };
-    for (let attempt = 0; attempt < 300; attempt++) {
+    for (let attempt = 0; attempt < 900; attempt++) {
       const answer = await fetch(`${this.url}/api/v1/hosts`, { headers }).catch(() => null);
       if (answer?.ok && ((await answer.json()) as { hosts: unknown[] }).hosts.length > 0) return;
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -408,6 +408,7 @@ describe("live", () => {
     page.on("request", (request) => {
       if (request.url().includes(`/containers/${CONTAINER}/summary`)) whole.push(request.url());
     });
+    const began = Date.now();
     await whilePosting(async () => {
       await show(page, `/c/${CONTAINER}?span=3600`);
       await page.locator(".dot.on").waitFor();
@@ -416,7 +417,7 @@ describe("live", () => {
         await page.waitForFunction((text) => document.querySelector(".scope")?.textContent?.trim() !== text, seen);
       }
     });
-    expect(whole.length).toBeLessThanOrEqual(2);
+    expect(whole.length).toBeLessThanOrEqual(1 + Math.ceil((Date.now() - began) / 10_000));
     expect(wrong).toEqual([]);
     await context.close();
   });

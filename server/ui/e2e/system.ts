@@ -148,6 +148,7 @@ export async function tab(chrome: Browser, viewport: Viewport = DESKTOP): Promis
     timezoneId: "UTC",
     acceptDownloads: true,
   });
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const wrong: string[] = [];
   page.on("pageerror", (error) => wrong.push(error.message));

@@ -41,6 +41,7 @@ pub(crate) fn debian(why: &str, packages: &[&str]) -> Result<()> {
     run(as_root("apt-get")?
         // Another run of apt holds the lock for minutes at most.
         .args(["-o", "DPkg::Lock::Timeout=600"])
+        .args(RETRIES)
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -128,6 +129,9 @@ pub(crate) fn lock(name: &str) -> Result<File> {
     Ok(file)
 }
 
+/// Options of apt-get that fetches something: a server may fail to answer once.
+pub(crate) const RETRIES: [&str; 2] = ["-o", "Acquire::Retries=3"];
+
 /// Updates apt's list of packages, once in each run.
 pub(crate) fn update_package_list() -> Result<()> {
     let _lock = lock("apt")?;
@@ -137,7 +141,7 @@ pub(crate) fn update_package_list() -> Result<()> {
 fn update_locked_package_list() -> Result<()> {
     static IS_UPDATED: AtomicBool = AtomicBool::new(false);
     if !IS_UPDATED.load(Ordering::Relaxed) {
-        run(as_root("apt-get")?.args(["update", "-qq"]))?;
+        run(as_root("apt-get")?.args(RETRIES).args(["update", "-qq"]))?;
         IS_UPDATED.store(true, Ordering::Relaxed);
     }
     Ok(())

@@ -71,7 +71,9 @@ impl Kernel {
             .with_context(|| format!("cannot create {}", unpacked.display()))?;
         run(Command::new("apt-get")
             // As root, apt otherwise downloads as its own user, which cannot write to this folder.
-            .args(["-qq", "-o", "APT::Sandbox::User=root", "download", &package])
+            .args(["-qq", "-o", "APT::Sandbox::User=root"])
+            .args(install::RETRIES)
+            .args(["download", &package])
             .current_dir(&unpacked))?;
         let archive = entry(&unpacked, |name| name.ends_with(".deb"))
             .with_context(|| format!("apt-get download {package} left no .deb"))?;

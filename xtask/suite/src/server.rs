@@ -1,9 +1,11 @@
 //! A real server with its own port and folder.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::TcpStream;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,13 +46,24 @@ fn last_word(program: &Path, folder: &Path, args: &[&str]) -> Result<String> {
         .to_owned())
 }
 
-/// A port that is free now.
+/// Ports that the system gives to no connection.
+const PORTS: Range<u16> = 20_000..25_000;
+
+/// A port that is free now, each time another. The system gives none of them to connections
+/// (`ip_local_port_range` begins at 32768), so it stays free while its server is dead.
 ///
 /// # Errors
 /// If there is none.
 pub fn free_port(address: &str) -> Result<u16> {
-    let listener = TcpListener::bind((address, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..PORTS.len() {
+        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len() as u16;
+        // A listener of our own would live on in a child that is being started.
+        if TcpStream::connect((address, port)).is_err() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port in {PORTS:?}")
 }
 
 impl Server {

@@ -74,8 +74,8 @@ pub struct Sqlite {
     pub(super) lease: Mutex<Option<Lease>>,
     /// Watched containers, and when each was last noted. In memory as well.
     pub(super) watched: Mutex<HashMap<Watched, Instant>>,
-    /// Held while the store is open. The system releases it when the process dies.
-    _lock: Option<File>,
+    /// Held while the store is open.
+    _lock: Option<DataLock>,
 }
 
 struct Readers {
@@ -120,7 +120,7 @@ impl Sqlite {
     fn open(
         data: &Path,
         durability: Durability,
-        lock: Option<File>,
+        lock: Option<DataLock>,
         faults: Option<Faults>,
     ) -> Result<Self, StoreError> {
         let path = data.join(FILE);
@@ -264,13 +264,24 @@ impl Store for Sqlite {
     }
 }
 
+/// The lock of a data directory. The system releases it when the process dies.
+pub(super) struct DataLock(File);
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a child that is being started still has it. An error
+        // leaves the lock to the end of the last of them.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks the data directory against other servers, and makes it private.
-pub(super) fn lock(data: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(data: &Path) -> Result<DataLock, StoreError> {
     make_private(data)?;
     let lock =
         File::create(data.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(DataLock(lock)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             path: data.display().to_string(),
         }),

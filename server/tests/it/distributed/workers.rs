@@ -188,6 +188,13 @@ async fn a_killed_broker_keeps_its_jobs_and_workers_reconnect() {
     }
     assert_eq!(spans(&site, "m").await, 0);
     for worker in &workers {
+        // The other one may have done all before this one has connected again.
+        for _ in 0..600 {
+            if worker.logged("waiting for jobs") >= 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         assert!(worker.logged("waiting for jobs") >= 2, "{}", worker.log());
     }
     finish(&site, &queues).await;

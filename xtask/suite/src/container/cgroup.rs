@@ -201,9 +201,28 @@ fn run_lives(cgroups: &[PathBuf], args: &[String], lives: u32, duration: Duratio
         let mut command = keeper::command(&program, cgroups, args)?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = keeper::spawn(command)?;
+        let entered = wait_until_inside(&child, cgroups);
         sleep(duration);
         child.kill()?;
         child.wait()?;
+        entered?;
+    }
+    Ok(())
+}
+
+/// Waits until a process is in `cgroups`.
+fn wait_until_inside(child: &Child, cgroups: &[PathBuf]) -> Result<()> {
+    let id = child.id().to_string();
+    let deadline = Instant::now() + settings::timeout(Duration::from_secs(10));
+    let is_inside = |cgroup: &PathBuf| {
+        let processes = fs::read_to_string(cgroup.join("cgroup.procs"));
+        processes.is_ok_and(|processes| processes.lines().any(|line| line == id))
+    };
+    while !cgroups.iter().all(is_inside) {
+        if Instant::now() > deadline {
+            bail!("process {id} did not enter its cgroups");
+        }
+        sleep(Duration::from_millis(1));
     }
     Ok(())
 }

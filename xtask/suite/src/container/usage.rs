@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Oldest last count of a cgroup that has ended.
+const MAX_AGE: Duration = Duration::from_millis(10);
 
 /// Reads the count from `cpu.stat` (v2) or `cpuacct.usage` (v1), ns.
 pub(super) fn read(file: &PathBuf) -> Option<u64> {
@@ -31,17 +34,24 @@ impl Follower {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = spawn(move || {
-            let mut last = None;
+            let mut last: Option<(u64, Instant)> = None;
             while !stopped.load(Ordering::Relaxed) {
-                last = files.iter().find_map(read).or(last);
+                let at = Instant::now();
+                match (files.iter().find_map(read), last) {
+                    (Some(ns), _) => last = Some((ns, at)),
+                    // It had no core before the end, and the last count it saw is too old.
+                    (None, Some((_, then))) if at - then > MAX_AGE => return None,
+                    (None, Some(_)) => break,
+                    (None, None) => {}
+                }
                 sleep(Duration::from_millis(2));
             }
-            last
+            last.map(|(ns, _)| ns)
         });
         Self { stop, thread }
     }
 
-    /// Stops, and returns the last count.
+    /// Stops, and returns the last count; `None` if there is none, or none from the end of the cgroup.
     pub(super) fn end(self) -> Option<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().ok().flatten()

@@ -56,8 +56,9 @@ impl Stalls {
                 let from = *shared_begun.lock().expect("no panic");
                 let length = now() - from;
                 shared_late.lock().expect("no panic").push((from, length));
-                sleep(Duration::from_millis(50));
+                // Waking up late is a stall too.
                 *shared_begun.lock().expect("no panic") = now();
+                sleep(Duration::from_millis(50));
             }
         });
         Self { late, begun }

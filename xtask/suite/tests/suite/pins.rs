@@ -22,7 +22,7 @@ fn a_killed_agent_loses_nothing() {
     let mut random = random();
     let mut bench = Bench::pinned("pins-kill").expect("a running bench");
     // Several seconds may pass before an agent drains, and are posted as one: a second names 200 files.
-    let writers = Writers::start("pins-kill-is-over", &["60", "170"]);
+    let writers = Writers::start("pins-kill-is-over", &["150", "370"]);
     let adoptions = |bench: &Bench| bench.agent.log().expect("a log").matches(ADOPTED).count();
     for _ in 0..kills {
         sleep(Duration::from_millis(random.random_range(0..1200)));
