@@ -7,10 +7,8 @@
 
 use std::time::Duration;
 
+pub use bubble_capture::time::SECOND;
 use rustix::time::{ClockId, clock_gettime};
-
-/// Nanoseconds in a second.
-pub const SECOND: u64 = 1_000_000_000;
 
 /// Smaller steps of the time of day are ignored: on a busy host two readings, one after the other,
 /// may differ by that much.

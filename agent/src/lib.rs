@@ -24,9 +24,8 @@ pub mod proc;
 pub mod report;
 pub mod run;
 pub mod send;
-pub mod sink;
-mod slab;
 pub mod source;
 pub mod spool;
 pub mod undelivered;
-pub mod window;
+
+pub use bubble_capture::{sink, window};

@@ -13,6 +13,7 @@ use syn::visit::{self, Visit};
 const CRATES: &[&str] = &[
     "agent-ebpf/src/main.rs",
     "agent/src/lib.rs",
+    "common/capture/src/lib.rs",
     "common/src/lib.rs",
     "common/testing/src/lib.rs",
     "server/src/lib.rs",

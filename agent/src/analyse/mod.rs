@@ -4,13 +4,9 @@
 //! server. The exit code is that of [`Ended`].
 
 pub mod flags;
-mod foreign;
-mod open;
 mod post;
 mod progress;
 pub mod report;
-mod source_id;
-pub mod tables;
 mod watch;
 
 use std::io::Write as _;
@@ -20,6 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
+use bubble_capture::open::Opened;
+use bubble_capture::recording::input::Input;
+use bubble_capture::recording::{Recording as _, Step};
+use bubble_capture::scap::Options;
+use bubble_capture::sink::Sink;
+use bubble_capture::source_id;
+pub use bubble_capture::tables;
+use bubble_capture::tables::Tables;
+use bubble_capture::window::Window;
 use bubble_common::report::render::{Format, render};
 use bubble_common::report::tally::Tally;
 use bubble_common::report::{Context as ReportContext, DEFAULT_ROWS, Report as ContainerReport};
@@ -28,16 +33,11 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::flags::Flags;
-use self::open::Opened;
 use self::post::Post;
 use self::progress::Progress;
 use self::report::Report;
-use self::tables::Tables;
 use crate::config::Config;
 use crate::send::{Sender, sender};
-use crate::sink::Sink;
-use crate::source::recording::{Recording as _, Step};
-use crate::window::Window;
 
 /// How an analysis ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,8 +132,7 @@ impl<'a> Analysis<'a> {
             None => name_of(file),
         };
         let source = source_id::of_file(file).context(Unreadable)?;
-        let opened = Opened::open(file, self.flags.format, self.config);
-        let mut recording = opened.context(Unreadable)?;
+        let mut recording = self.open(file).context(Unreadable)?;
         let missing = recording.missing();
         let post = self.post(&name, &missing)?;
         let mut tally = Tally::of_recording();
@@ -167,6 +166,14 @@ impl<'a> Analysis<'a> {
             Some(_) => Ended::Damaged,
             None => Ended::Whole,
         })
+    }
+
+    fn open(&self, file: &Path) -> Result<Opened> {
+        let options = Options {
+            rules: self.config.rules.clone(),
+            host: self.config.include_host,
+        };
+        Ok(Opened::new(Input::open(file)?, self.flags.format, options)?)
     }
 
     /// Begins to post a recording, unless this is a dry run.

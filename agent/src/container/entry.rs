@@ -7,7 +7,6 @@ use bubble_common::segment::facts;
 
 use super::docker::{News, Update};
 use super::life::Life;
-use super::rule::Found;
 use crate::sink::{ContainerHandle, Sink};
 
 /// Time that a container stays known after its end, as Docker's facts may come late.
@@ -20,19 +19,6 @@ const NO_CODE_TTL: Duration = Duration::from_secs(15);
 
 /// Facts about one life of a container. They do not apply to the next.
 const LIFE_FACTS: [&str; 3] = [facts::ENDED, facts::EXIT_CODE, facts::OOM_KILLED];
-
-/// Facts of the host, which each of its containers carries.
-#[derive(Debug, Clone, Default)]
-pub struct HostFacts {
-    /// Its name.
-    pub host: String,
-    /// Number of its cores.
-    pub cores: u32,
-    /// Its memory in bytes.
-    pub memory: u64,
-    /// The family of hooks in use: `vfs`, `syscall` or `procfs`.
-    pub hooks: String,
-}
 
 /// A known container.
 #[derive(Debug)]
@@ -213,39 +199,5 @@ impl Entry {
             sink.fact(self.handle, facts::EXIT_CODE, code);
         }
         true
-    }
-}
-
-/// Reports the facts that the path of a container tells, and those of its host.
-pub fn describe<S: Sink>(handle: ContainerHandle, found: &Found, host: &HostFacts, sink: &mut S) {
-    let facts = [
-        (facts::HOST, host.host.as_str()),
-        (facts::RUNTIME, found.runtime),
-        (facts::CGROUP, &found.path),
-        (facts::HOOKS, &host.hooks),
-        (facts::CORES, &host.cores.to_string()),
-        (facts::HOST_MEMORY, &host.memory.to_string()),
-    ];
-    for (name, value) in facts {
-        sink.fact(handle, name, value);
-    }
-    if let Some(full) = &found.full_id {
-        sink.fact(handle, facts::FULL_ID, full);
-    }
-    if let Some(user) = found.user {
-        sink.fact(handle, facts::USER, &user.to_string());
-    }
-    if let Some(name) = &found.name {
-        sink.fact(handle, facts::NAME, name);
-    }
-    if let Some(pod) = &found.pod {
-        sink.fact(
-            handle,
-            &format!("{}io.kubernetes.pod.uid", facts::LABEL),
-            pod,
-        );
-    }
-    if let Some(job) = &found.job {
-        sink.fact(handle, facts::SLURM_JOB, job);
     }
 }

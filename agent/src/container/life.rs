@@ -9,13 +9,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use bubble_capture::container::rule::Found;
 use bubble_common::segment::facts;
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::total::Metric;
 
 use super::files::is_absent;
 use super::hierarchy::Hierarchies;
-use super::rule::Found;
 use super::slurm;
 use super::totals::Totals;
 use crate::sink::{ContainerHandle, Sink};

@@ -12,10 +12,8 @@
 pub mod docker;
 mod entry;
 mod files;
-pub mod glob;
 pub mod hierarchy;
 mod life;
-pub mod rule;
 mod slurm;
 pub mod totals;
 mod walk;
@@ -25,15 +23,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use bubble_capture::container::rule::{Found, Rules};
+pub use bubble_capture::container::{HostFacts, describe, glob, rule};
 use bubble_common::segment::ContainerId;
 use bubble_common::segment::loss::{Loss, Reason};
 
 use self::docker::Update;
 use self::entry::Entry;
-pub use self::entry::{HostFacts, describe};
 use self::hierarchy::{Hierarchies, Maker};
 use self::life::{Life, id_of};
-use self::rule::{Found, Rules};
 use self::walk::{Unread, walk};
 use crate::sink::{ContainerHandle, Sink};
 

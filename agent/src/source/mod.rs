@@ -6,13 +6,11 @@
 //! [`recording`].
 
 pub mod ebpf;
-mod name_cache;
 pub mod procfs;
-pub mod recording;
-pub mod scap;
-pub mod sysdig;
 
 use std::os::fd::BorrowedFd;
+
+pub use bubble_capture::{recording, scap, sysdig};
 
 use crate::clock::Clock;
 use crate::container::Containers;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use bubble_capture::name_cache::is_name_cache;
 use bubble_common::kernel::cpu_state::{self, CpuState};
 use bubble_common::kernel::key::ProcessKey;
 use bubble_common::kernel::network::{NetworkKey, NetworkRecord, NetworkSum, family};
@@ -16,7 +17,6 @@ use super::load::{LoadError, Loaded};
 use super::paths::Paths;
 use super::sums::Sums;
 use crate::sink::{ConnectionHandle, ContainerHandle, Sink};
-use crate::source::name_cache::is_name_cache;
 
 /// A tracepoint of the bytes that sockets send or receive.
 const fn length(program: &'static str, name: &'static str, gives: &'static str) -> Hook {

@@ -1,0 +1,73 @@
+//! Rounds the waits of a process to the unit of segments.
+
+use bubble_common::segment::wait::{KINDS, UNIT, Waits};
+
+use crate::time::SECOND;
+
+/// Waits that differ from whole seconds by less than this share are whole seconds: the length of the time
+/// between two drains differs by as much. Idle processes then cost next to nothing.
+const TOLERANCE: u64 = 500;
+
+/// What rounding left, in nanoseconds, by kind: at most half a unit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Rests([i32; KINDS]);
+
+impl Rests {
+    /// Rounds `ns`, and carries the rests to the next call, so that sums stay exact.
+    pub(super) fn round(&mut self, ns: &[u64; KINDS]) -> Waits {
+        let mut columns = [0; KINDS];
+        for ((column, rest), ns) in columns.iter_mut().zip(&mut self.0).zip(ns) {
+            if *ns == 0 {
+                continue;
+            }
+            let whole = (ns + SECOND / 2) / SECOND * SECOND;
+            if whole != 0 && ns.abs_diff(whole) <= whole / TOLERANCE {
+                *column = whole / UNIT;
+                continue;
+            }
+            let exact = ns.saturating_add_signed((*rest).into());
+            *column = exact.saturating_add(UNIT / 2) / UNIT;
+            *rest = (exact as i64).wrapping_sub((*column * UNIT) as i64) as i32;
+        }
+        Waits::of_columns(columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bubble_common::segment::wait::KINDS;
+
+    use super::Rests;
+
+    fn only(first: u64) -> [u64; KINDS] {
+        let mut ns = [0; KINDS];
+        ns[0] = first;
+        ns
+    }
+
+    #[test]
+    fn rests_are_carried() {
+        let mut rests = Rests::default();
+        let sum: u64 = (0..1_000).map(|_| rests.round(&only(123_456)).core).sum();
+        assert_eq!(sum, 1_234 + 1);
+        let mut rests = Rests::default();
+        assert_eq!(rests.round(&only(49_999)).core, 0);
+        assert_eq!(rests.round(&only(1)).core, 1);
+        assert_eq!(rests.round(&only(50_001)).core, 0);
+    }
+
+    #[test]
+    fn almost_whole_seconds_are_whole() {
+        let mut rests = Rests::default();
+        for (ns, tenths) in [
+            (999_000_000, 10_000),
+            (1_001_900_000, 10_000),
+            (3_005_000_000, 30_000),
+            (1_003_000_000, 10_030),
+            (1_900_000, 19),
+        ] {
+            assert_eq!(rests.round(&only(ns)).core, tenths, "{ns}");
+        }
+        assert_eq!(rests.round(&[0; KINDS]).sum(), 0);
+    }
+}
