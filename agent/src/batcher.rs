@@ -3,6 +3,7 @@
 //! It runs in a thread of its own, as a disk may take long to sync.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const END_SECONDS: u64 = 30;
 /// The segments of closed seconds, with the state of the agent.
 #[derive(Debug)]
 pub struct Closed {
-    /// Source of the segments.
+    /// Source of the agent now. Segments may be of the one before.
     pub source: SourceId,
     /// Now: ns since the Unix epoch.
     pub at: u64,
@@ -92,10 +93,14 @@ impl Batcher {
         let urgent = self.urgent(&closed.segments);
         let mut segments = closed.segments.into_iter().peekable();
         loop {
-            let chunk: Vec<_> = segments.by_ref().take(MAX_BATCH_SEGMENTS).collect();
+            // After the clock was set back, the first ones are of the former source.
+            let first = segments.peek();
+            let source = first.map_or(closed.source, |segment| segment.key.source);
+            let same = || segments.next_if(|segment| segment.key.source == source);
+            let chunk: Vec<_> = iter::from_fn(same).take(MAX_BATCH_SEGMENTS).collect();
             let count = chunk.len() as u32;
             let batch = Batch {
-                source: closed.source,
+                source,
                 agent: self.report.clone(),
                 segments: chunk,
             };
@@ -279,5 +284,31 @@ mod tests {
             sizes.push(Batch::decode(&batch.payload).unwrap().segments.len());
         }
         assert_eq!(sizes, [MAX_BATCH_SEGMENTS, 1]);
+    }
+
+    #[test]
+    fn a_batch_has_segments_of_its_source_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::new(Spool::open(folder.path(), 1 << 30).unwrap());
+        let (before, now) = (SourceId([1; 16]), SourceId([2; 16]));
+        let mut segments = Vec::from(["a", "b"].map(|name| second(name, 105, &[], &[])));
+        let mut after = second("a", 101, &[], &[]);
+        after.key.source = now;
+        segments.push(after);
+        batcher(&queue).spool(Closed {
+            source: now,
+            at: 7,
+            segments,
+            containers: 2,
+            kernel_ns: 0,
+            receipt: Receipt::default(),
+        });
+        let mut batches = Vec::new();
+        while let Some(batch) = queue.with(|spool| spool.peek(false)).unwrap() {
+            queue.with(|spool| spool.complete(batch.id));
+            let batch = Batch::decode(&batch.payload).unwrap();
+            batches.push((batch.source, batch.segments.len()));
+        }
+        assert_eq!(batches, [(before, 2), (now, 1)]);
     }
 }

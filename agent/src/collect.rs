@@ -267,7 +267,8 @@ impl Collect {
         }
         // If the container is gone, any other reports it.
         let is_running = |id: &ContainerId| window.find_container(id).is_some();
-        for ((container, reason), count) in self.undelivered.take(second, is_running) {
+        let taken = self.undelivered.take(window.source(), second, is_running);
+        for ((container, reason), count) in taken {
             let container = container.and_then(|id| window.find_container(&id));
             window.loss(at, container, reason, Loss { count, bytes: 0 });
         }

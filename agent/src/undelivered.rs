@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bubble_common::segment::loss::Reason;
-use bubble_common::segment::{ContainerId, Segment};
+use bubble_common::segment::{ContainerId, Segment, SourceId};
 
 /// Maximum number of containers that are told apart until the next second. The seconds of others
 /// count as those of any container.
@@ -25,13 +25,16 @@ const REASONS: [Reason; 3] = [Reason::SPOOL_FULL, Reason::SPOOL_DAMAGED, Reason:
 /// The container, if it is known, and the reason.
 pub type Kind = (Option<ContainerId>, Reason);
 
+/// Slot of a source, by its start: seconds since the Unix epoch. If the clock is set back, another source
+/// counts the same seconds.
+type Slot = (SourceId, u64);
+
 /// A loss of whole seconds that a segment reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReportedLoss {
     container: ContainerId,
     reason: Reason,
-    /// Start of the slot that reports it: seconds since the Unix epoch.
-    at: u64,
+    slot: Slot,
     seconds: u64,
     /// The part of `seconds` that each segment of the same slot reports: the loss of any container.
     shared: u64,
@@ -48,7 +51,7 @@ pub struct Undelivered(Arc<Mutex<Notes>>);
 struct Notes {
     noted: BTreeMap<Kind, u64>,
     /// Taken for this second, which reports them and is not on disk.
-    taken: BTreeMap<(u64, Kind), u64>,
+    taken: BTreeMap<(Slot, Kind), u64>,
     /// Whether the file of losses has other sums.
     is_changed: bool,
 }
@@ -68,16 +71,21 @@ impl Undelivered {
         for loss in reported {
             let own = loss.seconds - loss.shared;
             self.add(Some(&loss.container), loss.reason, own);
-            shared.insert((loss.at, loss.reason), loss.shared);
+            shared.insert((loss.slot, loss.reason), loss.shared);
         }
         for ((_, reason), seconds) in shared {
             self.add(None, reason, seconds);
         }
     }
 
-    /// Takes what was noted since the last call, for the segments of `second` (since the Unix epoch).
-    /// The losses of containers that are not running are those of any container.
-    pub fn take(&self, second: u64, is_running: impl Fn(&ContainerId) -> bool) -> Vec<(Kind, u64)> {
+    /// Takes what was noted since the last call, for the segments of `source` and `second` (since the Unix
+    /// epoch). The losses of containers that are not running are those of any container.
+    pub fn take(
+        &self,
+        source: SourceId,
+        second: u64,
+        is_running: impl Fn(&ContainerId) -> bool,
+    ) -> Vec<(Kind, u64)> {
         let mut notes = self.lock();
         let mut taken = BTreeMap::new();
         for ((container, reason), seconds) in std::mem::take(&mut notes.noted) {
@@ -88,7 +96,7 @@ impl Undelivered {
         for ((container, reason), seconds) in &taken {
             let known = container.as_ref();
             let known = known.filter(|_| notes.taken.len() < MAX_CONTAINERS);
-            let key = (second, (known.cloned(), *reason));
+            let key = ((source, second), (known.cloned(), *reason));
             let sum = notes.taken.entry(key).or_default();
             *sum = sum.saturating_add(*seconds);
         }
@@ -148,7 +156,7 @@ impl Notes {
         let mut removed = Vec::new();
         for loss in reported {
             for container in [Some(&loss.container), None] {
-                let key = (loss.at, (container.cloned(), loss.reason));
+                let key = (loss.slot, (container.cloned(), loss.reason));
                 if let Some(seconds) = self.taken.remove(&key) {
                     removed.push((key.1, seconds));
                 }
@@ -178,12 +186,12 @@ pub(crate) fn reported_losses<'a>(
 ) -> ReportedLosses {
     let mut reported = ReportedLosses::new();
     // Number of segments of each slot.
-    let mut segments_at: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut segments_at: BTreeMap<Slot, usize> = BTreeMap::new();
     for segment in segments {
         let resolution = segment.key.resolution.seconds();
         let start = |slot| {
             let offset = u64::from(slot) * resolution;
-            segment.key.start.saturating_add(offset)
+            (segment.key.source, segment.key.start.saturating_add(offset))
         };
         for slot in 0..segment.slots() {
             *segments_at.entry(start(slot)).or_default() += 1;
@@ -194,7 +202,7 @@ pub(crate) fn reported_losses<'a>(
                 reported.push(ReportedLoss {
                     container: segment.key.container.clone(),
                     reason,
-                    at: start(loss.slot),
+                    slot: start(loss.slot),
                     seconds: loss.value.count,
                     shared: 0,
                 });
@@ -202,17 +210,17 @@ pub(crate) fn reported_losses<'a>(
         }
     }
     // Number of segments that report a loss, and the least of their counts.
-    let mut reports: BTreeMap<(u64, Reason), (usize, u64)> = BTreeMap::new();
+    let mut reports: BTreeMap<(Slot, Reason), (usize, u64)> = BTreeMap::new();
     for loss in &reported {
         let (count, least) = reports
-            .entry((loss.at, loss.reason))
+            .entry((loss.slot, loss.reason))
             .or_insert((0, u64::MAX));
         *count += 1;
         *least = loss.seconds.min(*least);
     }
     for loss in &mut reported {
-        let segments = segments_at.get(&loss.at);
-        let report = reports.get(&(loss.at, loss.reason));
+        let segments = segments_at.get(&loss.slot);
+        let report = reports.get(&(loss.slot, loss.reason));
         if let (Some(&segments), Some(&(count, least))) = (segments, report)
             && count == segments
             && count > 1
@@ -237,6 +245,8 @@ mod tests {
 
     use super::{Undelivered, reported_losses};
 
+    const SOURCE: SourceId = SourceId([1; 16]);
+
     fn id(name: &str) -> ContainerId {
         ContainerId::new(name).unwrap()
     }
@@ -247,7 +257,7 @@ mod tests {
             container: id(name),
             resolution: Resolution::Second,
             start,
-            source: SourceId([1; 16]),
+            source: SOURCE,
         };
         let mut builder = Builder::new(key, 1);
         builder.loss(Reason::REFUSED, 0, Loss { count, bytes: 0 });
@@ -258,9 +268,9 @@ mod tests {
     fn a_loss_that_each_container_reports_removes_one_note() {
         let undelivered = Undelivered::default();
         undelivered.add(None, Reason::REFUSED, 3);
-        undelivered.take(100, |_| true);
+        undelivered.take(SOURCE, 100, |_| true);
         undelivered.add(Some(&id("a")), Reason::REFUSED, 2);
-        undelivered.take(101, |_| true);
+        undelivered.take(SOURCE, 101, |_| true);
         undelivered.add(Some(&id("b")), Reason::REFUSED, 1);
         let segments = ["a", "b", "c"].map(|name| reporting(name, 100, 3));
         // Two batches of one second settle it once.
@@ -278,7 +288,7 @@ mod tests {
         for (name, seconds) in [("a", 2), ("b", 2), ("ended", 5)] {
             undelivered.add(Some(&id(name)), Reason::REFUSED, seconds);
         }
-        let taken = undelivered.take(100, |container| *container != id("ended"));
+        let taken = undelivered.take(SOURCE, 100, |container| *container != id("ended"));
         assert_eq!(taken.first(), Some(&((None, Reason::REFUSED), 5)));
         let segments = ["a", "b"].map(|name| reporting(name, 100, 7));
         undelivered.settle(&reported_losses(&segments[..1]));
@@ -286,7 +296,32 @@ mod tests {
         assert_eq!(all, [((Some(id("b")), Reason::REFUSED), 2)]);
         undelivered.take_back(&reported_losses(&segments[1..]));
         assert!(!undelivered.has_taken());
-        assert_eq!(undelivered.take(101, |_| true).len(), 1);
+        assert_eq!(undelivered.take(SOURCE, 101, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn a_second_that_is_counted_again_settles_its_own_loss() {
+        let undelivered = Undelivered::default();
+        undelivered.add(Some(&id("a")), Reason::REFUSED, 3);
+        undelivered.take(SOURCE, 100, |_| true);
+        // The clock was set back: another source counts the same second.
+        let other = SourceId([2; 16]);
+        undelivered.add(Some(&id("a")), Reason::REFUSED, 2);
+        undelivered.take(other, 100, |_| true);
+        let first = reporting("a", 100, 3);
+        let mut second = reporting("a", 100, 2);
+        second.key.source = other;
+        undelivered.settle(&reported_losses([&second]));
+        assert_eq!(
+            undelivered.all().into_values().collect::<Vec<_>>(),
+            [3],
+            "the first one is not on disk"
+        );
+        undelivered.settle(&reported_losses([&first]));
+        assert!(undelivered.all().is_empty());
+        // Both report a loss, so neither shares it with the other.
+        undelivered.add_reported(&reported_losses([&first, &second]));
+        assert_eq!(undelivered.all().into_values().sum::<u64>(), 5);
     }
 
     #[test]

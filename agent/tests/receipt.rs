@@ -202,7 +202,7 @@ async fn a_segment_refused_for_good_is_set_aside_and_lost() {
     assert_eq!(rejected.segments, batch(1).segments);
     let lost = fixture
         .queue
-        .with(|spool| spool.undelivered().take(0, |_| true));
+        .with(|spool| spool.undelivered().take(SourceId([7; 16]), 0, |_| true));
     let container = ContainerId::new("c0").expect("an id");
     assert_eq!(lost, [((Some(container), Reason::REFUSED), 1)]);
     assert_eq!(fixture.metrics.refused_seconds(), 1);

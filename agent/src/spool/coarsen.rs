@@ -3,7 +3,7 @@
 //! This counts nothing twice, even if the server already has some of the finer segments: the
 //! coverage of a coarse slot says which seconds are in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::segment::fold::Caps;
@@ -20,10 +20,6 @@ const MAX_SEGMENTS: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Coarsener {
     sources: BTreeMap<SourceId, Source>,
-    /// Slots that could not be read, decoded or merged.
-    lost: u64,
-    /// Those of them that were decoded. They may report other losses.
-    unmerged: Vec<Segment>,
 }
 
 /// Coarse batches.
@@ -33,38 +29,32 @@ pub(super) struct Coarse {
     pub(super) batches: Vec<(Vec<u8>, u32)>,
     /// What each holds.
     pub(super) contents: Vec<Content>,
-    /// Number of slots that were lost.
-    pub(super) lost: u64,
-    /// Those of them that were decoded.
-    pub(super) unmerged: Vec<Segment>,
 }
 
 #[derive(Debug, Default)]
 struct Source {
     report: AgentReport,
     segments: BTreeMap<(ContainerId, Resolution, u64), Segment>,
+    /// Segments that cannot be merged.
+    unmerged: Vec<Segment>,
 }
 
 impl Coarsener {
-    /// Counts the segments of a batch that cannot be read.
-    pub(super) fn lose(&mut self, segments: u32) {
-        self.lost += u64::from(segments);
-    }
-
-    /// Adds an encoded batch of `segments` segments, without those of the containers `done`: the server
-    /// has them, and cannot take them out of a minute again.
-    pub(super) fn add(&mut self, payload: &[u8], segments: u32, done: &Names) {
+    /// Adds an encoded batch without the segments of the containers `done`: the server has them, and
+    /// cannot take them out of a minute again. Returns false if it cannot be decoded.
+    pub(super) fn add(&mut self, payload: &[u8], done: &Names) -> bool {
         let Ok(batch) = Batch::decode(payload) else {
-            self.lose(segments);
-            return;
+            return false;
         };
-        let source = self.sources.entry(batch.source).or_default();
-        source.report = batch.agent;
+        let sources = batch.segments.iter().map(|segment| segment.key.source);
+        for source in sources.collect::<BTreeSet<SourceId>>() {
+            self.sources.entry(source).or_default().report = batch.agent.clone();
+        }
         for segment in batch.segments {
             if done.contains(name_of(&segment.key.container)) {
                 continue;
             }
-            let slots = u64::from(segment.slots());
+            let source = self.sources.entry(segment.key.source).or_default();
             let coarse = match segment.key.resolution {
                 Resolution::Second => segment.coarsen().unwrap_or(segment),
                 _ => segment,
@@ -82,12 +72,10 @@ impl Coarsener {
                     let folded = merged.fold(&Caps::COARSE);
                     source.segments.insert(key, folded);
                 }
-                Err(_) => {
-                    self.lost += slots;
-                    self.unmerged.push(coarse);
-                }
+                Err(_) => source.unmerged.push(coarse),
             }
         }
+        true
     }
 
     /// Encodes the coarse batches.
@@ -95,11 +83,10 @@ impl Coarsener {
         let mut coarse = Coarse {
             batches: Vec::new(),
             contents: Vec::new(),
-            lost: self.lost,
-            unmerged: self.unmerged,
         };
         for (id, source) in self.sources {
-            let mut segments = source.segments.into_values().peekable();
+            let segments = source.segments.into_values().chain(source.unmerged);
+            let mut segments = segments.peekable();
             while segments.peek().is_some() {
                 let segments: Vec<Segment> = segments.by_ref().take(MAX_SEGMENTS).collect();
                 let count = segments.len() as u32;

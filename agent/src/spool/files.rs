@@ -59,10 +59,10 @@ pub(super) struct Files {
     /// The file that batches are appended to.
     active: Option<FileKey>,
     next_number: u64,
-    /// Segments in records that were damaged when the files were opened.
-    pub(super) damaged: u64,
+    /// Segments in records that were damaged when the files were opened, by number of the file.
+    pub(super) damaged: BTreeMap<u64, u64>,
     /// Files of nothing else. They are removed once their loss is noted.
-    without_batches: Vec<PathBuf>,
+    without_batches: Vec<FileKey>,
     /// Files with such records and valid ones. They are replaced once their loss is noted.
     with_damage: Vec<FileKey>,
 }
@@ -90,7 +90,7 @@ impl Files {
             files: BTreeMap::new(),
             active: None,
             next_number: 1,
-            damaged: 0,
+            damaged: BTreeMap::new(),
             without_batches: Vec::new(),
             with_damage: Vec::new(),
         };
@@ -137,7 +137,7 @@ impl Files {
                 damage.bytes,
                 damage.segments
             );
-            self.damaged += damage.segments;
+            self.damaged.insert(key.number, damage.segments);
         } else if damage.bytes > 0 {
             tracing::warn!(
                 file = %path.display(),
@@ -146,7 +146,7 @@ impl Files {
             );
         }
         if records.is_empty() {
-            self.without_batches.push(path.to_owned());
+            self.without_batches.push(key);
         } else {
             self.files.insert(key, file);
             if damage.segments > 0 {
@@ -156,20 +156,30 @@ impl Files {
         Ok(records)
     }
 
-    /// Removes damaged records, so that the next run does not count them again: the files in which no
-    /// batch was found, and the records beside `batches` in others.
-    pub(super) fn remove_damage(&mut self, batches: &mut [Location]) {
-        for path in std::mem::take(&mut self.without_batches) {
-            if let Err(error) = self.disk.remove(&path) {
-                tracing::warn!(file = %path.display(), "cannot remove a file without batches: {error}");
+    /// Removes damaged records: the files in which no batch was found, and the records beside `batches`
+    /// in others. Returns the numbers of the files without damage.
+    pub(super) fn remove_damage(&mut self, batches: &mut [Location]) -> Vec<u64> {
+        let mut repaired = Vec::new();
+        for key in std::mem::take(&mut self.without_batches) {
+            let path = key.path(&self.folder);
+            match self.disk.remove(&path) {
+                Ok(()) => repaired.push(key.number),
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), "cannot remove a file without batches: {error}");
+                    self.without_batches.push(key);
+                }
             }
         }
         for key in std::mem::take(&mut self.with_damage) {
-            if let Err(error) = self.rewrite(key, batches) {
-                let path = key.path(&self.folder);
-                tracing::warn!(file = %path.display(), "cannot remove damaged batches: {error}");
+            match self.rewrite(key, batches) {
+                Ok(()) => repaired.push(key.number),
+                Err(error) => {
+                    let path = key.path(&self.folder);
+                    tracing::warn!(file = %path.display(), "cannot remove damaged batches: {error}");
+                }
             }
         }
+        repaired
     }
 
     /// Replaces a file by one of its valid records, and updates their places in `batches`. If that fails,
@@ -287,16 +297,29 @@ impl Files {
             .unwrap_or_default()
     }
 
+    /// Notes that a batch of a file no longer waits. The file stays.
+    pub(super) fn remove_pending(&mut self, key: FileKey, id: BatchId) {
+        if let Some(file) = self.files.get_mut(&key) {
+            file.pending.retain(|pending| *pending != id);
+        }
+    }
+
     /// Notes that a batch is done, and removes its file after the last one.
     pub(super) fn complete(&mut self, key: FileKey, id: BatchId) {
-        let Some(file) = self.files.get_mut(&key) else {
+        self.remove_pending(key, id);
+        let Some(file) = self.files.get(&key) else {
             return;
         };
-        file.pending.retain(|pending| *pending != id);
         let in_use = self.active == Some(key) && !file.is_full();
         if file.pending.is_empty() && !in_use {
             self.remove(key);
         }
+    }
+
+    /// Whether there is a file of this number, of any level.
+    pub(super) fn has_number(&self, number: u64) -> bool {
+        let mut keys = self.files.keys().chain(&self.without_batches);
+        keys.any(|key| key.number == number)
     }
 
     /// The file that is given up first: the oldest of the finest level.

@@ -6,8 +6,12 @@
 //! ```text
 //! file = record        as in the other files, of lines
 //! line = REASON SECONDS [CONTAINER]
+//!      | damaged NUMBER SEGMENTS
 //! ```
+//!
+//! A line of the second form says that the damage of a file of the spool is noted, and still in the file.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +24,12 @@ use super::file::PART;
 use super::record::{self, MAGIC};
 use crate::undelivered::Undelivered;
 
+/// Segments in damaged records whose loss is noted, by number of the file.
+pub(super) type NotedDamage = BTreeMap<u64, u64>;
+
+/// First word of a line about damage.
+const DAMAGED: &str = "damaged";
+
 fn path(spool: &Path) -> PathBuf {
     spool.join("losses")
 }
@@ -28,7 +38,12 @@ fn path(spool: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the file exists and cannot be read.
-pub(super) fn read(disk: &dyn Disk, spool: &Path, into: &Undelivered) -> io::Result<bool> {
+pub(super) fn read(
+    disk: &dyn Disk,
+    spool: &Path,
+    into: &Undelivered,
+    noted: &mut NotedDamage,
+) -> io::Result<bool> {
     let file = match disk.open(&path(spool), Opening::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         opened => opened?,
@@ -40,11 +55,12 @@ pub(super) fn read(disk: &dyn Disk, spool: &Path, into: &Undelivered) -> io::Res
         let payload = bytes.get(record.offset as usize..).unwrap_or_default();
         let payload = payload.get(..record.length as usize).unwrap_or_default();
         for line in String::from_utf8_lossy(payload).lines() {
-            match parse(line) {
-                Some((container, reason, seconds)) => {
-                    into.add(container.as_ref(), reason, seconds);
-                }
-                None => is_valid = false,
+            if let Some((number, segments)) = parse_damage(line) {
+                noted.insert(number, segments);
+            } else if let Some((container, reason, seconds)) = parse(line) {
+                into.add(container.as_ref(), reason, seconds);
+            } else {
+                is_valid = false;
             }
         }
     }
@@ -60,11 +76,21 @@ fn parse(line: &str) -> Option<(Option<ContainerId>, Reason, u64)> {
     Some((container, reason, seconds))
 }
 
+fn parse_damage(line: &str) -> Option<(u64, u64)> {
+    let (number, segments) = line.strip_prefix(DAMAGED)?.trim_start().split_once(' ')?;
+    Some((number.parse().ok()?, segments.parse().ok()?))
+}
+
 /// Replaces the file.
 ///
 /// # Errors
 /// When that may not be on the disk.
-pub(super) fn write(disk: &dyn Disk, spool: &Path, losses: &Undelivered) -> io::Result<()> {
+pub(super) fn write(
+    disk: &dyn Disk,
+    spool: &Path,
+    losses: &Undelivered,
+    damage: &NotedDamage,
+) -> io::Result<()> {
     let mut text = String::new();
     for ((container, reason), seconds) in losses.all() {
         let _ = write!(text, "{} {seconds}", reason.0);
@@ -72,6 +98,9 @@ pub(super) fn write(disk: &dyn Disk, spool: &Path, losses: &Undelivered) -> io::
             let _ = write!(text, " {}", container.as_str());
         }
         text.push('\n');
+    }
+    for (number, segments) in damage {
+        let _ = writeln!(text, "{DAMAGED} {number} {segments}");
     }
     let mut bytes = MAGIC.to_vec();
     bytes.extend(record::encode(text.as_bytes(), 0)?);

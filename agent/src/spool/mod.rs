@@ -19,6 +19,7 @@
 //! | `files` | the folder: which file is active, which is removed |
 //! | `coarsen` | seconds to minutes |
 //! | `room` | makes room in a full spool |
+//! | `damage` | batches that were changed on the disk |
 //! | `losses` | what was given up, until a spooled second reports it |
 //! | `rejected` | batches that the server refused |
 //! | `delivery` | which batches are posted together, and what the server has of them |
@@ -29,6 +30,7 @@
 
 mod batch_id;
 mod coarsen;
+mod damage;
 pub mod delivery;
 pub mod disk;
 mod file;
@@ -56,8 +58,9 @@ pub use self::batch_id::BatchId;
 use self::disk::{Disk, HostDisk};
 pub use self::files::SpoolError;
 use self::files::{Files, Location};
+use self::losses::NotedDamage;
 use self::progress::Progress;
-use self::record::{HEADER, MAGIC};
+use self::record::{HEADER, MAGIC, is_damage};
 use self::rejected::Rejected;
 use crate::attention::Names;
 use crate::undelivered::{ReportedLosses, Undelivered, reported_losses};
@@ -112,6 +115,8 @@ pub struct Spool {
     dropped: u64,
     /// The same, and what the server refused, until it is a loss in the data.
     undelivered: Undelivered,
+    /// What of it is still in the files: the next run must not note it again.
+    noted_damage: NotedDamage,
     /// Whether the file of losses could not be written.
     losses_failed: bool,
 }
@@ -167,7 +172,6 @@ impl Spool {
             path: rejected::folder(folder),
             source,
         })?;
-        let damaged = files.damaged;
         let mut spool = Self {
             files,
             rejected,
@@ -179,19 +183,20 @@ impl Spool {
             deferred: BTreeMap::new(),
             dropped: 0,
             undelivered: Undelivered::default(),
+            noted_damage: NotedDamage::new(),
             losses_failed: false,
         };
-        let read = losses::read(&*spool.files.disk, folder, &spool.undelivered);
+        let read = losses::read(
+            &*spool.files.disk,
+            folder,
+            &spool.undelivered,
+            &mut spool.noted_damage,
+        );
         if !read.map_err(|source| spool.unreadable(source))? {
             tracing::error!("the spool's file of losses is damaged");
             spool.lose(Reason::SPOOL_DAMAGED, 1);
         }
-        spool.lose(Reason::SPOOL_DAMAGED, damaged);
-        spool.save_losses();
-        if !spool.losses_failed {
-            // Not before: the next run counts the damage if this one cannot note it.
-            spool.files.remove_damage(&mut found);
-        }
+        spool.note_found_damage(&mut found);
         for location in found {
             let id = spool.next_id();
             let content = Content::of_segments(location.record.segments, ReportedLosses::new());
@@ -278,11 +283,13 @@ impl Spool {
             Err(source) => source,
         };
         if is_damage(&source) {
-            let seconds = waiting.content.seconds;
-            self.undelivered.add_reported(&waiting.content.reported);
-            self.lose(Reason::SPOOL_DAMAGED, seconds);
-            self.save_losses();
-            self.complete(id);
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.note_damage(&waiting);
+                self.save_losses();
+                if let Payload::Disk(location) = waiting.payload {
+                    self.files.complete(location.file, id);
+                }
+            }
             return Err(SpoolError::Damaged {
                 path: self.folder().to_owned(),
                 segments,
@@ -376,8 +383,18 @@ impl Spool {
         self.files.folder()
     }
 
-    /// Removes the files that are sent, at the end of a run.
+    /// Removes the files that are sent, at the end of a run. Batches in memory move to the disk; if it still
+    /// fails, they are given up.
     pub fn close(&mut self) {
+        while self.in_memory > 0 && self.move_to_disk() {}
+        let before = self.dropped;
+        while self.drop_oldest_in_memory() {}
+        if self.dropped > before {
+            tracing::error!(
+                slots = self.dropped - before,
+                "the spool cannot be written: what waited in memory is lost"
+            );
+        }
         self.files.close();
         self.save_losses();
         losses::close(&*self.files.disk, self.files.folder(), &self.undelivered);
@@ -396,7 +413,11 @@ impl Spool {
         }
         // Before they are written: other threads may note more meanwhile.
         self.undelivered.set_changed(false);
-        match losses::write(&*self.files.disk, self.folder(), &self.undelivered) {
+        let files = &self.files;
+        self.noted_damage
+            .retain(|number, _| files.has_number(*number));
+        let noted = &self.noted_damage;
+        match losses::write(&*files.disk, files.folder(), &self.undelivered, noted) {
             Ok(()) if self.losses_failed => {
                 tracing::info!("losses can be noted on the disk again");
                 self.losses_failed = false;
@@ -450,10 +471,10 @@ impl Spool {
         self.waiting.insert(id, waiting);
     }
 
-    /// Moves some batches from memory to the disk, which has just worked.
-    fn move_to_disk(&mut self) {
+    /// Moves some batches from memory to the disk. Returns whether that works.
+    fn move_to_disk(&mut self) -> bool {
         if self.in_memory == 0 {
-            return;
+            return true;
         }
         let in_memory: Vec<BatchId> = self
             .waiting
@@ -470,37 +491,34 @@ impl Spool {
                 continue;
             };
             let Ok(location) = self.files.append(bytes, waiting.segments) else {
-                return;
+                return false;
             };
             self.in_memory -= bytes.len() as u64;
             self.undelivered.settle(&waiting.content.reported);
             let (progress, content) = (waiting.progress.clone(), waiting.content.clone());
             self.wait_on_disk(id, location, progress, content);
         }
+        true
     }
 
     /// Drops the oldest batches in memory beyond the bound.
     fn bound_memory(&mut self) {
-        while self.in_memory > MAX_MEMORY.min(self.max) {
-            let oldest = self
-                .waiting
-                .iter()
-                .find(|(_, waiting)| matches!(waiting.payload, Payload::Memory(_)));
-            let Some((&id, waiting)) = oldest else {
-                return;
-            };
-            self.in_memory -= waiting.size();
-            if let Some(waiting) = self.waiting.remove(&id) {
-                self.give_up(&waiting);
-            }
-        }
+        while self.in_memory > MAX_MEMORY.min(self.max) && self.drop_oldest_in_memory() {}
     }
-}
 
-/// Whether the bytes on the disk are not those that were written. Other errors may pass.
-fn is_damage(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
-    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
+    /// Gives up the oldest batch in memory. Returns false if there is none.
+    fn drop_oldest_in_memory(&mut self) -> bool {
+        let mut waiting = self.waiting.iter();
+        let oldest = waiting.find(|(_, waiting)| matches!(waiting.payload, Payload::Memory(_)));
+        let Some((&id, _)) = oldest else {
+            return false;
+        };
+        if let Some(waiting) = self.waiting.remove(&id) {
+            self.in_memory -= waiting.size();
+            self.give_up(&waiting);
+        }
+        true
+    }
 }
 
 #[cfg(test)]

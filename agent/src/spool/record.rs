@@ -155,6 +155,12 @@ pub(super) fn read(file: &dyn DiskFile, record: Record) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Whether the bytes on the disk are not those that were written. Other errors may pass.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
+}
+
 fn header_fields(header: &[u8; HEADER as usize]) -> [u32; 3] {
     let number = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])

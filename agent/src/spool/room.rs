@@ -10,9 +10,10 @@ use super::batch_id::BatchId;
 use super::coarsen::{Coarse, Coarsener};
 use super::file::{FileKey, Level};
 use super::progress::Progress;
-use super::{Payload, Spool, Waiting, is_damage};
+use super::record::is_damage;
+use super::{Payload, Spool, Waiting};
 use crate::attention::name_of;
-use crate::undelivered::{ReportedLosses, covered_seconds, reported_losses};
+use crate::undelivered::{covered_seconds, reported_losses};
 
 impl Spool {
     /// Drops rejected batches, makes the oldest files coarser, and then drops them, until `bytes` more
@@ -79,41 +80,40 @@ impl Spool {
     }
 
     /// Replaces a file by a coarser one.
+    ///
+    /// # Errors
+    /// When the file still exists, and should be dropped.
     fn coarsen(&mut self, key: FileKey, level: Level) -> io::Result<()> {
         let mut coarsener = Coarsener::default();
-        // What damaged batches were to report.
-        let mut unreported = ReportedLosses::new();
+        let mut damaged = Vec::new();
         for id in self.files.pending(key) {
             if let Some(waiting) = self.waiting.get(&id)
                 && let Payload::Disk(location) = &waiting.payload
             {
-                let segments = location.record.segments;
-                match self.files.read(*location) {
-                    Ok(bytes) => coarsener.add(&bytes, segments, &waiting.progress.done),
-                    Err(error) if is_damage(&error) => {
-                        coarsener.lose(segments);
-                        unreported.extend(waiting.content.reported.iter().cloned());
-                    }
+                let is_valid = match self.files.read(*location) {
+                    Ok(bytes) => coarsener.add(&bytes, &waiting.progress.done),
+                    Err(error) if is_damage(&error) => false,
                     Err(error) => return Err(error),
+                };
+                if !is_valid {
+                    damaged.push(id);
                 }
             }
         }
-        let Coarse {
-            batches,
-            contents,
-            lost,
-            unmerged,
-        } = coarsener.finish();
+        let Coarse { batches, contents } = coarsener.finish();
         if batches.is_empty() {
             self.drop_file(key);
             return Ok(());
         }
         let coarser = self.files.write_coarser(key, level, &batches)?;
-        // The caller drops the whole file if the coarser one cannot be written. Once it has its name, the
-        // next run removes the original with its damaged batches, so their loss is noted before.
-        self.lose(Reason::SPOOL_DAMAGED, lost);
-        self.undelivered.add_reported(&unreported);
-        self.undelivered.add_reported(&reported_losses(&unmerged));
+        // Once it has its name, the next run removes the original with its damaged batches, so their loss is
+        // noted before. They no longer wait, so it is noted once if the rest is dropped.
+        for id in damaged {
+            self.files.remove_pending(key, id);
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.note_damage(&waiting);
+            }
+        }
         self.save_losses();
         let replacements = self.files.complete_coarser(coarser)?;
         let mut replaced = self.files.take_pending(key).into_iter();

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use bubble_common::batch::{AgentReport, Batch};
@@ -15,6 +16,8 @@ use crate::attention::Names;
 
 const PLENTY: u64 = 1 << 30;
 const START: u64 = 1_200_000;
+/// The source of most batches.
+const SOURCE: SourceId = SourceId([1; 16]);
 
 /// A batch of one second in which each of some containers used 10 ns of CPU time.
 fn batch(source: u8, second: u64, containers: u32) -> (Vec<u8>, u32) {
@@ -204,13 +207,16 @@ fn batches_of_version_1_are_sent_and_made_coarser() {
     spool.max = spool.bytes() - 1;
     append(&mut spool, batch(1, START + 130, 2));
     assert_eq!(spool.dropped(), 0);
+    let is_old = |segment: &Segment| {
+        let mut old = old.segments.iter();
+        old.any(|old| old.key.container == segment.key.container)
+    };
     let coarse = drain(&mut spool);
-    let coarse = coarse.iter().find(|bytes| {
-        let source = Batch::decode(bytes).unwrap().source;
-        source == old.source
+    let coarse = coarse.iter().flat_map(|bytes| {
+        let batch = Batch::decode(bytes).unwrap();
+        batch.segments.into_iter().filter(is_old)
     });
-    let coarse = coarse.unwrap();
-    let minutes = Batch::decode(coarse).unwrap().segments;
+    let minutes: Vec<Segment> = coarse.collect();
     let cpu = |segments: &[Segment]| -> u64 {
         let cells = segments.iter().flat_map(|segment| &segment.cpu);
         cells.map(|cell| cell.value.ns).sum()
@@ -309,7 +315,7 @@ fn seconds_that_cannot_be_made_coarser_are_lost_once() {
     append(&mut spool, batch(1, START + 70, 2));
     // 60 batches of two containers were in it.
     assert_eq!(spool.dropped(), 120);
-    let lost = spool.undelivered().take(START, |_| true);
+    let lost = spool.undelivered().take(SOURCE, START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_FULL), 120)]);
     assert_eq!(spool.batches(), 11);
 }
@@ -327,6 +333,55 @@ fn a_coarser_file_that_cannot_be_named_leaves_no_part() {
     append(&mut spool, batch(1, START + 70, 2));
     assert_eq!(spool.dropped(), 120);
     assert!(!folder.path().join("0000000000000001.part").exists());
+}
+
+/// Changes a bit of the first batch of the first file.
+fn damage_first_batch(folder: &Path) {
+    let path = folder.join("0000000000000001.second");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn damage_in_a_file_that_cannot_become_coarser_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..70 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    damage_first_batch(folder.path());
+    // The coarser file can be written, and not named.
+    fs::create_dir(folder.path().join("0000000000000001.minute")).unwrap();
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 70, 2));
+    let lost = spool.undelivered().take(SOURCE, START, |_| true);
+    let expected = [(Reason::SPOOL_FULL, 118), (Reason::SPOOL_DAMAGED, 2)];
+    let expected = expected.map(|(reason, seconds)| ((None, reason), seconds));
+    assert_eq!(lost, expected);
+    assert_eq!((spool.dropped(), spool.batches()), (120, 11));
+}
+
+#[test]
+fn two_sources_of_one_batch_become_coarser() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..70 {
+        let (bytes, segments) = batch(1, START + n, 2);
+        let mut mixed = Batch::decode(&bytes).unwrap();
+        let (other, _) = batch(2, START + n, 2);
+        mixed
+            .segments
+            .extend(Batch::decode(&other).unwrap().segments);
+        append(&mut spool, (mixed.encode(), 2 * segments));
+    }
+    spool.max = spool.bytes() - 1;
+    append(&mut spool, batch(1, START + 70, 2));
+    assert!(folder.path().join("0000000000000001.minute").exists());
+    assert_eq!(spool.dropped(), 0);
+    let all = stored(&drain(&mut spool));
+    assert_eq!(all[&SOURCE], (71 * 20, 71 * 2));
+    assert_eq!(all[&SourceId([2; 16])], (70 * 20, 70 * 2));
 }
 
 #[test]
@@ -358,7 +413,7 @@ fn a_damaged_minute_counts_its_seconds() {
     bytes[40] ^= 4;
     fs::write(&path, bytes).unwrap();
     assert!(spool.peek(false).is_err());
-    let lost = spool.undelivered().take(START, |_| true);
+    let lost = spool.undelivered().take(SOURCE, START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 120)]);
 }
 
@@ -412,7 +467,7 @@ fn a_loss_that_is_lost_itself_is_told_again() {
     // Other minutes, so that coarser batches are not smaller.
     for minute in 1..600 {
         append(&mut spool, batch(1, START + 60 * minute, 1));
-        let undelivered = spool.undelivered().take(START, |_| true);
+        let undelivered = spool.undelivered().take(SOURCE, START, |_| true);
         let refused = undelivered
             .iter()
             .filter(|((_, reason), _)| *reason == Reason::REFUSED);
@@ -453,12 +508,15 @@ fn a_loss_outlives_the_agent_until_a_spooled_second_tells_it() {
         drop(spool);
         spool = open();
         // A kill while the second that tells it is not spooled.
-        assert_eq!(spool.undelivered().take(START + 1, |_| true), refused);
+        assert_eq!(
+            spool.undelivered().take(SOURCE, START + 1, |_| true),
+            refused
+        );
     }
     append(&mut spool, telling(START + 1, 3));
     drop(spool);
     let mut spool = open();
-    assert_eq!(spool.undelivered().take(START, |_| true), []);
+    assert_eq!(spool.undelivered().take(SOURCE, START, |_| true), []);
     assert_eq!(drain(&mut spool).pop(), Some(telling(START + 1, 3).0));
     spool.close();
     assert!(!folder.path().join("losses").exists());
@@ -476,7 +534,7 @@ fn a_dropped_batch_is_noted_on_the_disk() {
     let lost = Spool::open(folder.path(), 4_000)
         .unwrap()
         .undelivered()
-        .take(START, |_| true);
+        .take(SOURCE, START, |_| true);
     assert!(dropped > 0);
     assert_eq!(lost, [((None, Reason::SPOOL_FULL), dropped)]);
 }
@@ -488,7 +546,7 @@ fn a_loss_told_in_memory_waits_for_the_disk() {
     let mut spool = Spool::open(&folder, PLENTY).unwrap();
     let c0 = ContainerId::new("c0").unwrap();
     spool.undelivered().add(Some(&c0), Reason::REFUSED, 3);
-    assert_eq!(spool.undelivered().take(START, |_| true).len(), 1);
+    assert_eq!(spool.undelivered().take(SOURCE, START, |_| true).len(), 1);
     fs::remove_dir_all(&folder).unwrap();
     let (bytes, segments) = telling(START, 3);
     assert!(matches!(spool.append(bytes, segments), Stored::Memory(_)));
@@ -506,7 +564,7 @@ fn a_batch_that_cannot_be_read_tells_its_losses_again() {
     let undelivered = spool.undelivered();
     let c0 = ContainerId::new("c0").unwrap();
     undelivered.add(Some(&c0), Reason::REFUSED, 3);
-    undelivered.take(START, |_| true);
+    undelivered.take(SOURCE, START, |_| true);
     append(&mut spool, telling(START, 3));
     assert_eq!(undelivered.all().len(), 0);
     let path = folder.path().join("0000000000000001.second");
@@ -514,7 +572,7 @@ fn a_batch_that_cannot_be_read_tells_its_losses_again() {
     bytes[40] ^= 4;
     fs::write(&path, bytes).unwrap();
     assert!(spool.peek(false).is_err());
-    let lost = undelivered.take(START, |_| true);
+    let lost = undelivered.take(SOURCE, START, |_| true);
     assert_eq!(
         lost,
         [
@@ -538,7 +596,7 @@ fn damage_beside_valid_batches_counts_once() {
     fs::write(&path, bytes).unwrap();
     for run in 0..3 {
         let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
-        let lost = spool.undelivered().take(START, |_| true);
+        let lost = spool.undelivered().take(SOURCE, START, |_| true);
         assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{run}");
         assert_eq!(spool.dropped(), if run == 0 { 2 } else { 0 });
         assert_eq!(spool.batches(), 4);
@@ -548,6 +606,49 @@ fn damage_beside_valid_batches_counts_once() {
     let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
     let expected: Vec<_> = (1..5).map(|n| batch(1, START + n, 2).0).collect();
     assert_eq!(drain(&mut spool), expected);
+}
+
+#[test]
+fn damage_that_a_run_has_told_is_not_told_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..5 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    damage_first_batch(folder.path());
+    // It is found while it is sent. The batches beside it still wait.
+    assert!(spool.peek(false).is_err());
+    assert_eq!((spool.dropped(), spool.batches()), (2, 4));
+    drop(spool);
+    for _ in 0..2 {
+        let spool = Spool::open(folder.path(), PLENTY).unwrap();
+        assert_eq!((spool.dropped(), spool.batches()), (0, 4));
+        let lost = spool.undelivered().take(SOURCE, START, |_| true);
+        assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)]);
+    }
+    // More damage of the same file is another loss.
+    damage_first_batch(folder.path());
+    let spool = Spool::open(folder.path(), PLENTY).unwrap();
+    assert_eq!((spool.dropped(), spool.batches()), (2, 3));
+}
+
+#[test]
+fn damage_that_cannot_be_removed_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..5 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    drop(spool);
+    damage_first_batch(folder.path());
+    // The file cannot be written anew.
+    fs::create_dir(folder.path().join("0000000000000001.part")).unwrap();
+    for run in 0..3 {
+        let spool = Spool::open(folder.path(), PLENTY).unwrap();
+        let lost = spool.undelivered().take(SOURCE, START, |_| true);
+        assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{run}");
+        assert_eq!(spool.batches(), 4);
+    }
 }
 
 #[test]
@@ -584,7 +685,7 @@ fn a_batch_in_memory_that_is_half_delivered_leaves_no_note() {
     let id = |name: &str| ContainerId::new(name).unwrap();
     undelivered.add(Some(&id("c0")), Reason::REFUSED, 3);
     undelivered.add(Some(&id("c1")), Reason::REFUSED, 4);
-    undelivered.take(START, |_| true);
+    undelivered.take(SOURCE, START, |_| true);
     fs::remove_dir_all(&folder).unwrap();
     let (bytes, segments) = batch(1, START, 2);
     let mut telling = Batch::decode(&bytes).unwrap();
@@ -603,7 +704,7 @@ fn a_batch_in_memory_that_is_half_delivered_leaves_no_note() {
     spool.max = 0;
     spool.append(Vec::new(), 0);
     assert!(!undelivered.has_taken());
-    let lost = undelivered.take(START + 1, |_| true);
+    let lost = undelivered.take(SOURCE, START + 1, |_| true);
     assert_eq!(
         lost,
         [
@@ -618,7 +719,7 @@ fn a_damaged_file_of_losses_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("losses"), "x").unwrap();
     let spool = Spool::open(folder.path(), PLENTY).unwrap();
-    let lost = spool.undelivered().take(START, |_| true);
+    let lost = spool.undelivered().take(SOURCE, START, |_| true);
     assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 1)]);
     // A folder cannot be read as a file, even by root.
     drop(spool);
@@ -651,7 +752,7 @@ fn a_flipped_bit_costs_one_batch_and_is_told() {
                 Err(SpoolError::Damaged { segments: 2, .. })
             ));
         }
-        let lost = spool.undelivered().take(START, |_| true);
+        let lost = spool.undelivered().take(SOURCE, START, |_| true);
         assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)], "{restart}");
         assert_eq!(spool.dropped(), 2);
         let expected: Vec<_> = (1..5).map(|n| batch(1, START + n, 2).0).collect();
@@ -697,6 +798,31 @@ fn foreign_and_damaged_files_are_ignored() {
     assert_eq!(spool.batches(), 0);
     append(&mut spool, batch(1, START, 1));
     assert_eq!(drain(&mut spool).len(), 1);
+}
+
+#[test]
+fn what_waits_in_memory_at_the_end_is_spooled_or_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("s");
+    for is_repaired in [true, false] {
+        let mut spool = Spool::open(&folder, PLENTY).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        for n in 0..20 {
+            let (bytes, segments) = batch(1, START + n, 2);
+            assert!(matches!(spool.append(bytes, segments), Stored::Memory(_)));
+        }
+        if is_repaired {
+            fs::create_dir(&folder).unwrap();
+        }
+        spool.close();
+        let lost = if is_repaired { 0 } else { 40 };
+        let told: u64 = spool.undelivered().all().values().sum();
+        assert_eq!((spool.dropped(), told), (lost, lost));
+        drop(spool);
+        let mut next = Spool::open(&folder, PLENTY).unwrap();
+        let found = drain(&mut next).len();
+        assert_eq!(found, if is_repaired { 20 } else { 0 });
+    }
 }
 
 #[test]

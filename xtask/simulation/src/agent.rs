@@ -149,7 +149,7 @@ impl Agent {
             self.look_elsewhere(attention);
             let is_over = self.is_over.get();
             // The first container reports those of all.
-            let losses = self.undelivered.borrow().take(second, |_| false);
+            let losses = self.undelivered.borrow().take(source, second, |_| false);
             let lost: u64 = losses.iter().map(|(_, seconds)| seconds).sum();
             if is_over && lost == 0 {
                 attention.flush();

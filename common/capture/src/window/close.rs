@@ -52,10 +52,10 @@ impl Window {
     /// Closes a container's seconds before `until`, and removes it if it was released. `last` is the
     /// newest second that is closed. Returns whether there was any.
     fn close_container(&mut self, handle: u32, until: u64, last: u64) -> bool {
-        let mut closed_any = false;
+        let mut previous = None;
         loop {
             let Some(container) = self.containers.get_mut(handle) else {
-                return closed_any;
+                return previous.is_some();
             };
             let over = container
                 .open
@@ -63,7 +63,10 @@ impl Window {
                 .is_some_and(|second| second.second < until);
             let second = if over {
                 container.open.pop_front()
-            } else if !closed_any && container.has_unreported_facts() && last >= self.open_from {
+            } else if previous.is_none()
+                && container.has_unreported_facts()
+                && last >= self.open_from
+            {
                 // The container did nothing in this second, but its facts changed.
                 let mut second = self.spare.pop().unwrap_or_default();
                 second.second = last;
@@ -74,8 +77,8 @@ impl Window {
             let Some(mut second) = second else {
                 break;
             };
-            closed_any = true;
-            let segment = self.segment(handle, &second);
+            let segment = self.segment(handle, &second, previous);
+            previous = Some(second.second);
             self.closed.extend(segment);
             second.clear();
             if self.spare.len() < MAX_SPARE {
@@ -83,11 +86,12 @@ impl Window {
             }
         }
         self.remove_ended(handle, until);
-        closed_any
+        previous.is_some()
     }
 
-    /// The segment of a second of a container.
-    fn segment(&mut self, handle: u32, second: &Second) -> Option<Segment> {
+    /// The segment of a second of a container. The segment of the second `previous` has the host's losses
+    /// up to then.
+    fn segment(&mut self, handle: u32, second: &Second, previous: Option<u64>) -> Option<Segment> {
         let container = self.containers.get_mut(handle)?;
         let key = Key {
             container: container.id.clone(),
@@ -119,7 +123,9 @@ impl Window {
         maker.add_processes(reported);
         maker.add_cells(second);
         let host_losses = self.host_losses.iter();
-        let host_losses = host_losses.filter(|(at, ..)| *at <= second.second);
+        let host_losses = host_losses.filter(|(at, ..)| {
+            *at <= second.second && previous.is_none_or(|previous| *at > previous)
+        });
         maker.add_totals(
             second,
             host_losses.map(|(_, reason, loss)| (*reason, *loss)),

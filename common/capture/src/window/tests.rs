@@ -299,6 +299,27 @@ fn a_loss_of_the_host_is_reported_by_all_containers() {
 }
 
 #[test]
+fn a_loss_of_the_host_is_reported_once_by_a_container() {
+    let mut window = window();
+    let c = container(&mut window, "c");
+    for second in [T, T + 1, T + 2] {
+        window.alive(second * SECOND, c);
+    }
+    for second in [T, T + 1] {
+        let loss = Loss { count: 2, bytes: 0 };
+        window.loss(second * SECOND, None, Reason::RING_FULL, loss);
+    }
+    // Several seconds are closed at once: at the end, or if the loop was late.
+    window.close_all();
+    let segments = window.take_closed();
+    let counts = segments.iter().map(|segment| {
+        let losses = segment.losses.iter();
+        losses.map(|cell| cell.value.count).sum::<u64>()
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [2, 2, 0]);
+}
+
+#[test]
 fn a_storm_of_events_is_folded() {
     let mut window = window();
     let c = container(&mut window, "c");
