@@ -1,8 +1,9 @@
 //! Cgroups that are created and removed, and those that are not counted.
 
 use std::collections::HashSet;
+use std::io;
 
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{HashMap, Map, MapData, MapError};
 use bubble_common::kernel::cgroup::{CgroupRecord, IGNORED, PATH_MAX};
 use bubble_common::kernel::record::Kind;
 
@@ -54,10 +55,14 @@ impl Ignored {
         let map: Option<Map> = loaded.take_map("IGNORED");
         let map = map.and_then(|map| HashMap::<_, u64, u32>::try_from(map).ok());
         let mut map = map.ok_or_else(|| LoadError::Missing("map IGNORED".into()))?;
-        // An earlier run may have had other rules.
-        let before: Vec<u64> = map.keys().filter_map(Result::ok).collect();
-        for cgroup in before {
-            let _ = map.remove(&cgroup);
+        // An earlier run may have had other rules. What stays ignored is not counted.
+        let failed = |error| LoadError::System {
+            what: "read the cgroups that an earlier run ignored",
+            error: io::Error::other(error),
+        };
+        let before: Result<Vec<u64>, MapError> = map.keys().collect();
+        for cgroup in before.map_err(failed)? {
+            map.remove(&cgroup).map_err(failed)?;
         }
         Ok(Self {
             map: Some(map),

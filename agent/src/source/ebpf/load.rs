@@ -226,10 +226,17 @@ fn settings(btf: &Btf, primary: &Hierarchy, family: Family) -> Result<Settings, 
     let exit_has_memory = btf.tracepoint_argument("sched_process_exit", 1).is_some();
     let (controller, hierarchy) = match &primary.kind {
         Kind::Unified => (Settings::UNIFIED, 0),
-        Kind::V1(controllers) => controllers
-            .iter()
-            .find_map(|name| Some((controller(btf, name)?, hierarchy_of(name)?)))
-            .ok_or_else(|| LoadError::Controller(controllers.clone()))?,
+        Kind::V1(controllers) => {
+            let cgroup = std::fs::read_to_string("/proc/self/cgroup");
+            let cgroup = cgroup.map_err(|error| LoadError::System {
+                what: "read the cgroups of this process",
+                error,
+            })?;
+            let mut names = controllers.iter();
+            names
+                .find_map(|name| Some((controller(btf, name)?, hierarchy_of(&cgroup, name)?)))
+                .ok_or_else(|| LoadError::Controller(controllers.clone()))?
+        }
     };
     Ok(Settings {
         controller,
@@ -269,10 +276,9 @@ fn controller(btf: &Btf, name: &str) -> Option<u32> {
     btf.enumerator("cgroup_subsys_id", &format!("{name}_cgrp_id"))
 }
 
-/// Number of the hierarchy of a v1 controller.
-fn hierarchy_of(controller: &str) -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    text.lines().find_map(|line| {
+/// Number of the hierarchy of a v1 controller, by the text of a process's `cgroup`.
+fn hierarchy_of(cgroup: &str, controller: &str) -> Option<u32> {
+    cgroup.lines().find_map(|line| {
         let (number, rest) = line.split_once(':')?;
         let (controllers, _) = rest.split_once(':')?;
         controllers

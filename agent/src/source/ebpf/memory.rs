@@ -42,7 +42,7 @@ impl Reader {
         let mut reader = Self {
             buffer: vec![0; MAX_TEXT],
             page: page_size(),
-            swap: false,
+            swap: true,
         };
         reader.detect_swap();
         reader
@@ -50,7 +50,12 @@ impl Reader {
 
     /// Checks whether the host has swap, which may be added at any time.
     pub fn detect_swap(&mut self) {
-        self.swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
+        match unless_gone(fs::read_to_string("/proc/swaps")) {
+            // A kernel without swap has no such file.
+            Ok(text) => self.swap = text.is_some_and(|text| text.lines().count() > 1),
+            // What is known stays. Without a first look, `status` has all in any case.
+            Err(error) => tracing::debug!(%error, "cannot read /proc/swaps"),
+        }
     }
 
     /// The memory of the process that was forked at `start` (ns since boot). `None` when it has ended.

@@ -236,10 +236,9 @@ impl Ebpf {
     /// How often a program could not run so far, as it was running already on that core.
     fn count_misses(&self) -> u64 {
         let programs = self.loaded.programs().values();
-        programs
-            .filter_map(|program| bpf::program_stats(program.as_fd()).ok())
-            .map(|stats| stats.misses)
-            .sum()
+        let misses = programs.map(|program| Ok(bpf::program_stats(program.as_fd())?.misses));
+        // What cannot be read counts later.
+        misses.sum::<io::Result<u64>>().unwrap_or(self.misses)
     }
 
     /// Reports what the kernel side has lost up to the drain of `generation`.

@@ -87,7 +87,8 @@ impl Pins {
     /// When the folder cannot be used, or another agent uses it.
     pub fn open(folder: &Path) -> Result<Self, PinError> {
         let parent = folder.parent().unwrap_or(Path::new("/"));
-        if !is_bpf(parent) && parent == Path::new(MOUNT_POINT) {
+        let is_mounted = || is_bpf(parent).map_err(failed(parent));
+        if !is_mounted()? && parent == Path::new(MOUNT_POINT) {
             match mount(parent) {
                 Ok(()) => tracing::info!(
                     "mounted a BPF file system at {MOUNT_POINT}; one that is mounted in a container ends with it: in Docker, use -v {MOUNT_POINT}:{MOUNT_POINT}"
@@ -95,7 +96,7 @@ impl Pins {
                 Err(error) => tracing::debug!(%error, "cannot mount a BPF file system"),
             }
         }
-        if !is_bpf(parent) {
+        if !is_mounted()? {
             return Err(PinError::NoFileSystem(folder.to_owned()));
         }
         Self::lock(folder)
@@ -251,7 +252,7 @@ impl Pins {
         if !folder.try_exists().map_err(failed(folder))? {
             return Ok(false);
         }
-        if !is_bpf(folder) {
+        if !is_bpf(folder).map_err(failed(folder))? {
             return Err(PinError::NoFileSystem(folder.to_owned()));
         }
         Self::lock(folder)?.remove()
@@ -278,15 +279,19 @@ fn map_name(pin: &str) -> String {
     pin.replace("section-", ".")
 }
 
-fn is_bpf(folder: &Path) -> bool {
-    let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else {
-        return false;
-    };
+/// Whether a folder is in a BPF file system. One that is absent is in none.
+fn is_bpf(folder: &Path) -> io::Result<bool> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
     // SAFETY: zeros are a valid `statfs`.
     let mut facts: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: `path` is a string that ends with NUL, and the kernel writes one struct.
-    let result = unsafe { libc::statfs(path.as_ptr(), &mut facts) };
-    result == 0 && facts.f_type as u64 & 0xffff_ffff == BPF_FS_MAGIC
+    if unsafe { libc::statfs(path.as_ptr(), &mut facts) } == 0 {
+        return Ok(facts.f_type as u64 & 0xffff_ffff == BPF_FS_MAGIC);
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        error => Err(error),
+    }
 }
 
 fn mount(folder: &Path) -> io::Result<()> {
@@ -340,6 +345,10 @@ mod tests {
         let unreadable = root.path().join("unreadable");
         symlink("unreadable", &unreadable).unwrap();
         assert!(matches!(Pins::unpin(&unreadable), Err(PinError::Io { .. })));
+        let below = Pins::open(&unreadable.join("pins"));
+        assert!(matches!(below, Err(PinError::Io { .. })));
+        let absent = Pins::open(&root.path().join("absent/pins"));
+        assert!(matches!(absent, Err(PinError::NoFileSystem(_))));
 
         let folder = root.path().join("pins");
         let pins = Pins::lock(&folder).unwrap();

@@ -8,6 +8,7 @@ use aya::maps::{Array, RingBuf};
 use bubble_common::kernel::cpu_state::{FIRST_GENERATION, generation_of};
 
 use super::bpf::Barrier;
+use super::btf::BtfError;
 use super::cgroup::Ignored;
 use super::cost::CostSampler;
 use super::cpu::Cpu;
@@ -19,7 +20,7 @@ use super::log::Messages;
 use super::loss::{self, Losses};
 use super::network::Network;
 use super::options::{Options, USUAL_PINS};
-use super::pins::Pins;
+use super::pins::{PinError, Pins};
 use super::process::table::Processes;
 use super::wait::Waits;
 use super::{Ebpf, hooks, memory};
@@ -38,6 +39,25 @@ fn hooks_of(family: Family) -> impl Iterator<Item = &'static Hook> + Clone {
     hooks::table().filter(move |hook| hook.family.suits(family))
 }
 
+/// Whether this version cannot use this kernel, and so has pinned nothing. An error that may pass, such as
+/// too many open files, does not say so.
+fn has_never_loaded(error: &LoadError) -> bool {
+    use BtfError::{BitField, Malformed, NoMember, NoType, Read};
+    match error {
+        LoadError::Btf(error) => match error {
+            NoType(_) | NoMember { .. } | BitField { .. } => true,
+            Read { .. } | Malformed(_) => false,
+        },
+        LoadError::NoObject => true,
+        _ => false,
+    }
+}
+
+/// Whether an earlier run may have pinned programs in a folder that cannot be used.
+fn may_be_pinned(error: &PinError, folder: &Path) -> bool {
+    matches!(error, PinError::Io { .. }) && !matches!(folder.try_exists(), Ok(false))
+}
+
 impl Ebpf {
     /// Takes over the programs of an earlier run, or loads and attaches them: sums begin to grow at once.
     ///
@@ -52,8 +72,15 @@ impl Ebpf {
             }
             return Self::load(options, primary, None);
         };
+        let not_adopted = |error| LoadError::Adopt {
+            folder: folder.clone(),
+            why: Box::new(error),
+        };
         let pins = match Pins::open(folder) {
             Ok(pins) => pins,
+            Err(error) if may_be_pinned(&error, folder) => {
+                return Err(not_adopted(error.into()));
+            }
             Err(error) => {
                 tracing::warn!("the kernel stops counting when the agent ends: {error}");
                 return Self::load(options, primary, None);
@@ -61,11 +88,7 @@ impl Ebpf {
         };
         // The maps may hold seconds that only this key can read. Counted beside them, time would count
         // twice when a later run takes them over.
-        let adopted = Self::adopt_or_clear(options, primary, &pins);
-        let adopted = adopted.map_err(|error| LoadError::Adopt {
-            folder: folder.clone(),
-            why: Box::new(error),
-        })?;
+        let adopted = Self::adopt_or_clear(options, primary, &pins).map_err(not_adopted)?;
         if let Some(mut source) = adopted {
             source.pins = Some(pins);
             return Ok(source);
@@ -120,8 +143,7 @@ impl Ebpf {
             }
             let prepared = match Prepared::new(options, family, primary) {
                 Ok(prepared) => prepared,
-                // This version cannot use this kernel, so it has pinned nothing here.
-                Err(LoadError::Btf(_) | LoadError::NoObject) => continue,
+                Err(error) if has_never_loaded(&error) => continue,
                 Err(error) => return Err(error),
             };
             let Some(pinned) = pins.adopt(&prepared.key())? else {
@@ -282,4 +304,56 @@ fn open_journal(memory: &OwnedFd) -> Result<Journal, LoadError> {
         what: "map the journal",
         error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use super::{has_never_loaded, may_be_pinned};
+    use crate::source::ebpf::btf::BtfError;
+    use crate::source::ebpf::load::LoadError;
+    use crate::source::ebpf::pins::PinError;
+
+    #[test]
+    fn only_a_kernel_that_cannot_be_used_proves_that_nothing_was_pinned() {
+        let lacks = BtfError::NoMember {
+            of: "task_struct".to_owned(),
+            path: "x".to_owned(),
+        };
+        assert!(has_never_loaded(&lacks.into()));
+        assert!(has_never_loaded(
+            &BtfError::NoType("file".to_owned()).into()
+        ));
+        for error in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOENT] {
+            let unread = BtfError::Read {
+                path: PathBuf::from("/sys/kernel/btf/vmlinux"),
+                error: io::Error::from_raw_os_error(error),
+            };
+            assert!(!has_never_loaded(&unread.into()), "{error}");
+        }
+        assert!(!has_never_loaded(
+            &BtfError::Malformed("a type is cut").into()
+        ));
+        let system = LoadError::System {
+            what: "read",
+            error: io::Error::from_raw_os_error(libc::ENOMEM),
+        };
+        assert!(!has_never_loaded(&system));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_opened_may_have_pins() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = |path: &Path| PinError::Io {
+            path: path.to_owned(),
+            source: io::Error::from_raw_os_error(libc::EMFILE),
+        };
+        let absent = folder.path().join("absent");
+        assert!(may_be_pinned(&failed(folder.path()), folder.path()));
+        assert!(!may_be_pinned(&failed(&absent), &absent));
+        let elsewhere = PinError::NoFileSystem(folder.path().to_owned());
+        assert!(!may_be_pinned(&elsewhere, folder.path()));
+    }
 }
