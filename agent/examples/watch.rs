@@ -173,7 +173,7 @@ fn main() -> Result<()> {
     };
     let hierarchies = Hierarchies::mounted(std::path::Path::new("/proc"))?;
     let mut containers = Containers::new(hierarchies, rules, false);
-    containers.choose_primary();
+    containers.choose_primary()?;
     let options = Options {
         family,
         ..Options::default()

@@ -52,7 +52,8 @@ pub fn run(config: &Config) -> Result<()> {
         config.rules.clone(),
         config.include_host,
     );
-    containers.choose_primary();
+    let chosen = containers.choose_primary();
+    chosen.context("cannot look for containers in the cgroups")?;
     let cgroups = &containers.hierarchies().primary().root;
     let lock = (!config.beside_others).then(|| HostLock::acquire(cgroups));
     let _lock = lock.transpose()?;

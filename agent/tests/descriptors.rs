@@ -127,4 +127,27 @@ fn few_descriptors_lose_nothing_silently() {
     fs::remove_dir_all(docker.join(format!("{:064x}", 7))).expect("a removed cgroup");
     bench.count(all);
     assert_eq!(bench.containers.count(), CONTAINERS - 1);
+
+    chooses_no_hierarchy_unseen();
+}
+
+/// With another hierarchy cgroups have other ids.
+fn chooses_no_hierarchy_unseen() {
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = |path: String| fs::create_dir_all(root.path().join(path)).expect("a folder");
+    folder(format!("unified/docker/{:064x}", 7));
+    folder(format!("pids/docker/{:064x}", 7));
+    fs::write(root.path().join("unified/cgroup.controllers"), "").expect("a file");
+    fs::write(root.path().join("pids/cgroup.procs"), "").expect("a file");
+    let hierarchies = Hierarchies::under(root.path()).expect("hierarchies");
+    let mut containers = Containers::new(hierarchies, Rules::default(), false);
+    let mut held: Vec<File> = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        held.push(file);
+    }
+    containers.choose_primary().expect_err("no descriptor");
+    drop(held);
+    containers.choose_primary().expect("a hierarchy");
+    let unified = root.path().join("unified");
+    assert_eq!(containers.hierarchies().primary().root, unified);
 }

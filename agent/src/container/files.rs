@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
+use super::error::is_absent;
 use super::hierarchy::Hierarchies;
 use crate::fd_budget::RetainedFile;
 
@@ -14,6 +15,10 @@ const MAX_TEXT: usize = 64 * 1024;
 
 /// A file: its controller (empty for cgroup v2) and its name.
 type Name = (&'static str, &'static str);
+
+/// A file that may exist could not be read: [`Files::take_failure`] says why. No other file stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unread;
 
 /// Open files, and those that do not exist.
 #[derive(Debug, Default)]
@@ -24,27 +29,27 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The text of a cgroup v2 file of the cgroup at `path`.
+    /// The text of a cgroup v2 file of the cgroup at `path`. `None` if it does not exist.
     pub(super) fn v2(
         &mut self,
         hierarchies: &Hierarchies,
         path: &str,
         file: &'static str,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Unread> {
         self.read(("", file), || {
             let tree = hierarchies.unified()?;
             Some(File::open(tree.folder(path).join(file)))
         })
     }
 
-    /// The text of a v1 controller's file of the cgroup at `path`.
+    /// The text of a v1 controller's file of the cgroup at `path`. `None` if it does not exist.
     pub(super) fn v1(
         &mut self,
         hierarchies: &Hierarchies,
         path: &str,
         controller: &'static str,
         file: &'static str,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Unread> {
         self.read((controller, file), || {
             let tree = hierarchies.v1(controller)?;
             Some(File::open(tree.folder(path).join(file)))
@@ -54,11 +59,6 @@ impl Files {
     /// Notes that a file that may exist could not be read.
     pub(super) fn note_failure(&mut self, error: io::Error) {
         self.failure = Some(error);
-    }
-
-    /// Whether a file that may exist could not be read since [`Self::take_failure`].
-    pub(super) fn has_failed(&self) -> bool {
-        self.failure.is_some()
     }
 
     /// Makes the next read try missing files again.
@@ -75,13 +75,13 @@ impl Files {
         &mut self,
         name: Name,
         open: impl FnOnce() -> Option<io::Result<File>>,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Unread> {
         match self.files.get(&name) {
-            Some(None) => return None,
+            Some(None) => return Ok(None),
             // An error: the cgroup was removed, and perhaps created again.
             Some(Some(file)) => {
                 if let Ok(text) = text_of(file.file()) {
-                    return Some(text);
+                    return Ok(Some(text));
                 }
             }
             None => {}
@@ -89,7 +89,7 @@ impl Files {
         self.files.remove(&name);
         let Some(opened) = open() else {
             self.files.insert(name, None);
-            return None;
+            return Ok(None);
         };
         let read = opened.and_then(|file| Ok((text_of(&file)?, file)));
         match read {
@@ -97,27 +97,18 @@ impl Files {
                 if let Some(file) = RetainedFile::new(file) {
                     self.files.insert(name, Some(file));
                 }
-                Some(text)
+                Ok(Some(text))
+            }
+            Err(error) if is_absent(&error) => {
+                self.files.insert(name, None);
+                Ok(None)
             }
             Err(error) => {
-                if is_absent(&error) {
-                    self.files.insert(name, None);
-                } else {
-                    self.failure = Some(error);
-                }
-                None
+                self.failure = Some(error);
+                Err(Unread)
             }
         }
     }
-}
-
-/// Whether the error says that the file does not exist: its controller is not there or cannot do this,
-/// or the cgroup is removed.
-pub(super) fn is_absent(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-        || [libc::ENODEV, libc::EOPNOTSUPP, libc::EINVAL]
-            .map(Some)
-            .contains(&error.raw_os_error())
 }
 
 /// The whole text from the beginning.
@@ -145,7 +136,7 @@ fn text_of(file: &File) -> io::Result<String> {
 mod tests {
     use std::fs;
 
-    use super::Files;
+    use super::{Files, Unread};
     use crate::container::hierarchy::Hierarchies;
 
     #[test]
@@ -156,11 +147,11 @@ mod tests {
         let path = folder.path().join("c/cpu.stat");
         let hierarchies = Hierarchies::under(folder.path()).unwrap();
         let mut files = Files::default();
-        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), None);
+        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), Ok(None));
         fs::write(&path, "one").unwrap();
-        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), None);
+        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), Ok(None));
         files.forget_missing();
-        let read = |files: &mut Files| files.v2(&hierarchies, "/c", "cpu.stat").unwrap();
+        let read = |files: &mut Files| files.v2(&hierarchies, "/c", "cpu.stat").unwrap().unwrap();
         assert_eq!(read(&mut files), "one");
         assert!(files.take_failure().is_none());
         let long = "x".repeat(10_000);
@@ -178,12 +169,12 @@ mod tests {
         fs::create_dir_all(&path).unwrap();
         let hierarchies = Hierarchies::under(folder.path()).unwrap();
         let mut files = Files::default();
-        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), None);
+        assert_eq!(files.v2(&hierarchies, "/c", "cpu.stat"), Err(Unread));
         assert!(files.take_failure().is_some());
         assert!(files.take_failure().is_none());
         fs::remove_dir(&path).unwrap();
         fs::write(&path, "one").unwrap();
         let text = files.v2(&hierarchies, "/c", "cpu.stat");
-        assert_eq!(text.as_deref(), Some("one"));
+        assert_eq!(text, Ok(Some("one".to_owned())));
     }
 }

@@ -14,7 +14,7 @@ use bubble_common::segment::facts;
 use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::total::Metric;
 
-use super::files::is_absent;
+use super::error::is_absent;
 use super::hierarchy::Hierarchies;
 use super::slurm;
 use super::totals::Totals;
@@ -151,8 +151,12 @@ impl Life {
         if found.runtime != "slurm" || found.job.is_some() || self.job_attempts == 0 {
             return;
         }
+        // Without descriptors it is looked for later.
+        let Ok(job) = slurm::job_number(hierarchies, Path::new("/proc"), &found.path) else {
+            return;
+        };
         self.job_attempts -= 1;
-        let Some(job) = slurm::job_number(hierarchies, Path::new("/proc"), &found.path) else {
+        let Some(job) = job else {
             return;
         };
         self.job_attempts = 0;

@@ -11,6 +11,7 @@
 
 pub mod docker;
 mod entry;
+mod error;
 mod files;
 pub mod hierarchy;
 mod life;
@@ -19,6 +20,7 @@ pub mod totals;
 mod walk;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 
 use self::docker::Update;
 use self::entry::Entry;
+use self::error::is_exhausted;
 use self::hierarchy::{Hierarchies, Maker};
 use self::life::{Life, id_of};
 use self::walk::{Unread, walk};
@@ -139,23 +142,31 @@ impl Containers {
 
     /// Chooses the primary hierarchy of a hybrid host: v1 when containers are only there, as
     /// the unified hierarchy cannot distinguish them then.
-    pub fn choose_primary(&mut self) {
+    ///
+    /// # Errors
+    /// When no container was found, and the host has no descriptors or memory to look at all cgroups.
+    pub fn choose_primary(&mut self) -> io::Result<()> {
         let has_container = |hierarchies: &Hierarchies| {
             let mut found = false;
             let unread = walk(&hierarchies.primary().root, &mut |path, _| {
                 found = found || self.rules.find(path).is_some_and(|it| it.path == path);
             });
-            if let Some(error) = unread.error {
-                tracing::warn!(%error, "cannot read all cgroups while looking for containers");
+            match unread.error {
+                Some(error) if !found && is_exhausted(&error) => return Err(error),
+                Some(error) => {
+                    tracing::warn!(%error, "cannot read all cgroups while looking for containers");
+                }
+                None => {}
             }
-            found
+            Ok(found)
         };
-        if self.hierarchies.mode() == "hybrid" && !has_container(&self.hierarchies) {
+        if self.hierarchies.mode() == "hybrid" && !has_container(&self.hierarchies)? {
             self.hierarchies.use_v1();
-            if !has_container(&self.hierarchies) {
+            if !has_container(&self.hierarchies)? {
                 self.hierarchies.use_unified();
             }
         }
+        Ok(())
     }
 
     /// The container of a cgroup, by cgroup id. `None` for the host's own cgroups, unless the
@@ -361,6 +372,23 @@ impl Containers {
             life.is_gone_reported = true;
             let loss = Loss { count: 1, bytes: 0 };
             sink.loss(at, Some(handle), Reason::CGROUP_GONE, loss);
+        }
+    }
+
+    /// Reports the loss of the last figures of lives that have ended, for sources that do not read these
+    /// when a process ends.
+    pub fn report_unread_ends<S: Sink>(&mut self, sink: &mut S) {
+        for entry in self.entries.values_mut() {
+            let handle = entry.handle;
+            for life in &mut entry.lives {
+                if let Some(ended) = &life.ended
+                    && !life.is_gone_reported
+                {
+                    life.is_gone_reported = true;
+                    let loss = Loss { count: 1, bytes: 0 };
+                    sink.loss(ended.at, Some(handle), Reason::CGROUP_GONE, loss);
+                }
+            }
         }
     }
 

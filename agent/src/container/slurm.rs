@@ -4,24 +4,44 @@
 //! `slurmstepd: [3385.batch]` (<https://slurm.schedmd.com/cgroup_v2.html>).
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
+use super::error::is_exhausted;
 use super::hierarchy::Hierarchies;
 
 /// Maximum number of processes that are looked at.
 const MAX_PROCESSES: usize = 16;
 
 /// The number of the job with a step at `path`. `None`: slurmstepd is not there (yet).
-pub(super) fn job_number(hierarchies: &Hierarchies, proc: &Path, path: &str) -> Option<String> {
+///
+/// # Errors
+/// When the host has no descriptors or memory to look.
+pub(super) fn job_number(
+    hierarchies: &Hierarchies,
+    proc: &Path,
+    path: &str,
+) -> io::Result<Option<String>> {
     let folder = hierarchies.primary().folder(path);
-    ["slurm/cgroup.procs", "cgroup.procs"]
-        .into_iter()
-        .filter_map(|file| fs::read_to_string(folder.join(file)).ok())
-        .flat_map(|pids| {
-            let pids = pids.lines().take(MAX_PROCESSES);
-            pids.map(str::to_owned).collect::<Vec<_>>()
-        })
-        .find_map(|pid| of_title(&fs::read(proc.join(pid).join("cmdline")).ok()?))
+    for file in ["slurm/cgroup.procs", "cgroup.procs"] {
+        let pids = unless_exhausted(fs::read(folder.join(file)))?;
+        let pids = String::from_utf8_lossy(&pids).into_owned();
+        for pid in pids.lines().take(MAX_PROCESSES) {
+            let title = unless_exhausted(fs::read(proc.join(pid).join("cmdline")))?;
+            if let Some(number) = of_title(&title) {
+                return Ok(Some(number));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A text; empty if it cannot be read, unless that may pass.
+fn unless_exhausted(read: io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    match read {
+        Err(error) if is_exhausted(&error) => Err(error),
+        read => Ok(read.unwrap_or_default()),
+    }
 }
 
 /// The number in slurmstepd's title.
@@ -69,7 +89,8 @@ mod tests {
         fs::write(proc.join("12/cmdline"), "slurmstepd: [42.0]\0").unwrap();
         let hierarchies = Hierarchies::under(&cgroups).unwrap();
         let path = "/slurmstepd.scope/sEKNKTV3WPV500/step_0";
-        assert_eq!(job_number(&hierarchies, &proc, path).as_deref(), Some("42"));
-        assert_eq!(job_number(&hierarchies, &proc, "/none"), None);
+        let number = |path| job_number(&hierarchies, &proc, path).unwrap();
+        assert_eq!(number(path).as_deref(), Some("42"));
+        assert_eq!(number("/none"), None);
     }
 }

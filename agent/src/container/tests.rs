@@ -438,3 +438,20 @@ fn scans_alone_tell_lives_apart() {
     let kinds: Vec<_> = bench.events().iter().map(|event| event.0).collect();
     assert_eq!(kinds, [START, END, START, END]);
 }
+
+#[test]
+fn without_records_the_last_figures_of_a_life_are_a_loss() {
+    let mut bench = bench();
+    cgroup(bench.folder.path(), 1);
+    bench.containers.scan(at(100), &mut bench.window);
+    bench.containers.report_unread_ends(&mut bench.window);
+    bench.poll(1_000);
+    assert_eq!(bench.losses(), []);
+    fs::remove_dir_all(bench.folder.path().join("docker")).unwrap();
+    for ms in [1_100, 1_200] {
+        bench.containers.scan(at(ms), &mut bench.window);
+        bench.containers.report_unread_ends(&mut bench.window);
+    }
+    bench.poll(3_000);
+    assert_eq!(bench.losses(), [Reason::CGROUP_GONE]);
+}

@@ -82,8 +82,9 @@ pub(super) fn examine(config: &Config) -> Findings {
     match Hierarchies::mounted(Path::new("/proc")) {
         Ok(hierarchies) => {
             let mut containers = Containers::new(hierarchies, config.rules.clone(), false);
-            containers.choose_primary();
-            findings.cgroups = Ok(containers.hierarchies().mode());
+            let chosen = containers.choose_primary();
+            let mode = containers.hierarchies().mode();
+            findings.cgroups = chosen.map(|()| mode).map_err(|error| error.to_string());
             match ebpf::probe(&config.ebpf, containers.hierarchies().primary()) {
                 Ok(hooks) => choose_family(&mut findings, hooks, config.ebpf.family),
                 Err(error) => findings.refused = Some(format!("{:#}", anyhow::Error::new(error))),

@@ -14,6 +14,8 @@ use std::{fs, io};
 pub use mount::Kind;
 use mount::{find, in_first_namespace, open_root, parse_mount};
 
+use crate::container::error::is_exhausted;
+
 /// One hierarchy of cgroups.
 #[derive(Debug)]
 pub struct Hierarchy {
@@ -49,10 +51,10 @@ pub struct Hierarchies {
 /// Why the cgroups of this host cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HierarchyError {
-    /// A file that lists mounts could not be read.
+    /// A file that lists mounts, or a cgroup, could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -79,10 +81,7 @@ impl Hierarchies {
     /// When none is mounted, or no root can be opened.
     pub fn mounted(proc: &Path) -> Result<Self, HierarchyError> {
         let path = proc.join("self/mountinfo");
-        let mounts = fs::read_to_string(&path).map_err(|source| HierarchyError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let mounts = fs::read_to_string(&path).map_err(unread(&path))?;
         let mut all: Vec<Hierarchy> = Vec::new();
         let mut refused = None;
         for (kind, folder) in mounts.lines().filter_map(parse_mount) {
@@ -92,7 +91,10 @@ impl Hierarchies {
             match open_root(&folder) {
                 Ok((root, descriptor)) => {
                     let own = descriptor.is_some() && !in_first_namespace(proc);
-                    let base = own.then(|| find(&root, &folder)).flatten();
+                    let base = match own {
+                        true => find(&root, &folder).map_err(unread(&folder))?,
+                        false => None,
+                    };
                     all.push(Hierarchy {
                         kind,
                         root,
@@ -100,6 +102,8 @@ impl Hierarchies {
                         _descriptor: descriptor,
                     });
                 }
+                // Without this hierarchy cgroups would have other ids.
+                Err(source) if is_exhausted(&source) => return Err(unread(&folder)(source)),
                 Err(source) => {
                     refused.get_or_insert(HierarchyError::Partial {
                         path: folder,
@@ -156,10 +160,7 @@ impl Hierarchies {
         if is_unified(folder) {
             all.push(hierarchy(Kind::Unified, folder.to_owned()));
         } else {
-            let entries = fs::read_dir(folder).map_err(|source| HierarchyError::Read {
-                path: folder.to_owned(),
-                source,
-            })?;
+            let entries = fs::read_dir(folder).map_err(unread(folder))?;
             let mut folders: Vec<PathBuf> = entries
                 .filter_map(|entry| Some(entry.ok()?.path()))
                 .filter(|path| path.is_dir() && !path.is_symlink())
@@ -288,6 +289,13 @@ impl Hierarchy {
             }
         }
         format!("/{}", parts.join("/"))
+    }
+}
+
+fn unread(path: &Path) -> impl FnOnce(io::Error) -> HierarchyError {
+    move |source| HierarchyError::Read {
+        path: path.to_owned(),
+        source,
     }
 }
 

@@ -10,8 +10,12 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::container::error::is_absent;
+
 /// Id (inode number) of the root of every hierarchy.
 const ROOT_ID: u64 = 1;
+/// Maximum depth of a cgroup that is searched.
+const MAX_DEPTH: usize = 32;
 
 /// Version and controllers of a hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,23 +82,64 @@ pub(super) fn in_first_namespace(proc: &Path) -> bool {
     fs::read_link(proc.join("self/ns/cgroup")).is_ok_and(|link| link.as_os_str() == FIRST)
 }
 
-/// Path, relative to `root`, of the cgroup that is mounted at `folder`.
-pub(super) fn find(root: &Path, folder: &Path) -> Option<String> {
-    fn below(folder: &Path, path: &str, wanted: u64, depth: usize) -> Option<String> {
-        fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                return None;
+/// Path, relative to `root`, of the cgroup that is mounted at `folder`. `None` if there is none.
+///
+/// # Errors
+/// When it is not found, and a cgroup could not be read.
+pub(super) fn find(root: &Path, folder: &Path) -> io::Result<Option<String>> {
+    let mut search = Search {
+        wanted: fs::metadata(folder)?.ino(),
+        unread: None,
+    };
+    match (search.below(root, "", MAX_DEPTH), search.unread) {
+        (None, Some(error)) => Err(error),
+        (found, _) => Ok(found),
+    }
+}
+
+/// A search for a cgroup.
+struct Search {
+    /// Its id.
+    wanted: u64,
+    /// Why a cgroup could not be read.
+    unread: Option<io::Error>,
+}
+
+impl Search {
+    fn below(&mut self, folder: &Path, path: &str, depth: usize) -> Option<String> {
+        for entry in self.check(fs::read_dir(folder))? {
+            let Some(entry) = self.check(entry) else {
+                continue;
+            };
+            let kind = self.check(entry.file_type());
+            if !kind.is_some_and(|kind| kind.is_dir()) {
+                continue;
             }
             let path = format!("{path}/{}", entry.file_name().to_string_lossy());
-            if entry.ino() == wanted {
+            if entry.ino() == self.wanted {
                 return Some(path);
             }
-            (depth > 0)
-                .then(|| below(&entry.path(), &path, wanted, depth - 1))
-                .flatten()
-        })
+            if depth > 0
+                && let Some(found) = self.below(&entry.path(), &path, depth - 1)
+            {
+                return Some(found);
+            }
+        }
+        None
     }
-    below(root, "", fs::metadata(folder).ok()?.ino(), 32)
+
+    /// The value. `None` on an error, which is kept unless a cgroup was removed meanwhile.
+    fn check<T>(&mut self, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !is_absent(&error) {
+                    self.unread = Some(error);
+                }
+                None
+            }
+        }
+    }
 }
 
 /// Opens the cgroup with this id in the hierarchy mounted at `folder`.

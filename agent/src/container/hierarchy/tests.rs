@@ -69,14 +69,12 @@ fn paths_are_relative_to_the_namespace() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("docker/agent");
     fs::create_dir_all(&inner).unwrap();
-    assert_eq!(
-        find(folder.path(), &inner).as_deref(),
-        Some("/docker/agent")
-    );
+    let base = find(folder.path(), &inner).unwrap();
+    assert_eq!(base.as_deref(), Some("/docker/agent"));
     let tree = Hierarchy {
         kind: Kind::Unified,
         root: folder.path().to_owned(),
-        base: find(folder.path(), &inner),
+        base,
         _descriptor: None,
     };
     for (relative, path) in [
@@ -91,6 +89,19 @@ fn paths_are_relative_to_the_namespace() {
             Some(path)
         );
     }
+}
+
+#[test]
+fn a_cgroup_that_may_be_below_an_unread_one_is_not_absent() {
+    let root = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("docker")).unwrap();
+    assert_eq!(find(root.path(), outside.path()).unwrap(), None);
+    // A link that leads to itself cannot be followed, even by root.
+    let unreadable = root.path().join("unreadable");
+    std::os::unix::fs::symlink("unreadable", &unreadable).unwrap();
+    find(&unreadable, outside.path()).unwrap_err();
+    find(root.path(), &unreadable).unwrap_err();
 }
 
 #[test]

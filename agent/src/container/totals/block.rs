@@ -1,4 +1,7 @@
 //! Block I/O of a cgroup, summed over its devices.
+//!
+//! The kernel counts by device, and a device that is removed takes its counters along. So the growth of each
+//! is summed here.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,36 +11,84 @@ use std::path::PathBuf;
 use bubble_common::segment::total::Metric;
 
 use super::cgroup::{Cgroup, Figures, number};
-use crate::container::files::is_absent;
+use crate::container::error::is_absent;
+use crate::container::files::Unread;
 
-/// Whether a device is stacked on others, by its numbers (`253:0`).
+/// Bytes read and written, operations that read and wrote; `None` if there is no such figure.
+type Counts = [Option<u64>; 4];
+
+/// The metrics of [`Counts`].
+const METRICS: [Metric; 4] = [
+    Metric::BLOCK_IN,
+    Metric::BLOCK_OUT,
+    Metric::BLOCK_IN_OPS,
+    Metric::BLOCK_OUT_OPS,
+];
+
+/// The devices of a cgroup, by their numbers (`253:0`).
 #[derive(Debug)]
-pub(super) struct StackedDevices {
+pub(super) struct Devices {
     /// Folder with the facts of each device.
     pub(super) folder: PathBuf,
-    known: HashMap<String, bool>,
+    /// Whether a device is stacked on others, which count the same bytes too.
+    stacked: HashMap<String, bool>,
+    /// The kernel's counters at the last reading.
+    counted: HashMap<String, Counts>,
+    /// How much those of all devices that are not stacked grew.
+    sums: Counts,
 }
 
-impl StackedDevices {
-    /// Those of this host.
+impl Devices {
+    /// None that were read so far.
     pub(super) fn new() -> Self {
         Self {
             folder: "/sys/dev/block".into(),
-            known: HashMap::new(),
+            stacked: HashMap::new(),
+            counted: HashMap::new(),
+            sums: [None; 4],
         }
     }
 
-    /// Makes the next question look again.
-    pub(super) fn clear(&mut self) {
-        self.known.clear();
+    /// Makes the next reading find out again which devices are stacked.
+    pub(super) fn forget_stacks(&mut self) {
+        self.stacked.clear();
+    }
+
+    /// Adds the growth of each device. `is_known` says which figures there are.
+    ///
+    /// # Errors
+    /// When it cannot be read which devices count the same bytes. Nothing is added then.
+    fn add(&mut self, read: HashMap<&str, Counts>, is_known: [bool; 4]) -> io::Result<()> {
+        for device in read.keys() {
+            self.is_stacked(device)?;
+        }
+        for (sum, is_known) in self.sums.iter_mut().zip(is_known) {
+            if is_known {
+                sum.get_or_insert(0);
+            }
+        }
+        for (device, now) in read {
+            let is_stacked = self.stacked.get(device).copied().unwrap_or(false);
+            let counted = self.counted.entry(device.to_owned()).or_default();
+            for ((counted, sum), now) in counted.iter_mut().zip(&mut self.sums).zip(now) {
+                let Some(now) = now else { continue };
+                let before = counted.replace(now).unwrap_or(0);
+                if let Some(sum) = sum.as_mut().filter(|_| !is_stacked) {
+                    // A smaller value is that of another device with its numbers.
+                    let grown = now.checked_sub(before).unwrap_or(now);
+                    *sum = sum.saturating_add(grown);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a device is stacked on others, which count the same bytes too.
     ///
     /// # Errors
     /// When that cannot be read.
-    fn has(&mut self, device: &str) -> io::Result<bool> {
-        if let Some(known) = self.known.get(device) {
+    fn is_stacked(&mut self, device: &str) -> io::Result<bool> {
+        if let Some(known) = self.stacked.get(device) {
             return Ok(*known);
         }
         let slaves = self.folder.join(device).join("slaves");
@@ -46,94 +97,94 @@ impl StackedDevices {
             Err(error) if is_absent(&error) => false,
             Err(error) => return Err(error),
         };
-        self.known.insert(device.to_owned(), found);
+        self.stacked.insert(device.to_owned(), found);
         Ok(found)
     }
 }
 
-/// Bytes and operations, from v2 or else v1. None when neither has them, or when it is not known
-/// which devices count the same bytes: with one more device the sums would jump by its history.
-pub(super) fn read(cgroup: &mut Cgroup<'_>, stacked: &mut StackedDevices) -> Figures {
-    let read = match cgroup.v2("io.stat") {
-        Some(text) => io_stat(&text, stacked),
-        None => blkio(cgroup, stacked),
+/// Bytes and operations, from v2 or else v1. None when neither has them.
+///
+/// # Errors
+/// When a file cannot be read, or which devices count the same bytes.
+pub(super) fn read(cgroup: &mut Cgroup<'_>, devices: &mut Devices) -> Result<Figures, Unread> {
+    let added = match cgroup.v2("io.stat")? {
+        Some(text) => devices.add(io_stat(&text), [true; 4]),
+        None => {
+            // The sums of one file are not those of the other.
+            let mut read = |recursive, own| match cgroup.v1("blkio", recursive)? {
+                None => cgroup.v1("blkio", own),
+                text => Ok(text),
+            };
+            let bytes = read(
+                "blkio.throttle.io_service_bytes_recursive",
+                "blkio.throttle.io_service_bytes",
+            )?;
+            let operations = read(
+                "blkio.throttle.io_serviced_recursive",
+                "blkio.throttle.io_serviced",
+            )?;
+            let known = [bytes.is_some(), operations.is_some()];
+            let texts = [bytes, operations].map(Option::unwrap_or_default);
+            let [bytes, operations] = known;
+            let known = [bytes, bytes, operations, operations];
+            devices.add(blkio(&texts), known)
+        }
     };
-    read.unwrap_or_else(|error| {
+    if let Err(error) = added {
         cgroup.files.note_failure(error);
-        Figures::new()
-    })
+        return Err(Unread);
+    }
+    let figures = METRICS.into_iter().zip(devices.sums);
+    Ok(figures
+        .filter_map(|(metric, sum)| Some((metric, sum?)))
+        .collect())
 }
 
-/// Sums over the devices of an io.stat.
-fn io_stat(text: &str, stacked: &mut StackedDevices) -> io::Result<Figures> {
-    let mut sums = [0_u64; 4];
+fn add(count: &mut Option<u64>, value: u64) {
+    *count = Some(count.unwrap_or(0).saturating_add(value));
+}
+
+/// The devices of an io.stat.
+fn io_stat(text: &str) -> HashMap<&str, Counts> {
+    let mut devices: HashMap<&str, Counts> = HashMap::new();
     for line in text.lines() {
         let mut words = line.split(' ');
         let Some(device) = words.next() else {
             continue;
         };
-        if stacked.has(device)? {
-            continue;
-        }
+        let counts = devices.entry(device).or_default();
         for word in words {
             let Some((key, value)) = word.split_once('=') else {
                 continue;
             };
-            let sum = match key {
-                "rbytes" => &mut sums[0],
-                "wbytes" => &mut sums[1],
-                "rios" => &mut sums[2],
-                "wios" => &mut sums[3],
-                _ => continue,
-            };
-            *sum = sum.saturating_add(number(value).unwrap_or(0));
-        }
-    }
-    let [bytes_in, bytes_out, in_ops, out_ops] = sums;
-    Ok(vec![
-        (Metric::BLOCK_IN, bytes_in),
-        (Metric::BLOCK_OUT, bytes_out),
-        (Metric::BLOCK_IN_OPS, in_ops),
-        (Metric::BLOCK_OUT_OPS, out_ops),
-    ])
-}
-
-fn blkio(cgroup: &mut Cgroup<'_>, stacked: &mut StackedDevices) -> io::Result<Figures> {
-    let mut read = |recursive, own| match cgroup.v1("blkio", recursive) {
-        // The sums of one file are not those of the other, so a failure does not lead to it.
-        None if !cgroup.files.has_failed() => cgroup.v1("blkio", own),
-        text => text,
-    };
-    let bytes = read(
-        "blkio.throttle.io_service_bytes_recursive",
-        "blkio.throttle.io_service_bytes",
-    );
-    let operations = read(
-        "blkio.throttle.io_serviced_recursive",
-        "blkio.throttle.io_serviced",
-    );
-    let mut sum = |text: &str, kind: &str| {
-        let mut sum = 0_u64;
-        for line in text.lines() {
-            let mut words = line.split(' ');
-            let (Some(device), Some(found)) = (words.next(), words.next()) else {
-                continue;
-            };
-            if found == kind && !stacked.has(device)? {
-                sum = sum.saturating_add(words.next().and_then(number).unwrap_or(0));
+            let index = ["rbytes", "wbytes", "rios", "wios"]
+                .iter()
+                .position(|known| *known == key);
+            if let (Some(index), Some(value)) = (index, number(value)) {
+                add(&mut counts[index], value);
             }
         }
-        io::Result::Ok(sum)
-    };
-    let mut figures = Figures::new();
-    for (text, received, sent) in [
-        (bytes, Metric::BLOCK_IN, Metric::BLOCK_OUT),
-        (operations, Metric::BLOCK_IN_OPS, Metric::BLOCK_OUT_OPS),
-    ] {
-        if let Some(text) = text {
-            figures.push((received, sum(&text, "Read")?));
-            figures.push((sent, sum(&text, "Write")?));
+    }
+    devices
+}
+
+/// The devices of the files of blkio: with bytes, and with operations.
+fn blkio(texts: &[String; 2]) -> HashMap<&str, Counts> {
+    let mut devices: HashMap<&str, Counts> = HashMap::new();
+    for (file, text) in texts.iter().enumerate() {
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            let (Some(device), Some(kind)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let index = ["Read", "Write"].iter().position(|known| *known == kind);
+            if let (Some(index), Some(value)) = (index, words.next().and_then(number)) {
+                add(
+                    &mut devices.entry(device).or_default()[2 * file + index],
+                    value,
+                );
+            }
         }
     }
-    Ok(figures)
+    devices
 }

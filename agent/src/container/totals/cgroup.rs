@@ -2,7 +2,7 @@
 
 use bubble_common::segment::total::Metric;
 
-use crate::container::files::Files;
+use crate::container::files::{Files, Unread};
 use crate::container::hierarchy::Hierarchies;
 
 /// Figures of one reading. Counters are since the cgroup was created.
@@ -16,13 +16,17 @@ pub(super) struct Cgroup<'a> {
 }
 
 impl Cgroup<'_> {
-    /// The text of a cgroup v2 file.
-    pub(super) fn v2(&mut self, file: &'static str) -> Option<String> {
+    /// The text of a cgroup v2 file. `None` if it does not exist.
+    pub(super) fn v2(&mut self, file: &'static str) -> Result<Option<String>, Unread> {
         self.files.v2(self.hierarchies, self.path, file)
     }
 
-    /// The text of a v1 controller's file.
-    pub(super) fn v1(&mut self, controller: &'static str, file: &'static str) -> Option<String> {
+    /// The text of a v1 controller's file. `None` if it does not exist.
+    pub(super) fn v1(
+        &mut self,
+        controller: &'static str,
+        file: &'static str,
+    ) -> Result<Option<String>, Unread> {
         self.files.v1(self.hierarchies, self.path, controller, file)
     }
 }

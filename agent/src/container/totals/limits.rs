@@ -7,7 +7,7 @@ use std::path::Path;
 use bubble_common::segment::total::Metric;
 
 use super::cgroup::{Figures, number};
-use crate::container::files::is_absent;
+use crate::container::error::is_absent;
 use crate::container::hierarchy::Hierarchies;
 
 /// Reads the limits of the cgroup at `path`: the tightest on the way to the root, as pods and

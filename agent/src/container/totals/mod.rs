@@ -13,10 +13,10 @@ use std::io;
 
 use bubble_common::segment::total::Metric;
 
-use self::block::StackedDevices;
+use self::block::Devices;
 use self::cgroup::{Cgroup, Figures, keyed, number};
 use self::limits::read_limits;
-use super::files::Files;
+use super::files::{Files, Unread};
 use super::hierarchy::Hierarchies;
 
 /// Readings between two checks of what rarely changes: limits, missing files, devices.
@@ -27,11 +27,11 @@ const SLOW_INTERVAL: u32 = 10;
 pub struct Totals {
     /// The kernel's counters at the last reading.
     counted: Figures,
-    /// The container is new: what its first reading finds is news.
+    /// The container is new: what the first reading of a counter finds is news.
     is_new: bool,
     readings: u32,
     files: Files,
-    stacked: StackedDevices,
+    devices: Devices,
     /// Limits as last read. They are reported each time.
     limits: Figures,
 }
@@ -45,7 +45,7 @@ impl Totals {
             is_new,
             readings: 0,
             files: Files::default(),
-            stacked: StackedDevices::new(),
+            devices: Devices::new(),
             limits: Figures::new(),
         }
     }
@@ -68,14 +68,14 @@ impl Totals {
         let is_slow = self.readings.is_multiple_of(SLOW_INTERVAL);
         if is_slow {
             self.files.forget_missing();
-            self.stacked.clear();
+            self.devices.forget_stacks();
         }
         let mut cgroup = Cgroup {
             hierarchies,
             path,
             files: &mut self.files,
         };
-        if !read_all(&mut cgroup, &mut self.stacked, &mut counters, &mut gauges) {
+        if !read_all(&mut cgroup, &mut self.devices, &mut counters, &mut gauges) {
             return false;
         }
         if is_slow {
@@ -86,10 +86,9 @@ impl Totals {
             }
         }
         self.keep_monotonic(&mut counters);
-        let is_first = self.readings == 0;
         self.readings = self.readings.wrapping_add(1);
         for (metric, now) in counters {
-            let growth = self.growth(metric, now, is_first);
+            let growth = self.growth(metric, now);
             if growth > 0 {
                 report(metric, growth);
             }
@@ -101,11 +100,11 @@ impl Totals {
     }
 
     /// Notes the value of a counter and returns how much it grew since the last reading.
-    fn growth(&mut self, metric: Metric, now: u64, is_first: bool) -> u64 {
+    fn growth(&mut self, metric: Metric, now: u64) -> u64 {
         let counted = self.counted.iter_mut().find(|(of, _)| *of == metric);
         let Some((_, counted)) = counted else {
             self.counted.push((metric, now));
-            return if is_first && self.is_new { now } else { 0 };
+            return if self.is_new { now } else { 0 };
         };
         let before = std::mem::replace(counted, now);
         // A smaller value is the counter of another cgroup of the same path.
@@ -138,52 +137,70 @@ impl Totals {
     }
 }
 
-/// Reads all figures of a cgroup. Returns false when none of its files exists.
+/// Reads all figures of a cgroup. Returns false when none of its files exists. Figures whose files cannot
+/// be read are missing.
 fn read_all(
     cgroup: &mut Cgroup<'_>,
-    stacked: &mut StackedDevices,
+    devices: &mut Devices,
     counters: &mut Figures,
     gauges: &mut Figures,
 ) -> bool {
-    read_cpu(cgroup, counters);
-    read_memory(cgroup, counters, gauges);
-    let tasks = cgroup
-        .v2("pids.current")
-        .or_else(|| cgroup.v1("pids", "pids.current"));
-    push(gauges, Metric::TASKS, tasks.as_deref().and_then(number));
-    counters.extend(block::read(cgroup, stacked));
+    // The failures are in `cgroup.files`.
+    let _ = read_cpu(cgroup, counters);
+    let _ = read_memory(cgroup, counters, gauges);
+    let _ = read_tasks(cgroup, gauges);
+    if let Ok(figures) = block::read(cgroup, devices) {
+        counters.extend(figures);
+    }
     read_pressure(cgroup, counters);
     !counters.is_empty() || !gauges.is_empty()
+}
+
+fn read_tasks(cgroup: &mut Cgroup<'_>, gauges: &mut Figures) -> Result<(), Unread> {
+    let tasks = match cgroup.v2("pids.current")? {
+        None => cgroup.v1("pids", "pids.current")?,
+        tasks => tasks,
+    };
+    push(gauges, Metric::TASKS, tasks.as_deref().and_then(number));
+    Ok(())
 }
 
 fn push(figures: &mut Figures, metric: Metric, value: Option<u64>) {
     figures.extend(value.map(|value| (metric, value)));
 }
 
-fn read_cpu(cgroup: &mut Cgroup<'_>, counters: &mut Figures) {
-    let stat = cgroup.v2("cpu.stat").unwrap_or_default();
+fn read_cpu(cgroup: &mut Cgroup<'_>, counters: &mut Figures) -> Result<(), Unread> {
+    let stat = cgroup.v2("cpu.stat")?.unwrap_or_default();
     let micro = |key| keyed(&stat, key).map(|us| us.saturating_mul(1_000));
-    let times = micro("user_usec").zip(micro("system_usec"));
-    if let Some((user, system)) = times.or_else(|| cpuacct(cgroup)) {
+    let times = match micro("user_usec").zip(micro("system_usec")) {
+        None => cpuacct(cgroup)?,
+        times => times,
+    };
+    if let Some((user, system)) = times {
         counters.push((Metric::CPU_USER, user));
         counters.push((Metric::CPU_SYSTEM, system));
     }
     let (throttled, periods) = match micro("throttled_usec") {
         Some(ns) => (Some(ns), keyed(&stat, "nr_throttled")),
         None => {
-            let stat = cgroup.v1("cpu", "cpu.stat").unwrap_or_default();
+            let stat = cgroup.v1("cpu", "cpu.stat")?.unwrap_or_default();
             (keyed(&stat, "throttled_time"), keyed(&stat, "nr_throttled"))
         }
     };
     push(counters, Metric::CPU_THROTTLED, throttled);
     push(counters, Metric::CPU_THROTTLED_PERIODS, periods);
+    Ok(())
 }
 
-fn read_memory(cgroup: &mut Cgroup<'_>, counters: &mut Figures, gauges: &mut Figures) {
-    if let Some(current) = cgroup.v2("memory.current") {
-        let stat = cgroup.v2("memory.stat").unwrap_or_default();
-        let events = cgroup.v2("memory.events").unwrap_or_default();
-        let peak = cgroup.v2("memory.peak");
+fn read_memory(
+    cgroup: &mut Cgroup<'_>,
+    counters: &mut Figures,
+    gauges: &mut Figures,
+) -> Result<(), Unread> {
+    if let Some(current) = cgroup.v2("memory.current")? {
+        let stat = cgroup.v2("memory.stat")?.unwrap_or_default();
+        let events = cgroup.v2("memory.events")?.unwrap_or_default();
+        let peak = cgroup.v2("memory.peak")?;
         push(gauges, Metric::MEMORY_CURRENT, number(&current));
         push(
             gauges,
@@ -192,15 +209,15 @@ fn read_memory(cgroup: &mut Cgroup<'_>, counters: &mut Figures, gauges: &mut Fig
         );
         push(gauges, Metric::MEMORY_FILE, keyed(&stat, "file"));
         push(gauges, Metric::MEMORY_ANON, keyed(&stat, "anon"));
-        let swap = cgroup.v2("memory.swap.current");
+        let swap = cgroup.v2("memory.swap.current")?;
         let swap = swap.as_deref().and_then(number);
         push(gauges, Metric::MEMORY_SWAP, swap);
         push(counters, Metric::OOM_KILLS, keyed(&events, "oom_kill"));
-    } else if let Some(current) = cgroup.v1("memory", "memory.usage_in_bytes") {
-        let stat = cgroup.v1("memory", "memory.stat").unwrap_or_default();
-        let oom = cgroup.v1("memory", "memory.oom_control");
+    } else if let Some(current) = cgroup.v1("memory", "memory.usage_in_bytes")? {
+        let stat = cgroup.v1("memory", "memory.stat")?.unwrap_or_default();
+        let oom = cgroup.v1("memory", "memory.oom_control")?;
         let oom = oom.unwrap_or_default();
-        let peak = cgroup.v1("memory", "memory.max_usage_in_bytes");
+        let peak = cgroup.v1("memory", "memory.max_usage_in_bytes")?;
         push(gauges, Metric::MEMORY_CURRENT, number(&current));
         push(
             gauges,
@@ -212,6 +229,7 @@ fn read_memory(cgroup: &mut Cgroup<'_>, counters: &mut Figures, gauges: &mut Fig
         push(gauges, Metric::MEMORY_SWAP, keyed(&stat, "total_swap"));
         push(counters, Metric::OOM_KILLS, keyed(&oom, "oom_kill"));
     }
+    Ok(())
 }
 
 fn read_pressure(cgroup: &mut Cgroup<'_>, counters: &mut Figures) {
@@ -228,7 +246,8 @@ fn read_pressure(cgroup: &mut Cgroup<'_>, counters: &mut Figures) {
             Some(Metric::PRESSURE_IO_FULL),
         ),
     ] {
-        let text = cgroup.v2(file).unwrap_or_default();
+        // One that cannot be read counts later.
+        let text = cgroup.v2(file).ok().flatten().unwrap_or_default();
         push(counters, some, pressure(&text, "some "));
         if let Some(full) = full {
             push(counters, full, pressure(&text, "full "));
@@ -247,10 +266,12 @@ fn pressure(text: &str, line: &str) -> Option<u64> {
 
 /// User and system time of cgroup v1, ns. Their sum is exact; the kernel knows each only by
 /// timer ticks, so the sum is divided in the proportion of the ticks.
-fn cpuacct(cgroup: &mut Cgroup<'_>) -> Option<(u64, u64)> {
+fn cpuacct(cgroup: &mut Cgroup<'_>) -> Result<Option<(u64, u64)>, Unread> {
     let mut read = |file| cgroup.v1("cpuacct", file);
-    let sum = number(&read("cpuacct.usage")?)?;
-    let ticks = read("cpuacct.stat").unwrap_or_default();
+    let Some(sum) = read("cpuacct.usage")?.as_deref().and_then(number) else {
+        return Ok(None);
+    };
+    let ticks = read("cpuacct.stat")?.unwrap_or_default();
     let user = keyed(&ticks, "user").unwrap_or(0);
     let system = keyed(&ticks, "system").unwrap_or(0);
     let all = user.saturating_add(system);
@@ -258,7 +279,7 @@ fn cpuacct(cgroup: &mut Cgroup<'_>) -> Option<(u64, u64)> {
         0 => sum,
         all => (u128::from(sum) * u128::from(user) / u128::from(all)) as u64,
     };
-    Some((user, sum - user))
+    Ok(Some((user, sum - user)))
 }
 
 #[cfg(test)]

@@ -87,11 +87,11 @@ fn an_unread_stack_of_devices_does_not_count_twice() {
     };
     stat(1_000);
     let mut totals = Totals::new(true);
-    totals.stacked.folder.clone_from(&devices);
+    totals.devices.folder.clone_from(&devices);
     let mut block_in = || {
         let found = read(&mut totals, &hierarchies, "/pod/c");
         let failure = totals.take_failure().is_some();
-        totals.stacked.clear();
+        totals.devices.forget_stacks();
         (found.get("block_in_bytes").copied(), failure)
     };
     assert_eq!(block_in(), (Some(1_000), false));
@@ -105,6 +105,68 @@ fn an_unread_stack_of_devices_does_not_count_twice() {
     fs::create_dir_all(slaves.join("sda")).unwrap();
     stat(1_300);
     assert_eq!(block_in(), (Some(300), false));
+}
+
+/// A device that is removed takes its counters along.
+#[test]
+fn a_removed_device_does_not_count_the_others_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let devices = folder.path().join("devices");
+    fs::create_dir(&devices).unwrap();
+    let mut totals = Totals::new(false);
+    totals.devices.folder.clone_from(&devices);
+    let mut block_in = |text: &str| {
+        fs::write(folder.path().join("pod/c/io.stat"), text).unwrap();
+        let found = read(&mut totals, &hierarchies, "/pod/c");
+        totals.devices.forget_stacks();
+        found.get("block_in_bytes").copied()
+    };
+    assert_eq!(block_in("8:0 rbytes=1000\n7:0 rbytes=5000\n"), None);
+    assert_eq!(block_in("8:0 rbytes=1001\n"), Some(1));
+    assert_eq!(block_in("8:0 rbytes=1003\n"), Some(2));
+    // Another device has its numbers.
+    assert_eq!(block_in("8:0 rbytes=1003\n7:0 rbytes=30\n"), Some(30));
+    // One that is stacked on others from now on was counted before, and is not now.
+    fs::create_dir_all(devices.join("7:0/slaves/sda")).unwrap();
+    assert_eq!(block_in("8:0 rbytes=1010\n7:0 rbytes=37\n"), Some(7));
+    fs::remove_dir_all(devices.join("7:0")).unwrap();
+    assert_eq!(block_in("8:0 rbytes=1010\n7:0 rbytes=38\n"), Some(1));
+}
+
+/// On a hybrid host both versions count, and not the same.
+#[test]
+fn the_other_version_does_not_stand_for_a_file_that_cannot_be_read() {
+    let root = tempfile::tempdir().unwrap();
+    write(&root.path().join("unified"), &[("cgroup.controllers", "")]);
+    write(&root.path().join("cpuacct"), &[("cgroup.procs", "")]);
+    write(
+        &root.path().join("cpuacct/c"),
+        &[("cpuacct.usage", "5000\n")],
+    );
+    let path = root.path().join("unified/c");
+    write(&path, &[("pids.current", "1\n")]);
+    let hierarchies = Hierarchies::under(root.path()).unwrap();
+    let mut totals = Totals::new(true);
+    let mut user = || {
+        // Files do not stay open, as with few descriptors.
+        totals.files = Files::default();
+        let found = read(&mut totals, &hierarchies, "/c");
+        let failure = totals.take_failure().is_some();
+        (found.get("cpu_user_ns").copied(), failure)
+    };
+    // It cannot be read from the beginning.
+    fs::create_dir(path.join("cpu.stat")).unwrap();
+    assert_eq!(user(), (None, true));
+    fs::remove_dir(path.join("cpu.stat")).unwrap();
+    write(&path, &[("cpu.stat", "user_usec 7\nsystem_usec 0\n")]);
+    assert_eq!(user(), (Some(7_000), false));
+    fs::remove_file(path.join("cpu.stat")).unwrap();
+    fs::create_dir(path.join("cpu.stat")).unwrap();
+    assert_eq!(user(), (None, true));
+    fs::remove_dir(path.join("cpu.stat")).unwrap();
+    write(&path, &[("cpu.stat", "user_usec 9\nsystem_usec 0\n")]);
+    assert_eq!(user(), (Some(2_000), false));
 }
 
 #[test]
