@@ -156,6 +156,14 @@ impl ProcessFolder {
     }
 }
 
+/// Whether process `pid` of a session runs, which /proc need not show: with the mount option hidepid it
+/// hides those of other users.
+pub fn runs_in_session(pid: u32, session: u32) -> bool {
+    // SAFETY: the call takes a number only.
+    let found = libc::pid_t::try_from(pid).map(|pid| unsafe { libc::getsid(pid) });
+    found.is_ok_and(|found| u32::try_from(found) == Ok(session))
+}
+
 /// `None` if the process or thread has ended.
 ///
 /// # Errors

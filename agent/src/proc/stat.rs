@@ -15,10 +15,16 @@ pub struct Stat {
     pub is_dead: bool,
     /// Process id of the parent.
     pub parent: u32,
+    /// Number of its session; 0 if that began outside of this pid namespace.
+    pub session: u32,
     /// Number of threads of the process. One that has ended counts until it is waited for.
     pub threads: u64,
     /// CPU time of all its threads in user and in kernel mode, in ticks.
     pub cpu: u64,
+    /// CPU time in user mode of all its threads, and of the children that it has waited for, in ticks.
+    pub family_user: u64,
+    /// The same in kernel mode.
+    pub family_system: u64,
     /// Start in ticks since boot.
     pub start: u64,
     /// Address where the stack began, which tells one program of the process from the next; 0 without
@@ -45,7 +51,12 @@ impl Stat {
             threads: number(20)?,
             stack: number(28).unwrap_or(0),
             parent: u32::try_from(number(4)?).ok()?,
+            session: number(6)
+                .and_then(|session| u32::try_from(session).ok())
+                .unwrap_or(0),
             cpu: number(14)?.checked_add(number(15)?)?,
+            family_user: number(14)?.saturating_add(number(16).unwrap_or(0)),
+            family_system: number(15)?.saturating_add(number(17).unwrap_or(0)),
             start: number(22)?,
             core: number(39)
                 .and_then(|core| u32::try_from(core).ok())
@@ -138,7 +149,7 @@ mod tests {
     use super::{Io, Memory, Stat, identity, memory_of_statm};
 
     /// As Linux 6.18 writes it.
-    const STAT: &str = "71 (a) b (c) S 1 71 71 0 -1 4194560 180 0 0 0 12 34 0 0 20 0 1 0 5678 2908160 321 18446744073709551615 1 1 77 0 0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+    const STAT: &str = "71 (a) b (c) S 1 71 70 0 -1 4194560 180 0 0 0 12 34 5 6 20 0 1 0 5678 2908160 321 18446744073709551615 1 1 77 0 0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
 
     #[test]
     fn a_process() {
@@ -148,7 +159,10 @@ mod tests {
             threads: 1,
             stack: 77,
             parent: 1,
+            session: 70,
             cpu: 46,
+            family_user: 17,
+            family_system: 40,
             start: 5_678,
             core: 3,
         };

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Error;
 use std::path::Path;
 
-use super::{Facts, ProcessFolder, arguments, is_gone};
+use super::{Facts, ProcessFolder, arguments, is_gone, runs_in_session};
 
 /// Writes the `stat` of a process or thread.
 fn stat(folder: &Path, pid: u32, state: char, threads: u32, start: u64, stack: u64) {
@@ -96,4 +96,15 @@ fn cut_arguments_end_in_an_ellipsis() {
         "an empty argument stays"
     );
     assert_eq!(arguments(b"\xff\0", 2), "\u{fffd}");
+}
+
+#[test]
+fn a_process_is_found_by_its_session() {
+    let own = std::process::id();
+    let stat = ProcessFolder::new(Path::new("/proc"), own).stat();
+    let session = stat.unwrap().unwrap().session;
+    assert!(runs_in_session(own, session));
+    assert!(!runs_in_session(own, session + 1));
+    assert!(!runs_in_session(i32::MAX as u32, session));
+    assert!(!runs_in_session(u32::MAX, session));
 }

@@ -6,7 +6,7 @@
 
 pub mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::process::{Process, ProcessId};
 use rustix::param::{clock_ticks_per_second, page_size};
 
-use self::tree::Tree;
+use self::tree::{Runs, Tree};
 use super::{Host, Source, SourceError};
 use crate::clock::SECOND;
 use crate::proc::stat::{Io, Stat, memory_of_statm};
-use crate::proc::{ProcessFolder, unless_gone};
+use crate::proc::{ProcessFolder, runs_in_session, unless_gone};
 use crate::sink::{ContainerHandle, ProcessHandle, Sink};
 
 /// Name of the row with all reads and writes of a process.
@@ -54,6 +54,10 @@ pub struct Procfs {
     missing: Vec<String>,
     /// Processes by pid and start (in ticks).
     tracked: HashMap<(u32, u64), Tracked>,
+    /// Numbers of the processes that this scan has read.
+    read: HashSet<u32>,
+    /// Tells whether a process runs that /proc does not show.
+    runs: Runs,
     /// Nanoseconds in a tick, the unit of CPU time in /proc.
     tick: u64,
     drains: u64,
@@ -65,6 +69,7 @@ struct Tracked {
     first_drain: u64,
     last_drain: u64,
     name: String,
+    session: u32,
     /// Address where the stack of its program began; 0 if that is not known.
     stack: u64,
     execs: u32,
@@ -103,6 +108,8 @@ impl Procfs {
             is_all_new: false,
             missing: missing(),
             tracked: HashMap::new(),
+            read: HashSet::new(),
+            runs: runs_in_session,
             tick: SECOND / clock_ticks_per_second(),
             drains: 0,
         }
@@ -138,6 +145,7 @@ impl Procfs {
             }
         };
         let Some(stat) = stat else { return };
+        self.read.insert(pid);
         if self.tree.as_ref().is_some_and(|tree| tree.is_unknown(pid)) {
             // What it does now counts once it is known to be a member.
             if let Some(tracked) = self.tracked.get_mut(&(pid, stat.start)) {
@@ -146,9 +154,16 @@ impl Procfs {
             return;
         }
         let container = self.container(at, pid, &stat, host, sink);
-        let io = container
-            .and_then(|_| folder.read("io").ok())
-            .and_then(|text| Io::parse(&text));
+        let io = container.and_then(|container| {
+            let text = unless_gone(folder.read("io")).unwrap_or_else(|error| {
+                // Without the right to trace it nobody expects them: see `missing`.
+                if error.kind() != io::ErrorKind::PermissionDenied {
+                    report_unread(at, pid, Some(container), &error, sink);
+                }
+                None
+            });
+            Io::parse(&text?)
+        });
         // Memory and stack are those of any thread that still runs.
         let living = container.and_then(|container| {
             let living = folder.living(stat.clone()).and_then(|living| {
@@ -197,7 +212,7 @@ impl Procfs {
         let is_hidden = error.kind() == io::ErrorKind::PermissionDenied;
         let is_member = |tree: &Tree| tree.container(pid).is_some() || tree.is_unknown(pid);
         if is_hidden && self.tree.as_ref().is_some_and(|tree| !is_member(tree)) {
-            // The number is that of another process now.
+            // The number may be that of another process now.
             return;
         }
         let drains = self.drains;
@@ -214,6 +229,27 @@ impl Procfs {
         if container.is_some() || !is_hidden {
             report_unread(at, pid, container, error, sink);
         }
+    }
+
+    /// Forgets the processes that the scan has not found. One that runs all the same is hidden, and counts
+    /// on when it is seen again.
+    fn remove_ended<S: Sink>(&mut self, at: u64, sink: &mut S) {
+        let (drains, runs) = (self.drains, self.runs);
+        let read = std::mem::take(&mut self.read);
+        self.tracked.retain(|(pid, _), tracked| {
+            if tracked.last_drain == drains {
+                return true;
+            }
+            let is_hidden = !read.contains(pid) && runs(*pid, tracked.session);
+            if is_hidden && tracked.container.is_some() {
+                let error = io::ErrorKind::PermissionDenied.into();
+                report_unread(at, *pid, tracked.container, &error, sink);
+            }
+            if let (false, Some(row)) = (is_hidden, &tracked.row) {
+                sink.release_process(row.handle);
+            }
+            is_hidden
+        });
     }
 
     /// The container of a process: from its cgroup when that is due, else the last known one.
@@ -267,6 +303,7 @@ impl Procfs {
                 first_drain: drains,
                 last_drain: drains,
                 name: stat.name.clone(),
+                session: stat.session,
                 stack,
                 execs: 0,
                 container: None,
@@ -276,6 +313,7 @@ impl Procfs {
             }
         });
         tracked.last_drain = drains;
+        tracked.session = stat.session;
         let mut new_row = tracked.container != container;
         tracked.container = container;
         // Without the right to see the stack, a new name stands for a new program.
@@ -402,6 +440,7 @@ impl Source for Procfs {
         // No event reports containers: only frequent scans find short ones.
         let now = host.clock.now();
         host.containers.scan(now, sink);
+        host.containers.report_unread_ends(sink);
         for (container, _) in host.containers.take_forgotten().containers {
             let tracked = self.tracked.values_mut();
             for tracked in tracked.filter(|tracked| tracked.container == Some(container)) {
@@ -420,7 +459,7 @@ impl Source for Procfs {
         sink: &mut S,
     ) -> Result<(), SourceError> {
         if let Some(tree) = &mut self.tree {
-            tree.find(&self.proc, at, sink);
+            tree.find(&self.proc, self.runs, at, sink);
         }
         let entries = fs::read_dir(&self.proc).map_err(|source| SourceError {
             what: format!("cannot read {}", self.proc.display()),
@@ -439,14 +478,7 @@ impl Source for Procfs {
                 self.scan_process(at, pid, host, sink);
             }
         }
-        let drains = self.drains;
-        self.tracked.retain(|_, tracked| {
-            let is_there = tracked.last_drain == drains;
-            if let (false, Some(row)) = (is_there, &tracked.row) {
-                sink.release_process(row.handle);
-            }
-            is_there
-        });
+        self.remove_ended(at, sink);
         self.drains += 1;
         Ok(())
     }

@@ -1,16 +1,19 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bubble_common::segment::loss::Reason;
+use bubble_common::segment::total::Metric;
 use bubble_common::segment::{ContainerId, Segment, SourceId};
 
 use super::Procfs;
-use super::tree::Tree;
+use super::tree::{Tree, Waited};
 use crate::clock::{Clock, SECOND};
 use crate::container::hierarchy::Hierarchies;
 use crate::container::rule::{Found, Rules};
 use crate::container::{Containers, HostFacts};
+use crate::proc::TICK;
 use crate::sink::Sink;
 use crate::source::{Host, Source};
 use crate::window::Window;
@@ -71,8 +74,11 @@ impl Bench {
         fs::create_dir_all(cgroups.join("docker").join(ID)).unwrap();
         fs::write(cgroups.join("cgroup.controllers"), "").unwrap();
         let hierarchies = Hierarchies::under(&cgroups).unwrap();
+        let mut source = Procfs::under(&root.join("proc"));
+        // The numbers of these processes are those of others on the host.
+        source.runs = |_, _| false;
         Self {
-            source: Procfs::under(&root.join("proc")),
+            source,
             containers: Containers::new(hierarchies, Rules::default(), false),
             window: Window::new(SourceId([1; 16]), T),
             clock: Clock::new(),
@@ -126,6 +132,11 @@ fn child(proc: &Path, pid: u32, parent: u32, ticks: u64) {
 
 /// A bench whose container is the tree of processes below 10, of a command that starts with counting.
 fn tree_bench(root: &Path) -> Bench {
+    tree_bench_with(root, &Arc::default())
+}
+
+/// The same, with the time of processes that have ended.
+fn tree_bench_with(root: &Path, waited: &Arc<Waited>) -> Bench {
     let mut bench = Bench::new(root);
     let found = Found {
         id: ContainerId::new("run").unwrap(),
@@ -137,8 +148,7 @@ fn tree_bench(root: &Path) -> Bench {
         user: None,
         path: String::new(),
     };
-    let waited = Arc::default();
-    let tree = Tree::new(10, found, HostFacts::default(), waited);
+    let tree = Tree::new(10, found, HostFacts::default(), Arc::clone(waited));
     bench.source.set_tree(tree);
     bench.source.expect_new();
     bench
@@ -150,6 +160,39 @@ fn sums(bench: &mut Bench) -> (u64, Vec<u32>) {
     let ns: u64 = segment.cpu.iter().map(|cell| cell.value.ns).sum();
     let losses = segment.losses.iter().map(|cell| cell.row.0);
     (ns / bench.source.tick, losses.collect())
+}
+
+#[test]
+fn the_time_of_a_tree_counts_in_the_second_that_used_it() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let waited = Arc::new(Waited::default());
+    let mut bench = tree_bench_with(root.path(), &waited);
+    let mut user = || {
+        let segment = bench.drain()[0].clone();
+        let totals = segment.totals.iter();
+        let user = totals.filter(|cell| cell.row.0 == Metric::CPU_USER.0);
+        user.map(|cell| cell.value.value).sum::<u64>()
+    };
+    child(&proc, 10, 1, 70);
+    child(&proc, 11, 10, 5);
+    assert_eq!(user(), 5 * TICK);
+    child(&proc, 12, 11, 3);
+    assert_eq!(user(), 3 * TICK);
+    // 12 ends after some more time, and its parent waits for it.
+    fs::remove_dir_all(proc.join("12")).unwrap();
+    assert_eq!(user(), 0, "its parent was read before");
+    let stat = fs::read_to_string(proc.join("11/stat")).unwrap();
+    fs::write(
+        proc.join("11/stat"),
+        stat.replace(" 5 0 0 0 20 ", " 5 0 4 0 20 "),
+    )
+    .unwrap();
+    assert_eq!(user(), TICK);
+    // 11 ends. The time of what was waited for is exact.
+    fs::remove_dir_all(proc.join("11")).unwrap();
+    waited.user.store(9 * TICK + 7, Ordering::Relaxed);
+    assert_eq!(user(), 7);
 }
 
 #[test]
@@ -196,8 +239,114 @@ fn a_tree_that_cannot_be_listed_keeps_its_members() {
     child(&proc, 11, 10, 2);
     assert_eq!(sums(&mut bench), (2, vec![]));
     let mut tree = bench.source.tree.take().unwrap();
-    tree.find(&root.path().join("absent"), T * SECOND, &mut bench.window);
+    tree.find(
+        &root.path().join("absent"),
+        |_, _| false,
+        T * SECOND,
+        &mut bench.window,
+    );
     assert!(tree.container(11).is_some() && tree.is_unknown(12));
+}
+
+#[test]
+fn a_hidden_process_counts_on_when_it_is_seen_again() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    process(&proc, 10, "web", &cgroup, 0, 0);
+    bench.drain();
+    process(&proc, 11, "sudo", &cgroup, 40, 0);
+    assert_eq!(sums(&mut bench), (40, vec![]));
+    // It runs a program of another user, so it is not listed any more.
+    fs::remove_dir_all(proc.join("11")).unwrap();
+    bench.source.runs = |pid, session| (pid, session) == (11, 1);
+    for _ in 0..2 {
+        assert_eq!(sums(&mut bench), (0, vec![Reason::UNREADABLE.0]));
+    }
+    process(&proc, 11, "sudo", &cgroup, 47, 0);
+    assert_eq!(sums(&mut bench), (7, vec![]));
+
+    // Another process has its number, in the same session.
+    process(&proc, 11, "next", &cgroup, 5, 0);
+    let stat = fs::read_to_string(proc.join("11/stat")).unwrap();
+    fs::write(
+        proc.join("11/stat"),
+        stat.replace(" 100 4096 ", " 200 4096 "),
+    )
+    .unwrap();
+    assert_eq!(sums(&mut bench), (5, vec![]));
+    assert_eq!(bench.source.tracked.len(), 2);
+}
+
+#[test]
+fn a_hidden_member_stays_one_when_its_parent_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = tree_bench(root.path());
+    child(&proc, 10, 1, 0);
+    child(&proc, 11, 10, 2);
+    child(&proc, 12, 11, 30);
+    child(&proc, 13, 12, 4);
+    assert_eq!(sums(&mut bench), (36, vec![]));
+    // 12 runs a program of another user, and its parent ends.
+    fs::remove_dir_all(proc.join("11")).unwrap();
+    fs::remove_dir_all(proc.join("12")).unwrap();
+    bench.source.runs = |pid, session| (pid, session) == (12, 1);
+    child(&proc, 13, 12, 5);
+    for grown in [1, 0] {
+        assert_eq!(sums(&mut bench), (grown, vec![Reason::UNREADABLE.0]));
+    }
+    child(&proc, 12, 10, 33);
+    assert_eq!(sums(&mut bench), (3, vec![]));
+    fs::remove_dir_all(proc.join("12")).unwrap();
+    bench.source.runs = |_, _| false;
+    child(&proc, 13, 10, 6);
+    assert_eq!(sums(&mut bench), (1, vec![]));
+    assert_eq!(bench.source.tracked.len(), 2, "10 and 13");
+}
+
+/// With hidepid=1 a process is listed, and cannot be read.
+#[test]
+fn an_unread_member_stays_one_when_its_parent_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = tree_bench(root.path());
+    child(&proc, 10, 1, 0);
+    child(&proc, 11, 10, 2);
+    child(&proc, 12, 11, 30);
+    assert_eq!(sums(&mut bench), (32, vec![]));
+    fs::remove_dir_all(proc.join("11")).unwrap();
+    fs::remove_file(proc.join("12/stat")).unwrap();
+    fs::create_dir(proc.join("12/stat")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(sums(&mut bench), (0, vec![Reason::UNREADABLE.0]));
+        let tree = bench.source.tree.as_ref().unwrap();
+        assert!(tree.container(12).is_some());
+    }
+    fs::remove_dir(proc.join("12/stat")).unwrap();
+    child(&proc, 12, 10, 33);
+    assert_eq!(sums(&mut bench), (3, vec![]));
+}
+
+#[test]
+fn reads_and_writes_that_cannot_be_read_for_a_second_count_later() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    process(&proc, 10, "web", &cgroup, 0, 1_000);
+    bench.drain();
+    fs::remove_file(proc.join("10/io")).unwrap();
+    fs::create_dir(proc.join("10/io")).unwrap();
+    assert_eq!(sums(&mut bench), (0, vec![Reason::UNREADABLE.0]));
+    fs::remove_dir(proc.join("10/io")).unwrap();
+    process(&proc, 10, "web", &cgroup, 0, 1_400);
+    let read = &bench.drain()[0].file_io;
+    assert_eq!(
+        read.iter().map(|cell| cell.value.bytes_in).sum::<u64>(),
+        400
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bubble_common::segment::total::Metric;
 
 use crate::container::rule::Found;
 use crate::container::{HostFacts, describe};
-use crate::proc::{ProcessFolder, unless_gone};
+use crate::proc::{ProcessFolder, TICK, unless_gone};
 use crate::sink::{ContainerHandle, Sink};
 
 /// CPU time of processes that have ended, as wait4(2) tells it, in ns. It is exact for processes of
@@ -26,10 +26,15 @@ pub struct Waited {
     pub system: AtomicU64,
 }
 
-/// The parent of a process, and the folder in /proc that it was read from.
+/// Tells whether a process of a session runs: [`crate::proc::runs_in_session`], but in tests.
+pub(super) type Runs = fn(pid: u32, session: u32) -> bool;
+
+/// The parent of a process, its session and start, and the folder in /proc that they were read from.
 #[derive(Debug, Clone, Copy)]
 struct Parent {
     pid: u32,
+    session: u32,
+    start: u64,
     folder: Option<FolderId>,
 }
 
@@ -66,8 +71,8 @@ pub struct Tree {
     found: Found,
     facts: HostFacts,
     waited: Arc<Waited>,
-    /// What of `waited` the sink has.
-    reported: (u64, u64),
+    /// The CPU time that the sink has: in user mode and in the kernel, ns.
+    reported: [u64; 2],
     handle: Option<ContainerHandle>,
     members: HashSet<u32>,
     /// The parent of each process, as last read.
@@ -84,7 +89,7 @@ impl Tree {
             found,
             facts,
             waited,
-            reported: (0, 0),
+            reported: [0; 2],
             handle: None,
             members: HashSet::new(),
             parents: HashMap::new(),
@@ -103,27 +108,23 @@ impl Tree {
     }
 
     /// Finds the processes in `proc`, and reports the time of those that have ended.
-    pub(super) fn find<S: Sink>(&mut self, proc: &Path, at: u64, sink: &mut S) {
+    pub(super) fn find<S: Sink>(&mut self, proc: &Path, runs: Runs, at: u64, sink: &mut S) {
         let handle = *self.handle.get_or_insert_with(|| {
             let handle = sink.container(&self.found.id);
             describe(handle, &self.found, &self.facts, sink);
             handle
         });
         sink.alive(at, handle);
-        let user = self.waited.user.load(Ordering::Relaxed);
-        let system = self.waited.system.load(Ordering::Relaxed);
-        let before = std::mem::replace(&mut self.reported, (user, system));
-        for (metric, grown) in [
-            (Metric::CPU_USER, user.saturating_sub(before.0)),
-            (Metric::CPU_SYSTEM, system.saturating_sub(before.1)),
-        ] {
-            sink.total(at, handle, metric, grown);
-        }
+        // Before any process is read: one that ends meanwhile would count twice.
+        let waited = [&self.waited.user, &self.waited.system];
+        let waited = waited.map(|ns| ns.load(Ordering::Relaxed));
         self.is_complete = true;
-        match self.read_parents(proc) {
+        match self.read_parents(proc, runs) {
             Ok(parents) => {
-                self.members = descendants(self.root, &parents);
+                let members = descendants(self.root, &parents);
+                self.members = members.iter().copied().collect();
                 self.parents = parents;
+                self.report_cpu(proc, waited, &members, at, handle, sink);
             }
             // The last members stay.
             Err(error) => self.miss(&error),
@@ -138,12 +139,48 @@ impl Tree {
         }
     }
 
-    /// The parent of each process in `proc`. One that cannot be read has its last known parent.
+    /// Reports the growth of the CPU time of those that were waited for, and of the members with their
+    /// children that they have waited for. It is never more than they used: `members` are read after those
+    /// above them, which get the time of one that ends. What is missed now counts later.
+    fn report_cpu<S: Sink>(
+        &mut self,
+        proc: &Path,
+        waited: [u64; 2],
+        members: &[u32],
+        at: u64,
+        handle: ContainerHandle,
+        sink: &mut S,
+    ) {
+        let mut sums = waited;
+        for pid in members {
+            let Ok(Some(stat)) = ProcessFolder::new(proc, *pid).stat() else {
+                continue;
+            };
+            if self
+                .parents
+                .get(pid)
+                .is_some_and(|it| it.start == stat.start)
+            {
+                for (sum, ticks) in sums.iter_mut().zip([stat.family_user, stat.family_system]) {
+                    *sum = sum.saturating_add(ticks.saturating_mul(TICK));
+                }
+            }
+        }
+        let metrics = [Metric::CPU_USER, Metric::CPU_SYSTEM];
+        for ((metric, now), reported) in metrics.into_iter().zip(sums).zip(&mut self.reported) {
+            sink.total(at, handle, metric, now.saturating_sub(*reported));
+            *reported = now.max(*reported);
+        }
+    }
+
+    /// The parent of each process in `proc`. One that cannot be read has its last known parent, or the
+    /// root if that has ended.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn read_parents(&mut self, proc: &Path) -> io::Result<HashMap<u32, Parent>> {
+    fn read_parents(&mut self, proc: &Path, runs: Runs) -> io::Result<HashMap<u32, Parent>> {
         let mut parents = HashMap::new();
+        let mut unread = Vec::new();
         for entry in fs::read_dir(proc)? {
             let name = entry?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -151,25 +188,41 @@ impl Tree {
             };
             match unless_gone(ProcessFolder::new(proc, pid).stat()) {
                 Ok(stat) => parents.extend(stat.flatten().map(|stat| {
-                    let folder = FolderId::read(proc, pid);
-                    let parent = stat.parent;
-                    (
-                        pid,
-                        Parent {
-                            pid: parent,
-                            folder,
-                        },
-                    )
+                    let parent = Parent {
+                        pid: stat.parent,
+                        session: stat.session,
+                        start: stat.start,
+                        folder: FolderId::read(proc, pid),
+                    };
+                    (pid, parent)
                 })),
                 Err(error) => {
                     let is_hidden = error.kind() == ErrorKind::PermissionDenied;
                     match self.last_parent(proc, pid, is_hidden) {
-                        Some(parent) => drop(parents.insert(pid, parent)),
-                        // Those of other users, as the mount option hidepid hides them.
+                        Some(parent) => unread.push((pid, parent)),
+                        // Those of other users, as the mount option hidepid=1 hides them.
                         None if is_hidden => {}
                         None => self.miss(&error),
                     }
                 }
+            }
+        }
+        // With hidepid=2 they are not even listed.
+        for pid in &self.members {
+            if !parents.contains_key(pid)
+                && unread.iter().all(|(known, _)| known != pid)
+                && let Some(last) = self.parents.get(pid)
+                && runs(*pid, last.session)
+            {
+                unread.push((*pid, *last));
+            }
+        }
+        parents.extend(unread.iter().copied());
+        for (pid, mut parent) in unread {
+            if self.members.contains(&pid) && !parents.contains_key(&parent.pid) {
+                // The root has adopted it.
+                parent.pid = self.root;
+                parents.insert(pid, parent);
             }
         }
         Ok(parents)
@@ -196,16 +249,19 @@ impl Tree {
     }
 }
 
-fn descendants(root: u32, parents: &HashMap<u32, Parent>) -> HashSet<u32> {
+/// The processes that descend from `root`, each after its parent.
+fn descendants(root: u32, parents: &HashMap<u32, Parent>) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for (pid, parent) in parents {
         children.entry(parent.pid).or_default().push(*pid);
     }
-    let mut found = HashSet::new();
+    let mut found = Vec::new();
+    let mut known = HashSet::from([root]);
     let mut open = vec![root];
     while let Some(pid) = open.pop() {
         for child in children.get(&pid).into_iter().flatten() {
-            if *child != root && found.insert(*child) {
+            if known.insert(*child) {
+                found.push(*child);
                 open.push(*child);
             }
         }
@@ -215,7 +271,7 @@ fn descendants(root: u32, parents: &HashMap<u32, Parent>) -> HashSet<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::fs;
 
     use bubble_common::segment::ContainerId;
@@ -225,19 +281,23 @@ mod tests {
     use crate::container::rule::Found;
 
     fn parents<const N: usize>(of: [(u32, u32); N]) -> HashMap<u32, Parent> {
+        let parent = |pid| Parent {
+            pid,
+            session: 1,
+            start: 0,
+            folder: None,
+        };
         let of = of.into_iter();
-        of.map(|(process, pid)| (process, Parent { pid, folder: None }))
-            .collect()
+        of.map(|(process, pid)| (process, parent(pid))).collect()
     }
 
     #[test]
     fn descendants_are_found_at_any_depth() {
         let known = parents([(2, 1), (10, 2), (11, 10), (12, 11), (20, 2), (10_000, 12)]);
-        let found = descendants(10, &known);
-        assert_eq!(found, HashSet::from([11, 12, 10_000]));
+        assert_eq!(descendants(10, &known), [11, 12, 10_000]);
         // A number that was used again may make a circle.
         let known = parents([(10, 12), (11, 10), (12, 11)]);
-        assert_eq!(descendants(10, &known), HashSet::from([11, 12]));
+        assert_eq!(descendants(10, &known), [11, 12]);
     }
 
     #[test]
@@ -268,7 +328,13 @@ mod tests {
             (other(1, 1), false),
         ] {
             let folder = Some(folder);
-            tree.parents.insert(11, Parent { pid: 10, folder });
+            let parent = Parent {
+                pid: 10,
+                session: 1,
+                start: 0,
+                folder,
+            };
+            tree.parents.insert(11, parent);
             let parent = tree.last_parent(proc.path(), 11, true);
             assert_eq!(parent.is_some(), is_kept, "{folder:?}");
             // An error that may pass says nothing about the process.
