@@ -78,6 +78,16 @@ impl Clock {
     }
 }
 
+#[cfg(test)]
+impl Clock {
+    /// Makes it differ from the host's clock by so many seconds more.
+    pub(crate) fn shift(&mut self, seconds: i64) {
+        let by = seconds * SECOND as i64;
+        self.monotonic += by;
+        self.boot += by;
+    }
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self::new()

@@ -15,12 +15,13 @@ use bubble_common::segment::{ContainerId, Segment, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::batcher::Closed;
-use crate::clock::{Clock, SECOND, Step};
+use crate::clock::{Clock, SECOND};
 use crate::container::Containers;
 use crate::journal::Receipt;
 use crate::live::Live;
 use crate::sink::Sink as _;
 use crate::source::{Host, Source as _};
+use crate::step::next_second;
 use crate::undelivered::{Undelivered, reported_losses};
 use crate::window::Window;
 
@@ -319,29 +320,6 @@ impl Collect {
             }
         }
     }
-}
-
-/// The second to count after `second`, once steps of the time of day are followed.
-fn next_second(second: u64, clock: &mut Clock, window: &mut Window) -> u64 {
-    let step = clock.follow();
-    let now = clock.now() / SECOND;
-    if let Step::Back(by) = step {
-        tracing::warn!(
-            seconds = by / SECOND,
-            "the clock was set back: a new source begins"
-        );
-        window.restart(SourceId(rand::random()), now);
-    }
-    if step != Step::None || now > second + 1 {
-        // It began before its count did, or has the sums of the missed seconds too.
-        window.mark_partial(now);
-    }
-    if now > second + 1 {
-        let count = now - second - 1;
-        tracing::debug!(count, "late: these seconds are counted as one");
-        window.loss(clock.now(), None, Reason::LATE, Loss { count, bytes: 0 });
-    }
-    now
 }
 
 /// Waits until `descriptor` is readable, for at most `timeout`.

@@ -26,6 +26,7 @@ pub mod run;
 pub mod send;
 pub mod source;
 pub mod spool;
+mod step;
 pub mod undelivered;
 
 pub use bubble_capture::{sink, window};

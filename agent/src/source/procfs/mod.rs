@@ -66,6 +66,9 @@ pub struct Procfs {
 /// A process that the last scan found.
 #[derive(Debug)]
 struct Tracked {
+    /// When it started, as first computed: the time of day may be set meanwhile, and the start is part of
+    /// its identity.
+    start: u64,
     first_drain: u64,
     last_drain: u64,
     name: String,
@@ -88,6 +91,8 @@ struct Row {
 
 /// What a process did since the last scan.
 struct Delta {
+    /// When the process started.
+    start: u64,
     cpu: u64,
     io: FileIo,
     /// It runs another program or is in another container: it becomes another row.
@@ -180,7 +185,8 @@ impl Procfs {
             })
         });
         let (memory, stack) = living.unwrap_or_default();
-        let delta = self.track(pid, &stat, stack, container, io);
+        let start = host.clock.of_boot(stat.start.saturating_mul(self.tick));
+        let delta = self.track(pid, start, &stat, stack, container, io);
         let Some(container) = container else {
             let tracked = self.tracked.get_mut(&(pid, stat.start));
             if let Some(row) = tracked.and_then(|tracked| tracked.row.take()) {
@@ -188,8 +194,7 @@ impl Procfs {
             }
             return;
         };
-        let start = host.clock.of_boot(stat.start.saturating_mul(self.tick));
-        let handle = self.handle(pid, start, &stat, container, delta.new_row, sink);
+        let handle = self.handle(pid, delta.start, &stat, container, delta.new_row, sink);
         if delta.cpu > 0 {
             sink.cpu(at, handle, stat.core, delta.cpu);
         }
@@ -288,6 +293,7 @@ impl Procfs {
     fn track(
         &mut self,
         pid: u32,
+        start: u64,
         stat: &Stat,
         stack: u64,
         container: Option<ContainerHandle>,
@@ -300,6 +306,7 @@ impl Procfs {
             // The totals of a process that was there before the first scan are not news.
             let is_born = drains > 0 || is_all_new;
             Tracked {
+                start,
                 first_drain: drains,
                 last_drain: drains,
                 name: stat.name.clone(),
@@ -335,6 +342,7 @@ impl Procfs {
         let before = tracked.io;
         tracked.io = io.or(before);
         Delta {
+            start: tracked.start,
             cpu: used,
             io: before
                 .zip(io)

@@ -40,6 +40,26 @@ fn a_process_that_renames_itself_is_one_row() {
     }
 }
 
+#[test]
+fn a_process_stays_itself_when_the_clock_is_set() {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    let mut bench = Bench::new(root.path());
+    let cgroup = format!("/docker/{ID}");
+    let exec = |bench: &mut Bench, name: &str| {
+        process(&proc, 10, name, &cgroup, 500, 0);
+        bench.drain()[0].processes[0].id
+    };
+    let first = exec(&mut bench, "a");
+    bench.clock.shift(300);
+    let second = exec(&mut bench, "b");
+    assert_eq!(
+        (second.start, second.exec),
+        (first.start, first.exec + 1),
+        "another program of the same process"
+    );
+}
+
 /// Writes a process as /proc shows it.
 fn process(proc: &Path, pid: u32, name: &str, cgroup: &str, ticks: u64, bytes: u64) {
     let folder = proc.join(pid.to_string());
