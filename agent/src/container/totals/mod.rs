@@ -15,11 +15,11 @@ use bubble_common::segment::total::Metric;
 
 use self::block::Devices;
 use self::cgroup::{Cgroup, Figures, keyed, number};
-use self::limits::read_limits;
+use self::limits::{read_limits_above, read_own_limits, tightest};
 use super::files::{Files, Unread};
 use super::hierarchy::Hierarchies;
 
-/// Readings between two checks of what rarely changes: limits, missing files, devices.
+/// Readings between two checks of what rarely changes: limits above the container, missing files, devices.
 const SLOW_INTERVAL: u32 = 10;
 
 /// Reads the figures of one container, again and again.
@@ -32,8 +32,10 @@ pub struct Totals {
     readings: u32,
     files: Files,
     devices: Devices,
-    /// Limits as last read. They are reported each time.
-    limits: Figures,
+    /// Limits of the container itself, as last read.
+    own_limits: Figures,
+    /// Limits of the cgroups above it, as last read.
+    limits_above: Figures,
 }
 
 impl Totals {
@@ -46,7 +48,8 @@ impl Totals {
             readings: 0,
             files: Files::default(),
             devices: Devices::new(),
-            limits: Figures::new(),
+            own_limits: Figures::new(),
+            limits_above: Figures::new(),
         }
     }
 
@@ -78,10 +81,13 @@ impl Totals {
         if !read_all(&mut cgroup, &mut self.devices, &mut counters, &mut gauges) {
             return false;
         }
+        // Of limits that cannot be read the last known ones stay.
+        if let Some(limits) = read_own_limits(&mut cgroup) {
+            self.own_limits = limits;
+        }
         if is_slow {
-            match read_limits(hierarchies, path) {
-                Ok(limits) => self.limits = limits,
-                // The last known ones stay.
+            match read_limits_above(hierarchies, path) {
+                Ok(limits) => self.limits_above = limits,
                 Err(error) => self.files.note_failure(error),
             }
         }
@@ -93,8 +99,9 @@ impl Totals {
                 report(metric, growth);
             }
         }
-        for (metric, value) in gauges.iter().chain(&self.limits) {
-            report(*metric, *value);
+        let limits = tightest(self.own_limits.clone(), &self.limits_above);
+        for (metric, value) in gauges.into_iter().chain(limits) {
+            report(metric, value);
         }
         true
     }

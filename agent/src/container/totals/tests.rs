@@ -276,6 +276,25 @@ fn counters_are_differences() {
     );
 }
 
+/// As `docker update` changes it. A pod's limit is still the lower one for memory.
+#[test]
+fn a_limit_that_changes_is_that_of_the_same_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchies = v2(folder.path());
+    let cgroup = folder.path().join("pod/c");
+    let mut totals = Totals::new(false);
+    let mut limits = |cpu: &str, memory: &str| {
+        write(&cgroup, &[("cpu.max", cpu), ("memory.max", memory)]);
+        let found = read(&mut totals, &hierarchies, "/pod/c");
+        let limit = |name: &str| found.get(name).copied();
+        (limit("cpu_limit_millicores"), limit("memory_limit_bytes"))
+    };
+    assert_eq!(limits("150000 100000\n", "800\n"), (Some(1_500), Some(800)));
+    assert_eq!(limits("50000 100000\n", "900\n"), (Some(500), Some(900)));
+    assert_eq!(limits("max 100000\n", "9000\n"), (None, Some(1_000)));
+    assert_eq!(limits("25000 100000\n", "max\n"), (Some(250), Some(1_000)));
+}
+
 #[test]
 fn a_container_of_v1() {
     let folder = tempfile::tempdir().unwrap();
