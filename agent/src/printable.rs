@@ -1,4 +1,7 @@
-//! Text of others, such as a server's answer, for messages and the log.
+//! Text of others: a server's answer, for messages and the log; names that the kernel reports, which may
+//! hold any byte.
+
+use std::fmt::Write as _;
 
 /// Maximum number of characters.
 const MAX_CHARACTERS: usize = 200;
@@ -19,9 +22,31 @@ pub(crate) fn printable(text: &str) -> String {
     printable
 }
 
+/// The text of a name or path. Bytes that are no UTF-8 become `\xff`, so that two names stay apart.
+pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MAX_CHARACTERS, printable};
+    use super::{MAX_CHARACTERS, escape_bytes, printable};
+
+    #[test]
+    fn bytes_that_are_no_text_stay_apart() {
+        assert_eq!(escape_bytes(b"a\n\xc3\xbc"), "a\n\u{fc}");
+        assert_eq!(escape_bytes(b"x\xff\xfey"), r"x\xff\xfey");
+        assert_ne!(escape_bytes(b"x\xff"), escape_bytes(b"x\xfd"));
+        // The kernel cuts names after a byte.
+        assert_eq!(escape_bytes(b"x\xe2\x82"), r"x\xe2\x82");
+    }
 
     #[test]
     fn a_foreign_text_is_one_short_line() {

@@ -7,6 +7,7 @@ pub mod stat;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use bubble_common::kernel::process::ARGS_MAX;
 use bubble_common::segment::process::Process;
 
 use self::stat::{Stat, identity};
+use crate::printable::escape_bytes;
 
 /// Maximum length of a command line in bytes, as in the records of the kernel. Of a longer one the
 /// beginning is kept.
@@ -188,11 +190,11 @@ fn exe(folder: &Path) -> String {
     let Ok(path) = fs::read_link(&link) else {
         return String::new();
     };
-    let path = path.to_string_lossy();
+    let path = escape_bytes(path.as_os_str().as_bytes());
     let is_deleted = fs::metadata(&link).is_ok_and(|file| file.nlink() == 0);
     match path.strip_suffix(" (deleted)") {
         Some(before) if is_deleted => before.to_owned(),
-        _ => path.into_owned(),
+        _ => path,
     }
 }
 
@@ -216,7 +218,11 @@ pub fn arguments(args: &[u8], total: u64) -> String {
     while let Some((0, rest)) = args.split_last() {
         args = rest;
     }
-    let mut text = String::from_utf8_lossy(args).into_owned();
+    if is_cut && let Some(last) = args.utf8_chunks().last() {
+        // The cut may be within a character.
+        args = &args[..args.len() - last.invalid().len()];
+    }
+    let mut text = escape_bytes(args);
     if is_cut {
         text.push('…');
     }

@@ -6,6 +6,8 @@
 use bubble_common::segment::file::FileIo;
 use bubble_common::segment::process::Memory;
 
+use crate::printable::escape_bytes;
+
 /// The fields of /proc/PID/stat that are used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stat {
@@ -40,7 +42,7 @@ impl Stat {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let open = text.iter().position(|byte| *byte == b'(')?;
         let close = text.iter().rposition(|byte| *byte == b')')?;
-        let name = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
+        let name = escape_bytes(text.get(open + 1..close)?);
         let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // proc_pid_stat(5) counts fields from 1; the first one here is the third.

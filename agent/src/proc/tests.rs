@@ -33,7 +33,7 @@ fn facts_are_those_of_one_program() {
         gid: 34,
         container_pid: 2,
         exe: String::new(),
-        args: "a\n\u{fffd}\0-x".to_owned(),
+        args: "a\n\\xff\0-x".to_owned(),
     };
     assert_eq!(process.facts(100, 9_000), Some(expected.clone()));
     assert_eq!(process.facts(100, 0), Some(expected));
@@ -95,7 +95,12 @@ fn cut_arguments_end_in_an_ellipsis() {
         "a\0\0b",
         "an empty argument stays"
     );
-    assert_eq!(arguments(b"\xff\0", 2), "\u{fffd}");
+    assert_eq!(arguments(b"\xff\0", 2), r"\xff");
+    assert_eq!(
+        arguments("ab\u{20ac}".as_bytes().split_at(4).0, 9),
+        "ab…",
+        "cut within a character"
+    );
 }
 
 #[test]

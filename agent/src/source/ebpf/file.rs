@@ -12,7 +12,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use super::context::Context;
 pub use super::file_hooks::HOOKS;
 use super::load::{LoadError, Loaded};
-use super::paths::Paths;
+use super::paths::{Paths, UNKNOWN_PATH};
 use super::sums::Sums;
 use crate::sink::{ContainerHandle, FileHandle, Sink};
 
@@ -136,7 +136,7 @@ fn charge<S: Sink>(
                         );
                     }
                     let unknown = File {
-                        path: "(unknown)".to_owned(),
+                        path: UNKNOWN_PATH.to_owned(),
                         kind: FileKind::Unknown,
                     };
                     context.sink.file(owner.container, &unknown)

@@ -240,10 +240,6 @@ impl<S: Sink> Context<'_, '_, S> {
         if let Some(owner) = self.owner(&record.header.process) {
             let at = self.host.clock.of_boot(record.header.at);
             let key = &record.key;
-            // The name of a Unix socket may have been sent since the last look.
-            if key.family == family::UNIX && paths.get(key.peer[0]).is_none() {
-                paths.absorb();
-            }
             let peer = connection(key, paths).peer;
             if is_name_cache(&peer) {
                 return;

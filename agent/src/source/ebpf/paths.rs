@@ -10,14 +10,18 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::{MapData, RingBuf};
 use bubble_common::kernel::Plain;
-use bubble_common::kernel::file::{FileRecord, SOCKET_MAGIC};
+use bubble_common::kernel::file::{FIRST_PATH, FileRecord, SOCKET_MAGIC};
 use bubble_common::segment::file::{File, FileKind};
 
 use super::bpf::{self, Entries};
 use super::load::{LoadError, Loaded};
-use super::record::{path as path_of, text};
+use super::record::text;
 use super::sums::Sums;
 use crate::journal::Texts;
+use crate::printable::escape_bytes;
+
+/// The path of a file that the kernel does not know.
+pub const UNKNOWN_PATH: &str = "(unknown)";
 
 /// Maximum number of paths. The kernel has fewer (`FILE_SEEN`).
 const MAX_PATHS: usize = 12_288;
@@ -133,7 +137,13 @@ impl Paths {
     }
 
     /// The file of a number.
+    ///
+    /// A program that still ran when the drain began may have sent it since [`Self::absorb`], and have
+    /// added its sum after that.
     pub fn get(&mut self, number: u64) -> Option<&File> {
+        if number >= FIRST_PATH && !self.entries.contains_key(&number) {
+            self.absorb();
+        }
         let entry = self.entries.get_mut(&number)?;
         entry.used = self.drains;
         Some(&entry.file)
@@ -209,7 +219,7 @@ fn file_of(record: FileRecord, path: &[u8]) -> File {
             kind: FileKind::Pipe,
         };
     }
-    let text = path_of(path);
+    let text = escape_bytes(path);
     if record.magic == ANONYMOUS_MAGIC {
         // `/[eventfd]`
         let name = text.trim_start_matches('/');
@@ -229,18 +239,29 @@ fn file_of(record: FileRecord, path: &[u8]) -> File {
         0o060_000 => FileKind::BlockDevice,
         _ => FileKind::Unknown,
     };
-    let path = if text.is_empty() {
-        "/".to_owned()
-    } else {
-        text
-    };
-    File { path, kind }
+    File {
+        path: rooted(text),
+        kind,
+    }
+}
+
+/// A path from the root.
+///
+/// The kernel may know a file without its folders, if it was opened by a handle (`open_by_handle_at`). It
+/// calls the end of what it knows `/` (`d_obtain_alias()`), so the path begins with two.
+fn rooted(path: String) -> String {
+    match path.strip_prefix("//") {
+        Some("") => UNKNOWN_PATH.to_owned(),
+        Some(known) => format!("{UNKNOWN_PATH}/{known}"),
+        None if path.is_empty() => "/".to_owned(),
+        None => path,
+    }
 }
 
 /// The name of a Unix socket: a path, or abstract (after a NUL), written with `@`.
 fn socket_name(bytes: &[u8]) -> String {
     match bytes.split_first() {
-        Some((0, name)) => format!("@{}", String::from_utf8_lossy(name)).replace('\0', "@"),
+        Some((0, name)) => format!("@{}", escape_bytes(name)).replace('\0', "@"),
         _ => text(bytes),
     }
 }
@@ -310,11 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_its_folders_is_not_in_the_root() {
+        let path = |name: &[u8], mode: u32| {
+            let record = record(name, 0xef53, mode);
+            decode(&record).unwrap().1.path
+        };
+        assert_eq!(path(b"//", 0o100_644), "(unknown)");
+        assert_eq!(path(b"//a/b", 0o100_644), "(unknown)/a/b");
+        assert_eq!(path(b"/", 0o040_755), "/");
+    }
+
+    #[test]
     fn names_of_sockets_are_read() {
         let mut bytes = record(b"/run/x.sock\0", SOCKET_MAGIC, 0);
         assert_eq!(decode(&bytes).unwrap().1.path, "/run/x.sock");
         bytes = record(b"\0name", SOCKET_MAGIC, 0);
         assert_eq!(decode(&bytes).unwrap().1.path, "@name");
+        bytes = record(b"\0name\xff", SOCKET_MAGIC, 0);
+        assert_eq!(decode(&bytes).unwrap().1.path, r"@name\xff");
     }
 
     proptest! {

@@ -1,13 +1,13 @@
 //! Decodes records of the ring buffer. Lengths are checked against the bytes, and text need not
 //! be UTF-8.
 
-use std::fmt::Write as _;
-
 use bubble_common::kernel::Plain;
 use bubble_common::kernel::cgroup::CgroupRecord;
 use bubble_common::kernel::network::NetworkRecord;
 use bubble_common::kernel::process::{Comm, ExecRecord, ExitRecord, ProcessRecord};
 use bubble_common::kernel::record::{Header, Kind};
+
+use crate::printable::escape_bytes;
 
 /// A record with its texts.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,23 +68,10 @@ pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
     })
 }
 
-/// The path of a file. Bytes that are no UTF-8 become `\xff`, so that two files stay apart.
-pub fn path(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // Writing to a String does not fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
 /// The text before the first NUL.
 pub fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    escape_bytes(&bytes[..end])
 }
 
 /// The kernel's name of a process.
