@@ -11,6 +11,9 @@ const FRAME: usize = 12;
 /// Longest block that is accepted: the list of all threads of a large host has a tenth of it.
 const MAX_LENGTH: usize = 64 * 1024 * 1024;
 
+/// Bytes of the shortest entry of a list of interfaces: type, address, mask, broadcast and speed, and no name.
+const MIN_INTERFACE: usize = 24;
+
 /// The kind of a block. The first versions had other numbers for the same kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -114,20 +117,97 @@ pub(super) fn next(data: &[u8], offset: u64) -> Result<Option<Block<'_>>, Error>
     let Some(whole) = data.get(..length) else {
         return Ok(None);
     };
-    let body = &whole[8..length - 4];
-    if whole[length - 4..] != [l0, l1, l2, l3] {
-        return Err(damaged(
-            offset,
-            "the two lengths of a block differ".to_owned(),
-        ));
+    let kind = Kind::of(u32::from_le_bytes([k0, k1, k2, k3]));
+    if whole[length - 4..] == [l0, l1, l2, l3] {
+        let body = &whole[8..length - 4];
+        return Ok(Some(Block { kind, body, length }));
     }
-    Ok(Some(Block {
-        kind: Kind::of(u32::from_le_bytes([k0, k1, k2, k3])),
-        body,
-        length,
-    }))
+    let differ = || damaged(offset, "the two lengths of a block differ".to_owned());
+    if kind != (Kind::Interfaces { sized: true }) {
+        return Err(differ());
+    }
+    let Some(length) = length_of_interfaces(data, length).ok_or_else(differ)? else {
+        return Ok(None);
+    };
+    let body = data.get(8..length - 4).unwrap_or_default();
+    Ok(Some(Block { kind, body, length }))
+}
+
+/// The real length of a list of interfaces that `sysdig -w` has rewritten from a capture without lengths of
+/// entries: both lengths of its block leave out those lengths (seen with sysdig 0.29.3, which cannot read
+/// it either). `None`: it is not such a list. `Some(None)`: a part of it is missing.
+fn length_of_interfaces(data: &[u8], length: usize) -> Option<Option<usize>> {
+    let number = |at: usize| data.get(at..)?.first_chunk::<4>().copied();
+    let (mut at, mut left) = (8, length - FRAME);
+    // Less than four bytes are padding.
+    while left >= 4 {
+        let Some(entry) = number(at) else {
+            return Some(None);
+        };
+        let entry = u32::from_le_bytes(entry) as usize;
+        if entry < MIN_INTERFACE {
+            return None;
+        }
+        left = left.checked_sub(entry)?;
+        at += 4 + entry;
+    }
+    at += left;
+    let Some(end) = number(at) else {
+        return Some(None);
+    };
+    (u32::from_le_bytes(end) as usize == length).then_some(Some(at + 4))
 }
 
 pub(super) fn damaged(at: u64, why: String) -> Error {
     Error::Damaged { at, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, next};
+
+    /// A list of two interfaces, whose block says this length.
+    fn interfaces(length: u32) -> Vec<u8> {
+        let mut block = 0x219_u32.to_le_bytes().to_vec();
+        block.extend(length.to_le_bytes());
+        for name in ["lo", "eth0"] {
+            block.extend((24 + name.len() as u32).to_le_bytes());
+            block.extend([0; 24]);
+            block.extend(name.bytes());
+        }
+        // Padding.
+        block.extend([0; 2]);
+        block.extend(length.to_le_bytes());
+        block
+    }
+
+    #[test]
+    fn a_rewritten_list_of_interfaces_says_too_little() {
+        let whole = interfaces(0).len();
+        let right = interfaces(whole as u32);
+        let block = next(&right, 0).unwrap().unwrap();
+        assert_eq!((block.length, block.body.len()), (whole, whole - 12));
+
+        let short = interfaces(whole as u32 - 8);
+        let block = next(&short, 0).unwrap().unwrap();
+        assert_eq!(block.kind, Kind::Interfaces { sized: true });
+        assert_eq!((block.length, block.body.len()), (whole, whole - 12));
+        for part in 0..whole {
+            assert!(next(&short[..part], 0).unwrap().is_none(), "{part} bytes");
+        }
+    }
+
+    #[test]
+    fn other_wrong_lengths_are_damage() {
+        let whole = interfaces(0).len() as u32;
+        for length in [whole - 4, whole - 12] {
+            assert!(next(&interfaces(length), 0).is_err(), "{length}");
+        }
+        let mut other = interfaces(whole - 8);
+        other[..4].copy_from_slice(&0x201_u32.to_le_bytes());
+        assert!(next(&other, 0).is_err());
+        let mut entry = interfaces(whole - 8);
+        entry[8..12].copy_from_slice(&3_u32.to_le_bytes());
+        assert!(next(&entry, 0).is_err());
+    }
 }

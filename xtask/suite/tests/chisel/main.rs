@@ -4,6 +4,7 @@
 mod collector;
 mod outage;
 mod real_server;
+mod rewritten;
 mod sysdig;
 mod tls;
 mod variant;
