@@ -119,7 +119,7 @@ const NOT_IN_GUESTS: [&str; 3] = ["mixed::programs", "mounts::btrfs", "mounts::x
 /// The tests that run in guests only if they are asked for. They are about the agent as a program, and
 /// start more agents, whose programs an emulated kernel takes minutes to load; or they need processes
 /// that start within a second.
-const SLOW_IN_GUESTS: [&str; 11] = [
+const SLOW_IN_GUESTS: [&str; 12] = [
     "away::",
     "container::",
     "fresh::",
@@ -129,6 +129,7 @@ const SLOW_IN_GUESTS: [&str; 11] = [
     "pins::",
     "process::six_thousand",
     "refused::",
+    "reuse::",
     "run::",
     "sockets::",
 ];

@@ -27,8 +27,8 @@ mod sys;
 mod witness;
 
 use case::{
-    append, budget, burn, datagram, fault, file, folders, identity, memory, multipath, opens,
-    passed, process, pulse, replaced, shop, tcp, unix, uring,
+    append, budget, burn, datagram, fault, file, folders, identity, memory, multipath, names,
+    opens, passed, process, pulse, replaced, shop, tcp, unix, uring,
 };
 
 /// Does work of exactly known size and prints what it did, as one JSON object
@@ -114,6 +114,8 @@ enum Work {
         #[arg(value_enum)]
         of: identity::Case,
     },
+    /// Names: any bytes in those of files, a process and its threads, and a long path
+    Names,
     /// Opens: many different files, each once
     Opens {
         /// Number of files
@@ -201,6 +203,8 @@ enum Work {
     #[command(hide = true)]
     Rename,
     #[command(hide = true)]
+    NamedHere,
+    #[command(hide = true)]
     IdentityHere {
         #[arg(value_enum)]
         of: identity::Case,
@@ -255,6 +259,7 @@ fn work(cli: &Cli) -> Result<i32> {
             us, code, signal, ..
         } => return process::child(*us, *code, *signal),
         Work::Rename => return process::rename(),
+        Work::NamedHere => return names::here(),
         Work::IdentityHere { of } => return identity::here(*of, directory),
         Work::ScriptHere { .. } => return Ok(identity::script()),
         Work::BurnHere { ns } => return Ok(cpu::burn(*ns).map(|()| 0)?),
@@ -294,6 +299,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::Forks { count } => process::forks(*count),
         Work::Renames => process::renames(),
         Work::Identity { of } => create(directory).and_then(|()| identity::run(*of, directory)),
+        Work::Names => create(directory).and_then(|()| names::run(directory)),
         Work::Opens { count } => create(directory).and_then(|()| opens::run(directory, *count)),
         Work::Folders(options) => create(directory).and_then(|()| folders::run(directory, options)),
         Work::Replaced => create(directory).and_then(|()| replaced::run(directory)),

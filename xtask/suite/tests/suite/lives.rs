@@ -1,7 +1,12 @@
 //! Containers that are started again and again: every life counts, in one container.
 
 use std::fs;
-use std::thread::sleep;
+use std::num::NonZero;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use bubble_suite::api::{Api, Container, Ledger, Span};
@@ -80,6 +85,49 @@ fn check(api: &Api, container: &Container, path: &str, written: u64, lives: usiz
     assert!(alternate, "{kinds:?}");
 }
 
+/// Keeps the host busy until it is dropped: starts programs, as a compiler does, and reads and writes files.
+struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(folder: &Path) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let workload = settings::program("bubble-workload").expect("the workload");
+        let thread = |number: usize| {
+            let (stop, workload) = (Arc::clone(&stop), workload.clone());
+            let file = folder.join(format!("load-{number}"));
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut program = Command::new(&workload);
+                    let ended = program.args(["child", "0", "--us", "20000"]).status();
+                    assert!(ended.is_ok_and(|status| status.success()));
+                    fs::write(&file, vec![1; 1 << 20]).expect("a writable folder");
+                    assert_eq!(fs::read(&file).expect("the file").len(), 1 << 20);
+                }
+            })
+        };
+        let cores = thread::available_parallelism().map_or(2, NonZero::get);
+        Self {
+            threads: (0..2 * cores).map(thread).collect(),
+            stop,
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() && !thread::panicking() {
+                panic!("the load failed");
+            }
+        }
+    }
+}
+
+/// While the host is busy.
 #[test]
 fn a_container_that_is_restarted() {
     let api = api();
@@ -90,9 +138,11 @@ fn a_container_that_is_restarted() {
     let path = format!("{there}/{file}");
     // Long enough to start the program on a slow machine.
     let life = settings::pause(Duration::from_millis(700));
+    let load = Load::start(here);
     let name = runner
         .run_lives(&append(&path), restarts + 1, life)
         .expect("a container that is restarted");
+    drop(load);
     let container = find(&api, &name, Some("ended")).expect("an ended container");
     let written = fs::metadata(here.join(file)).expect("the file").len();
     check(&api, &container, &path, written, restarts as usize + 1);

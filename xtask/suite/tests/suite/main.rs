@@ -23,6 +23,7 @@ mod newer;
 mod pins;
 mod process;
 mod refused;
+mod reuse;
 mod run;
 mod soak;
 mod sockets;

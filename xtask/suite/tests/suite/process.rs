@@ -50,6 +50,13 @@ fn a_process_that_renames_itself() {
     assert_eq!(finished.truth.processes.len(), 2);
 }
 
+/// Names of files, too.
+#[test]
+fn names_that_hold_any_byte() {
+    let finished = exact(&["names"]);
+    assert_eq!(finished.truth.processes.len(), 2);
+}
+
 #[test]
 fn a_process_that_becomes_another_user() {
     exact(&["identity", "user"]);

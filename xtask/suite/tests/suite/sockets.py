@@ -184,6 +184,14 @@ def refused():
             pass
 
 
+def peers():
+    """One socket, each datagram to another peer."""
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for number in range(20000):
+        peer = socket.inet_ntoa(struct.pack(">I", 0x7F020000 + number))
+        send(b"n" * 10, (peer, 9), by=client.sendto)
+
+
 def many():
     """`sendmmsg` and `recvmmsg`: ten datagrams in a call."""
     server, client = datagrams()

@@ -108,6 +108,12 @@ fn a_path_at_which_nothing_listens() {
     assert_eq!(details, [expected]);
 }
 
+/// More than a table has rows: the rest is folded, and the total stays exact.
+#[test]
+fn twenty_thousand_peers_of_a_socket() {
+    exact("peers");
+}
+
 #[test]
 fn many_datagrams_in_a_call() {
     exact("many");

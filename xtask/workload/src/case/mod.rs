@@ -13,6 +13,7 @@ pub(crate) mod identity;
 pub(crate) mod mapped;
 pub(crate) mod memory;
 pub(crate) mod multipath;
+pub(crate) mod names;
 pub(crate) mod narrow;
 pub(crate) mod opens;
 pub(crate) mod passed;
