@@ -8,6 +8,7 @@ use bubble_common::segment::total::Metric;
 
 use super::cgroup::{Cgroup, Figures, number};
 use crate::container::error::is_absent;
+use crate::container::files::Unread;
 use crate::container::hierarchy::Hierarchies;
 
 /// Reads the limits of the cgroups above the one at `path`: the tightest, as pods and jobs set theirs above
@@ -31,8 +32,7 @@ pub(super) fn read_own_limits(cgroup: &mut Cgroup<'_>) -> Option<Figures> {
     if !is_below_root(cgroup.path) {
         return Some(Figures::new());
     }
-    let limits = limits_of(cgroup).ok()?;
-    (!cgroup.files.has_failed()).then_some(limits)
+    limits_of(cgroup).ok()
 }
 
 /// The lower one of each limit.
@@ -55,7 +55,7 @@ fn is_below_root(path: &str) -> bool {
 }
 
 /// The limits of one cgroup.
-fn limits_of(level: &mut impl ReadLevel) -> io::Result<Figures> {
+fn limits_of<L: ReadLevel>(level: &mut L) -> Result<Figures, L::Error> {
     let mut limits = Figures::new();
     let mut add = |metric: Metric, value: Option<u64>| limits.extend(value.map(|it| (metric, it)));
     let cpu = match level.v2_file("cpu.max")? {
@@ -98,14 +98,17 @@ fn millicores(quota: u64, period: u64) -> Option<u64> {
 
 /// The files of one cgroup. A text is `None` if the file does not exist.
 trait ReadLevel {
+    /// Why a file that may exist cannot be read.
+    type Error;
+
     /// The text of a cgroup v2 file.
-    fn v2_file(&mut self, file: &'static str) -> io::Result<Option<String>>;
+    fn v2_file(&mut self, file: &'static str) -> Result<Option<String>, Self::Error>;
     /// The text of a v1 controller's file.
     fn v1_file(
         &mut self,
         controller: &'static str,
         file: &'static str,
-    ) -> io::Result<Option<String>>;
+    ) -> Result<Option<String>, Self::Error>;
 }
 
 /// The cgroup at a path, whose files are opened each time.
@@ -115,6 +118,8 @@ struct Level<'a> {
 }
 
 impl ReadLevel for Level<'_> {
+    type Error = io::Error;
+
     fn v2_file(&mut self, file: &'static str) -> io::Result<Option<String>> {
         let unified = self.hierarchies.unified();
         unified.map_or(Ok(None), |tree| read(&tree.folder(self.path), file))
@@ -132,16 +137,18 @@ impl ReadLevel for Level<'_> {
 
 /// Its files stay open. Why one cannot be read is in [`Cgroup::files`].
 impl ReadLevel for Cgroup<'_> {
-    fn v2_file(&mut self, file: &'static str) -> io::Result<Option<String>> {
-        Ok(self.v2(file))
+    type Error = Unread;
+
+    fn v2_file(&mut self, file: &'static str) -> Result<Option<String>, Unread> {
+        self.v2(file)
     }
 
     fn v1_file(
         &mut self,
         controller: &'static str,
         file: &'static str,
-    ) -> io::Result<Option<String>> {
-        Ok(self.v1(controller, file))
+    ) -> Result<Option<String>, Unread> {
+        self.v1(controller, file)
     }
 }
 
