@@ -11,7 +11,7 @@ pub(crate) fn post(segment: &Segment) -> Post {
     Post {
         recording: None,
         repeated: false,
-        replaces: false,
+        replaces: None,
         withdrawn: Sums::default(),
         key: segment.key.clone(),
         slots: slot_bits(segment),

@@ -15,7 +15,7 @@ use bubble_common::segment::{Resolution, Segment};
 use super::error::IngestError;
 use super::prepare::{DECODING_PER_BYTE, repost};
 use crate::memory::{MemoryError, Pool, Reservation};
-use crate::span::activity::{Sums, activity};
+use crate::span::activity::{Change, Sums, activity};
 use crate::span::complete::complete_slots;
 use crate::span::row::{Form, Piece, Row, decode};
 use crate::span::unite::{finer, keep_slots, slot_bit, starts, unite};
@@ -136,13 +136,12 @@ fn counted(post: &Post, mut pieces: Vec<Piece>, fine: &[Piece]) -> Option<Post> 
         form: Form::Posted,
         segment: segment.clone().into(),
     });
-    let with = sums(&pieces)?;
+    let change = Change::between(without, sums(&pieces)?);
     Some(Post {
-        // A store that keeps the sums of each piece replaces those of the half.
-        activity: whole.activity.clone().with_sums(with.without(without)),
+        activity: whole.activity.clone().with_sums(change.added),
         // With it, rows may have less: it may have more seconds than a part that it takes the place of.
-        withdrawn: former.without(without).plus(without.without(with)),
-        replaces: half.is_some(),
+        withdrawn: change.withdrawn,
+        replaces: half.map(|_| Change::between(without, former)),
         ..whole
     })
 }

@@ -14,15 +14,15 @@ pub mod live;
 mod owner;
 mod prepare;
 mod receipt;
+mod turns;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bubble_common::batch::{AgentReport, Batch};
 use bubble_common::legacy::{self, EventError};
 use bubble_common::segment::codec::{DecodeError, memory_limit};
-use bubble_common::segment::{Key, Resolution, SourceId};
+use bubble_common::segment::{Resolution, SourceId};
 use tracing::warn;
 
 pub use self::error::IngestError;
@@ -32,6 +32,7 @@ use self::live::Live;
 use self::owner::{Owners, Poster};
 use self::prepare::{DECODING_PER_BYTE, Prepared, prepare_event, remainder};
 pub use self::receipt::{Receipt, Refusal, RefusalCode};
+use self::turns::Turns;
 use crate::clock;
 use crate::memory::{Pool, Reservation};
 use crate::metrics::Metrics;
@@ -46,8 +47,6 @@ const DECODING: usize = 4 << 20;
 /// Memory of a legacy post: a multiple of its length, and so much.
 const EVENT: usize = 1 << 20;
 const EVENT_PER_BYTE: usize = 8;
-/// Sources with coarse posts that are remembered at most.
-const MAX_COARSE_ENDS: usize = 10_000;
 /// Attempts to store what others are storing, too.
 const MAX_PUTS: usize = 4;
 /// Longest wait for memory.
@@ -63,8 +62,7 @@ pub struct Ingest {
     hosts: Hosts,
     owners: Owners,
     lanes: Arc<Mutex<Lanes>>,
-    /// End of the latest coarse post of each source. A post of earlier seconds may arrive after it.
-    coarse_ends: Mutex<HashMap<SourceId, u64>>,
+    turns: Turns,
 }
 
 /// Where a batch is from.
@@ -91,7 +89,7 @@ impl Ingest {
             hosts: Hosts::default(),
             owners: Owners::default(),
             lanes: Arc::default(),
-            coarse_ends: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -217,12 +215,12 @@ impl Ingest {
         owners.check(&*self.store, &mut prepared, poster).await?;
         let Prepared {
             notices,
-            mut posts,
+            posts,
             owners,
             refused,
             ..
         } = prepared;
-        self.mark_repeated(&mut posts);
+        let turns = self.turns.take(&posts).await;
         let late = late::known_slots(&*self.store, &posts, clock::now()).await?;
         let unknown = owners.into_iter().zip(posts).zip(late);
         let unknown = unknown.filter_map(|((owner, post), known)| match post.slots & !known {
@@ -243,6 +241,7 @@ impl Ingest {
             new.extend(left.map(|post| (owner, post)));
         }
         let new = self.put(new, notices.len()).await?;
+        drop(turns);
         for (_, notice) in new.iter().zip(&notices).filter(|(new, _)| **new) {
             self.live.notify(|| notice.clone());
         }
@@ -267,35 +266,6 @@ impl Ingest {
             );
         }
         Ok(receipt)
-    }
-
-    /// Marks live seconds as repeated that begin before the end of a coarse post of their source: the agent
-    /// may have posted them in it, too. Notes the ends of coarse posts.
-    fn mark_repeated(&self, posts: &mut [Post]) {
-        let mut ends = self
-            .coarse_ends
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for post in posts.iter_mut().filter(|post| post.slots != 0) {
-            let Key {
-                source,
-                start,
-                resolution,
-                ..
-            } = post.key;
-            if resolution == Resolution::Second {
-                let is_live = post.recording.is_none();
-                post.repeated |= is_live && ends.get(&source).is_some_and(|end| start < *end);
-                continue;
-            }
-            if ends.len() >= MAX_COARSE_ENDS && !ends.contains_key(&source) {
-                ends.clear();
-            }
-            let slots = u64::from(u64::BITS - post.slots.leading_zeros());
-            let end = resolution.packed_start(start) + slots * resolution.seconds();
-            let known = ends.entry(source).or_default();
-            *known = end.max(*known);
-        }
     }
 
     /// Stores posts, each with the index of its segment, and of those that are stored in part the rest.

@@ -248,7 +248,7 @@ fn post(segment: &Segment, bytes: Vec<u8>) -> Post {
         bytes,
         recording: None,
         repeated: false,
-        replaces: false,
+        replaces: None,
         withdrawn: Sums::default(),
     }
 }

@@ -13,7 +13,7 @@ use crate::span::row::{Form, Piece, Row, damaged_segment, decode, note_damage};
 use crate::span::unite::{finer, known_slot, roll, slot_bits, unite};
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::packing::{Contribution, DirtySpan, Packed, Repack, digest};
+use crate::store::packing::{Contribution, DirtySpan, Merged, Packed, Repack, digest};
 use crate::store::retained::Retained;
 
 /// Why a span could not be packed. It stays dirty.
@@ -107,8 +107,7 @@ fn pack_source(
     fine: Vec<Piece>,
 ) -> Result<Segment, PackError> {
     let pieces = rows.iter().filter(|row| row.form != Form::Packed);
-    let pieces = pieces.map(|row| (row.key.clone(), row.form));
-    change.pieces.extend(pieces);
+    change.pieces.extend(pieces.map(Merged::of));
     let base = rows.iter().find(|row| row.form == Form::Packed);
     let replaces = base.map(|row| digest(&row.bytes));
     let unchanged = rows.iter().all(|row| row.form == Form::Packed);

@@ -66,6 +66,25 @@ impl Sums {
     }
 }
 
+/// A change of sums.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Change {
+    /// What it adds.
+    pub added: Sums,
+    /// What it takes away.
+    pub withdrawn: Sums,
+}
+
+impl Change {
+    /// The change from `before` to `after`.
+    pub fn between(before: Sums, after: Sums) -> Self {
+        Self {
+            added: after.without(before),
+            withdrawn: before.without(after),
+        }
+    }
+}
+
 impl Activity {
     /// Its sums.
     pub fn sums(&self) -> Sums {

@@ -133,6 +133,19 @@ pub fn slot_bits_of(row: &Row) -> u64 {
     }
 }
 
+/// Sub-slots of the slot that starts at `at` that a stored row contains, as bits. If it is damaged: none;
+/// whoever packs or reads it reports that.
+pub fn sub_slots_of(row: &Row, at: u64) -> u64 {
+    let head = row.segment().ok().map(Segment::decode_head);
+    let Some(Ok(head)) = head else {
+        return 0;
+    };
+    let slot = at.checked_sub(head.key.start);
+    let slot = slot.map(|after| (after / head.key.resolution.seconds()) as usize);
+    let coverage = slot.and_then(|slot| head.coverage.get(slot));
+    coverage.map_or(0, |coverage| coverage.0)
+}
+
 fn covered_bits(key: &Key, coverage: &[Coverage]) -> u64 {
     let resolution = key.resolution;
     let first = (key.start - resolution.packed_start(key.start)) / resolution.seconds();

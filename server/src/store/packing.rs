@@ -101,11 +101,36 @@ pub struct Repack {
     /// The packed rows, one a source.
     pub packed: Vec<Packed>,
     /// Pieces that the packed rows contain, to be deleted.
-    pub pieces: Vec<(Key, Form)>,
+    pub pieces: Vec<Merged>,
     /// Slots of the coarser resolution. They replace earlier ones, and their spans become dirty.
     pub rolled: Vec<Row>,
     /// What the span adds to the container's sums, for each source that changed.
     pub contributions: Vec<Contribution>,
+}
+
+/// A piece that was merged into a packed row.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// Its key.
+    pub key: Key,
+    /// Its form.
+    pub form: Form,
+    /// [`digest`] of a posted coarse piece. Its other half may have replaced it meanwhile: then it is not
+    /// deleted. Others are not replaced by what has more.
+    pub digest: Option<i64>,
+}
+
+impl Merged {
+    /// The piece in `row`.
+    pub fn of(row: &Row) -> Self {
+        let is_coarse = row.key.resolution != Resolution::Second;
+        let may_change = is_coarse && row.form == Form::Posted;
+        Self {
+            key: row.key.clone(),
+            form: row.form,
+            digest: may_change.then(|| digest(&row.bytes)),
+        }
+    }
 }
 
 /// A packed row, and the row that it replaces.

@@ -8,7 +8,7 @@ use bubble_common::segment::{ContainerId, Key, Resolution};
 
 use super::error::StoreError;
 use super::recording::Label;
-use crate::span::activity::{Activity, Sums};
+use crate::span::activity::{Activity, Change, Sums};
 use crate::span::row::{Row, seal_posted};
 
 /// Stores posted segments and reads rows.
@@ -57,11 +57,12 @@ pub struct Post {
     /// looks too, unless the post follows all that is stored of its source: a post may arrive after its
     /// repetition.
     pub repeated: bool,
-    /// Whether it replaces a stored piece with the same key, and contains all of that. The
-    /// activity is that of both. Only coarse posts do: the halves of a minute have one key.
-    pub replaces: bool,
-    /// What was added to the sums of its container, and counts no more once it is stored: what the piece
-    /// added that it replaces. Cassandra ignores it: it keeps the sums of each piece, and replaces them with it.
+    /// If it replaces a stored piece with the same key, and contains all of that: what that piece changed in
+    /// the sums of its container. The activity is that of both. Only coarse posts do: the halves of a
+    /// minute have one key.
+    pub replaces: Option<Change>,
+    /// What counts no more in the sums of its container once it is stored: it may take the place of parts
+    /// of a minute that had more.
     pub withdrawn: Sums,
 }
 

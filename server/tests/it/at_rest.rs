@@ -388,7 +388,7 @@ fn large(container: &str, at: u64, size: usize) -> Post {
         bytes: vec![7; size],
         activity: Activity::default(),
         repeated: false,
-        replaces: false,
+        replaces: None,
         withdrawn: Sums::default(),
         recording: None,
     }

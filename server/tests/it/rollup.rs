@@ -15,7 +15,7 @@ use bubble_server::span::retention::Retention;
 use bubble_server::span::row::{Form, Row};
 use bubble_server::store::Store;
 use bubble_server::store::error::StoreError;
-use bubble_server::store::packing::{DirtySpan, Packed, Repack, digest};
+use bubble_server::store::packing::{DirtySpan, Merged, Packed, Repack, digest};
 use bubble_server::store::segments::Outcome;
 use bubble_server::store::sqlite::{Durability, Sqlite};
 use bubble_testing::arbitrary::segment_of;
@@ -403,7 +403,11 @@ async fn a_server_on_cassandra_does_not_undo_the_work_of_another() {
             slots: (1 << 30) - 1,
             replaces: Some(digest(&rows[0].bytes)),
         }],
-        pieces: vec![(late.key.clone(), Form::Posted)],
+        pieces: vec![Merged {
+            key: late.key.clone(),
+            form: Form::Posted,
+            digest: None,
+        }],
         rolled: Vec::new(),
         contributions: Vec::new(),
         span,

@@ -5,7 +5,7 @@ use bubble_common::segment::{ContainerId, Facts, SourceId};
 use super::life_row::{self, Counted, LifeRow};
 use super::session::Cql;
 use super::value::corrupt;
-use crate::span::activity::Activity;
+use crate::span::activity::{Activity, Sums};
 use crate::store::column::unsigned;
 use crate::store::container::Container;
 use crate::store::error::StoreError;
@@ -61,12 +61,14 @@ impl Life {
         }
         let counted = Counted::new(&self.rows);
         let mut activities: Vec<(Activity, bool)> = Vec::new();
+        let mut withdrawn = Sums::default();
         for row in &self.rows {
             let mut activity = row.activity.clone();
             if !counted.holds(row) {
                 (activity.cpu_ns, activity.bytes_in, activity.bytes_out) = (0, 0, 0);
                 activity.cpu.clear();
             }
+            withdrawn = withdrawn.plus(row.withdrawn);
             activities.push((activity, row.recording.is_some()));
         }
         for reported in &self.facts {
@@ -83,6 +85,7 @@ impl Life {
         for (activity, recorded) in &activities {
             container.absorb(activity, *recorded);
         }
+        container.withdraw(withdrawn);
         let has_part = |id: &SourceId| self.rows.iter().any(|e| e.recording == Some(*id));
         let names = recordings.iter().filter(|(id, _)| has_part(id));
         container.recordings = names.map(|(_, name)| name.clone()).collect();

@@ -9,6 +9,10 @@
 //! row with its bit set in a coarser row no longer counts. So a container has few rows, and
 //! its sums are right before, between and after these steps. Deleting rows that no longer
 //! count is only tidying up.
+//!
+//! A posted minute, hour or day is different: its slot may be packed already, and it changes the sums by
+//! what it has beside that, which may be less than nothing. So its row counts as long as it exists, and
+//! is deleted together with the write of the packed span that contains it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +21,7 @@ use scylla::value::CqlValue;
 
 use super::session::{Bound, Cql};
 use super::value::{big, bits, blob, resolution_number, resolution_of, source_of, text, tiny};
-use crate::span::activity::Activity;
+use crate::span::activity::{Activity, Sums};
 use crate::span::unite::{finer, slot_bit};
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
@@ -58,6 +62,8 @@ pub(super) struct LifeRow {
     pub(super) recording: Option<SourceId>,
     /// Without facts; CPU by [`Recent::BUCKET`].
     pub(super) activity: Activity,
+    /// What it takes from the sums. In the table, a sum is negative then.
+    pub(super) withdrawn: Sums,
     /// Timestamp of its write in Cassandra: µs since the Unix epoch; 0 if it is not written yet.
     pub(super) written: i64,
 }
@@ -98,6 +104,7 @@ impl LifeRow {
                 facts: Facts::new(),
                 ..post.activity.clone()
             },
+            withdrawn: post.withdrawn,
             written: 0,
         }
     }
@@ -148,13 +155,15 @@ impl LifeRow {
             slots: contribution.slots,
             recording: former.iter().find_map(|entry| entry.recording),
             activity,
+            withdrawn: Sums::default(),
             written: 0,
         }
     }
 
     /// Statement that writes the row.
     pub(super) fn insert(&self, container: &ContainerId) -> Bound {
-        let activity = &self.activity;
+        let (activity, withdrawn) = (&self.activity, &self.withdrawn);
+        let sum = |added, withdrawn| Some(CqlValue::BigInt(number(added) - number(withdrawn)));
         let some = |n: Option<u64>| n.map(|n| CqlValue::BigInt(number(n)));
         (
             "INSERT INTO life (container, resolution, kind, start, source, slots, recording,
@@ -170,9 +179,9 @@ impl LifeRow {
                 self.recording.and_then(|id| blob(&id.0)),
                 big(activity.first),
                 big(activity.last),
-                big(activity.cpu_ns),
-                big(activity.bytes_in),
-                big(activity.bytes_out),
+                sum(activity.cpu_ns, withdrawn.cpu_ns),
+                sum(activity.bytes_in, withdrawn.bytes_in),
+                sum(activity.bytes_out, withdrawn.bytes_out),
                 some(activity.memory_peak),
                 some(activity.memory_now),
                 some(activity.memory_limit),
@@ -183,6 +192,7 @@ impl LifeRow {
 
     fn read(row: LifeColumns) -> Result<Self, StoreError> {
         let some = |n: Option<i64>| n.map(unsigned);
+        let taken = |n: i64| unsigned(n.saturating_neg());
         Ok(Self {
             key: LifeKey {
                 resolution: resolution_of(row.0)?,
@@ -204,12 +214,22 @@ impl LifeRow {
                 cpu: decode(&row.14),
                 facts: Facts::new(),
             },
+            withdrawn: Sums {
+                cpu_ns: taken(row.8),
+                bytes_in: taken(row.9),
+                bytes_out: taken(row.10),
+            },
             written: row.15,
         })
     }
 }
 
 impl LifeKey {
+    /// Whether it is of a posted minute, hour or day.
+    pub(super) fn is_coarse_piece(&self) -> bool {
+        self.kind == Kind::Piece && self.resolution != Resolution::Second
+    }
+
     /// Statement that deletes the row.
     pub(super) fn delete(&self, container: &ContainerId) -> Bound {
         (
@@ -221,6 +241,25 @@ impl LifeKey {
                 tiny(self.kind as i8),
                 big(self.start),
                 blob(&self.source.0),
+            ],
+        )
+    }
+}
+
+impl LifeRow {
+    /// Statement that deletes the row, unless it was written again since it was read.
+    pub(super) fn delete_as_read(&self, container: &ContainerId) -> Bound {
+        let key = &self.key;
+        (
+            "DELETE FROM life USING TIMESTAMP ?
+             WHERE container = ? AND resolution = ? AND kind = ? AND start = ? AND source = ?",
+            vec![
+                Some(CqlValue::BigInt(self.written)),
+                text(container.as_str()),
+                tiny(resolution_number(key.resolution)),
+                tiny(key.kind as i8),
+                big(key.start),
+                blob(&key.source.0),
             ],
         )
     }
@@ -353,6 +392,9 @@ impl Counted {
             start,
             source,
         } = entry.key;
+        if entry.key.is_coarse_piece() {
+            return true;
+        }
         let slots = |resolution: Resolution| {
             let span = (resolution, resolution.packed_start(start), source);
             self.0.get(&span).copied().unwrap_or(0)

@@ -9,12 +9,14 @@
 //! Each step can be repeated, so a post that is repeated after a failure completes the rest.
 //!
 //! The first step is skipped in the most common case: a second that follows the last one of its
-//! source that this process stored. A source repeats what was not acknowledged before it continues,
-//! so nobody has stored that second yet. If another server did, it is overwritten with the same
-//! bytes. A source that may have merged what it repeats with other seconds says so, and then the slots
-//! of all pieces are read.
+//! source that this process stored, within the time that an agent waits for an answer. A source repeats
+//! what was not acknowledged before it continues, so nobody has stored that second yet. If another server
+//! has just done so, it is overwritten with the same bytes. Any other second may be late: a source that got
+//! no answer may have merged it with other seconds, or into a minute. Then the slots of all pieces are read,
+//! and the minutes that contain them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use bubble_common::segment::{Key, Resolution, SourceId};
 use futures_util::future::try_join_all;
@@ -98,8 +100,9 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
     let cql = &store.cql;
     let has_slots = posts.iter().any(|post| post.slots != 0);
     let repeated = posts.iter().any(|post| post.repeated);
-    let mut stored = match has_slots && (repeated || !store.written.are_consecutive(&posts)) {
-        true => StoredSpan::read(cql, &span).await?,
+    let are_consecutive = || store.written.are_consecutive(&posts, Instant::now());
+    let mut stored = match has_slots && (repeated || !are_consecutive()) {
+        true => StoredSpan::read(cql, &span, &posts).await?,
         false => StoredSpan::default(),
     };
     let has_pieces = |post: &Post| stored.pieces.contains_key(&post.key.source);
@@ -131,7 +134,7 @@ async fn put_pieces(store: &Cassandra, span: Span, posts: Vec<Post>) -> Result<S
         } else {
             let piece = slot_bit(span.resolution, start);
             let pieces = stored.pieces.entry(source).or_default();
-            let is_new = *pieces & piece == 0 || post.replaces;
+            let is_new = *pieces & piece == 0 || post.replaces.is_some();
             outcomes.push(match is_new {
                 true => Outcome::Stored,
                 false => Outcome::Known,
@@ -213,6 +216,8 @@ struct StoredSpan {
     pieces: HashMap<SourceId, u64>,
     /// Slots of packed rows.
     packed: HashMap<SourceId, u64>,
+    /// Slots that rows of minutes contain.
+    minutes: HashMap<SourceId, u64>,
     /// Slots of posted pieces, read for posts that may overlap them.
     slots: HashMap<SourceId, u64>,
     /// Keys and slots of these pieces.
@@ -220,12 +225,23 @@ struct StoredSpan {
 }
 
 impl StoredSpan {
-    async fn read(cql: &Cql, span: &Span) -> Result<Self, StoreError> {
+    async fn read(cql: &Cql, span: &Span, posts: &[Post]) -> Result<Self, StoreError> {
         let packed = read::packed_slots(cql, &span.container, span.resolution, span.start);
-        let (pieces, packed) = futures_util::try_join!(piece::posted(cql, span), packed)?;
+        let late = posts.iter().filter(|post| may_overlap(post));
+        let late: HashSet<SourceId> = late.map(|post| post.key.source).collect();
+        let minutes = async {
+            match late.is_empty() {
+                true => Ok(HashMap::new()),
+                // The span of seconds is a minute.
+                false => read::minute_slots(cql, &span.container, span.start, &late).await,
+            }
+        };
+        let (pieces, packed, minutes) =
+            futures_util::try_join!(piece::posted(cql, span), packed, minutes)?;
         Ok(Self {
             pieces,
             packed: packed.into_iter().collect(),
+            minutes,
             ..Self::default()
         })
     }
@@ -247,7 +263,7 @@ impl StoredSpan {
         }
         let source = &post.key.source;
         let of = |slots: &HashMap<SourceId, u64>| slots.get(source).copied().unwrap_or(0);
-        let stored = of(&self.slots) | of(&self.packed);
+        let stored = of(&self.slots) | of(&self.packed) | of(&self.minutes);
         if stored & post.slots == 0 {
             return None;
         }

@@ -4,7 +4,7 @@
 //! is packed meanwhile may be seen in both forms, and uniting drops the duplicates. In any
 //! other order it might be seen in neither.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
@@ -15,6 +15,7 @@ use super::session::Cql;
 use super::value::source_of;
 use super::{horizon, life_row, piece, table};
 use crate::span::row::{Form, Row};
+use crate::span::unite::{slot_bit, sub_slots_of};
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
 use crate::store::packing::{DirtySpan, of_slot};
@@ -130,6 +131,54 @@ pub(super) async fn packed_slots(
     rows.into_iter()
         .map(|(source, slots)| Ok((source_of(&source)?, slots.cast_unsigned())))
         .collect()
+}
+
+/// Seconds of the minute at `minute` that rows of minutes of `sources` contain, as bits: an agent whose
+/// spool was full posts minutes.
+pub(super) async fn minute_slots(
+    cql: &Cql,
+    container: &ContainerId,
+    minute: u64,
+    sources: &HashSet<SourceId>,
+) -> Result<HashMap<SourceId, u64>, StoreError> {
+    let resolution = Resolution::Minute;
+    let span = Span {
+        container: container.clone(),
+        resolution,
+        start: resolution.packed_start(minute),
+    };
+    // In the order of the head comment.
+    let mut rows = piece::of_slot(cql, &span, minute, sources).await?;
+    for (source, slots) in packed_slots(cql, container, resolution, span.start).await? {
+        if !sources.contains(&source) || slots & slot_bit(resolution, minute) == 0 {
+            continue;
+        }
+        let bucket = number(table::bucket(resolution, span.start));
+        let key = (
+            container.as_str(),
+            bucket,
+            number(span.start),
+            &source.0[..],
+        );
+        let found: Vec<(i64, Vec<u8>)> = cql
+            .rows("look for minutes", table::of(resolution).row, key)
+            .await?;
+        rows.extend(found.into_iter().map(|(_, bytes)| Row {
+            key: Key {
+                container: container.clone(),
+                resolution,
+                start: span.start,
+                source,
+            },
+            form: Form::Packed,
+            bytes,
+        }));
+    }
+    let mut bits: HashMap<SourceId, u64> = HashMap::new();
+    for row in rows {
+        *bits.entry(row.key.source).or_default() |= sub_slots_of(&row, minute);
+    }
+    Ok(bits)
 }
 
 /// The packed rows of spans that start in `starts`.

@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 
 use super::cluster::Cassandra;
 use super::life::{self, Life};
-use super::life_row::{self, Counted, LifeRow};
+use super::life_row::{self, Counted};
 use super::listing::{self, DAY};
 use super::mark::{self, Span};
 use super::session::{Bound, Cql};
@@ -22,6 +22,7 @@ use super::swept::Past;
 use super::value::{blob, container_of, source_of, text};
 use super::{bindings, piece, read, table};
 use crate::clock;
+use crate::span::activity::Sums;
 use crate::store::binding::of_container;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
@@ -185,18 +186,20 @@ async fn list(cql: &Cql) -> Result<Vec<Recording>, StoreError> {
 fn part(container: ContainerId, source: SourceId, life: &Life) -> Option<Recorded> {
     let counted = Counted::new(&life.rows);
     let own = || life.rows.iter().filter(|e| e.key.source == source);
-    let sum = |of: fn(&LifeRow) -> u64| {
-        let counted = own().filter(|row| counted.holds(row));
-        counted.fold(0_u64, |sum, row| sum.saturating_add(of(row)))
-    };
+    let (mut added, mut withdrawn) = (Sums::default(), Sums::default());
+    for row in own().filter(|row| counted.holds(row)) {
+        added = added.plus(row.activity.sums());
+        withdrawn = withdrawn.plus(row.withdrawn);
+    }
+    let sums = added.without(withdrawn);
     let whole = life.container(&container, &[])?;
     Some(Recorded {
         name: whole.facts.get(facts::NAME).cloned().unwrap_or_default(),
         first: own().map(|row| row.activity.first).min()?,
         last: own().map(|row| row.activity.last).max()?,
-        cpu_ns: sum(|row| row.activity.cpu_ns),
-        bytes_in: sum(|row| row.activity.bytes_in),
-        bytes_out: sum(|row| row.activity.bytes_out),
+        cpu_ns: sums.cpu_ns,
+        bytes_in: sums.bytes_in,
+        bytes_out: sums.bytes_out,
         container,
     })
 }

@@ -9,7 +9,7 @@
 //!
 //! A request costs a node more than its content, so writes share requests where they can.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bubble_common::segment::{Key, Resolution};
 use futures_util::future::try_join_all;
@@ -34,7 +34,9 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
     // From a writer of its own: clearing it must not clear the mark of a piece that came meanwhile.
     let own = Writer::new().mark();
     let life = life_row::of_span(cql, &span.container, span.resolution, span.start).await?;
-    let (mut statements, obsolete) = update_life(change, &life);
+    // After the rows of `life`: whoever replaces a piece writes its row later.
+    let replaced = Replaced::read(cql, &span, change, &life).await?;
+    let (mut statements, obsolete) = update_life(change, &life, &replaced);
     // The mark shares the partition of the contributions, so both change at once: whoever clears
     // the mark has seen the contributions.
     statements.extend([span.set(own, now), span.listed(own, now)]);
@@ -55,29 +57,71 @@ pub(super) async fn repack(store: &Cassandra, change: &Repack) -> Result<(), Sto
             return Err(StoreError::Conflict);
         }
     }
-    let pieces = change.pieces.iter().map(|(key, form)| (key, *form));
-    piece::delete(cql, &span, pieces).await?;
+    let unique = change.pieces.iter().filter(|piece| piece.digest.is_none());
+    let unique = unique.map(|piece| (&piece.key, piece.form));
+    piece::delete(cql, &span, unique).await?;
+    piece::delete_as_read(cql, &span, replaced.merged.iter()).await?;
     // Last: obsolete rows without a mark would never be deleted.
     let mut marks = change.span.marks.clone();
     marks.push(own);
     span.clear_all(cql, obsolete, &marks).await
 }
 
+/// Posted coarse pieces of a span: the other half of one may have replaced it since the change was made.
+#[derive(Default)]
+struct Replaced {
+    /// Those that the change has merged, as they are stored.
+    merged: Vec<piece::Version>,
+    /// Rows of `life` of those that it has not: they still count.
+    left: HashSet<LifeKey>,
+}
+
+impl Replaced {
+    async fn read(
+        cql: &Cql,
+        span: &Span,
+        change: &Repack,
+        life: &[LifeRow],
+    ) -> Result<Self, StoreError> {
+        let mut digests: HashMap<LifeKey, i64> = HashMap::new();
+        for piece in &change.pieces {
+            let digest = piece.digest.map(|digest| (life_key(&piece.key), digest));
+            digests.extend(digest);
+        }
+        if digests.is_empty() && !life.iter().any(|row| row.key.is_coarse_piece()) {
+            return Ok(Self::default());
+        }
+        let versions = piece::versions(cql, span).await?.into_iter();
+        let posted = versions.filter(|version| version.form == Form::Posted);
+        let (merged, left): (Vec<_>, Vec<_>) = posted
+            .partition(|version| digests.get(&life_key(&version.key)) == Some(&version.digest));
+        Ok(Self {
+            merged,
+            left: left.iter().map(|version| life_key(&version.key)).collect(),
+        })
+    }
+}
+
+/// The key of the row of a posted piece.
+fn life_key(key: &Key) -> LifeKey {
+    LifeKey {
+        resolution: key.resolution,
+        kind: Kind::Piece,
+        start: key.start,
+        source: key.source,
+    }
+}
+
 /// Statements that write the contributions of the span, and statements that delete the rows of
 /// `life` that they replace.
-fn update_life(change: &Repack, life: &[LifeRow]) -> (Vec<Bound>, Vec<Bound>) {
+fn update_life(change: &Repack, life: &[LifeRow], replaced: &Replaced) -> (Vec<Bound>, Vec<Bound>) {
     let (resolution, start) = (change.span.resolution, change.span.start);
     let container = &change.span.container;
     let posted: HashSet<LifeKey> = change
         .pieces
         .iter()
-        .filter(|(_, form)| *form == Form::Posted)
-        .map(|(key, _)| LifeKey {
-            resolution: key.resolution,
-            kind: Kind::Piece,
-            start: key.start,
-            source: key.source,
-        })
+        .filter(|piece| piece.form == Form::Posted)
+        .map(|piece| life_key(&piece.key))
         .collect();
     let (mut statements, mut obsolete) = (Vec::new(), Vec::new());
     let packed = life.iter().filter(|row| posted.contains(&row.key));
@@ -111,7 +155,15 @@ fn update_life(change: &Repack, life: &[LifeRow]) -> (Vec<Bound>, Vec<Bound>) {
         pieces.extend(life.iter().filter(is_left_behind));
         let row = LifeRow::of_span(resolution, start, contribution, &former);
         statements.push(row.insert(container));
+        // At once, as coarse pieces count as long as they exist.
+        let contained = life.iter().filter(|row| {
+            let key = &row.key;
+            let is_own = key.source == contribution.source && in_span(key);
+            is_own && key.is_coarse_piece() && !replaced.left.contains(key)
+        });
+        statements.extend(contained.map(|row| row.delete_as_read(container)));
     }
+    pieces.retain(|row| !row.key.is_coarse_piece());
     // Pieces written later stay: the span does not contain them yet.
     if let Some(until) = pieces.iter().map(|row| row.written).max() {
         obsolete.push(life_row::delete_pieces(container, resolution, start, until));

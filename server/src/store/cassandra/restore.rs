@@ -15,6 +15,7 @@ use super::session::Bound;
 use super::value::corrupt;
 use super::{piece, recording, repack};
 use crate::clock;
+use crate::span::activity::Sums;
 use crate::span::row::{Form, Row};
 use crate::store::container::Container;
 use crate::store::error::StoreError;
@@ -129,6 +130,7 @@ async fn put_entry(store: &Cassandra, entry: &Entry) -> Result<(), StoreError> {
             slots: part.slots,
             recording: entry.recorded.iter().find(own).map(|of| of.recording),
             activity: part.activity.clone(),
+            withdrawn: Sums::default(),
             written: 0,
         };
         row.insert(&container.id)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bubble_common::segment::{ContainerId, Facts, Key, Resolution, SourceId, facts};
 
@@ -13,6 +14,9 @@ use crate::store::segments::Post;
 
 /// Entries of each map at most. Beyond that the cache is emptied.
 const MAX_ENTRIES: usize = 100_000;
+/// Age beyond which the end of a source is not relied upon: an agent waits as long for an answer, and then
+/// may post to another server.
+const MAX_END_AGE: Duration = Duration::from_secs(20);
 
 /// What this process wrote of live containers. Recordings are not cached, because another server may
 /// delete them.
@@ -22,8 +26,8 @@ pub(super) struct WriteCache {
     listed: Mutex<HashMap<ContainerId, u64>>,
     /// The latest facts of a source.
     facts: Mutex<HashMap<(ContainerId, SourceId), Facts>>,
-    /// End of the latest stored second of a source.
-    ends: Mutex<HashMap<(ContainerId, SourceId), u64>>,
+    /// End of the latest stored slot of a source, and when it was stored.
+    ends: Mutex<HashMap<(ContainerId, SourceId), (u64, Instant)>>,
 }
 
 impl WriteCache {
@@ -49,15 +53,19 @@ impl WriteCache {
         ))
     }
 
-    /// Whether all of `posts` are live seconds, and each follows the last one of its source.
-    pub(super) fn are_consecutive(&self, posts: &[Post]) -> bool {
+    /// Whether all of `posts` are live seconds, and each follows the last one of its source, which was
+    /// stored shortly before `now`.
+    pub(super) fn are_consecutive(&self, posts: &[Post], now: Instant) -> bool {
         let written = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ends: HashMap<SourceId, u64> = HashMap::new();
         posts.iter().filter(|post| post.slots != 0).all(|post| {
             let Key { source, start, .. } = post.key;
             let before = ends.insert(source, end_of(post));
-            let before =
-                before.or_else(|| written.get(&(post.key.container.clone(), source)).copied());
+            let before = before.or_else(|| {
+                let (end, stored) = written.get(&(post.key.container.clone(), source))?;
+                let age = now.saturating_duration_since(*stored);
+                (age < MAX_END_AGE).then_some(*end)
+            });
             let live_second = post.recording.is_none() && post.key.resolution == Resolution::Second;
             live_second && before == Some(start)
         })
@@ -97,14 +105,15 @@ impl WriteCache {
             facts.clear();
             ends.clear();
         }
+        let now = Instant::now();
         for post in live {
             let id = &post.key.container;
             listed.insert(id.clone(), post.activity.last.saturating_sub(1) / DAY);
             let source = (id.clone(), post.key.source);
-            if post.key.resolution == Resolution::Second && post.slots != 0 {
+            if post.slots != 0 {
                 // A repeated post does not move the end back.
-                let end = ends.entry(source.clone()).or_default();
-                *end = end_of(post).max(*end);
+                let end = ends.get(&source).map_or(0, |(end, _)| *end);
+                ends.insert(source.clone(), (end_of(post).max(end), now));
             }
             remember(facts.entry(source).or_default(), &post.activity.facts);
         }
@@ -151,4 +160,50 @@ fn remember(written: &mut Facts, facts: &Facts) {
 fn end_of(post: &Post) -> u64 {
     let slots = u64::from(u64::BITS - post.slots.leading_zeros());
     post.key.resolution.packed_start(post.key.start) + slots * post.key.resolution.seconds()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
+
+    use super::{MAX_END_AGE, WriteCache};
+    use crate::span::activity::{Activity, Sums};
+    use crate::store::segments::Post;
+
+    fn post(resolution: Resolution, start: u64, slots: u64) -> Post {
+        Post {
+            key: Key {
+                container: ContainerId::new("a").expect("an id"),
+                resolution,
+                start,
+                source: SourceId([1; 16]),
+            },
+            slots,
+            bytes: Vec::new(),
+            activity: Activity::default(),
+            recording: None,
+            repeated: false,
+            replaces: None,
+            withdrawn: Sums::default(),
+        }
+    }
+
+    #[test]
+    fn a_second_follows_only_what_was_stored_shortly_before() {
+        let cache = WriteCache::default();
+        let follows = |at: Instant| {
+            let next = post(Resolution::Second, 601, 0b10);
+            cache.are_consecutive(&[next], at)
+        };
+        assert!(!follows(Instant::now()));
+        cache.insert(&[post(Resolution::Second, 600, 1)]);
+        let now = Instant::now();
+        assert!(follows(now));
+        assert!(!follows(now + MAX_END_AGE));
+        // It may be in this minute.
+        cache.insert(&[post(Resolution::Minute, 600, 1 << 10)]);
+        assert!(!follows(now));
+    }
 }

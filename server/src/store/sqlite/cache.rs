@@ -30,7 +30,7 @@ struct CachedContainer {
 pub(super) struct Cache {
     containers: HashMap<ContainerId, CachedContainer>,
     sources: HashMap<SourceId, SourceRow>,
-    /// Upper bound of the ends of a source's seconds in a container.
+    /// Upper bound of the ends of a source's posts in a container.
     ends: HashMap<(ContainerRow, SourceRow), u64>,
     /// Dirty spans, and whether each has a packed row.
     marks: HashMap<SpanKey, bool>,
@@ -73,8 +73,8 @@ impl Cache {
         Ok(row)
     }
 
-    /// Notes that seconds from `start` to `end` are put into the container `id`. Returns whether `start` is
-    /// certainly not before the end of any second that is stored of this source.
+    /// Notes that slots from `start` to `end` are put into the container `id`. Returns whether `start` is
+    /// certainly not before the end of any slot that is stored of this source.
     pub(super) fn note_end(
         &mut self,
         id: &ContainerId,
@@ -90,7 +90,7 @@ impl Cache {
         if self.ends.len() >= MAX_CACHED {
             self.ends.clear();
         }
-        // A source that is not cached may have later seconds, but none after the end of its container.
+        // A source that is not cached may have later slots, but none after the end of its container.
         let stored = match self.containers.get(id) {
             Some(cached) => cached.container.last_seen,
             None => u64::MAX,

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, Resolution};
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::Sqlite;
-use super::row_id::ContainerRow;
+use super::row_id::{ContainerRow, SourceRow};
 use super::rows::{OnConflict, Pieces, put_packed};
 use super::space::reclaim_step;
 use super::writer::Transaction;
@@ -14,7 +14,7 @@ use crate::clock;
 use crate::span::retention::Finished;
 use crate::store::column::{form_number, number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::packing::{DirtySpan, Packed, Packing, Repack};
+use crate::store::packing::{self, DirtySpan, Merged, Packed, Packing, Repack};
 
 /// Containers in one transaction of [`Packing::expire`].
 const EXPIRE_CHUNK: usize = 200;
@@ -144,23 +144,9 @@ fn repack(transaction: &mut Transaction<'_>, change: &Repack) -> Result<(), Stor
             OnConflict::Replace,
         )?;
     }
-    for (key, form) in &change.pieces {
-        let source = cache.source(connection, key.source)?;
-        connection
-            .prepare_cached(
-                "DELETE FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
-                 AND source = ?4 AND form = ?5",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    key.resolution as u8,
-                    number(key.start),
-                    container,
-                    source,
-                    form_number(*form)
-                ])
-            })
-            .map_err(failed("delete a packed piece"))?;
+    for piece in &change.pieces {
+        let source = cache.source(connection, piece.key.source)?;
+        delete_piece(connection, (container, source), piece)?;
     }
     let mut pieces = Pieces::new(connection, OnConflict::Replace)?;
     for row in &change.rolled {
@@ -175,4 +161,40 @@ fn repack(transaction: &mut Transaction<'_>, change: &Repack) -> Result<(), Stor
         (container, span.resolution, span.start),
         span.marks.first().map_or(0, |mark| mark.number),
     )
+}
+
+/// Deletes a piece, unless it was replaced since it was merged.
+fn delete_piece(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    Merged { key, form, digest }: &Merged,
+) -> Result<(), StoreError> {
+    let doing = "delete a packed piece";
+    let values = params![
+        key.resolution as u8,
+        number(key.start),
+        container,
+        source,
+        form_number(*form)
+    ];
+    if let Some(merged) = digest {
+        let stored: Option<Vec<u8>> = connection
+            .prepare_cached(
+                "SELECT bytes FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
+                 AND source = ?4 AND form = ?5",
+            )
+            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
+            .map_err(failed(doing))?;
+        if stored.is_some_and(|stored| packing::digest(&stored) != *merged) {
+            return Ok(());
+        }
+    }
+    connection
+        .prepare_cached(
+            "DELETE FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
+             AND source = ?4 AND form = ?5",
+        )
+        .and_then(|mut statement| statement.execute(values))
+        .map(drop)
+        .map_err(failed(doing))
 }

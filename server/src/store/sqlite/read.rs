@@ -9,7 +9,7 @@ use super::entry;
 use super::row_id::{ContainerRow, SourceRow};
 use super::versions::Versions;
 use crate::span::row::{Form, Row};
-use crate::span::unite::slot_bits_of;
+use crate::span::unite::{slot_bits_of, sub_slots_of};
 use crate::store::column::{form_number, form_of, number, unsigned};
 use crate::store::error::{StoreError, failed};
 use crate::store::packing::{DirtySpan, Mark};
@@ -104,6 +104,63 @@ pub(super) fn piece_slots(
         }
     }
     Ok(bits)
+}
+
+/// Seconds of the minute of `key` that rows of minutes of its source contain, as bits: an agent whose
+/// spool was full posts minutes.
+pub(super) fn minute_slots(
+    connection: &Connection,
+    (container, source): (ContainerRow, SourceRow),
+    key: &Key,
+) -> Result<u64, StoreError> {
+    let doing = "look for minutes";
+    let resolution = Resolution::Minute;
+    let minute = key.start - key.start % resolution.seconds();
+    let span = resolution.packed_start(minute);
+    let sub_slots = |start: u64, form: Form, bytes: Vec<u8>| {
+        let key = Key {
+            start,
+            resolution,
+            ..key.clone()
+        };
+        sub_slots_of(&Row { key, form, bytes }, minute)
+    };
+    let mut pieces = connection
+        .prepare_cached(
+            "SELECT form, bytes FROM piece WHERE resolution = ?1 AND start = ?2 AND container = ?3
+             AND source = ?4 AND (form = ?5 OR start = ?6)",
+        )
+        .map_err(failed(doing))?;
+    let mut bits = 0;
+    // A posted piece may have several slots.
+    for start in (span..=minute).step_by(resolution.seconds() as usize) {
+        let posted = form_number(Form::Posted);
+        let at = number(start);
+        let values = params![
+            resolution as u8,
+            at,
+            container,
+            source,
+            posted,
+            number(minute)
+        ];
+        let found = pieces.query_map(values, |row| Ok((form_of(row.get(0)?), row.get(1)?)));
+        for piece in found.map_err(failed(doing))? {
+            let (form, bytes) = piece.map_err(failed(doing))?;
+            bits |= sub_slots(start, form, bytes);
+        }
+    }
+    let packed = connection
+        .prepare_cached(
+            "SELECT bytes FROM packed WHERE container = ?1 AND resolution = ?2 AND start = ?3
+             AND source = ?4",
+        )
+        .and_then(|mut statement| {
+            let values = params![container, resolution as u8, number(span), source];
+            statement.query_row(values, |row| row.get(0)).optional()
+        })
+        .map_err(failed(doing))?;
+    Ok(bits | packed.map_or(0, |bytes| sub_slots(span, Form::Packed, bytes)))
 }
 
 /// The pieces of the span at `start`.

@@ -13,7 +13,7 @@ use super::rows::{OnConflict, Pieces};
 use super::writer::Transaction;
 use super::{expire, read, recording};
 use crate::clock;
-use crate::span::activity::Sums;
+use crate::span::activity::{Activity, Sums};
 use crate::span::row::{Form, Row};
 use crate::store::column::number;
 use crate::store::error::{StoreError, failed};
@@ -83,12 +83,13 @@ fn put_one(
             true => packed_slots(connection, row, resolution, span, source)?,
             false => 0,
         };
+        let (id, start) = (&post.key.container, post.key.start);
+        let is_newest = cache.note_end(id, (row, source), start, end_of(post));
         if resolution == Resolution::Second {
             let is_live = post.recording.is_none();
-            let (id, start) = (&post.key.container, post.key.start);
-            let is_newest = cache.note_end(id, (row, source), start, end_of(post));
             if post.repeated || (is_live && !is_newest) {
                 stored |= read::piece_slots(connection, (row, source), &post.key)?;
+                stored |= read::minute_slots(connection, (row, source), &post.key)?;
             }
             if stored & post.slots != 0 && post.slots & !stored != 0 {
                 return Ok(Outcome::Overlaps(stored));
@@ -99,26 +100,39 @@ fn put_one(
             pieces.put((row, source), &post.key, Form::Posted, &post.bytes)
         };
         let is_new = match post.replaces {
-            true => put(&mut Pieces::new(connection, OnConflict::Replace)?)?,
-            false => !is_known && put(pieces)?,
+            Some(_) => put(&mut Pieces::new(connection, OnConflict::Replace)?)?,
+            None => !is_known && put(pieces)?,
         };
         if !is_new {
             return Ok(Outcome::Known);
         }
     }
+    let (added, withdrawn) = change(post);
     if let Some(label) = &post.recording {
-        let sums = post.activity.sums().without(post.withdrawn);
-        let added = match post.withdrawn == Sums::default() {
-            true => Cow::Borrowed(&post.activity),
+        let sums = added.sums().without(withdrawn);
+        let changed = match withdrawn == Sums::default() {
+            true => Cow::Borrowed(&*added),
             false => Cow::Owned(post.activity.clone().with_sums(sums)),
         };
-        recording::record(connection, (row, source), label, &added, now)?;
+        recording::record(connection, (row, source), label, &changed, now)?;
     }
     cache.change(connection, &post.key.container, |container| {
-        container.withdraw(post.withdrawn);
-        container.absorb(&post.activity, post.recording.is_some())
+        let has_new_facts = container.absorb(&added, post.recording.is_some());
+        container.withdraw(withdrawn);
+        has_new_facts
     })?;
     Ok(Outcome::Stored)
+}
+
+/// What a new post adds to the sums of its container and takes from them. It takes back the change of the
+/// piece that it replaces.
+fn change(post: &Post) -> (Cow<'_, Activity>, Sums) {
+    let Some(former) = post.replaces else {
+        return (Cow::Borrowed(&post.activity), post.withdrawn);
+    };
+    let sums = post.activity.sums().plus(former.withdrawn);
+    let added = post.activity.clone().with_sums(sums);
+    (Cow::Owned(added), post.withdrawn.plus(former.added))
 }
 
 /// End of the last slot of a post.

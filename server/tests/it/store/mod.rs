@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 mod index;
+mod minutes;
 mod repeated;
 mod table;
 
@@ -23,7 +24,7 @@ use bubble_server::store::cassandra::{Cassandra, Consistency};
 use bubble_server::store::container::State;
 use bubble_server::store::error::StoreError;
 use bubble_server::store::index::{ContainerFilter, Index as _};
-use bubble_server::store::packing::{Contribution, DirtySpan, Packed, Repack};
+use bubble_server::store::packing::{Contribution, DirtySpan, Merged, Packed, Repack};
 use bubble_server::store::recording::{Label, Recorder, Recordings as _};
 use bubble_server::store::segments::{Outcome, Post, Segments as _};
 use bubble_server::store::sqlite::{Durability, Sqlite};
@@ -58,7 +59,7 @@ pub(crate) fn post(segment: &Segment) -> Post {
         activity: activity(segment),
         recording: None,
         repeated: false,
-        replaces: false,
+        replaces: None,
         withdrawn: Sums::default(),
     }
 }
@@ -82,7 +83,13 @@ fn repack(span: DirtySpan, packed: &[&Segment], pieces: &[&Segment]) -> Repack {
             ..activity(segment)
         },
     };
-    let piece = |segment: &Segment| (segment.key.clone(), Form::Posted);
+    let piece = |segment: &Segment| {
+        Merged::of(&Row {
+            key: segment.key.clone(),
+            form: Form::Posted,
+            bytes: segment.encode(Effort::Raw),
+        })
+    };
     Repack {
         span,
         packed: packed.iter().copied().map(row).collect(),
@@ -227,7 +234,11 @@ async fn a_slot_is_in_a_rolled_piece_or_a_packed_row(store: Arc<dyn Store>) {
     let minutes = [fine.coarsen().expect("a minute"), next.clone()];
     let hour = Segment::merge(&minutes).expect("one source");
     let mut change = repack(span, &[&hour], &[&next]);
-    change.pieces.push((rolled.key.clone(), Form::Rolled));
+    change.pieces.push(Merged {
+        key: rolled.key.clone(),
+        form: Form::Rolled,
+        digest: None,
+    });
     let packed = change.packed[0].row.clone();
     store.repack(change).await.expect("packed");
     for at in [DAY, DAY + 60, DAY + 120] {
