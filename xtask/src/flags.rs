@@ -146,7 +146,7 @@ pub(crate) struct Services {
 ///
 /// Each seed is a run with other faults at other steps. It fails unless all that was counted is
 /// stored or told as lost, once.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Simulate {
     /// Number of seeds (default: 1,000, or 1 with --seed)
     #[arg(long)]

@@ -9,7 +9,7 @@ use super::{deploy, services, suite};
 use crate::build::{self, Profile, workspace_cargo};
 use crate::command::{cargo, run, say, shown};
 use crate::docker::Daemon;
-use crate::{build_ebpf, fuzz, image, install, project, ui};
+use crate::{build_ebpf, fuzz, image, install, project, simulate, ui};
 
 /// One row of the table.
 pub(super) struct Group {
@@ -123,6 +123,14 @@ pub(super) const GROUPS: &[Group] = &[
         all_only: true,
         beside: None,
         run: |_| fuzz::all(FUZZ_SECONDS),
+    },
+    Group {
+        name: "simulation",
+        about: "spool, sender, ingest and store over a simulated disk, network and clock: the same seeds each time",
+        finds: "seconds that are lost or count twice after faults that follow each other",
+        all_only: true,
+        beside: None,
+        run: |_| simulate::test(),
     },
     Group {
         name: "chisel",
