@@ -16,6 +16,7 @@ mod deletion;
 mod distributed;
 mod faults;
 mod folded;
+mod heavy;
 mod kill;
 mod lease;
 mod legacy;

@@ -24,7 +24,7 @@ use crate::common::{Server, batch, client, id, seconds, token};
 use crate::live::next;
 use crate::program::{Program, create_key};
 
-const ID: &str = "aaaaaaaaaaaa";
+pub(crate) const ID: &str = "aaaaaaaaaaaa";
 /// Memory of the servers here.
 const LIMIT: usize = 128 << 20;
 /// Longest wait for anything here.
@@ -39,7 +39,7 @@ async fn limited(memory: usize) -> Arc<Server> {
 }
 
 /// Ten seconds in which `processes` each write to as many files.
-fn heavy(start: u64, source: u8, processes: u32) -> Segment {
+pub(crate) fn heavy(start: u64, source: u8, processes: u32) -> Segment {
     let key = Key {
         container: id(ID),
         resolution: Resolution::Second,
