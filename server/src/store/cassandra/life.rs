@@ -92,3 +92,75 @@ impl Life {
         Some(container)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bubble_common::segment::{ContainerId, Key, Resolution, SourceId};
+    use scylla::value::CqlValue;
+
+    use super::{Life, LifeRow};
+    use crate::span::activity::{Activity, Sums};
+    use crate::store::packing::Contribution;
+    use crate::store::segments::Post;
+
+    /// Start of an hour.
+    const START: u64 = 1_200_000;
+    const SOURCE: SourceId = SourceId([1; 16]);
+
+    fn activity(cpu_ns: u64) -> Activity {
+        Activity {
+            first: START,
+            last: START + 60,
+            cpu_ns,
+            ..Activity::default()
+        }
+    }
+
+    fn id() -> ContainerId {
+        ContainerId::new("a").expect("an id")
+    }
+
+    fn cpu_ns(rows: &[LifeRow]) -> u64 {
+        let life = Life {
+            rows: rows.to_vec(),
+            ..Life::default()
+        };
+        life.container(&id(), &[]).expect("it has rows").cpu_ns
+    }
+
+    #[test]
+    fn a_posted_minute_changes_the_sums_beside_its_packed_slot() {
+        let contribution = Contribution {
+            source: SOURCE,
+            slots: 1,
+            activity: activity(1_000),
+        };
+        let packed = LifeRow::of_span(Resolution::Minute, START, &contribution, &[]);
+        let minute = |added, withdrawn| {
+            LifeRow::of_post(&Post {
+                key: Key {
+                    container: id(),
+                    resolution: Resolution::Minute,
+                    start: START,
+                    source: SOURCE,
+                },
+                slots: 1,
+                bytes: Vec::new(),
+                activity: activity(added),
+                recording: None,
+                repeated: false,
+                replaces: None,
+                withdrawn: Sums {
+                    cpu_ns: withdrawn,
+                    ..Sums::default()
+                },
+            })
+        };
+        assert_eq!(cpu_ns(&[packed.clone(), minute(7, 0)]), 1_007);
+        let taking = minute(0, 300);
+        assert_eq!(cpu_ns(&[packed, taking.clone()]), 700);
+        // The columns have one number for both.
+        let (_, values) = taking.insert(&id());
+        assert!(values.contains(&Some(CqlValue::BigInt(-300))), "{values:?}");
+    }
+}
