@@ -1,5 +1,9 @@
 //! Saved files: the answers in them are those of the API.
 
+use bubble_common::segment::builder::Builder;
+use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
+use bubble_common::segment::process::{Process, ProcessId};
+use bubble_common::segment::{Coverage, Key, Resolution, Segment, SourceId};
 use bubble_server::clock;
 use bubble_server::query::Ask;
 use bubble_server::query::saved::{MAX_BYTES, SaveError};
@@ -16,10 +20,54 @@ fn merged(base: &Value, difference: &Value) -> Value {
     };
     let mut all = base.clone();
     for (name, member) in members {
+        if name.is_empty() {
+            let lacking = member.as_array().into_iter().flatten();
+            for name in lacking.filter_map(Value::as_str) {
+                all.remove(name);
+            }
+            continue;
+        }
         let own = base.get(name).unwrap_or(&Value::Null);
         all.insert(name.clone(), merged(own, member));
     }
     Value::Object(all)
+}
+
+/// A second in which a process talks to a peer that also refuses it.
+fn talking(start: u64) -> Segment {
+    let key = Key {
+        container: id(ID),
+        resolution: Resolution::Second,
+        start,
+        source: SourceId([3; 16]),
+    };
+    let mut builder = Builder::new(key, 1);
+    builder.cover(0, Coverage::SECOND);
+    let process = ProcessId {
+        pid: 77,
+        start: 2_000,
+        exec: 0,
+    };
+    let process = builder.process(Process::new(process, "client"));
+    let connection = builder.connection(Connection {
+        protocol: Protocol::Tcp,
+        role: Role::Client,
+        local: Address::Ip("10.0.0.1".parse().expect("an address"), 50_000),
+        peer: Address::Ip("10.0.0.2".parse().expect("an address"), 5_432),
+    });
+    let io = NetworkIo {
+        bytes_in: 700,
+        bytes_out: 80,
+        failures: 2,
+        ..NetworkIo::default()
+    };
+    builder.network_io(process, connection, 0, io);
+    builder.build()
+}
+
+/// `text` as a part of a query.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[tokio::test]
@@ -34,6 +82,7 @@ async fn a_saved_file_has_the_answers_of_the_api() {
         seconds(ID, 1, start + 60, 60, 9_000),
     ];
     assert_eq!(server.post(segments).await, (4, 0));
+    assert_eq!(server.post(vec![talking(start + 12)]).await, (1, 0));
     let ask = Ask {
         from: Some(start as f64),
         to: Some((start + 60) as f64),
@@ -63,6 +112,43 @@ async fn a_saved_file_has_the_answers_of_the_api() {
         let at = start + second as u64;
         let of_api = answer(&format!("&top=500&at={at}")).await;
         assert_eq!(of_file, of_api, "{second}");
+    }
+    assert_eq!(saved["lanes"], {
+        let path = format!(
+            "/api/v1/containers/{ID}/lanes?from={start}&to={}",
+            start + 60
+        );
+        server.json(&path).await
+    });
+    let details = &saved["details"];
+    let first = &details["processes"][0];
+    let process = first["life"].as_str().expect("a life");
+    let of_api = answer(&format!("&top=50&process={process}")).await;
+    assert_eq!(merged(&saved["summary"], &first["summary"]), of_api);
+    for (kind, list, sort) in [
+        ("file", "files", "bytes"),
+        ("network", "peers", "failures,bytes"),
+    ] {
+        let one = &details[list][0];
+        let text = |name: &str| one[name].as_str().expect("text").to_owned();
+        let filter = match kind {
+            "file" => format!("path:==\"{}\"", text("path")),
+            _ => {
+                let (protocol, role) = (text("protocol"), text("role"));
+                let (remote, port) = (text("remote"), &one["port"]);
+                format!("protocol:=={protocol} role:=={role} remote:==\"{remote}\" port:{port}")
+            }
+        };
+        let range = format!("from={start}&to={}", start + 60);
+        let query = format!("kind={kind}&filter={}&{range}", encoded(&filter));
+        let path = format!("/api/v1/containers/{ID}/series?{query}");
+        assert_eq!(one["series"], server.json(&path).await, "{kind}");
+        let more = format!("group=process,name,pid,container_pid,args&sort={sort}&limit=30");
+        let path = format!("/api/v1/containers/{ID}/table?{query}&{more}");
+        assert_eq!(one["table"], server.json(&path).await, "{kind}");
+    }
+    for kind in ["processes", "files", "peers"] {
+        assert_eq!(details["left_out"][kind], 0, "{kind}");
     }
     let life = &saved["life"];
     assert_eq!(life["first"].as_f64(), Some(start as f64));

@@ -124,6 +124,30 @@ describe("a saved file", () => {
     return file;
   }
 
+  /** Lanes, and the side panel of a process, its file and its peer, from the data in the file. */
+  async function details(page: Page): Promise<void> {
+    const lanes = page.getByRole("group", { name: /^lanes of / });
+    // 48 compilers in a minute, and the 7 that run all the time.
+    await expect.poll(() => lanes.getAttribute("aria-label")).toMatch(/^lanes of \d+ processes/);
+    expect(await page.getByTestId("shared").innerText()).not.toContain("lanes (too many");
+    await row(page, "files", "/var/www/shop/index.html").hover();
+    await row(page, "files", "/var/www/shop/index.html").getByRole("button", { name: "more about this file" }).click();
+    const side = page.getByRole("dialog");
+    await side.getByText(/^read 4\.\d+ MiB, written 0 B, opened 1,200 times$/).waitFor();
+    const users = side.getByRole("table", { name: "processes of this" }).locator("tbody tr");
+    expect(await users.allInnerTexts()).toEqual([expect.stringContaining("nginx 21"), expect.stringContaining("nginx 22")]);
+    await users.first().getByRole("button", { name: "nginx 21" }).click();
+    await side.getByRole("heading", { name: "nginx 21" }).waitFor();
+    await side.getByText(/read 2\.\d+ MiB, written 58/).waitFor();
+    expect(await side.getByRole("button", { name: "Limit the page to it" }).count()).toBe(0);
+    await screenshot(page, `file-side-${page.viewportSize()?.width}`);
+    await side.getByRole("table", { name: "peers of this process" }).getByRole("button", { name: /10\.1\.0\.2/ }).click();
+    await side.getByRole("heading", { name: /10\.1\.0\.2/ }).waitFor();
+    expect(await side.getByRole("table", { name: "processes of this" }).locator("tbody tr").count()).toBe(2);
+    await page.keyboard.press("Escape");
+    await side.waitFor({ state: "detached" });
+  }
+
   test("opens offline, with the figures of each moment, and requests nothing", async () => {
     const file = await save(300, 360);
     expect(file).toMatch(/shop-web-1-\d+-\d+\.html$/);
@@ -142,6 +166,7 @@ describe("a saved file", () => {
       const html = row(page, "files", "/var/www/shop/index.html").locator("td").nth(1);
       expect(await html.getAttribute("title")).toBe("4,915,200 bytes in 1,200 reads");
       await screenshot(page, `file-${viewport.scheme}-${viewport.width}`);
+      await details(page);
       await page.keyboard.press("t");
       await page.keyboard.type(new Date((started + 310) * 1000).toISOString().slice(11, 19));
       await page.keyboard.press("Enter");

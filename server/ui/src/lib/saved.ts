@@ -1,10 +1,11 @@
 // A saved file: the page with its answers in it. They are read once, before the page
 // starts; then the client of the API answers from them, and nothing is requested.
 
-import type { ContainerItem, Life, Me, Summary } from "./api/types";
+import type { ContainerItem, Lanes, Life, Me, Summary, Table, TableSeries } from "./api/types";
+import type { FileThing, PeerThing } from "./thing";
 
 const ELEMENT = "bubble-data";
-const VERSION = 1;
+const VERSION = 2;
 
 export interface Saved {
   version: number;
@@ -19,9 +20,25 @@ export interface Saved {
   moments: Difference[];
   /** Why there are none. */
   note: string | null;
+  /** All processes over time. Null: they are too many for a file. */
+  lanes: Lanes | null;
+  /** The answers about single processes, files and peers, the most important ones first. */
+  details: {
+    processes: { life: string; summary: Difference }[];
+    files: ({ path: string } & SavedUsers)[];
+    peers: ({ protocol: string; role: string; port: number | null; remote: string } & SavedUsers)[];
+    /** How many have no answer of their own. */
+    left_out: { processes: number; files: number; peers: number };
+  };
 }
 
-/** Members that replace those of a summary, in objects within it likewise. */
+/** What a file or a peer did over time, and by which processes. */
+export interface SavedUsers {
+  series: TableSeries;
+  table: Table;
+}
+
+/** Members that replace those of a summary, in objects within it likewise. The member "" names those that it lacks. */
 export type Difference = { [name: string]: unknown };
 
 let current: Saved | null = null;
@@ -54,7 +71,9 @@ export async function unpack(text: string): Promise<Saved> {
 /** `base` with the members of `difference`. */
 export function applyDifference<T extends object>(base: T, difference: Difference): T {
   const merged = { ...base } as Record<string, unknown>;
+  for (const name of (difference[""] as string[] | undefined) ?? []) delete merged[name];
   for (const [name, value] of Object.entries(difference)) {
+    if (name === "") continue;
     const own = merged[name];
     merged[name] = isObject(own) && isObject(value) ? applyDifference(own, value) : value;
   }
@@ -72,6 +91,30 @@ export function savedSummary(answers: Saved, at: number | null): Summary | null 
   const slot = Math.min(Math.max(Math.floor((at - from) / step + 1e-6), 0), slots - 1);
   const difference = answers.moments[slot];
   return difference === undefined ? null : applyDifference(answers.summary, difference);
+}
+
+/** The summary of one process in the range. Null if the file does not have it. */
+export function savedProcess({ summary, details }: Saved, key: string): Summary | null {
+  const found = details.processes.find(({ life }) => key === life || key.startsWith(`${life}-`));
+  return found === undefined ? null : applyDifference(summary, found.summary);
+}
+
+/** What a file or a peer did. Null if the saved file does not have it. */
+export function savedUsers({ details }: Saved, thing: FileThing | PeerThing): SavedUsers | null {
+  if (thing.kind === "file") return details.files.find((one) => one.path === thing.path) ?? null;
+  const { protocol, role, port, remote } = thing;
+  return details.peers.find((one) => one.protocol === protocol && one.role === role && one.port === port && one.remote === remote) ?? null;
+}
+
+/** What the file leaves out, as a sentence. Empty if it has everything. */
+export function leftOutText({ lanes, details, note }: Saved): string {
+  const { left_out } = details;
+  const parts = [
+    note === null ? "" : `single moments (${note})`,
+    lanes === null ? "lanes (too many for a file)" : "",
+    ...(["processes", "files", "peers"] as const).map((kind) => (left_out[kind] > 0 ? `details of ${left_out[kind]} of ${left_out[kind] + details[kind].length} ${kind}` : "")),
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "" : `It leaves out ${parts.join(", ")}.`;
 }
 
 /** What the answers of a file allow: like a link to its range. */

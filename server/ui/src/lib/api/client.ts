@@ -2,7 +2,7 @@
 // with the server's message.
 
 import { BASE } from "../base";
-import { saved, savedMe, savedSummary, type Saved } from "../saved";
+import { saved, savedMe, savedProcess, savedSummary, type Saved } from "../saved";
 import { limitTimes } from "../scope";
 import { token } from "../token";
 import type {
@@ -122,6 +122,8 @@ async function failure(response: Response): Promise<ApiError> {
 }
 
 const NOT_SAVED = "a saved file does not have this: ask for a link";
+/** Why the side panel of a saved file may be empty. */
+export const NO_DETAILS = "a saved file has the details of the most important ones only, and not of this: ask for a link";
 
 /** Answers from the data of a file. */
 function savedAnswer(file: Saved, path: string, query: Query): unknown {
@@ -129,7 +131,13 @@ function savedAnswer(file: Saved, path: string, query: Query): unknown {
   if (path === "/me") return savedMe(file);
   if (path === own) return file.container;
   if (path === `${own}/life`) return file.life;
-  if (path === `${own}/summary` && !query.process) {
+  if (path === `${own}/lanes` && file.lanes !== null) return file.lanes;
+  if (path === `${own}/summary` && typeof query.process === "string") {
+    const summary = savedProcess(file, query.process);
+    if (summary !== null) return summary;
+    throw new ApiError(404, "saved", NO_DETAILS);
+  }
+  if (path === `${own}/summary`) {
     const summary = savedSummary(file, typeof query.at === "number" ? query.at : null);
     if (summary !== null) return summary;
     throw new ApiError(404, "saved", `this file has no single moments: ${file.note ?? ""}`);

@@ -1,15 +1,19 @@
 //! What a saved file has: the answers that the page asks for, about one container and range.
 
+mod details;
+
 use std::io;
 use std::sync::Arc;
 
 use bubble_common::segment::{ContainerId, Segment};
+use details::Details;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::bound::Bound;
 use super::error::QueryError;
 use super::item::ContainerItem;
+use super::lanes::Lanes;
 use super::ledger::{Ledger, Scope};
 use super::life::Life;
 use super::range::Plan;
@@ -20,7 +24,7 @@ use crate::memory::MemoryError;
 use crate::span::extent::Extent;
 
 /// Version of the format. The page in the same file reads it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of answers in a file, at most. They are compressed in it.
 pub const MAX_BYTES: usize = 16 << 20;
 /// Rows of a table of the whole range.
@@ -29,6 +33,10 @@ const MAX_ROWS: usize = 2_000;
 const MAX_MOMENT_ROWS: usize = 500;
 /// Moments in a file, at most: the work for each grows with the range.
 const MAX_MOMENTS: usize = 600;
+/// Slots and lanes of lanes. The first ones that fit are taken.
+const LANES: [(usize, usize); 3] = [(1_200, 2_000), (600, 500), (300, 100)];
+/// Bytes of lanes, at most.
+const MAX_LANES_BYTES: usize = 4 << 20;
 
 /// Memory of a value per byte of its JSON, at most: a word of one letter takes four bytes there.
 const VALUE_PER_BYTE: usize = 16;
@@ -48,6 +56,9 @@ pub struct Saved {
     moments: Vec<Value>,
     /// Why there are none.
     note: Option<String>,
+    /// All processes over time. `None`: they are too many for a file.
+    lanes: Option<Lanes>,
+    details: Details,
 }
 
 /// Why there is nothing to save.
@@ -64,8 +75,20 @@ pub enum SaveError {
     TooLarge(usize),
 }
 
-/// A summary, and its moments.
-type Answers = (Value, Result<Vec<Value>, String>);
+/// The summary of the range, which the other answers are compared with.
+struct Base {
+    item: ContainerItem,
+    summary: Summary,
+    value: Value,
+}
+
+/// What is made of the segments.
+struct Answers {
+    summary: Value,
+    moments: Result<Vec<Value>, String>,
+    lanes: Option<Lanes>,
+    details: Details,
+}
 
 impl Query {
     /// The answers for a file, as JSON: all of the range of `ask`, and nothing of other times.
@@ -89,14 +112,14 @@ impl Query {
         let item = ContainerItem::new(&container, clock::now()).within(Some(&extent));
         // Before the others: nobody waits for memory while holding some.
         let life = self.life(id, Some(&extent)).await?;
-        let ((summary, moments), _held) = {
+        let (answers, _held) = {
             let item = item.clone();
             let make = move |plan: &Plan, segments: &[Arc<Segment>], bound: &Bound| {
                 answers(&item, plan, segments, bound)
             };
             self.answer_within(id, plan, make).await?
         };
-        let (moments, note) = match moments {
+        let (moments, note) = match answers.moments {
             Ok(moments) => (moments, None),
             Err(note) => (Vec::new(), Some(note)),
         };
@@ -106,9 +129,11 @@ impl Query {
             range: (from, to),
             container: item,
             life,
-            summary,
+            summary: answers.summary,
             moments,
             note,
+            lanes: answers.lanes,
+            details: answers.details,
         };
         let json = tokio::task::spawn_blocking(move || serde_json::to_vec(&saved)).await;
         let json = json.map_err(|_| QueryError::Panicked)?;
@@ -120,51 +145,117 @@ impl Query {
     }
 }
 
-/// The summary of the range, and those of its slots as far as they differ.
+impl Base {
+    fn new(
+        item: &ContainerItem,
+        plan: &Plan,
+        ledger: &Ledger<'_>,
+        bound: &Bound,
+    ) -> Result<Self, MemoryError> {
+        let summary = Summary::new(item.clone(), plan, ledger, MAX_ROWS, None, bound)?;
+        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
+        Ok(Self {
+            item: item.clone(),
+            value: value(&summary),
+            summary,
+        })
+    }
+
+    /// The summary of a part of the range, with `top` rows per table at most.
+    fn value_of(
+        &self,
+        plan: &Plan,
+        ledger: &Ledger<'_>,
+        top: usize,
+        bound: &Bound,
+    ) -> Result<Value, MemoryError> {
+        let summary = Summary::new(self.item.clone(), plan, ledger, top, None, bound)?;
+        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
+        Ok(value(&summary))
+    }
+}
+
+/// Summaries have no maps with keys that JSON cannot write.
+fn value(summary: &Summary) -> Value {
+    serde_json::to_value(summary).unwrap_or_default()
+}
+
+/// The answers about the range, and about its slots as far as they differ.
 fn answers(
     item: &ContainerItem,
     plan: &Plan,
     segments: &[Arc<Segment>],
     bound: &Bound,
 ) -> Result<Answers, QueryError> {
-    let summary = |scope: &Scope, top| -> Result<Value, MemoryError> {
-        let ledger = Ledger::new(plan, segments, scope);
-        let summary = Summary::new(item.clone(), plan, &ledger, top, None, bound)?;
-        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
-        // Summaries have no maps with keys that JSON cannot write.
-        Ok(serde_json::to_value(summary).unwrap_or_default())
-    };
-    let base = summary(&Scope::default(), MAX_ROWS)?;
+    let ledger = Ledger::new(plan, segments, &Scope::default());
+    let base = Base::new(item, plan, &ledger, bound)?;
+    let lanes = lanes(plan, &ledger, bound)?;
+    let details = Details::new(&base, plan, segments, &ledger, bound)?;
+    let taken = [length(&base.value), length(&lanes), length(&details)];
+    let left = MAX_BYTES.saturating_sub(taken.iter().sum());
+    let moments = all_moments(&base, plan, segments, left, bound)?;
+    Ok(Answers {
+        summary: base.value,
+        moments,
+        lanes,
+        details,
+    })
+}
+
+/// The lanes, as many as fit into a file.
+fn lanes(plan: &Plan, ledger: &Ledger<'_>, bound: &Bound) -> Result<Option<Lanes>, MemoryError> {
+    for (slots, limit) in LANES {
+        let before = bound.left();
+        match Lanes::new(plan, ledger, slots, limit, bound) {
+            Ok(lanes) if length(&lanes) <= MAX_LANES_BYTES => return Ok(Some(lanes)),
+            Err(error) if bound.can_grow() => return Err(error),
+            Ok(_) | Err(_) => bound.give_back(before - bound.left()),
+        }
+    }
+    Ok(None)
+}
+
+/// The moments in `left` bytes, or why a file has none.
+fn all_moments(
+    base: &Base,
+    plan: &Plan,
+    segments: &[Arc<Segment>],
+    left: usize,
+    bound: &Bound,
+) -> Result<Result<Vec<Value>, String>, QueryError> {
     let slots = plan.slots();
     if slots > MAX_MOMENTS {
-        let note =
-            format!("the range has {slots} slots, and a file has moments up to {MAX_MOMENTS}");
-        return Ok((base, Err(note)));
+        return Ok(Err(format!(
+            "the range has {slots} slots, and a file has moments up to {MAX_MOMENTS}"
+        )));
     }
-    let moments = moments(&base, plan, bound, |scope| summary(scope, MAX_MOMENT_ROWS));
-    Ok(match moments {
-        Ok(Some(moments)) => (base, Ok(moments)),
-        Ok(None) => {
-            let note = "the rows of its moments are too many for a file";
-            (base, Err(note.to_owned()))
-        }
-        Err(error) if bound.can_grow() => return Err(error.into()),
+    let summary = |scope: &Scope| {
+        let ledger = Ledger::new(plan, segments, scope);
+        base.value_of(plan, &ledger, MAX_MOMENT_ROWS, bound)
+    };
+    match moments(&base.value, plan, left, bound, summary) {
+        Ok(Some(moments)) => Ok(Ok(moments)),
+        Ok(None) => Ok(Err(
+            "the rows of its moments are too many for a file".to_owned()
+        )),
+        Err(error) if bound.can_grow() => Err(error.into()),
         Err(_) => {
             let note = "its moments need more memory than a query may use: save a shorter range, \
                 longer slots (step), or raise --memory-limit";
-            (base, Err(note.to_owned()))
+            Ok(Err(note.to_owned()))
         }
-    })
+    }
 }
 
 /// What the summary of each slot has instead of `base`. `None`: it is too much for a file.
 fn moments(
     base: &Value,
     plan: &Plan,
+    left: usize,
     bound: &Bound,
     summary: impl Fn(&Scope) -> Result<Value, MemoryError>,
 ) -> Result<Option<Vec<Value>>, MemoryError> {
-    let mut left = MAX_BYTES.saturating_sub(length(base));
+    let mut left = left;
     let mut moments = Vec::with_capacity(plan.slots());
     for slot in 0..plan.slots() as u64 {
         let start = plan.span.start + slot * plan.step;
@@ -209,20 +300,31 @@ impl io::Write for Count {
     }
 }
 
-/// The members of `value` that are others than those of `base`, of objects within it likewise.
+/// Name of the list of members that `value` lacks, in a difference.
+const LACKS: &str = "";
+
+/// The members of `value` that are others than those of `base`, of objects within it likewise. The names of
+/// those that only `base` has are in the member [`LACKS`].
 fn difference(base: &Value, value: Value) -> Value {
     let (Value::Object(base), Value::Object(members)) = (base, value) else {
         return Value::Null;
     };
-    let differing = members.into_iter().filter_map(|(name, member)| {
-        let of_base = base.get(&name)?;
-        match (of_base, &member) {
-            (of_base, member) if of_base == member => None,
-            (Value::Object(_), Value::Object(_)) => Some((name, difference(of_base, member))),
+    let lacking = base.keys().filter(|name| !members.contains_key(*name));
+    let lacking: Vec<Value> = lacking.map(|name| name.clone().into()).collect();
+    let differing = members
+        .into_iter()
+        .filter_map(|(name, member)| match base.get(&name) {
+            Some(of_base) if *of_base == member => None,
+            Some(of_base @ Value::Object(_)) if member.is_object() => {
+                Some((name, difference(of_base, member)))
+            }
             _ => Some((name, member)),
-        }
-    });
-    Value::Object(differing.collect::<Map<_, _>>())
+        });
+    let mut differing: Map<_, _> = differing.collect();
+    if !lacking.is_empty() {
+        differing.insert(LACKS.to_owned(), lacking.into());
+    }
+    Value::Object(differing)
 }
 
 #[cfg(test)]
@@ -230,6 +332,14 @@ mod tests {
     use serde_json::json;
 
     use super::difference;
+
+    #[test]
+    fn a_difference_names_the_members_that_only_the_base_has() {
+        let base = json!({"counts": {"start": 1, "end": 1}, "totals": {"user": 5}});
+        let value = json!({"counts": {"end": 1, "kill": 2}, "totals": {}});
+        let expected = json!({"counts": {"kill": 2, "": ["start"]}, "totals": {"": ["user"]}});
+        assert_eq!(difference(&base, value), expected);
+    }
 
     #[test]
     fn a_difference_has_what_is_not_in_the_base() {
