@@ -56,7 +56,7 @@ pub(crate) fn proxy(start: u64, seconds: u64) -> Result<Batch, Box<dyn std::erro
     Ok(sent(start + seconds, "node7", vec![builder.build()]))
 }
 
-fn sent(at: u64, host: &str, segments: Vec<Segment>) -> Batch {
+pub(crate) fn sent(at: u64, host: &str, segments: Vec<Segment>) -> Batch {
     Batch {
         source: SOURCE,
         agent: AgentReport {
@@ -71,7 +71,11 @@ fn sent(at: u64, host: &str, segments: Vec<Segment>) -> Batch {
     }
 }
 
-fn builder(container: &str, start: u64, slots: u64) -> Result<Builder, Box<dyn std::error::Error>> {
+pub(crate) fn builder(
+    container: &str,
+    start: u64,
+    slots: u64,
+) -> Result<Builder, Box<dyn std::error::Error>> {
     let key = Key {
         container: ContainerId::new(container)?,
         resolution: Resolution::Second,
@@ -81,7 +85,7 @@ fn builder(container: &str, start: u64, slots: u64) -> Result<Builder, Box<dyn s
     Ok(Builder::new(key, slots as usize))
 }
 
-fn name(builder: &mut Builder, name: &str, image: &str, host: &str) {
+pub(crate) fn name(builder: &mut Builder, name: &str, image: &str, host: &str) {
     for (fact, value) in [
         (facts::NAME, name),
         (facts::IMAGE, image),

@@ -5,9 +5,11 @@
 //! `cargo run -p bubble-common --example page_batch -- build START UNITS`
 //! `cargo run -p bubble-common --example page_batch -- jobs START`
 //! `cargo run -p bubble-common --example page_batch -- proxy START SECONDS`
+//! `cargo run -p bubble-common --example page_batch -- slow START`
 //!
 //! `build`: a build of UNITS source files that starts at START ([`build`]).
 //! `jobs`: a night of 300 jobs; `proxy`: what is at the other end of the shop's connections ([`jobs`]).
+//! `slow`: a minute of two containers that wait, one for memory and one for the disk ([`slow`]).
 //!
 //! STARTED is when the container started, FROM the first second of the batch
 //! (both seconds since the Unix epoch). BURST adds CPU time, in percent of a core.
@@ -15,6 +17,7 @@
 
 mod build;
 mod jobs;
+mod slow;
 
 use std::io::Write as _;
 
@@ -45,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let kind = words
         .first()
-        .filter(|word| ["build", "jobs", "proxy"].contains(&word.as_str()));
+        .filter(|word| ["build", "jobs", "proxy", "slow"].contains(&word.as_str()));
     let mut numbers = Vec::new();
     for word in words.iter().skip(kind.is_some().into()) {
         numbers.push(
@@ -56,12 +59,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batch = match (kind.map(String::as_str), &numbers[..]) {
         (Some("build"), [start, units]) => build::batch(*start, *units)?,
         (Some("jobs"), [start]) => jobs::batch(*start)?,
+        (Some("slow"), [start]) => slow::batch(*start)?,
         (Some("proxy"), [start, seconds]) => jobs::proxy(*start, *seconds)?,
         (None, [started, from, seconds]) => shop(*started, *from, *seconds, 0)?,
         (None, [started, from, seconds, burst]) => shop(*started, *from, *seconds, *burst)?,
         _ => {
             return Err(
-                "usage: page_batch STARTED FROM SECONDS [BURST] | build START UNITS | jobs START | proxy START SECONDS".into(),
+                "usage: page_batch STARTED FROM SECONDS [BURST] | build START UNITS | jobs START | proxy START SECONDS | slow START".into(),
             );
         }
     };

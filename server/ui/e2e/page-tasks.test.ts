@@ -12,8 +12,10 @@ const now = Math.floor(Date.now() / 1000);
 const started = now - 600 - (now % 60);
 /** The night before: a full minute after 3 o'clock. */
 const night = now - (now % 86_400) - 86_400 + 3 * 3600 + 12 * 60;
-/** The container of a capture of 2017. */
+/** The container of a capture of 2017, the second in which it begins, and the one in which its proxy is busy. */
 const CAPTURED = "59fd49aa4072";
+const CAPTURE = 1_506_127_481;
+const BUSY = CAPTURE + 3;
 const BUILD = "b01dfeed2000";
 let chrome: Browser;
 let admin: string;
@@ -22,11 +24,12 @@ beforeAll(async () => {
   await server.start();
   admin = server.token("--admin");
   await server.postJobs(night);
+  await server.postSlow(night);
   await server.postProxy(started + 180, 60);
   // Later than the proxy: the report of the host is that of the last agent.
   await server.postBatch(started, started, 300);
   await server.postBuild(started, 20);
-  await server.postEvent("cpu", 1_506_127_481, [["0", "haproxy", "13969", "9", "15492", CAPTURED, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", 50_000_000]]);
+  await postCapture();
   chrome = await browser();
 });
 
@@ -34,6 +37,17 @@ afterAll(async () => {
   await chrome?.close();
   await server.stop();
 });
+
+/** Five seconds of a proxy, as the chisel posts them: it answers one request, in the fourth second. */
+async function postCapture(): Promise<void> {
+  for (let at = CAPTURE; at < CAPTURE + 5; at++) {
+    const isBusy = at === BUSY;
+    await server.postEvent("cpu", at, [["0", "haproxy", "13969", "9", "15492", CAPTURED, "/usr/sbin/haproxy", "-f /haproxy.cfg", "1", isBusy ? 50_000_000 : 1_000_000]]);
+    if (!isBusy) continue;
+    const fd = (name: string, way: string, bytes: number): (string | number)[] => ["13969", "9", CAPTURED, name, way, bytes];
+    await server.postEvent("fd", at, [fd("172.17.0.3:53144->172.17.0.2:8000", "out", 78), fd("/etc/haproxy/errors/502.http", "in", 144)]);
+  }
+}
 
 const clock = (at: number): string => new Date(at * 1000).toISOString().slice(11, 19);
 const row = (page: Page, table: string, text: string): Locator =>
@@ -100,6 +114,10 @@ test("a: one of 300 jobs was killed at night: when, by whom, why", async () => {
   expect(await account.innerText()).toContain("it grew 10 MiB/s for 41 s; the container ended with 137");
   expect(await page.locator(".who").innerText()).toMatch(/137/);
   await screenshot(page, "task-killed-job");
+  // The evidence: the second of the kill, and how the process ended.
+  await person.click(account.getByRole("link", { name: /the kernel killed python3/ }));
+  await page.waitForURL(new RegExp(`[?&]t=${night + 41}`));
+  await expect.poll(async () => (await row(page, "processes", "python3").innerText()).replace(/\s+/g, " ")).toMatch(/python3.* 217 .*signal KILL.*800 MiB/);
   await person.done();
 });
 
@@ -145,10 +163,30 @@ test("d: whom does it talk to, which peer fails and when, and who the peers are"
   await person.done();
 });
 
-test("e: what holds it back: its CPU limit, memory or the disk", async () => {
-  const person = await shop(60, 90);
-  expect(await person.page.getByTestId("verdict").innerText()).toMatch(/its CPU limit of 3 held back [\d.]+ % of the CPU time that it could have used/);
-  await person.done();
+test("e: is it slow by its CPU limit, by memory or by the disk", async () => {
+  const cpu = await shop(60, 90);
+  expect(await cpu.page.getByTestId("verdict").innerText()).toMatch(/its CPU limit of 3 held back [\d.]+ % of the CPU time that it could have used/);
+  await cpu.done();
+
+  const range = `?from=${night}&to=${night + 60}`;
+  const memory = await Person.at(`/c/510e00000001${range}`);
+  const verdict = memory.page.getByTestId("verdict");
+  await expect.poll(() => verdict.innerText()).toContain("some task waited for memory 40 % of the time");
+  expect(await verdict.innerText()).toContain("100 % of its memory limit at its peak");
+  expect(await verdict.innerText()).not.toMatch(/the disk|CPU limit/);
+  expect(await row(memory.page, "processes", "redis-server").innerText()).toContain("255 MiB");
+  await memory.done();
+
+  const disk = await Person.at(`/c/510e00000002${range}`);
+  await expect.poll(() => disk.page.getByTestId("verdict").innerText()).toContain("some task waited for the disk 65 % of the time");
+  expect(await disk.page.getByTestId("verdict").innerText()).not.toMatch(/for memory|CPU limit/);
+  // Who waits: 65 % of a minute; and for what: 40 MiB in each second.
+  const restore = row(disk.page, "processes", "pg_restore");
+  expect(await restore.getByTitle("for a disk 39").count()).toBe(1);
+  await expect.poll(() => first(disk.page, "files").textContent()).toContain("/backup/shop.dump");
+  expect(await first(disk.page, "files").innerText()).toContain("2.34 GiB");
+  await screenshot(disk.page, "task-slow-disk");
+  await disk.done();
 });
 
 test("f: this moment is sent to somebody without an account", async () => {
@@ -206,26 +244,49 @@ test("i: one container of 300 is found by its label or image, and the list fits"
   await person.done();
 });
 
-test("j: a capture is found by its name and opens at its time", async () => {
+test("j: a capture is found by its name, opens at its time, and shows its process, second, file and peer", async () => {
   const person = await Person.at("/");
   const { page } = person;
   await page.locator("table.list tbody tr").first().waitFor();
   await person.search("recording:sysdig");
   await person.click(page.getByRole("link", { name: CAPTURED }));
   await page.getByText("● sysdig (e2e)").waitFor();
-  expect(await row(page, "processes", "haproxy").innerText()).toContain("50 ms");
+  expect(await row(page, "processes", "haproxy").innerText()).toContain("54 ms");
   expect(await page.locator("body").innerText()).toContain("2017-09-23");
+  await page.keyboard.press("t");
+  await person.type(clock(BUSY));
+  await page.keyboard.press("Enter");
+  await page.waitForURL(new RegExp(`[?&]t=${BUSY}`));
+  // 50 ms of the second.
+  await expect.poll(() => row(page, "processes", "haproxy").innerText()).toMatch(/5(\.0+)? %/);
+  await expect.poll(() => row(page, "files", "/etc/haproxy/errors/502.http").locator("td").nth(1).innerText()).toBe("144 B");
+  expect(await first(page, "network peers").textContent()).toMatch(/172\.17\.0\.2:8000.*78 B/);
+  await screenshot(page, "task-capture");
   await person.done();
 });
 
-test("k: which agents are there, what can they not count", async () => {
+test("k: which agents are dead, and what can they not count", async () => {
   const person = await Person.at(`/c/${BUILD}`);
   const { page } = person;
+  // The overview as a server answers it ten minutes after node3 was heard for the last time.
+  await page.route("**/api/v1/hosts", async (route) => {
+    const overview = (await (await route.fetch()).json()) as { hosts: { host: string; state: string; silent_for: number; missing: string[] }[] };
+    for (const host of overview.hosts.filter(({ host }) => host === "node3")) Object.assign(host, { state: "silent", silent_for: 600, missing: ["the kernel has no BTF: it counts what /proc shows"] });
+    overview.hosts.sort((a, b) => Number(b.state === "silent") - Number(a.state === "silent"));
+    await route.fulfill({ json: { ...overview, sentence: `1 of ${overview.hosts.length} silent` } });
+  });
   await page.getByTestId("tile-cpu").waitFor();
   await person.click(page.getByRole("link", { name: "Hosts" }));
-  await page.getByText("6.12.0-example").waitFor();
-  await person.click(page.getByText("1 limitation on this host"));
-  await page.getByText("trampolines are refused").waitFor();
+  await page.getByRole("status").getByText(/^1 of \d+ silent$/).waitFor();
+  const cards = page.getByRole("article");
+  expect(await cards.first().innerText()).toMatch(/^node3 silent, 10 min ago/);
+  await person.click(cards.first().getByText("1 limitation on this host"));
+  await cards.first().getByText("it counts what /proc shows").waitFor();
+  const other = page.getByRole("article", { name: "node7" });
+  expect(await other.innerText()).toContain("6.12.0-example");
+  await person.click(other.getByText("1 limitation on this host"));
+  await other.getByText("trampolines are refused").waitFor();
+  await screenshot(page, "task-hosts");
   await person.done();
 });
 

@@ -88,6 +88,11 @@ export class Server {
     await this.postMade("jobs", start);
   }
 
+  /** Posts a minute of two containers that wait (common/examples/page_batch/slow.rs). */
+  async postSlow(start: number): Promise<void> {
+    await this.postMade("slow", start);
+  }
+
   /** Posts the other end of the shop's connections. */
   async postProxy(start: number, seconds: number): Promise<void> {
     await this.postMade("proxy", start, seconds);
