@@ -7,9 +7,12 @@ use bubble_common::kernel::wait::WaitOffsets;
 use crate::access::{Access, Typed, Untyped};
 use crate::btf::{KernelPtr, as_file, can_cast, number_at, offset};
 
-/// `S_IFMT` and `S_IFSOCK` of `linux/stat.h`.
-const TYPE_MASK: u16 = 0o170_000;
-const SOCKET: u16 = 0o140_000;
+/// `S_IFMT` of `linux/stat.h`.
+pub const TYPE_MASK: u16 = 0o170_000;
+/// `S_IFSOCK` of `linux/stat.h`.
+pub const SOCKET: u16 = 0o140_000;
+/// `S_IFIFO` of `linux/stat.h`.
+pub const PIPE: u16 = 0o010_000;
 
 /// The file behind a descriptor of the task; `None` if the descriptor is closed.
 #[inline(always)]

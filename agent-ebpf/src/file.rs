@@ -29,7 +29,7 @@ use crate::generation::{self, EPOCH};
 use crate::last_used::{self, is_same};
 use crate::log::{self, Limit};
 use crate::loss::lost;
-use crate::sum::IN;
+use crate::sum::{IN, OUT};
 use crate::task;
 
 /// `__O_TMPFILE` of `asm-generic/fcntl.h`: the file has no name, but a number that is no part of its hash.
@@ -84,6 +84,61 @@ pub unsafe fn add_to_last_used<A: Access>(
         }
         last_used::release(last, stamp);
         matches
+    }
+}
+
+/// The number of `file` if it is in the last-used cache, whatever was done to it.
+///
+/// # Safety
+/// `state` is this core's, and nothing interrupts.
+#[inline(always)]
+unsafe fn number_in_cache<A: Access>(state: *mut CpuState, file: KernelPtr) -> Option<u64> {
+    let at = Location::of::<A>(file);
+    if at.name == 0 {
+        return None;
+    }
+    let stamp = generation::stamp();
+    for direction in [IN, OUT] {
+        // SAFETY: the caller's promise. An entry that a preempted program changes has another stamp.
+        unsafe {
+            let last: *mut FileLast =
+                last_used::entry(&raw mut (*state).files, stamp, direction, at.name.into());
+            if core::ptr::read_volatile(&raw const (*last).stamp) == stamp
+                && (*last).dentry == at.dentry as u64
+                && (*last).mount == at.mount as u64
+                && first_half(&raw const (*last).name) == at.name
+                && is_same(&(*last).key.process, &(*state).running.key)
+            {
+                return Some((*last).key.file);
+            }
+        }
+    }
+    None
+}
+
+/// The number of `file`, which is not a socket, as the process that runs here sees it.
+///
+/// # Safety
+/// `state` is this core's, and nothing interrupts.
+#[inline(always)]
+pub unsafe fn number_of(state: *mut CpuState, file: KernelPtr) -> u64 {
+    /// # Safety
+    /// That of `number_of`.
+    #[inline(always)]
+    unsafe fn number<A: Access>(state: *mut CpuState, file: KernelPtr) -> u64 {
+        // SAFETY: the caller's promise.
+        match unsafe { number_in_cache::<A>(state, file) } {
+            Some(number) => number,
+            None => file_number(&mut identity::<A>(file)),
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if can_cast() {
+            number::<Typed>(state, as_file(file))
+        } else {
+            number::<Untyped>(state, file)
+        }
     }
 }
 

@@ -148,14 +148,42 @@ fn try_file_faulted(space: u64, index: u64) -> Option<()> {
     Some(())
 }
 
+/// The file whose page the thread that runs here faults on. `None`: it is in no fault, or the file was not
+/// noted.
+#[inline(always)]
+pub fn faulting_file() -> Option<u64> {
+    let process = counted_process()?;
+    let task = task::current();
+    let thread = Thread {
+        task: address(task),
+        start: process.start,
+    };
+    // SAFETY: a copy of the map's value; only this thread changes it.
+    let [space, _, faults] = unsafe { *FAULTS.get_ptr(&thread)? };
+    // A fault that is completed counts.
+    if faults != completed(task) {
+        return None;
+    }
+    let mapped = Mapped::new(process.cgroup, space as KernelPtr)?;
+    // SAFETY: a copy of the map's value, which others replace as a whole.
+    let number = unsafe { *MAPPED.get_ptr(&mapped)? };
+    path_id::is_known(number).then_some(number)
+}
+
+/// Number of faults that the task has completed.
+#[inline(always)]
+fn completed(task: KernelPtr) -> u64 {
+    let minor: u64 = field!(task, task_minor_faults);
+    let major: u64 = field!(task, task_major_faults);
+    minor + major
+}
+
 /// Whether this is the fault that this thread had last. A fault that waits for the disk without the lock of
 /// the memory is repeated (`VM_FAULT_RETRY`), and counts for the thread when it is completed.
 #[inline(always)]
 fn is_repeated(process: &ProcessKey, space: u64, index: u64) -> bool {
     let task = task::current();
-    let minor: u64 = field!(task, task_minor_faults);
-    let major: u64 = field!(task, task_major_faults);
-    let page = [space, index, minor + major];
+    let page = [space, index, completed(task)];
     let thread = Thread {
         task: address(task),
         start: process.start,

@@ -64,6 +64,30 @@ pub fn add_pages(generation: u64, key: &FileKey, pages: u64) {
     }
 }
 
+/// Adds time that a thread of `process` waited for a file.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn file_add_wait(
+    process: *const ProcessKey,
+    file: u64,
+    generation: u64,
+    ns: u64,
+) -> u32 {
+    if process.is_null() {
+        return 0;
+    }
+    let key = FileKey {
+        // SAFETY: a reference of the caller.
+        process: unsafe { *process },
+        file,
+    };
+    if let Some(sum) = sum_of(generation, &key, 0) {
+        // SAFETY: a pointer to the map's value, to which other cores add as well.
+        unsafe { atomic_add(&raw mut (*sum).waited_ns, ns) };
+    }
+    0
+}
+
 /// The sum of a process and a file. `None` if there is no room for it, which is a loss of `bytes`.
 #[inline(always)]
 fn sum_of(generation: u64, key: &FileKey, bytes: u64) -> Option<*mut FileSum> {

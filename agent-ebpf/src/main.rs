@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | hooks | `file_vfs`, `file_uring*`, `file_fault`, `syscall`, `network_vfs`, `network_tcp`, `process`, `switch`, `cgroup`, `oom` | entry points |
 //! | dispatch | `transfer` | decides whether a file is a socket |
-//! | concerns | `file*`, `network*`, `cpu`, `wait*`, `cpu_moved` | count; do not know each other |
+//! | waits | `wait*` | count waits; find the file or connection of each |
+//! | concerns | `file*`, `network*`, `cpu`, `cpu_moved` | count; do not know each other |
 //! | counting | `last_used`, `path_id` | the cache before the maps; numbers of paths |
 //! | state | `suspended` → `cpu_state`, `line` | who runs on this core, and in which system call |
 //! | shared | `generation`, `sum`, `record`, `loss`, `unseen`, `log` | sums in maps, the ring buffer, debug messages |
@@ -18,7 +19,7 @@
 //! | files | bytes, operations, opens by process and file | `file` |
 //! | network | bytes, operations, connections by process and connection | `network` |
 //! | CPU | time by process and core | `cpu`, `switch` |
-//! | waits | time by process and what its threads wait for | `wait`, `switch` |
+//! | waits | time by process and what its threads wait for, and by file and connection | `wait`, `switch` |
 //! | processes | fork, exec, rename, exit | `process` |
 //! | out-of-memory kills | the chosen process | `oom` |
 //! | cgroups | creation and removal | `cgroup` |
@@ -86,6 +87,8 @@ mod task;
 mod transfer;
 mod unseen;
 mod wait;
+mod wait_file;
+mod wait_peer;
 mod wait_state;
 mod wait_sum;
 

@@ -72,6 +72,22 @@ pub extern "C" fn network_count_connect(key: *const NetworkKey) -> u32 {
     0
 }
 
+/// Adds time that threads waited for a connection.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn network_add_wait(key: *const NetworkKey, generation: u64, ns: u64) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: the callers pass a reference.
+    match sum_of(generation, unsafe { &*key }) {
+        // SAFETY: a pointer to the map's value, to which other cores add as well.
+        Some(sum) => unsafe { atomic_add(&raw mut (*sum).waited_ns, ns) },
+        None => lost(Cause::NETWORK, 0),
+    }
+    0
+}
+
 /// Counts a connection attempt that failed, and sends a record of it.
 #[inline(never)]
 #[unsafe(no_mangle)]

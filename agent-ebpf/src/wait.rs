@@ -7,6 +7,10 @@
 //! | it leaves again, or each second while it runs | the time in between is charged: [`charge_wait`] |
 //! | each second while it does not run | the time so far is charged: [`wait_flush`] |
 //!
+//! If it waits for a disk or a socket, the file or connection is noted too (`wait_file`, `wait_peer`). The time
+//! for this *subject* is added up beside the thread. It goes to the maps when the thread waits for another one, and
+//! each second.
+//!
 //! The kernel's own count (`sched_info.run_delay`) says how much of that time it waited for a core. It
 //! grows only when the thread comes to a core, so the time is charged when the thread has run. The rest
 //! is the sleep.
@@ -27,14 +31,18 @@ use bubble_common::kernel::wait::{State, WaitOffsets};
 
 use crate::access::{Access as _, Typed};
 use crate::bound::masked;
-use crate::btf::{KernelPtr, offset};
+use crate::btf::{KernelPtr, address, offset};
 use crate::cpu::last;
 use crate::cpu_state::{cpu_state, is_ignored};
+use crate::file_sum::file_add_wait;
 use crate::generation;
 use crate::log::{self, Limit};
 use crate::loss::lost;
 use crate::settings::setting;
+use crate::sum::atomic_add;
 use crate::task::{self, key_of};
+use crate::wait_file::wait_file;
+use crate::wait_peer::{wait_add_peer, wait_note_peer, wait_socket};
 use crate::wait_state::wait_state;
 use crate::wait_sum::wait_add;
 
@@ -58,6 +66,17 @@ struct Thread {
     state: u32,
     /// What it waited for in its last system call.
     called: u32,
+    /// The file or connection that it waited for last: the number of the file, or of the socket's inode.
+    /// 0 if there is none.
+    subject: u64,
+    /// What it waited for then: [`State::DISK`] or [`State::NETWORK`].
+    kind: u32,
+    /// Not 0 if it waits for the subject now.
+    for_subject: u32,
+    /// Time that it waited for the subject and that is in no map yet, ns.
+    pending: u64,
+    /// Generation in which the connection was described.
+    described: u64,
 }
 
 /// The threads that were switched out, by address of the task.
@@ -108,7 +127,9 @@ pub unsafe fn charge_wait(state: *mut CpuState, task: KernelPtr, until: u64) {
     let runs: u64 = wait_field!(task, task_runs);
     // It runs for the first time, or the entry says more.
     let (mut since, mut charged, mut waited_for) = (start, 0, u32::from(State::CORE));
-    if let Some(thread) = thread_of(task, start) {
+    let thread = thread_of(task, start);
+    let mut for_subject = 0;
+    if let Some(thread) = thread {
         // SAFETY: a pointer to the map's value. `wait_flush` may change it at the same time, but takes
         // the time only if it is still the one that it read.
         unsafe {
@@ -117,6 +138,7 @@ pub unsafe fn charge_wait(state: *mut CpuState, task: KernelPtr, until: u64) {
                 atomic_xchg::<u64, { AtomicOrdering::Relaxed }>(&raw mut (*thread).since, until);
             charged = (*thread).delay;
             waited_for = (*thread).state;
+            for_subject = (*thread).for_subject;
             (*thread).delay = delay;
         }
     } else if runs > 1 {
@@ -132,9 +154,47 @@ pub unsafe fn charge_wait(state: *mut CpuState, task: KernelPtr, until: u64) {
     // SAFETY: the caller's promise. Entries of files follow those of CPU time, so the verifier accepts
     // the mask, and there is no such state.
     unsafe {
-        let ns = (&raw mut last(state).waits.ns).cast::<u64>();
+        let last = last(state);
+        let ns = (&raw mut last.waits.ns).cast::<u64>();
         *ns.add(State::CORE as usize) += waits.0;
         *ns.add(masked::<15>(waited_for.into())) += waits.1;
+        if let Some(thread) = thread {
+            if for_subject != 0 {
+                atomic_add(&raw mut (*thread).pending, waits.1);
+            }
+            if until == 0 {
+                settle(thread, &raw const last.process, task, last.generation, 0);
+            }
+        }
+    }
+}
+
+/// Moves to the maps what a thread of `process` has waited for its subject, and `more` ns.
+///
+/// # Safety
+/// `thread` is the value of this task, and `process` a reference.
+#[inline(always)]
+unsafe fn settle(
+    thread: *mut Thread,
+    process: *const ProcessKey,
+    task: KernelPtr,
+    generation: u64,
+    more: u64,
+) {
+    // SAFETY: the caller's promise. Of two cores that settle, one has the time.
+    unsafe {
+        let (subject, kind) = ((*thread).subject, (*thread).kind);
+        let pending =
+            atomic_xchg::<u64, { AtomicOrdering::Relaxed }>(&raw mut (*thread).pending, 0);
+        let ns = pending + more;
+        if ns == 0 {
+            return;
+        }
+        if kind == u32::from(State::DISK) {
+            file_add_wait(process, subject, generation, ns);
+        } else {
+            wait_add_peer(process, address(task), (*thread).start, generation, ns);
+        }
     }
 }
 
@@ -157,16 +217,26 @@ pub unsafe fn depart(state: *mut CpuState, task: KernelPtr, preempted: bool, why
     if setting!(waits) == 0 {
         return;
     }
-    if why & DEAD != 0 {
-        forget(task);
-        return;
-    }
     // SAFETY: the caller's promise.
     if unsafe { (*state).running.counted } == 0 {
+        if why & DEAD != 0 {
+            forget(task);
+        }
         return;
     }
     let start: u64 = wait_field!(task, task_start_time);
     let thread = thread_of(task, start);
+    let generation = generation::current();
+    // SAFETY: the caller's promise.
+    let process = unsafe { &raw const (*state).running.key };
+    if why & DEAD != 0 {
+        if let Some(thread) = thread {
+            // SAFETY: the value of this task.
+            unsafe { settle(thread, process, task, generation, 0) };
+        }
+        forget(task);
+        return;
+    }
     let called = match thread {
         // SAFETY: a pointer to the map's value.
         Some(thread) => unsafe { (*thread).called },
@@ -177,12 +247,34 @@ pub unsafe fn depart(state: *mut CpuState, task: KernelPtr, preempted: bool, why
     } else {
         wait_state(task, why, called)
     };
-    match thread {
-        // SAFETY: likewise.
-        Some(thread) => unsafe { note(thread, waits_for) },
-        None => {
-            insert(task, now, 0, start, waits_for, BPF_ANY);
+    let (found, kind) = match waits_for as u8 {
+        State::DISK => (wait_file(), State::DISK),
+        State::NETWORK => (wait_socket(), State::NETWORK),
+        _ => (0, 0),
+    };
+    let Some(thread) = thread else {
+        let is_noted = kind != State::NETWORK || found == 0 || wait_note_peer(start) != 0;
+        let subject = if is_noted { found } else { 0 };
+        insert(task, now, 0, start, waits_for, subject, BPF_ANY);
+        return;
+    };
+    // SAFETY: the value of this task.
+    unsafe {
+        let mut subject = found;
+        let is_known = (*thread).subject == subject
+            && (*thread).kind == kind.into()
+            && (kind == State::DISK || (*thread).described == generation);
+        if subject != 0 && !is_known {
+            settle(thread, process, task, generation, 0);
+            if kind == State::NETWORK && wait_note_peer(start) == 0 {
+                subject = 0;
+            }
+            (*thread).subject = subject;
+            (*thread).kind = kind.into();
+            (*thread).described = generation;
         }
+        (*thread).for_subject = (subject != 0).into();
+        note(thread, waits_for);
     }
 }
 
@@ -202,7 +294,15 @@ unsafe fn note(thread: *mut Thread, waits_for: u32) {
 }
 
 #[inline(always)]
-fn insert(task: KernelPtr, since: u64, queued: u64, start: u64, state: u32, flags: u32) -> bool {
+fn insert(
+    task: KernelPtr,
+    since: u64,
+    queued: u64,
+    start: u64,
+    state: u32,
+    subject: u64,
+    flags: u32,
+) -> bool {
     let delay: u64 = wait_field!(task, task_run_delay);
     let thread = Thread {
         since,
@@ -214,6 +314,11 @@ fn insert(task: KernelPtr, since: u64, queued: u64, start: u64, state: u32, flag
         } else {
             state
         },
+        subject,
+        kind: state,
+        for_subject: (subject != 0).into(),
+        pending: 0,
+        described: generation::current(),
     };
     match THREADS.insert(&(task as u64), &thread, flags.into()) {
         Ok(()) => true,
@@ -267,6 +372,7 @@ fn flush_one(task: KernelPtr) {
         let since = core::ptr::read_volatile(&raw const (*thread).since);
         let charged = core::ptr::read_volatile(&raw const (*thread).delay);
         let waited_for = core::ptr::read_volatile(&raw const (*thread).state);
+        let for_subject = core::ptr::read_volatile(&raw const (*thread).for_subject);
         if now <= since
             || !atomic_cxchg::<u64, { AtomicOrdering::Relaxed }, { AtomicOrdering::Relaxed }>(
                 &raw mut (*thread).since,
@@ -284,7 +390,10 @@ fn flush_one(task: KernelPtr) {
             waited_for,
         );
         core::ptr::write_volatile(&raw mut (*thread).delay, charged + core);
-        add(&key, core, waited_for, slept);
+        let generation = generation::current();
+        wait_add(&key, generation, core, waited_for, slept);
+        let more = if for_subject != 0 { slept } else { 0 };
+        settle(thread, &key, task, generation, more);
     }
 }
 
@@ -320,14 +429,11 @@ fn first_flush(task: KernelPtr, key: &ProcessKey, now: u64, start: u64, state: u
         Some(_) => BPF_ANY,
         None => BPF_NOEXIST,
     };
-    if insert(task, now, waited, start, waits_for, flags) {
-        add(key, waited, State::CORE.into(), 0);
+    // Its file or connection cannot be found from here: paths are those of the task that runs on this core.
+    if insert(task, now, waited, start, waits_for, 0, flags) {
+        let generation = generation::current();
+        wait_add(key, generation, waited, State::CORE.into(), 0);
     }
-}
-
-#[inline(always)]
-fn add(key: &ProcessKey, core: u64, state: u32, slept: u64) {
-    wait_add(key, generation::current(), core, state, slept);
 }
 
 /// For how long the task has been waiting in a queue of a core, ns; 0 if it is in none.

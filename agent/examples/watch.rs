@@ -106,6 +106,23 @@ impl Sink for Printer {
         );
     }
 
+    fn file_wait(&mut self, _: u64, process: ProcessHandle, file: FileHandle, ns: u64) {
+        println!("file_wait process {} file {} {ns}", process.0, file.0);
+    }
+
+    fn connection_wait(
+        &mut self,
+        _: u64,
+        process: ProcessHandle,
+        connection: ConnectionHandle,
+        ns: u64,
+    ) {
+        println!(
+            "connection_wait process {} connection {} {ns}",
+            process.0, connection.0
+        );
+    }
+
     fn total(&mut self, _: u64, container: ContainerHandle, metric: Metric, value: u64) {
         println!("total container {} {} {value}", container.0, metric.name());
     }

@@ -190,6 +190,7 @@ fn corners() -> Segment {
                     bytes_in: u64::MAX,
                     opens: 1 << n,
                     mapped_pages: n.into(),
+                    waited: u64::from(n) << 60,
                     ..FileIo::default()
                 },
             );
@@ -227,6 +228,7 @@ fn add_corner_connections(builder: &mut Builder) {
             5,
             NetworkIo {
                 failures: 1,
+                waited: u64::MAX,
                 ..NetworkIo::default()
             },
         );
@@ -326,6 +328,7 @@ fn as_version_1(text: &str) -> String {
     for line in text.lines() {
         let line = line.replace(", gid: None", "");
         let line = line.replace(", mapped_pages: 0", "");
+        let line = line.replace(", waited: 0", "");
         let Some((line, private)) = line.split_once(", private: ") else {
             let _ = writeln!(lines, "{line}");
             continue;

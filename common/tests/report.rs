@@ -267,6 +267,64 @@ fn the_time_budget_is_that_of_sources_that_count_waits() {
     assert_eq!(report.missing, [""; 0]);
 }
 
+#[test]
+fn the_file_and_the_peer_that_were_waited_for_longest_are_named() {
+    let mut builder = Builder::new(key(START), 1);
+    builder.cover(0, Coverage::SECOND);
+    let process = builder.process(process(100, 1, "db", "db"));
+    for (path, kind, waited) in [
+        ("/data/db.sqlite", FileKind::Regular, 6_000),
+        ("/data/log", FileKind::Regular, 500),
+        ("(other)", FileKind::Other, 9_000),
+    ] {
+        let file = builder.file(File {
+            path: path.to_owned(),
+            kind,
+        });
+        let io = FileIo {
+            waited,
+            ..FileIo::default()
+        };
+        builder.file_io(process, file, 0, io);
+    }
+    for (role, last, waited) in [(Role::Server, 3, 8_000), (Role::Client, 4, 70)] {
+        let connection = builder.connection(Connection {
+            protocol: Protocol::Tcp,
+            role,
+            local: Address::None,
+            peer: Address::Ip([10, 0, 0, last].into(), 443),
+        });
+        let io = NetworkIo {
+            waited,
+            ..NetworkIo::default()
+        };
+        builder.network_io(process, connection, 0, io);
+    }
+    let waits = Waits {
+        disk: 16_000,
+        network: 8_070,
+        sleep: 1_000_000,
+        ..Waits::default()
+    };
+    builder.waits(process, 0, waits);
+    let report = report_of(&[builder.build()], &Context::default());
+    assert_eq!(report.files.total.waited_ns, 1_550_000_000);
+    let file = report.files.longest_wait.as_ref().expect("a file");
+    assert_eq!(file.path, "/data/db.sqlite");
+    // A server waits for clients that ask nothing.
+    let peer = report.network.longest_wait.as_ref().expect("a peer");
+    assert_eq!(peer.sums.waited_ns, 7_000_000);
+    let text = render(&report, Format::Text);
+    let line = text.lines().find(|line| line.contains("  waited  "));
+    // Less than one percent is not told.
+    assert_eq!(
+        line.map(str::trim_start),
+        Some(
+            "waited      25 % for /data/db.sqlite (600.0 ms) of the 2.41 s that threads ran or were held up"
+        )
+    );
+}
+
 /// Compares with a file; `BUBBLE_BLESS=1` writes it.
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

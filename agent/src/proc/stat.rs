@@ -97,6 +97,7 @@ impl Io {
             ops_out: self.ops_out.saturating_sub(before.ops_out),
             opens: 0,
             mapped_pages: 0,
+            waited: 0,
         }
     }
 

@@ -92,6 +92,18 @@ pub trait Sink {
         io: NetworkIo,
     );
 
+    /// Threads of a process waited `ns` for a file. It is part of its waits for disks ([`Self::waits`]).
+    fn file_wait(&mut self, at: u64, process: ProcessHandle, file: FileHandle, ns: u64);
+
+    /// Threads of a process waited `ns` for a connection. It is part of its waits for sockets.
+    fn connection_wait(
+        &mut self,
+        at: u64,
+        process: ProcessHandle,
+        connection: ConnectionHandle,
+        ns: u64,
+    );
+
     /// A figure of the container: a count since the last call, or a measurement.
     fn total(&mut self, at: u64, container: ContainerHandle, metric: Metric, value: u64);
 

@@ -425,6 +425,27 @@ impl<S: Sink> Sink for Tables<S> {
         }
     }
 
+    fn file_wait(&mut self, at: u64, process: ProcessHandle, file: FileHandle, ns: u64) {
+        let handles = (self.processes.handle(process.0), self.files.handle(file.0));
+        if let (Some(process), Some(file)) = handles {
+            self.inner.file_wait(at, process, file, ns);
+        }
+    }
+
+    fn connection_wait(
+        &mut self,
+        at: u64,
+        process: ProcessHandle,
+        connection: ConnectionHandle,
+        ns: u64,
+    ) {
+        let process = self.processes.handle(process.0);
+        let connection = self.connections.handle(connection.0);
+        if let (Some(process), Some(connection)) = (process, connection) {
+            self.inner.connection_wait(at, process, connection, ns);
+        }
+    }
+
     fn total(&mut self, at: u64, container: ContainerHandle, metric: Metric, value: u64) {
         if let Some(container) = self.containers.handle(container.0) {
             self.inner.total(at, container, metric, value);

@@ -238,6 +238,7 @@ impl Scene<'_> {
                 ops_out: 10,
                 connects: 1,
                 failures: 0,
+                waited: 0,
             };
             self.builder
                 .network_io(process, connection, self.slot, value);

@@ -40,6 +40,8 @@ pub struct FileSum {
     pub opens: u64,
     /// Pages of its mappings that a page fault brought in.
     pub mapped_pages: u64,
+    /// Time that threads slept in calls on it, or until a page of it was read, ns.
+    pub waited_ns: u64,
 }
 
 /// What a process did lately with a file in one direction: an entry of the last-used cache
@@ -153,7 +155,7 @@ crate::offsets! {
 
 plain! {
     FileKey is 32 bytes;
-    FileSum is 48 bytes;
+    FileSum is 56 bytes;
     FileLast is 96 bytes;
     FileRecord is 24 bytes;
 }

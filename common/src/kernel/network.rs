@@ -93,6 +93,8 @@ pub struct NetworkSum {
     pub connects: u64,
     /// Connections that failed.
     pub failures: u64,
+    /// Time that threads slept in calls on it, ns.
+    pub waited_ns: u64,
 }
 
 /// What a process did lately with a connection in one direction: an entry of the last-used cache
@@ -162,7 +164,7 @@ crate::offsets! {
 
 plain! {
     NetworkKey is 64 bytes;
-    NetworkSum is 48 bytes;
+    NetworkSum is 56 bytes;
     NetworkLast is 120 bytes;
     NetworkRecord is 112 bytes;
 }

@@ -248,6 +248,8 @@ parts! {
         opens: u64,
         /// Pages of its mappings that a page fault brought in; 0 if nothing counts them.
         mapped_pages: u64,
+        /// Time that threads waited for it, summed over threads, ns; 0 if nothing counts it.
+        waited_ns: u64,
     }
 
     /// Files and pipes.
@@ -260,6 +262,8 @@ parts! {
         only_written: FileGroup,
         /// Regular files that were read and written.
         read_and_written: FileGroup,
+        /// The file that threads waited for longest; null if they waited for none, or nothing counts it.
+        longest_wait: Option<FileRow>,
         /// By file, the busiest first.
         by_file: FileList,
         /// By directory, the busiest first.
@@ -312,12 +316,17 @@ parts! {
         connects: u64,
         /// Connections that failed.
         failures: u64,
+        /// Time that threads waited for it, summed over threads, ns; 0 if nothing counts it.
+        waited_ns: u64,
     }
 
     /// Sockets.
     Network {
         /// Sums of all.
         total: NetworkSums,
+        /// The peer that threads waited for longest, of those that the container has connected to; null if
+        /// they waited for none, or nothing counts it.
+        longest_wait: Option<PeerRow>,
         /// How many peers there are.
         count: u64,
         /// The busiest.

@@ -91,6 +91,9 @@ pub struct FileIo {
     pub opens: u64,
     /// Pages of its mappings that a page fault brought in (`mm_filemap_fault`, in Linux 6.12 and later).
     pub mapped_pages: u64,
+    /// Time that threads waited for it, summed over threads, in [`super::wait::UNIT`]s. It is part of the
+    /// waits for disks of the process. 0 where no source counts it.
+    pub waited: u64,
 }
 value!(FileIo {
     bytes_in: add,
@@ -98,5 +101,5 @@ value!(FileIo {
     ops_in: add,
     ops_out: add,
     opens: add;
-    since version 2: mapped_pages: add
+    since version 2: mapped_pages: add, waited: add
 } [(0, 2), (1, 3), (4, 2)]);

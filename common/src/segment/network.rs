@@ -159,6 +159,9 @@ pub struct NetworkIo {
     pub connects: u64,
     /// Connections that failed.
     pub failures: u64,
+    /// Time that threads waited for it, summed over threads, in [`super::wait::UNIT`]s. It is part of the
+    /// waits for sockets of the process. 0 where no source counts it.
+    pub waited: u64,
 }
 value!(NetworkIo {
     bytes_in: add,
@@ -166,5 +169,6 @@ value!(NetworkIo {
     ops_in: add,
     ops_out: add,
     connects: add,
-    failures: add,
+    failures: add;
+    since version 2: waited: add
 } [(2, 3), (0, 2), (1, 3)]);

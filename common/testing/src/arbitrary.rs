@@ -70,8 +70,8 @@ fn wild_number() -> BoxedStrategy<u64> {
 enum Step {
     Cpu(usize, u32, u32, u64),
     Memory(usize, u32, [u64; 4]),
-    File(usize, usize, u32, [u64; 6]),
-    Network(usize, usize, u32, [u64; 6]),
+    File(usize, usize, u32, [u64; 7]),
+    Network(usize, usize, u32, [u64; 7]),
     Waits(usize, u32, [u64; KINDS]),
     Total(Metric, u32, u64),
     Loss(Reason, u32, [u64; 2]),
@@ -82,7 +82,7 @@ fn step(number: BoxedStrategy<u64>) -> impl Strategy<Value = Step> {
     let slot = any::<u32>;
     let index = || 0..16_usize;
     let numbers = number.clone();
-    let [two, four, six, kinds] = [2, 4, 6, KINDS].map(|n| vec(numbers.clone(), n));
+    let [two, four, seven, kinds] = [2, 4, 7, KINDS].map(|n| vec(numbers.clone(), n));
     let metric = prop_oneof![
         select(Metric::ALL),
         any::<u32>().prop_map(Metric),
@@ -92,8 +92,8 @@ fn step(number: BoxedStrategy<u64>) -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (index(), 0..6_u32, slot(), number.clone()).prop_map(|(p, c, s, n)| Step::Cpu(p, c, s, n)),
         3 => (index(), slot(), four).prop_map(|(p, s, n)| Step::Memory(p, s, array(n))),
-        4 => (index(), index(), slot(), six.clone()).prop_map(|(p, f, s, n)| Step::File(p, f, s, array(n))),
-        3 => (index(), index(), slot(), six).prop_map(|(p, c, s, n)| Step::Network(p, c, s, array(n))),
+        4 => (index(), index(), slot(), seven.clone()).prop_map(|(p, f, s, n)| Step::File(p, f, s, array(n))),
+        3 => (index(), index(), slot(), seven).prop_map(|(p, c, s, n)| Step::Network(p, c, s, array(n))),
         3 => (index(), slot(), kinds).prop_map(|(p, s, n)| Step::Waits(p, s, array(n))),
         2 => (metric, slot(), number).prop_map(|(m, s, n)| Step::Total(m, s, n)),
         1 => (0..8_u32, slot(), two).prop_map(|(r, s, n)| Step::Loss(Reason(r), s, array(n))),
@@ -166,7 +166,15 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
             process,
             file,
             slot,
-            [bytes_in, bytes_out, ops_in, ops_out, opens, mapped_pages],
+            [
+                bytes_in,
+                bytes_out,
+                ops_in,
+                ops_out,
+                opens,
+                mapped_pages,
+                waited,
+            ],
         ) => {
             let value = FileIo {
                 bytes_in,
@@ -175,6 +183,7 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
                 ops_out,
                 opens,
                 mapped_pages,
+                waited,
             };
             builder.file_io(of(processes, process), of(files, file), slot % slots, value);
         }
@@ -182,7 +191,15 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
             process,
             peer,
             slot,
-            [bytes_in, bytes_out, ops_in, ops_out, connects, failures],
+            [
+                bytes_in,
+                bytes_out,
+                ops_in,
+                ops_out,
+                connects,
+                failures,
+                waited,
+            ],
         ) => {
             let value = NetworkIo {
                 bytes_in,
@@ -191,6 +208,7 @@ fn apply(builder: &mut Builder, step: Step, processes: &[u32], files: &[u32], pe
                 ops_out,
                 connects,
                 failures,
+                waited,
             };
             builder.network_io(of(processes, process), of(peers, peer), slot % slots, value);
         }

@@ -375,6 +375,7 @@ impl Container {
                 ops_out: calls,
                 connects: 0,
                 failures: 0,
+                waited: 0,
             };
             let connection = builder.connection(model.row.clone());
             builder.network_io(indices[model.process], connection, slot, value);

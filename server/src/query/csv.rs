@@ -49,7 +49,7 @@ const WAITS: [&str; KINDS] = [
 ];
 /// The first columns of the other tables.
 const WHO: [&str; 5] = ["process", "pid", "container_pid", "name", "args"];
-const FILE: [&str; 8] = [
+const FILE: [&str; 9] = [
     "path",
     "kind",
     "bytes_in",
@@ -58,8 +58,9 @@ const FILE: [&str; 8] = [
     "ops_out",
     "opens",
     "mapped_pages",
+    "waited_ns",
 ];
-const NETWORK: [&str; 10] = [
+const NETWORK: [&str; 11] = [
     "protocol",
     "role",
     "local",
@@ -70,6 +71,7 @@ const NETWORK: [&str; 10] = [
     "ops_out",
     "connects",
     "failures",
+    "waited_ns",
 ];
 const EVENT: [&str; 7] = ["at", "kind", "process", "pid", "name", "detail", "count"];
 const CPU: [&str; 2] = ["core", "cpu_ns"];
@@ -187,6 +189,7 @@ impl Csv {
             file.ops_out,
             file.opens,
             file.mapped_pages,
+            file.waited_ns,
         ]);
         self.end_line();
     }
@@ -206,6 +209,7 @@ impl Csv {
             connection.ops_out,
             connection.connects,
             connection.failures,
+            connection.waited_ns,
         ]);
         self.end_line();
     }

@@ -2,6 +2,7 @@
 
 use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Role};
+use bubble_common::segment::wait::UNIT;
 use serde::Serialize;
 
 use super::text::Text;
@@ -26,6 +27,8 @@ pub struct FileSums {
     pub opens: u64,
     /// Pages of its mappings that a page fault brought in; 0 if nothing counts them.
     pub mapped_pages: u64,
+    /// Time that threads waited for it, summed over threads, ns; 0 if nothing counts it.
+    pub waited_ns: u64,
 }
 
 /// A connection, with the sums of its I/O.
@@ -60,6 +63,8 @@ pub struct ConnectionSums {
     pub connects: u64,
     /// Connections that failed.
     pub failures: u64,
+    /// Time that threads waited for it, summed over threads, ns; 0 if nothing counts it.
+    pub waited_ns: u64,
 }
 
 impl FileSums {
@@ -79,6 +84,7 @@ impl FileSums {
             ops_out: io.ops_out,
             opens: io.opens,
             mapped_pages: io.mapped_pages,
+            waited_ns: io.waited.saturating_mul(UNIT),
         }
     }
 
@@ -93,6 +99,7 @@ impl FileSums {
             ops_out: 0,
             opens: 0,
             mapped_pages: 0,
+            waited_ns: 0,
         };
         file.with(io)
     }
@@ -118,6 +125,7 @@ impl ConnectionSums {
             ops_out: io.ops_out,
             connects: io.connects,
             failures: io.failures,
+            waited_ns: io.waited.saturating_mul(UNIT),
             ..self.clone()
         }
     }
@@ -137,6 +145,7 @@ impl ConnectionSums {
             ops_out: io.ops_out,
             connects: io.connects,
             failures: io.failures,
+            waited_ns: io.waited.saturating_mul(UNIT),
         }
     }
 }

@@ -7,7 +7,7 @@ import { processRow, summary } from "./summary";
 const MIB = 2 ** 20;
 const texts = (of: Summary): string[] => account(of.container, of, true).map((phrase) => phrase.text);
 const filled = (n: number, value: number): number[] => Array<number>(n).fill(value);
-const peer = (part: Partial<PeerInfo>): PeerInfo => ({ protocol: "tcp", role: "client", remote: "10.0.0.5", port: 5432, connections: 1, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, connects: 0, failures: 0, ...part });
+const peer = (part: Partial<PeerInfo>): PeerInfo => ({ protocol: "tcp", role: "client", remote: "10.0.0.5", port: 5432, connections: 1, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, connects: 0, failures: 0, waited_ns: 0, ...part });
 
 test("a kill names the process, what it had, how it grew, and that the job ended", () => {
   const killed = processRow({ pid: 5580, container_pid: 7, name: "python3", rss_max: 80 * MIB });

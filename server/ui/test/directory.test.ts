@@ -4,7 +4,7 @@ import { directoryRow, directoryTree, FILES_HERE, type DirectoryNode } from "../
 import { placeWord } from "../src/lib/rows";
 import { directories } from "../src/parts/path";
 
-const row = (directory: string, bytes_in: number): GroupRow => ({ group: { directory }, rows: 1, sums: { bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0 }, names: [] });
+const row = (directory: string, bytes_in: number): GroupRow => ({ group: { directory }, rows: 1, sums: { bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0, waited_ns: 0 }, names: [] });
 const shape = (nodes: DirectoryNode[]): unknown[] => nodes.map((node) => [node.name, node.bytes_in, shape(node.children)]);
 
 test("sums of directories are those of all below, the largest first", () => {

@@ -3,7 +3,7 @@ import type { ConnectionInfo } from "../src/lib/api/types";
 import { strokeWidth, graph, peersOf, shorten, describe as describePeer } from "../src/lib/graph";
 
 const row = (peer: string, part: Partial<ConnectionInfo> = {}): ConnectionInfo => ({
-  protocol: "tcp", role: "client", local: "10.0.0.1:40000", peer, remote: "", bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, connects: 0, failures: 0, processes: [], ...part,
+  protocol: "tcp", role: "client", local: "10.0.0.1:40000", peer, remote: "", bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, connects: 0, failures: 0, waited_ns: 0, processes: [], ...part,
 });
 const peers = (rows: ConnectionInfo[]) => peersOf(rows, (each) => each.peer, (each) => each.peer);
 /** All numbers in a path or a list of points. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { directories, isSystemPath } from "../src/parts/path";
 
 const file = (path: string, bytes_in: number) => ({
-  path, kind: "file", bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0, processes: [],
+  path, kind: "file", bytes_in, bytes_out: 0, ops_in: 1, ops_out: 0, opens: 1, mapped_pages: 0, waited_ns: 0, processes: [],
 });
 
 test("bytes add up, chains are collapsed, and other names stand by themselves", () => {

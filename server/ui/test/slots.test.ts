@@ -101,7 +101,7 @@ describe("live pieces", () => {
   });
 
   test("tables add what is new: bytes add, memory takes the maximum, the end is the newest", () => {
-    const file = { path: "/a", kind: "file", bytes_in: 1, bytes_out: 2, ops_in: 3, ops_out: 4, opens: 5, mapped_pages: 6, processes: ["1-0-0"] };
+    const file = { path: "/a", kind: "file", bytes_in: 1, bytes_out: 2, ops_in: 3, ops_out: 4, opens: 5, mapped_pages: 6, waited_ns: 7, processes: ["1-0-0"] };
     const base = summary(100, [1], { processes: [processRow({ cpu_ns: 5, rss_max: 9, bytes_in: 1 })] });
     base.files.rows = [file];
     const piece = summary(101, [1], { processes: [processRow({ cpu_ns: 6, rss_max: 4, bytes_in: 2, end: 101.5 })] });
@@ -109,7 +109,7 @@ describe("live pieces", () => {
     const joined = append(base, piece, 10);
     expect(joined.processes).toEqual([processRow({ cpu_ns: 11, rss_max: 9, bytes_in: 3, end: 101.5 })]);
     expect(joined.files.rows).toEqual([
-      { path: "/a", kind: "file", bytes_in: 2, bytes_out: 4, ops_in: 6, ops_out: 8, opens: 10, mapped_pages: 12, processes: ["1-0-0", "2-0-0"] },
+      { path: "/a", kind: "file", bytes_in: 2, bytes_out: 4, ops_in: 6, ops_out: 8, opens: 10, mapped_pages: 12, waited_ns: 14, processes: ["1-0-0", "2-0-0"] },
       { ...file, path: "/b" },
     ]);
   });

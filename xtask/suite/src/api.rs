@@ -148,6 +148,9 @@ pub struct File {
     /// Pages of its mappings that page faults brought in.
     #[serde(default)]
     pub mapped_pages: u64,
+    /// Time that it waited for it, ns.
+    #[serde(default)]
+    pub waited_ns: u64,
 }
 
 /// What one process did with one connection.
@@ -178,6 +181,9 @@ pub struct Connection {
     /// `client`, `server` or `unknown`.
     #[serde(default)]
     pub role: String,
+    /// Time that it waited for it, ns.
+    #[serde(default)]
+    pub waited_ns: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -294,7 +294,7 @@ fn work(cli: &Cli) -> Result<i32> {
         Work::UringConnection => uring::connection(),
         Work::Unix(options) => create(directory).and_then(|()| unix::run(directory, options)),
         Work::Burn { seconds } => burn::run((seconds * 1e9) as u64),
-        Work::Budget => budget::run(),
+        Work::Budget => create(directory).and_then(|()| budget::run(directory)),
         Work::Processes { count, us } => process::many(*count, *us),
         Work::Forks { count } => process::forks(*count),
         Work::Renames => process::renames(),

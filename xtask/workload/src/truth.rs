@@ -126,6 +126,12 @@ pub struct WaitTruth {
     pub min_ns: u64,
     /// It waited at most so long, ns.
     pub max_ns: u64,
+    /// Path of the file that it waited for all the time.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Address of the peer that it waited for all the time.
+    #[serde(default)]
+    pub peer: Option<String>,
 }
 
 /// One write of `pulse`.

@@ -1,4 +1,4 @@
-//! Files: what each process read, wrote and opened.
+//! Files: what each process read, wrote and opened, and how long it waited for each.
 
 use std::collections::HashMap;
 use std::io;
@@ -81,18 +81,18 @@ impl Files {
                 } else {
                     (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
                 }
-                charge(context, names, &last.key, io);
+                charge(context, names, &last.key, io, 0);
             }
         }
         for (key, sum) in self.sums.take(generation)? {
-            charge(context, names, key, io_of(sum));
+            charge(context, names, key, io_of(sum), sum.waited_ns);
         }
         for (process, sum) in self.others.take(generation)? {
             let key = FileKey {
                 process: *process,
                 file: OTHER,
             };
-            charge(context, names, &key, io_of(sum));
+            charge(context, names, &key, io_of(sum), sum.waited_ns);
         }
         self.paths.forget(generation)
     }
@@ -108,11 +108,18 @@ fn charge<S: Sink>(
     names: &mut Names<'_>,
     key: &FileKey,
     io: FileIo,
+    waited_ns: u64,
 ) {
-    if io == FileIo::default() {
+    let is_idle = io == FileIo::default();
+    if is_idle && waited_ns == 0 {
         return;
     }
-    let Some(owner) = context.owner(&key.process) else {
+    let owner = if is_idle {
+        context.idle_owner(&key.process)
+    } else {
+        context.owner(&key.process)
+    };
+    let Some(owner) = owner else {
         return;
     };
     let name = (owner.container, key.file);
@@ -147,7 +154,12 @@ fn charge<S: Sink>(
         }
     };
     let at = context.at_of(key.process.cgroup);
-    context.sink.file_io(at, owner.process, handle, io);
+    if !is_idle {
+        context.sink.file_io(at, owner.process, handle, io);
+    }
+    if waited_ns != 0 {
+        context.sink.file_wait(at, owner.process, handle, waited_ns);
+    }
 }
 
 fn io_of(sum: &FileSum) -> FileIo {
@@ -158,5 +170,7 @@ fn io_of(sum: &FileSum) -> FileIo {
         ops_out: sum.ops_out,
         opens: sum.opens,
         mapped_pages: sum.mapped_pages,
+        // The sink rounds it, and gets it apart.
+        waited: 0,
     }
 }

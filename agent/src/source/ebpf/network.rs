@@ -1,4 +1,4 @@
-//! Connections: bytes received and sent by process, and failures.
+//! Connections: bytes received and sent by process, failures, and how long processes waited.
 
 use std::collections::HashMap;
 use std::io;
@@ -173,11 +173,12 @@ impl Network {
                 } else {
                     (io.bytes_out, io.ops_out) = (last.bytes, last.ops);
                 }
-                charge(context, paths, &mut handles, &last.key, io);
+                charge(context, paths, &mut handles, &last.key, io, 0);
             }
         }
         for (key, sum) in self.sums.take(generation)? {
-            charge(context, paths, &mut handles, key, io_of(sum));
+            let waited_ns = sum.waited_ns;
+            charge(context, paths, &mut handles, key, io_of(sum), waited_ns);
         }
         for (process, sum) in self.others.take(generation)? {
             if let Some(owner) = context.owner(process) {
@@ -185,9 +186,13 @@ impl Network {
                     .sink
                     .connection(owner.container, &Connection::other());
                 let at = context.at_of(process.cgroup);
-                context
-                    .sink
-                    .network_io(at, owner.process, other, io_of(sum));
+                let (sink, io) = (&mut *context.sink, io_of(sum));
+                if io != NetworkIo::default() {
+                    sink.network_io(at, owner.process, other, io);
+                }
+                if sum.waited_ns != 0 {
+                    sink.connection_wait(at, owner.process, other, sum.waited_ns);
+                }
             }
         }
         Ok(())
@@ -200,8 +205,14 @@ fn charge<S: Sink>(
     handles: &mut Handles,
     key: &NetworkKey,
     io: NetworkIo,
+    waited_ns: u64,
 ) {
-    let Some(owner) = context.owner(&key.process) else {
+    let owner = if io == NetworkIo::default() {
+        context.idle_owner(&key.process)
+    } else {
+        context.owner(&key.process)
+    };
+    let Some(owner) = owner else {
         return;
     };
     let connection_key = NetworkKey {
@@ -211,16 +222,23 @@ fn charge<S: Sink>(
     let mut io = io;
     if io.failures > 0 && is_name_cache(&connection(key, paths).peer) {
         io.failures = 0;
-        if io == NetworkIo::default() {
-            return;
-        }
+    }
+    if io == NetworkIo::default() && waited_ns == 0 {
+        return;
     }
     let sink = &mut *context.sink;
     let handle = *handles
         .entry((owner.container, connection_key))
         .or_insert_with(|| sink.connection(owner.container, &connection(key, paths)));
     let at = context.at_of(key.process.cgroup);
-    context.sink.network_io(at, owner.process, handle, io);
+    if io != NetworkIo::default() {
+        context.sink.network_io(at, owner.process, handle, io);
+    }
+    if waited_ns != 0 {
+        context
+            .sink
+            .connection_wait(at, owner.process, handle, waited_ns);
+    }
 }
 
 fn io_of(sum: &NetworkSum) -> NetworkIo {
@@ -231,6 +249,8 @@ fn io_of(sum: &NetworkSum) -> NetworkIo {
         ops_out: sum.ops_out,
         connects: sum.connects,
         failures: sum.failures,
+        // The sink rounds it, and gets it apart.
+        waited: 0,
     }
 }
 

@@ -218,6 +218,7 @@ impl Operation {
             ops_out: self.ops_out,
             opens: self.opens,
             mapped_pages: 0,
+            waited: 0,
         }
     }
 
@@ -229,6 +230,7 @@ impl Operation {
             ops_out: self.ops_out,
             connects: self.opens,
             failures: self.failures,
+            waited: 0,
         }
     }
 }

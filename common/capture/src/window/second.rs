@@ -71,6 +71,10 @@ pub(super) struct Second {
     pub(super) network_io: Cells<NetworkIo>,
     /// Of one process each, in nanoseconds.
     pub(super) waits: HashMap<u32, [u64; KINDS]>,
+    /// Of one process for one file each, in nanoseconds.
+    pub(super) file_waits: Cells<u64>,
+    /// Of one process for one connection each, in nanoseconds.
+    pub(super) connection_waits: Cells<u64>,
     pub(super) totals: Vec<(Metric, Total)>,
     pub(super) losses: Vec<(Reason, Loss)>,
     pub(super) events: Vec<OpenEvent>,
@@ -108,6 +112,8 @@ impl Second {
         clear(&mut self.memory);
         clear(&mut self.file_io);
         clear(&mut self.network_io);
+        clear(&mut self.file_waits);
+        clear(&mut self.connection_waits);
         self.waits.clear();
         self.waits.shrink_to(MAX_RETAINED_CAPACITY);
         self.totals.clear();
@@ -120,6 +126,12 @@ impl Second {
         self.started.shrink_to(MAX_RETAINED_CAPACITY);
         self.covered = false;
     }
+}
+
+/// Adds nanoseconds to those of a pair.
+pub(super) fn add_wait(waits: &mut Cells<u64>, first: u32, second: u32, ns: u64) {
+    let sum = waits.entry(pair(first, second)).or_default();
+    *sum = sum.saturating_add(ns);
 }
 
 /// Merges `value` into the cell of a pair.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use bubble_common::segment::Segment;
 use bubble_common::segment::builder::Builder;
 use bubble_common::segment::event::{Event, EventKind};
-use bubble_common::segment::file::File;
+use bubble_common::segment::file::{File, FileIo};
 use bubble_common::segment::fold::Caps;
 use bubble_common::segment::loss::{Loss, Reason};
-use bubble_common::segment::network::Connection;
+use bubble_common::segment::network::{Connection, NetworkIo};
 use bubble_common::segment::total::Metric;
 
 use super::container::{Entry, ProcessEntry};
@@ -69,20 +69,52 @@ impl SegmentMaker<'_> {
                 }
             }
         }
+        self.add_files(second);
+        self.add_connections(second);
+    }
+
+    /// Adds what processes did with files, and how long they waited for them.
+    fn add_files(&mut self, second: &Second) {
         let mut rows: HashMap<u32, u32> = HashMap::new();
-        for (key, value) in &second.file_io {
-            let (process, file) = unpair(*key);
+        let waits = second.file_waits.iter().map(|(key, ns)| {
+            let rests = self.processes.get_mut(unpair(*key).0);
+            let waited = rests.map_or(0, |entry| entry.rests.round_file(*ns));
+            let io = FileIo {
+                waited,
+                ..FileIo::default()
+            };
+            (*key, io)
+        });
+        let waits: Vec<(u64, FileIo)> = waits.filter(|(_, io)| io.waited > 0).collect();
+        let cells = second.file_io.iter().map(|(key, io)| (*key, *io));
+        for (key, value) in cells.chain(waits) {
+            let (process, file) = unpair(key);
             let (Some(process), Some(entry)) = (self.row(process), self.files.get(file)) else {
                 continue;
             };
             let file = *rows
                 .entry(file)
                 .or_insert_with(|| self.builder.file(entry.key.clone()));
-            self.builder.file_io(process, file, 0, *value);
+            self.builder.file_io(process, file, 0, value);
         }
-        rows.clear();
-        for (key, value) in &second.network_io {
-            let (process, connection) = unpair(*key);
+    }
+
+    /// Adds what processes did with connections, and how long they waited for them.
+    fn add_connections(&mut self, second: &Second) {
+        let mut rows: HashMap<u32, u32> = HashMap::new();
+        let waits = second.connection_waits.iter().map(|(key, ns)| {
+            let rests = self.processes.get_mut(unpair(*key).0);
+            let waited = rests.map_or(0, |entry| entry.rests.round_connection(*ns));
+            let io = NetworkIo {
+                waited,
+                ..NetworkIo::default()
+            };
+            (*key, io)
+        });
+        let waits: Vec<(u64, NetworkIo)> = waits.filter(|(_, io)| io.waited > 0).collect();
+        let cells = second.network_io.iter().map(|(key, io)| (*key, *io));
+        for (key, value) in cells.chain(waits) {
+            let (process, connection) = unpair(key);
             let (Some(process), Some(entry)) =
                 (self.row(process), self.connections.get(connection))
             else {
@@ -91,7 +123,7 @@ impl SegmentMaker<'_> {
             let connection = *rows
                 .entry(connection)
                 .or_insert_with(|| self.builder.connection(entry.key.clone()));
-            self.builder.network_io(process, connection, 0, *value);
+            self.builder.network_io(process, connection, 0, value);
         }
     }
 

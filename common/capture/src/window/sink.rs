@@ -12,7 +12,7 @@ use bubble_common::segment::{ContainerId, SourceId};
 
 use super::Window;
 use super::container::{Container, ProcessEntry, get_or_insert};
-use super::second::{OpenEvent, absorb};
+use super::second::{OpenEvent, absorb, add_wait};
 use super::wait::Rests;
 use crate::sink::{ConnectionHandle, ContainerHandle, FileHandle, ProcessHandle, Sink};
 use crate::slab;
@@ -193,6 +193,38 @@ impl Sink for Window {
         entry.last_used = self.newest;
         if let Some(second) = self.count_at(container, at) {
             absorb(&mut second.network_io, process.0, connection.0, &io);
+        }
+    }
+
+    fn file_wait(&mut self, at: u64, process: ProcessHandle, file: FileHandle, ns: u64) {
+        let Some(container) = self.processes.get(process.0).map(|entry| entry.container) else {
+            return;
+        };
+        let Some(entry) = self.files.get_mut(file.0) else {
+            return;
+        };
+        entry.last_used = self.newest;
+        if let Some((second, _)) = self.second_at(container, at) {
+            add_wait(&mut second.file_waits, process.0, file.0, ns);
+        }
+    }
+
+    fn connection_wait(
+        &mut self,
+        at: u64,
+        process: ProcessHandle,
+        connection: ConnectionHandle,
+        ns: u64,
+    ) {
+        let Some(container) = self.processes.get(process.0).map(|entry| entry.container) else {
+            return;
+        };
+        let Some(entry) = self.connections.get_mut(connection.0) else {
+            return;
+        };
+        entry.last_used = self.newest;
+        if let Some((second, _)) = self.second_at(container, at) {
+            add_wait(&mut second.connection_waits, process.0, connection.0, ns);
         }
     }
 

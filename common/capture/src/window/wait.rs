@@ -8,29 +8,48 @@ use crate::time::SECOND;
 /// between two drains differs by as much. Idle processes then cost next to nothing.
 const TOLERANCE: u64 = 500;
 
-/// What rounding left, in nanoseconds, by kind: at most half a unit each.
+/// What rounding left of the waits of a process, in nanoseconds: at most half a unit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Rests([i32; KINDS]);
+pub(super) struct Rests {
+    kinds: [i32; KINDS],
+    files: i32,
+    connections: i32,
+}
 
 impl Rests {
     /// Rounds `ns`, and carries the rests to the next call, so that sums stay exact.
     pub(super) fn round(&mut self, ns: &[u64; KINDS]) -> Waits {
         let mut columns = [0; KINDS];
-        for ((column, rest), ns) in columns.iter_mut().zip(&mut self.0).zip(ns) {
-            if *ns == 0 {
-                continue;
-            }
-            let whole = (ns + SECOND / 2) / SECOND * SECOND;
-            if whole != 0 && ns.abs_diff(whole) <= whole / TOLERANCE {
-                *column = whole / UNIT;
-                continue;
-            }
-            let exact = ns.saturating_add_signed((*rest).into());
-            *column = exact.saturating_add(UNIT / 2) / UNIT;
-            *rest = (exact as i64).wrapping_sub((*column * UNIT) as i64) as i32;
+        for ((column, rest), ns) in columns.iter_mut().zip(&mut self.kinds).zip(ns) {
+            *column = round(rest, *ns);
         }
         Waits::of_columns(columns)
     }
+
+    /// Rounds a wait for a file. The rest goes to the next file, so that the sum over files stays exact.
+    pub(super) fn round_file(&mut self, ns: u64) -> u64 {
+        round(&mut self.files, ns)
+    }
+
+    /// Rounds a wait for a connection, likewise.
+    pub(super) fn round_connection(&mut self, ns: u64) -> u64 {
+        round(&mut self.connections, ns)
+    }
+}
+
+/// Rounds `ns` to units, and carries what is left.
+fn round(rest: &mut i32, ns: u64) -> u64 {
+    if ns == 0 {
+        return 0;
+    }
+    let whole = (ns + SECOND / 2) / SECOND * SECOND;
+    if whole != 0 && ns.abs_diff(whole) <= whole / TOLERANCE {
+        return whole / UNIT;
+    }
+    let exact = ns.saturating_add_signed((*rest).into());
+    let units = exact.saturating_add(UNIT / 2) / UNIT;
+    *rest = (exact as i64).wrapping_sub((units * UNIT) as i64) as i32;
+    units
 }
 
 #[cfg(test)]
@@ -54,6 +73,17 @@ mod tests {
         assert_eq!(rests.round(&only(49_999)).core, 0);
         assert_eq!(rests.round(&only(1)).core, 1);
         assert_eq!(rests.round(&only(50_001)).core, 0);
+    }
+
+    #[test]
+    fn short_waits_for_many_files_add_up() {
+        let mut rests = Rests::default();
+        let sum: u64 = (0..1_000).map(|_| rests.round_file(20_000)).sum();
+        assert_eq!(sum, 200);
+        // Those of connections have their own rest.
+        assert_eq!(rests.round_file(49_999), 0);
+        assert_eq!(rests.round_connection(1), 0);
+        assert_eq!(rests.round_file(1), 1);
     }
 
     #[test]

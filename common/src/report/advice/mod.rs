@@ -47,6 +47,9 @@ pub struct Thresholds {
     /// Time that threads waited for a disk, of the time in which they ran or waited for a core or a disk:
     /// more than half is most of it.
     pub waited_for_disk: f64,
+    /// Time that threads waited for one file, or for one peer, of the time in which they ran or were held
+    /// up: more than half is most of it.
+    pub waited_for_one: f64,
     /// Time that threads waited for a core, of the time in which they ran or waited for one: our choice.
     pub waited_for_core: f64,
     /// Idle time from which on it is worth a note. The page has the same (`idleTime`).
@@ -75,6 +78,7 @@ pub const THRESHOLDS: Thresholds = Thresholds {
     short_processes: 1_000,
     failed_peer: 50.0,
     waited_for_disk: 50.0,
+    waited_for_one: 50.0,
     waited_for_core: 20.0,
     idle: 50.0,
     time_limit: 90.0,
@@ -91,6 +95,8 @@ const RULES: &[Rule] = &[
     throttled,
     serial,
     cpu_unused,
+    waited_for_file,
+    waited_for_peer,
     waited_for_disk,
     waited_for_core,
     imbalance,
@@ -295,12 +301,41 @@ fn share(part: u64, all: &[u64]) -> f64 {
     100.0 * part as f64 / all.max(1) as f64
 }
 
+/// Says that threads waited mostly for `name`.
+fn waited_for_one(report: &Report, rule: &str, name: &str, waited_ns: u64) -> Option<Advice> {
+    let budget = report.budget.as_ref()?;
+    let value = share(waited_ns, &[budget.busy_ns()]);
+    let threshold = THRESHOLDS.waited_for_one;
+    if !is_long(report) || value < threshold {
+        return None;
+    }
+    let text = format!(
+        "waited {} for {}: {} in all threads, which ran for {}",
+        percent(value),
+        clean(name),
+        seconds(waited_ns),
+        seconds(budget.running_ns)
+    );
+    said(rule, Weight::Note, value, threshold, text)
+}
+
+fn waited_for_file(report: &Report) -> Option<Advice> {
+    let row = report.files.longest_wait.as_ref()?;
+    waited_for_one(report, "waited_for_file", &row.path, row.sums.waited_ns)
+}
+
+fn waited_for_peer(report: &Report) -> Option<Advice> {
+    let row = report.network.longest_wait.as_ref()?;
+    waited_for_one(report, "waited_for_peer", &row.address, row.sums.waited_ns)
+}
+
 fn waited_for_disk(report: &Report) -> Option<Advice> {
     let budget = report.budget.as_ref()?;
     let disk = budget.disk_ns;
     let value = share(disk, &[disk, budget.core_ns, budget.running_ns]);
     let threshold = THRESHOLDS.waited_for_disk;
-    if !is_long(report) || value < threshold {
+    // One cause, one piece of advice.
+    if !is_long(report) || value < threshold || waited_for_file(report).is_some() {
         return None;
     }
     let text = format!(

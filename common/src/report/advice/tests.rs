@@ -256,6 +256,71 @@ fn warnings_come_first() {
 }
 
 #[test]
+fn a_file_or_a_peer_that_was_mostly_waited_for_is_told() {
+    let with = |file_ns: u64, peer_ns: u64| {
+        let mut report = good();
+        report.budget = Some(TimeBudget {
+            running_ns: 30_000_000_000,
+            disk_ns: 50_000_000_000,
+            network_ns: 20_000_000_000,
+            sleep_ns: 900_000_000_000,
+            ..TimeBudget::default()
+        });
+        report.files.longest_wait = Some(FileRow {
+            path: "/data/db.sqlite\n".to_owned(),
+            sums: ReportFileSums {
+                waited_ns: file_ns,
+                ..ReportFileSums::default()
+            },
+            ..FileRow::default()
+        });
+        report.network.longest_wait = Some(PeerRow {
+            address: "10.0.0.3:443".to_owned(),
+            sums: NetworkSums {
+                waited_ns: peer_ns,
+                ..NetworkSums::default()
+            },
+            ..PeerRow::default()
+        });
+        let advice = advice(&report).into_iter();
+        advice.map(|it| (it.rule, it.text)).collect::<Vec<_>>()
+    };
+    // The disk took most of the time, and no single file.
+    let rules = |said: &[(String, String)]| said.iter().map(|it| it.0.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        rules(&with(49_900_000_000, 49_900_000_000)),
+        ["waited_for_disk"]
+    );
+    let file = with(50_000_000_000, 0);
+    assert_eq!(rules(&file), ["waited_for_file"]);
+    assert_eq!(
+        file[0].1,
+        "waited 50 % for /data/db.sqlite·: 50.00 s in all threads, which ran for 30.00 s"
+    );
+    let peer = with(0, 61_000_000_000);
+    assert_eq!(rules(&peer), ["waited_for_peer", "waited_for_disk"]);
+    assert!(
+        peer[0].1.starts_with("waited 61 % for 10.0.0.3:443: "),
+        "{peer:?}"
+    );
+    let short = said(|report| {
+        report.time.wall_seconds = 9.9;
+        report.budget = Some(TimeBudget {
+            disk_ns: 1,
+            ..TimeBudget::default()
+        });
+        report.files.longest_wait = Some(FileRow {
+            sums: ReportFileSums {
+                waited_ns: 1,
+                ..ReportFileSums::default()
+            },
+            ..FileRow::default()
+        });
+    });
+    assert_eq!(short, NOTHING);
+}
+
+#[test]
 fn waits_are_compared_with_the_time_that_could_be_used() {
     let with = |core_ns: u64, disk_ns: u64| {
         said(|report| {

@@ -7,6 +7,7 @@ use super::super::tally::{Activity as _, Container};
 use crate::segment::cell::{Row, Value as _};
 use crate::segment::file::{File, FileIo, FileKind};
 use crate::segment::total::Metric;
+use crate::segment::wait::UNIT;
 
 /// The sums of `io`.
 pub(super) fn file_sums(io: FileIo) -> ReportFileSums {
@@ -17,6 +18,7 @@ pub(super) fn file_sums(io: FileIo) -> ReportFileSums {
         writes: io.ops_out,
         opens: io.opens,
         mapped_pages: io.mapped_pages,
+        waited_ns: io.waited.saturating_mul(UNIT),
     }
 }
 
@@ -31,6 +33,7 @@ impl ReportFileSums {
             writes: left(self.writes, other.writes),
             opens: left(self.opens, other.opens),
             mapped_pages: left(self.mapped_pages, other.mapped_pages),
+            waited_ns: left(self.waited_ns, other.waited_ns),
         }
     }
 }
@@ -60,6 +63,13 @@ pub(super) fn files(sums: &Container, rows: usize) -> Files {
         kind: kind.name().to_owned(),
         sums: file_sums(io),
     };
+    // The rows that stand for many, or for files without a path, have no name to tell.
+    let named = sorted.iter().filter(|(file, io)| {
+        let is_named = !matches!(file.kind, FileKind::Other | FileKind::Unknown);
+        is_named && io.waited > 0
+    });
+    let longest_wait = named.max_by_key(|(_, io)| io.waited);
+    let longest_wait = longest_wait.map(|(file, io)| row(&file.path, file.kind, **io));
     let by_file = sorted.iter().take(rows);
     let by_file = by_file.map(|(file, io)| row(&file.path, file.kind, **io));
     let directories_count = by_directory.len() as u64;
@@ -69,6 +79,7 @@ pub(super) fn files(sums: &Container, rows: usize) -> Files {
         only_read,
         only_written,
         read_and_written,
+        longest_wait,
         by_file: list(by_file.collect(), sums.files.count(), &total),
         by_directory: list(directories.collect(), directories_count, &total),
         total,

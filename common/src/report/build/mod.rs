@@ -14,8 +14,9 @@ use super::form::{
     About, Amount, Core, Cpu, EventRow, Events, Folded, Growth, Lost, Memory, Network, PeerRow,
     Report, ReportPressure, SCHEMA,
 };
-use super::tally::{Container, Moment, Peak};
+use super::tally::{Container, Moment, Peak, Peer};
 use super::words;
+use crate::segment::network::{NetworkIo, Role};
 use crate::segment::total::Metric;
 use crate::segment::{ContainerId, facts, loss};
 
@@ -271,20 +272,27 @@ fn growth(sums: &Container) -> Option<Growth> {
 
 fn network(sums: &Container, rows: usize) -> Network {
     let total = network_sums(sums.network_io);
-    let listed = sums.peers.sorted().into_iter().take(rows);
-    let rows: Vec<PeerRow> = listed
-        .map(|(peer, io)| PeerRow {
-            protocol: peer.protocol.name().to_owned(),
-            role: peer.role.name().to_owned(),
-            address: peer.address.clone(),
-            sums: network_sums(*io),
-        })
-        .collect();
+    let row = |peer: &Peer, io: NetworkIo| PeerRow {
+        protocol: peer.protocol.name().to_owned(),
+        role: peer.role.name().to_owned(),
+        address: peer.address.clone(),
+        sums: network_sums(io),
+    };
+    let sorted = sums.peers.sorted();
+    // A server waits for clients that have nothing to ask.
+    let asked = sorted.iter().filter(|(peer, io)| {
+        peer.role == Role::Client && !peer.address.is_empty() && io.waited > 0
+    });
+    let longest_wait = asked.max_by_key(|(_, io)| io.waited);
+    let longest_wait = longest_wait.map(|(peer, io)| row(peer, **io));
+    let listed = sorted.into_iter().take(rows);
+    let rows: Vec<PeerRow> = listed.map(|(peer, io)| row(peer, *io)).collect();
     let rest = rows
         .iter()
         .fold(total.clone(), |rest, row| rest.without(&row.sums));
     Network {
         total,
+        longest_wait,
         count: sums.peers.count(),
         rows,
         rest,

@@ -3,6 +3,7 @@
 use super::super::asked::Asked;
 use super::super::form::{Amount, NetworkSums};
 use crate::segment::network::NetworkIo;
+use crate::segment::wait::UNIT;
 
 /// To two digits after the point.
 pub(super) fn rounded(value: f64) -> f64 {
@@ -18,6 +19,7 @@ pub(super) fn network_sums(io: NetworkIo) -> NetworkSums {
         sends: io.ops_out,
         connects: io.connects,
         failures: io.failures,
+        waited_ns: io.waited.saturating_mul(UNIT),
     }
 }
 
@@ -32,6 +34,7 @@ impl NetworkSums {
             sends: left(self.sends, other.sends),
             connects: left(self.connects, other.connects),
             failures: left(self.failures, other.failures),
+            waited_ns: left(self.waited_ns, other.waited_ns),
         }
     }
 }

@@ -107,6 +107,22 @@ pub(super) fn budget(sums: &Container) -> Option<TimeBudget> {
     })
 }
 
+impl TimeBudget {
+    /// Time in which threads ran or were held up, ns: they waited for something that they had asked for.
+    pub(in crate::report) fn busy_ns(&self) -> u64 {
+        let parts = [
+            self.running_ns,
+            self.core_ns,
+            self.disk_ns,
+            self.network_ns,
+            self.lock_ns,
+            self.pipe_ns,
+            self.other_ns,
+        ];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
+}
+
 /// The time in which less than 1 % of one core was used.
 pub(super) fn idle(sums: &Container) -> Idle {
     let step = sums.moments.step();

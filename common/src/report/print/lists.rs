@@ -163,8 +163,24 @@ fn failures(processes: &Processes) -> Option<Block> {
     )
 }
 
-/// With pages only where there are any: few programs map files, and older kernels do not count them.
-fn file_cells(sums: &ReportFileSums, with_pages: bool) -> Vec<Text> {
+/// A time, and nothing for 0.
+fn time(ns: u64) -> Text {
+    match ns {
+        0 => "".into(),
+        ns => seconds(ns).into(),
+    }
+}
+
+/// Columns that a table has only if one of its rows has a number there.
+#[derive(Clone, Copy)]
+struct Optional {
+    /// Few programs map files, and older kernels do not count the pages.
+    pages: bool,
+    /// Older kernels count no waits.
+    waits: bool,
+}
+
+fn file_cells(sums: &ReportFileSums, with: Optional) -> Vec<Text> {
     let mut cells = vec![
         size(sums.read_bytes),
         size(sums.written_bytes),
@@ -172,52 +188,70 @@ fn file_cells(sums: &ReportFileSums, with_pages: bool) -> Vec<Text> {
         quantity(sums.writes),
         quantity(sums.opens),
     ];
-    if with_pages {
+    if with.pages {
         cells.push(quantity(sums.mapped_pages));
+    }
+    if with.waits {
+        cells.push(time(sums.waited_ns));
     }
     cells
 }
 
 fn files(list: &FileList, what: &'static str) -> Option<Block> {
-    let mut sums = list.rows.iter().map(|row| &row.sums).chain([&list.rest]);
-    let with_pages = sums.any(|sums| sums.mapped_pages > 0);
+    let sums = list.rows.iter().map(|row| &row.sums).chain([&list.rest]);
+    let with = Optional {
+        pages: sums.clone().any(|sums| sums.mapped_pages > 0),
+        waits: sums.clone().any(|sums| sums.waited_ns > 0),
+    };
     let rows = list.rows.iter().map(|row| {
-        let mut cells = file_cells(&row.sums, with_pages);
+        let mut cells = file_cells(&row.sums, with);
         cells.push(Text::name(&row.path));
         cells
     });
     let rows: Vec<Vec<Text>> = rows.collect();
     let more = more(list.count, rows.len());
     let mut head = vec!["read", "written", "reads", "writes", "opens"];
-    if with_pages {
+    if with.pages {
         head.push("mapped pages");
     }
+    if with.waits {
+        head.push("waited");
+    }
     head.push(what);
-    table(&head, rows, more, || file_cells(&list.rest, with_pages))
+    table(&head, rows, more, || file_cells(&list.rest, with))
 }
 
-fn peer_cells(sums: &NetworkSums) -> Vec<Text> {
-    vec![
+fn peer_cells(sums: &NetworkSums, with_waits: bool) -> Vec<Text> {
+    let mut cells = vec![
         size(sums.received_bytes),
         size(sums.sent_bytes),
         quantity(sums.connects),
         quantity(sums.failures),
-    ]
+    ];
+    if with_waits {
+        cells.push(time(sums.waited_ns));
+    }
+    cells
 }
 
 fn peers(report: &Report) -> Option<Block> {
     let network = &report.network;
+    let with_waits = network.total.waited_ns > 0;
     let rows = network.rows.iter().map(|row| {
-        let mut cells = peer_cells(&row.sums);
+        let mut cells = peer_cells(&row.sums, with_waits);
         cells.push(format!("{} {}", row.protocol, row.role).into());
         cells.push(Text::name(&row.address));
         cells
     });
     let rows: Vec<Vec<Text>> = rows.collect();
     let more = more(network.count, rows.len());
-    let head = ["received", "sent", "connects", "failed", "as", "peer"];
+    let mut head = vec!["received", "sent", "connects", "failed"];
+    if with_waits {
+        head.push("waited");
+    }
+    head.extend(["as", "peer"]);
     table(&head, rows, more, || {
-        let mut cells = peer_cells(&network.rest);
+        let mut cells = peer_cells(&network.rest, with_waits);
         cells.push("".into());
         cells
     })

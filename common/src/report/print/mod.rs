@@ -4,12 +4,14 @@ mod lists;
 
 use super::document::{Block, Text};
 use super::form::{Amount, Cpu, FileGroup, Files, Memory, Report, TimeBudget, Weight};
-use super::words::{bytes, count, day, ns, number, percent, second, seconds};
+use super::words::{bytes, clean, count, day, ns, number, percent, second, seconds};
 
 /// Cores that are listed one by one.
 const MAX_CORES: usize = 16;
 /// Share of the CPU time from which on it is told that no process accounts for it.
 const UNSEEN_SHARE: f64 = 0.01;
+/// Waits for one file or peer below this share are not told, in percent.
+const MIN_WAIT_PERCENT: f64 = 1.0;
 
 /// The document of a report.
 pub(super) fn blocks(report: &Report) -> Vec<Block> {
@@ -73,7 +75,10 @@ fn facts(report: &Report) -> Vec<(&'static str, Text)> {
     }
     facts.push(("wall time", wall.into()));
     facts.extend(cpu(&report.cpu));
-    facts.extend(report.budget.as_ref().map(budget));
+    if let Some(of_threads) = &report.budget {
+        facts.push(budget(of_threads));
+        facts.extend(longest_waits(report, of_threads));
+    }
     facts.extend(memory(&report.memory));
     facts.extend(files(&report.files, report.folded.files));
     let network = &report.network.total;
@@ -174,6 +179,30 @@ fn cpu(cpu: &Cpu) -> Vec<(&'static str, Text)> {
         facts.push(("throttled", text.into()));
     }
     facts
+}
+
+/// The file and the peer that threads waited for longest.
+fn longest_waits(report: &Report, budget: &TimeBudget) -> Option<(&'static str, Text)> {
+    let file = report.files.longest_wait.as_ref();
+    let file = file.map(|row| (row.sums.waited_ns, clean(&row.path)));
+    let peer = report.network.longest_wait.as_ref();
+    let peer = peer.map(|row| (row.sums.waited_ns, clean(&row.address)));
+    let all = budget.busy_ns();
+    let share = |ns: u64| 100.0 * ns as f64 / all.max(1) as f64;
+    let mut waits: Vec<(u64, String)> = [file, peer].into_iter().flatten().collect();
+    waits.retain(|(ns, _)| share(*ns) >= MIN_WAIT_PERCENT);
+    waits.sort_by_key(|(ns, _)| std::cmp::Reverse(*ns));
+    let waits = waits.iter().map(|(ns, name)| {
+        let (share, time) = (percent(share(*ns)), seconds(*ns));
+        format!("{share} for {name} ({time})")
+    });
+    let waits: Vec<String> = waits.collect();
+    let text = format!(
+        "{} of the {} that threads ran or were held up",
+        waits.join(", "),
+        seconds(all)
+    );
+    (!waits.is_empty()).then(|| ("waited", text.into()))
 }
 
 /// Where the time of all threads went, without what took none.

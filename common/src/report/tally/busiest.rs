@@ -19,7 +19,7 @@ impl Activity for FileIo {
     fn activity(&self) -> u64 {
         let bytes = self.bytes_in.saturating_add(self.bytes_out) / 4_096;
         let calls = [self.ops_in, self.ops_out, self.opens, self.mapped_pages];
-        sum([bytes, sum(calls)])
+        sum([bytes, sum(calls), self.waited])
     }
 }
 
@@ -27,7 +27,7 @@ impl Activity for NetworkIo {
     fn activity(&self) -> u64 {
         let bytes = self.bytes_in.saturating_add(self.bytes_out) / 4_096;
         let calls = [self.ops_in, self.ops_out, self.connects, self.failures];
-        sum([bytes, sum(calls)])
+        sum([bytes, sum(calls), self.waited])
     }
 }
 

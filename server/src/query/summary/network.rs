@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bubble_common::segment::cell::{Row, Value as _};
 use bubble_common::segment::network::NetworkIo;
+use bubble_common::segment::wait::UNIT;
 use serde::Serialize;
 
 use super::rows::{busiest, keys, size_of_keys};
@@ -61,6 +62,8 @@ pub struct PeerInfo {
     pub connects: u64,
     /// Connections that failed.
     pub failures: u64,
+    /// Time that threads waited for it, summed over threads, ns; 0 if nothing counts it.
+    pub waited_ns: u64,
 }
 
 /// A connection over all processes.
@@ -143,6 +146,7 @@ fn peers(ledger: &Ledger<'_>) -> Vec<PeerInfo> {
                 ops_out: io.ops_out,
                 connects: io.connects,
                 failures: io.failures,
+                waited_ns: io.waited.saturating_mul(UNIT),
             },
         )
         .collect();

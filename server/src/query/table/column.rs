@@ -143,6 +143,7 @@ impl Columns for FileCell {
         column!(Sum "ops_out", |row| row.file.ops_out),
         column!(Sum "opens", |row| row.file.opens),
         column!(Sum "mapped_pages", |row| row.file.mapped_pages),
+        column!(Sum "waited_ns", |row| row.file.waited_ns),
     ];
 }
 
@@ -166,6 +167,7 @@ impl Columns for NetworkCell {
         column!(Sum "ops_out", |row| row.connection.ops_out),
         column!(Sum "connects", |row| row.connection.connects),
         column!(Sum "failures", |row| row.connection.failures),
+        column!(Sum "waited_ns", |row| row.connection.waited_ns),
     ];
 }
 

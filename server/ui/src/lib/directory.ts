@@ -3,7 +3,7 @@
 import type { FileInfo, GroupRow } from "./api/types";
 import { NO_DIRECTORY } from "./rows";
 
-export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens", "mapped_pages"] as const;
+export const SUMMED = ["bytes_in", "bytes_out", "ops_in", "ops_out", "opens", "mapped_pages", "waited_ns"] as const;
 export type DirectorySums = Record<(typeof SUMMED)[number], number>;
 
 export interface DirectoryNode extends DirectorySums {
@@ -23,13 +23,13 @@ export const directoryQuestion = (filter: string) => ({ kind: "file", group: "di
 /** The sums of a directory's files, as a row of a file. */
 export function directoryRow(row: GroupRow): FileInfo {
   const sum = (field: keyof DirectorySums): number => row.sums[field] ?? 0;
-  return { path: row.group.directory || NO_DIRECTORY, kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens"), mapped_pages: sum("mapped_pages") };
+  return { path: row.group.directory || NO_DIRECTORY, kind: "directory", processes: [], bytes_in: sum("bytes_in"), bytes_out: sum("bytes_out"), ops_in: sum("ops_in"), ops_out: sum("ops_out"), opens: sum("opens"), mapped_pages: sum("mapped_pages"), waited_ns: sum("waited_ns") };
 }
 
 /** Shown for the files of a directory that has directories, too. */
 export const FILES_HERE = "(files here)";
 
-const node = (path: string, name: string): DirectoryNode => ({ path, name, children: [], hasFiles: false, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, opens: 0, mapped_pages: 0 });
+const node = (path: string, name: string): DirectoryNode => ({ path, name, children: [], hasFiles: false, bytes_in: 0, bytes_out: 0, ops_in: 0, ops_out: 0, opens: 0, mapped_pages: 0, waited_ns: 0 });
 
 function add(to: DirectoryNode, row: GroupRow): void {
   for (const field of SUMMED) to[field] += row.sums[field] ?? 0;

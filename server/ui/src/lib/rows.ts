@@ -27,6 +27,7 @@ export function fileOf(row: GroupRow): FileInfo & { names: string[] } {
     ops_out: sum(row, "ops_out"),
     opens: sum(row, "opens"),
     mapped_pages: sum(row, "mapped_pages"),
+    waited_ns: sum(row, "waited_ns"),
     processes: [],
     names: row.names ?? [],
   };
@@ -46,6 +47,7 @@ export function peerOf(row: GroupRow): PeerInfo {
     ops_out: sum(row, "ops_out"),
     connects: sum(row, "connects"),
     failures: sum(row, "failures"),
+    waited_ns: sum(row, "waited_ns"),
   };
 }
 

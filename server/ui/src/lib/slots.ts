@@ -390,6 +390,7 @@ function addFiles(old: FileInfo[], add: FileInfo[]): FileInfo[] {
     ops_out: a.ops_out + b.ops_out,
     opens: a.opens + b.opens,
     mapped_pages: a.mapped_pages + b.mapped_pages,
+    waited_ns: a.waited_ns + b.waited_ns,
     processes: union(a.processes, b.processes),
   }));
 }
@@ -403,6 +404,7 @@ function addConnections(old: ConnectionInfo[], add: ConnectionInfo[]): Connectio
     ops_out: a.ops_out + b.ops_out,
     connects: a.connects + b.connects,
     failures: a.failures + b.failures,
+    waited_ns: a.waited_ns + b.waited_ns,
     processes: union(a.processes, b.processes),
   }));
 }
@@ -423,6 +425,7 @@ function addPeers(old: PeerInfo[], add: PeerInfo[]): PeerInfo[] {
     ops_out: a.ops_out + b.ops_out,
     connects: a.connects + b.connects,
     failures: a.failures + b.failures,
+    waited_ns: a.waited_ns + b.waited_ns,
   }));
 }
 

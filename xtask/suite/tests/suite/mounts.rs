@@ -31,9 +31,8 @@ impl Drop for Mounted {
     }
 }
 
-/// Runs the workload on the file system that `make` mounts at the given path.
-fn folders_on(name: &str, make: impl FnOnce(&Path)) {
-    let count = settings::number("BUBBLE_FOLDERS", 10_000).expect("a number of files");
+/// Mounts a file system by `make`, which gets its path. Also returns the path in containers.
+fn mounted(name: &str, make: impl FnOnce(&Path)) -> (Mounted, String) {
     // The agent must run before the container starts.
     let _ = Bench::shared();
     let (here, there) = containers().expect("a container runner").shared();
@@ -41,14 +40,40 @@ fn folders_on(name: &str, make: impl FnOnce(&Path)) {
     fs::create_dir_all(&at).expect("a folder");
     let mounted = Mounted(at);
     make(&mounted.0);
+    (mounted, format!("{there}/{name}"))
+}
+
+/// Runs the workload on the file system that `make` mounts at the given path.
+fn folders_on(name: &str, make: impl FnOnce(&Path)) {
+    let count = settings::number("BUBBLE_FOLDERS", 10_000).expect("a number of files");
+    let (_mounted, at) = mounted(name, make);
     let mut spec = Spec::new(&["folders", "--count", &count.to_string(), "--at"]);
-    spec.args.push(format!("{there}/{name}"));
+    spec.args.push(at);
     exact_spec(&spec);
 }
 
 /// Runs the workload on a loop device with a file system of `kind`, which `make` makes of a file of so
 /// many MiB.
 fn folders_on_image(kind: &str, mib: u64, make: &[&str]) {
+    with_image(kind, mib, make, |image| {
+        folders_on(kind, |at| mount_image(kind, image, at));
+    });
+}
+
+fn mount_image(kind: &str, image: &str, at: &Path) {
+    mount(&["-t", kind, "-o", "loop", image], at);
+}
+
+/// Calls `run` with the path in containers of a file system that is on a loop device, in any guest too.
+pub(crate) fn on_disk(name: &str, run: impl FnOnce(String)) {
+    with_image(name, 64, &["mke2fs", "-F"], |image| {
+        let (_mounted, at) = mounted(name, |at| mount_image("ext4", image, at));
+        run(at);
+    });
+}
+
+/// Calls `run` with the path of a file of so many MiB, in which `make` makes a file system.
+fn with_image(kind: &str, mib: u64, make: &[&str], run: impl FnOnce(&str)) {
     let folder = tempfile::TempDir::new().expect("a folder");
     let image = folder.path().join(kind);
     let file = fs::File::create(&image).expect("a file");
@@ -61,9 +86,7 @@ fn folders_on_image(kind: &str, mib: u64, make: &[&str]) {
         "{make:?} fails: {}",
         String::from_utf8_lossy(&made.stderr)
     );
-    folders_on(kind, |at| {
-        mount(&["-t", kind, "-o", "loop", &image.to_string_lossy()], at);
-    });
+    run(&image.to_string_lossy());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The time budget: what processes wait for, and for how long, also while they still wait.
 
-use bubble_suite::api::Process;
+use bubble_suite::api::{Ledger, Process};
 use bubble_suite::bench::{Bench, ledger, run, span};
 use bubble_suite::container::Spec;
 use bubble_workload::truth::WaitTruth;
+
+use crate::mounts::on_disk;
 
 /// Maximum deviation of a wait, percent of what the process measured around its call.
 const PERCENT: f64 = 3.0;
@@ -18,6 +20,45 @@ fn stored(processes: &[Process], truth: &WaitTruth) -> f64 {
         .sum::<u64>() as f64
 }
 
+/// Time that the process waited for the file or the peer of `truth`. `None`: it is not said which.
+fn stored_by_subject(ledger: &Ledger, truth: &WaitTruth) -> Option<f64> {
+    let rows = ledger.processes.iter().filter(|row| row.name == truth.name);
+    let keys: Vec<&str> = rows.map(|row| row.key.as_str()).collect();
+    let ns: u64 = if let Some(path) = &truth.file {
+        let files = ledger.files.iter();
+        let files = files.filter(|row| keys.contains(&row.process.as_str()) && row.path == *path);
+        files.map(|row| row.waited_ns).sum()
+    } else {
+        let peer = truth.peer.as_ref()?;
+        let rows = ledger.connections.iter();
+        let rows = rows.filter(|row| keys.contains(&row.process.as_str()) && row.peer == *peer);
+        rows.map(|row| row.waited_ns).sum()
+    };
+    Some(ns as f64)
+}
+
+/// No process waited longer for its files than for disks, or for its connections than for the network.
+fn waits_for_subjects_are_part_of_the_waits(ledger: &Ledger) {
+    for process in &ledger.processes {
+        let wait = |kind: &str| process.waits.get(kind).copied().unwrap_or(0);
+        let files = ledger.files.iter();
+        let files = files.filter(|row| row.process == process.key);
+        let files: u64 = files.map(|row| row.waited_ns).sum();
+        let connections = ledger.connections.iter();
+        let connections = connections.filter(|row| row.process == process.key);
+        let connections: u64 = connections.map(|row| row.waited_ns).sum();
+        for (what, part, whole) in [
+            ("files", files, wait("disk")),
+            ("connections", connections, wait("network")),
+        ] {
+            // Whole seconds are stored for what is close to them, and tenths of a millisecond.
+            let most = whole + whole / 500 + 1_000_000;
+            let name = &process.name;
+            assert!(part <= most, "{name}, {what}: {part} of {whole}");
+        }
+    }
+}
+
 #[test]
 fn budget() {
     let api = Bench::shared()
@@ -26,9 +67,14 @@ fn budget() {
         .server
         .api()
         .clone();
-    let finished = run(&Spec::new(&["budget"])).expect("a successful workload");
+    let mut finished = None;
+    on_disk("budget", |at| {
+        let spec = Spec::new(&["budget", "--directory", at.as_str()]);
+        finished = Some(run(&spec).expect("a successful workload"));
+    });
+    let finished = finished.expect("a run");
     let ledger = ledger(&finished).expect("the stored data");
-    assert_eq!(finished.truth.waits.len(), 9);
+    assert_eq!(finished.truth.waits.len(), 10);
     let mut wrong = Vec::new();
     for truth in &finished.truth.waits {
         let seen = stored(&ledger.processes, truth);
@@ -38,12 +84,23 @@ fn budget() {
             truth.name, truth.kind
         );
         let slack = max * PERCENT / 100.0 + SLACK_NS;
+        let is_within = |seen: f64| seen >= min - slack && seen <= max + slack;
         // Each waits for at least half a second.
-        if min < 3e8 || seen < min - slack || seen > max + slack {
+        if min < 3e8 || !is_within(seen) {
             wrong.push(format!("{truth:?}: stored {seen}"));
+        }
+        if let Some(of_subject) = stored_by_subject(&ledger, truth) {
+            eprintln!("{} by file or peer: stored {of_subject}", truth.name);
+            if !is_within(of_subject) {
+                wrong.push(format!("{truth:?}: stored {of_subject} by file or peer"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let subjects = finished.truth.waits.iter();
+    let subjects = subjects.filter(|truth| truth.file.is_some() || truth.peer.is_some());
+    assert_eq!(subjects.count(), 2, "a file and a peer");
+    waits_for_subjects_are_part_of_the_waits(&ledger);
 
     // The one that waits longest is seen while it waits, second by second.
     let row = ledger.processes.iter().find(|row| row.name == "b-sleep");

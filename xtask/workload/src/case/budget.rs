@@ -5,8 +5,11 @@
 //! after the clock, which gives two bounds.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,11 +26,17 @@ const STEP: Duration = Duration::from_millis(600);
 const LONG: Duration = Duration::from_millis(4_200);
 /// CPU time of each process that shares a core with another one.
 const SHARED_NS: u64 = 500_000_000;
+/// The process that writes to a disk does so until it has waited for this long.
+const DISK: Duration = Duration::from_millis(700);
+/// The same if the disk is so fast that it never waits.
+const MAX_DISK: Duration = Duration::from_secs(30);
+/// Bytes of each write.
+const WRITE: usize = 64 * 1024;
 /// Length of the memory that all share.
 const PAGE: usize = 4_096;
 
 /// The processes: name, and kind of the wait.
-const PARTS: [(&str, &str); 9] = [
+const PARTS: [(&str, &str); 10] = [
     ("b-sleep", "sleep"),
     ("b-lock", "lock"),
     ("b-peer", "network"),
@@ -37,6 +46,7 @@ const PARTS: [(&str, &str); 9] = [
     ("b-stop", "stopped"),
     ("b-core-1", "core"),
     ("b-core-2", "core"),
+    ("b-disk", "disk"),
 ];
 
 /// The least and the most that a process waited, ns.
@@ -45,24 +55,23 @@ type Bounds = [AtomicU64; 2];
 /// What the processes wait at.
 struct Ends {
     lock: *const AtomicU32,
-    peer: [i32; 2],
+    peer: [TcpStream; 2],
+    file: PathBuf,
     pipe: [i32; 2],
     poll: [i32; 2],
 }
 
 /// Runs all processes.
-pub(crate) fn run() -> Result<Truth> {
+pub(crate) fn run(directory: &Path) -> Result<Truth> {
     let ledger = Ledger::new("budget");
     let shared = sys::shared_memory(PAGE).context("cannot share memory")?;
     let results = shared.cast::<Bounds>();
     let ends = Ends {
         // SAFETY: within the page, beyond the results.
         lock: unsafe { shared.add(PAGE / 2) }.cast(),
-        peer: pair(|ends| {
-            // SAFETY: the kernel writes two descriptors into an array of two.
-            unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, ends) }
-        })?,
-        // SAFETY: likewise.
+        peer: connection().context("cannot connect to itself")?,
+        file: directory.join("waited"),
+        // SAFETY: the kernel writes two descriptors into an array of two.
         pipe: pair(|ends| unsafe { libc::pipe(ends) })?,
         // SAFETY: likewise.
         poll: pair(|ends| unsafe { libc::pipe(ends) })?,
@@ -80,6 +89,8 @@ pub(crate) fn run() -> Result<Truth> {
     for pid in children {
         sys::wait(pid).context("cannot wait for a child")?;
     }
+    let peer = ends.peer[0].peer_addr().context("a peer")?.to_string();
+    let path = ends.file.to_string_lossy().into_owned();
     let mut truth = ledger.close();
     for (index, (name, kind)) in PARTS.iter().enumerate() {
         // SAFETY: as above; the child has ended.
@@ -89,6 +100,8 @@ pub(crate) fn run() -> Result<Truth> {
             kind: (*kind).to_owned(),
             min_ns: min_ns.load(Ordering::Acquire),
             max_ns: max_ns.load(Ordering::Acquire),
+            file: (*kind == "disk").then(|| path.clone()),
+            peer: (*kind == "network").then(|| peer.clone()),
         });
     }
     Ok(truth)
@@ -100,12 +113,20 @@ fn pair(make: impl FnOnce(*mut i32) -> i32) -> io::Result<[i32; 2]> {
     Ok(ends)
 }
 
+/// Both ends of a TCP connection.
+fn connection() -> io::Result<[TcpStream; 2]> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let (server, _) = listener.accept()?;
+    Ok([client, server])
+}
+
 /// Gives each child what it waits for.
 fn act(ends: &Ends, stopped: u32) -> io::Result<()> {
     sleep(STEP);
-    write(ends.peer[1])?;
+    write(ends.peer[1].as_raw_fd())?;
     sleep(STEP);
-    write(ends.peer[1])?;
+    write(ends.peer[1].as_raw_fd())?;
     write(ends.pipe[1])?;
     write(ends.poll[1])?;
     // SAFETY: the word is in memory that stays until the end.
@@ -155,6 +176,9 @@ fn wait(name: &str, ends: &Ends) -> io::Result<[u64; 2]> {
         // Until its end it may wait once more.
         return wait_for_core().map(|ns| [ns, ns + SHARED_NS / 5]);
     }
+    if name == "b-disk" {
+        return wait_for_disk(&ends.file);
+    }
     let before = run_delay()?;
     let begin = Instant::now();
     let after = run_delay()?;
@@ -162,8 +186,8 @@ fn wait(name: &str, ends: &Ends) -> io::Result<[u64; 2]> {
         "b-sleep" => sleep(LONG),
         "b-lock" => lock(ends.lock)?,
         "b-peer" => {
-            read(ends.peer[0])?;
-            read(ends.peer[0])?;
+            read(ends.peer[0].as_raw_fd())?;
+            read(ends.peer[0].as_raw_fd())?;
         }
         "b-pipe" => read(ends.pipe[0])?,
         "b-poll" => {
@@ -190,6 +214,29 @@ fn wait(name: &str, ends: &Ends) -> io::Result<[u64; 2]> {
     let waited = begin.elapsed().as_nanos() as u64;
     let most = run_delay()? - before;
     Ok([most, least].map(|delay| waited.saturating_sub(delay)))
+}
+
+/// Writes to a file, and waits until the disk has it. The bounds of the time in which it neither ran nor waited
+/// for a core.
+fn wait_for_disk(path: &Path) -> io::Result<[u64; 2]> {
+    let file = File::create(path)?;
+    let data = vec![0x5a; WRITE];
+    let before = run_delay()?;
+    let (begin, used) = (Instant::now(), sys::cpu_ns()?);
+    let after = run_delay()?;
+    loop {
+        sys::pwrite(&file, &data, 0)?;
+        file.sync_data()?;
+        let least = run_delay()? - after;
+        let passed = begin.elapsed();
+        let ran = sys::cpu_ns()? - used;
+        let most = run_delay()? - before;
+        let waited = (passed.as_nanos() as u64).saturating_sub(ran);
+        let bounds = [most, least].map(|delay| waited.saturating_sub(delay));
+        if bounds[0] >= DISK.as_nanos() as u64 || passed >= MAX_DISK {
+            return Ok(bounds);
+        }
+    }
 }
 
 /// Waits until the word is not 0.

@@ -67,6 +67,8 @@ impl Sink for Recorder {
     fn waits(&mut self, _: u64, _: ProcessHandle, _: [u64; KINDS]) {}
     fn file_io(&mut self, _: u64, _: ProcessHandle, _: FileHandle, _: FileIo) {}
     fn network_io(&mut self, _: u64, _: ProcessHandle, _: ConnectionHandle, _: NetworkIo) {}
+    fn file_wait(&mut self, _: u64, _: ProcessHandle, _: FileHandle, _: u64) {}
+    fn connection_wait(&mut self, _: u64, _: ProcessHandle, _: ConnectionHandle, _: u64) {}
     fn total(&mut self, _: u64, _: ContainerHandle, _: Metric, _: u64) {}
     fn event(
         &mut self,

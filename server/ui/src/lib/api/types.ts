@@ -127,6 +127,8 @@ export interface ConnectionSums {
   remote: string;
   /** Side of the container: `client`, `server`, `unknown`. */
   role: string;
+  /** Time that threads waited for it, summed over threads, ns; 0 if nothing counts it. */
+  waited_ns: number;
 }
 
 /** A container, from the index alone. Times are seconds since the Unix epoch. */
@@ -472,6 +474,8 @@ export interface FileSums {
   ops_out: number;
   /** Path, as the container sees it; untrusted text. */
   path: string;
+  /** Time that threads waited for it, summed over threads, ns; 0 if nothing counts it. */
+  waited_ns: number;
 }
 
 /** Files and pipes. */
@@ -484,6 +488,7 @@ export interface Files {
   by_directory: FileList;
   /** By file, the busiest first. */
   by_file: FileList;
+  longest_wait?: FileRow | null;
   /** Regular files that were read and never written. */
   only_read: FileGroup;
   /** Regular files that were written and never read. */
@@ -797,6 +802,7 @@ export interface Neighbours {
 export interface Network {
   /** How many peers there are. */
   count: number;
+  longest_wait?: PeerRow | null;
   /** Sums of those that `rows` leaves out. */
   rest: NetworkSums;
   /** The busiest. */
@@ -842,6 +848,8 @@ export interface NetworkSums {
   sends: number;
   /** Bytes sent. */
   sent_bytes: number;
+  /** Time that threads waited for it, summed over threads, ns; 0 if nothing counts it. */
+  waited_ns: number;
 }
 
 /** A link to make. */
@@ -883,6 +891,8 @@ export interface PeerInfo {
   remote: string;
   /** Side of the container: `client`, `server`, `unknown`. */
   role: string;
+  /** Time that threads waited for it, summed over threads, ns; 0 if nothing counts it. */
+  waited_ns: number;
 }
 
 /** A peer. */
@@ -1188,6 +1198,8 @@ export interface ReportFileSums {
   read_bytes: number;
   /** Calls that read. */
   reads: number;
+  /** Time that threads waited for it, summed over threads, ns; 0 if nothing counts it. */
+  waited_ns: number;
   /** Calls that wrote. */
   writes: number;
   /** Bytes written. */
