@@ -5,6 +5,7 @@ use rustix::param::page_size;
 use rustix::time::ClockId;
 
 use crate::clock;
+use crate::container::totals::count_cores;
 
 /// The part of the report that does not change while the agent runs.
 pub fn host(name: &str, hooks: &str, missing: &[String]) -> AgentReport {
@@ -16,10 +17,21 @@ pub fn host(name: &str, hooks: &str, missing: &[String]) -> AgentReport {
             .unwrap_or_default(),
         hooks: hooks.to_owned(),
         missing: missing.to_vec(),
-        cores: std::thread::available_parallelism().map_or(0, |cores| cores.get() as u32),
+        cores: cores(),
         memory: memory().unwrap_or(0),
         ..AgentReport::default()
     }
+}
+
+/// Cores of the host that are online, whatever of them the agent itself may use.
+fn cores() -> u32 {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
+    let online = list.as_deref().and_then(count_cores);
+    let online = online.and_then(|cores| u32::try_from(cores).ok());
+    // Without /sys, those that the agent may use are a lower bound.
+    online.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(0, |cores| cores.get() as u32)
+    })
 }
 
 /// CPU time of this process, ns.

@@ -14,7 +14,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::network::{Address, Connection, NetworkIo, Protocol, Role};
 use bubble_common::segment::process::{Cpu, Exit, Memory, Process, ProcessId};
 use bubble_common::segment::total::Metric;
-use bubble_common::segment::wait::Waits;
+use bubble_common::segment::wait::{UNIT, Waits};
 use bubble_common::segment::{ContainerId, Coverage, Key, Resolution, Segment, SourceId, facts};
 use bubble_testing::arbitrary;
 use proptest::prelude::{prop_assert_eq, proptest};
@@ -84,6 +84,19 @@ fn second(at: u64) -> Segment {
         swap: 0,
         private: rss,
     };
+    // In tenths of a millisecond. `make` waits for its children, in the last seconds for a disk, too.
+    let waits = Waits {
+        child: 7_000,
+        disk: 100 * at,
+        ..Waits::default()
+    };
+    builder.waits(make, 0, waits);
+    let waits = Waits {
+        core: 500,
+        lock: 12,
+        ..Waits::default()
+    };
+    builder.waits(compiler, 0, waits);
     builder.memory(make, 0, memory(10 << 20));
     builder.memory(compiler, 0, memory((50 + at) << 20));
     let mut file = |process: u32, path: &str, kind: FileKind, io: FileIo| {
@@ -486,7 +499,9 @@ fn network(sums: &NetworkSums) -> [u64; 6] {
 
 fn processes(sums: &ProcessSums) -> Vec<u64> {
     let (files, network) = (files(&sums.files), network(&sums.network));
-    [&[sums.cpu_ns], &files[..], &network[..]].concat()
+    let budget = sums.budget.clone().unwrap_or_default();
+    let waits = budget.states().map(|(_, ns)| ns);
+    [&[sums.cpu_ns], &files[..], &network[..], &waits[1..]].concat()
 }
 
 fn sum<const N: usize>(all: impl Iterator<Item = [u64; N]>) -> [u64; N] {
@@ -525,18 +540,28 @@ proptest! {
         let own = report.processes.rows.iter().map(|row| processes(&row.sums));
         let all: Vec<Vec<u64>> = own.chain([processes(&report.processes.rows_rest)]).collect();
         prop_assert_eq!(all.iter().map(|sums| sums[0]).sum::<u64>(), cpu);
+        // Beyond what 64 bits hold sums are a bound.
+        let waits = segment.waits.iter().flat_map(|cell| cell.value.columns());
+        let waits = waits.map(|wait| wait.checked_mul(UNIT));
+        let truth = waits.reduce(|sum, wait| sum?.checked_add(wait?)).flatten();
+        if let Some(truth) = truth {
+            let shown = all.iter().flat_map(|sums| &sums[12..]).sum::<u64>();
+            prop_assert_eq!(shown, truth);
+        }
         let shown: u64 = report.processes.failures.iter().map(|row| row.count).sum();
         prop_assert_eq!(shown + report.processes.failures_rest, report.processes.failed);
-        render(&report, Format::Text);
-        render(&report, Format::Markdown);
+        for format in Format::ALL {
+            render(&report, format);
+        }
     }
 
     /// Numbers that nobody can have counted break nothing.
     #[test]
     fn any_segment_has_a_report(segment in arbitrary::segment(8)) {
         let report = report_of(std::slice::from_ref(&segment), &Context { rows: 3, ..Context::default() });
-        render(&report, Format::Text);
-        render(&report, Format::Markdown);
+        for format in Format::ALL {
+            render(&report, format);
+        }
         serde_json::to_string(&report).unwrap();
     }
 }

@@ -83,6 +83,12 @@ impl Life {
         }
     }
 
+    /// Reads the limits before its processes do anything: what the limits above it held back until now is
+    /// not its own.
+    pub(super) fn read_limits(&mut self, hierarchies: &Hierarchies) {
+        self.totals.read_limits(hierarchies, &self.found.path);
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.ended.is_none()
     }

@@ -554,7 +554,9 @@ impl Containers {
         let was_absent = self.scanned.is_some() && !self.unread.covers(&found.path);
         let is_new = earliest == at || was_absent && self.scanned.is_some_and(|it| it <= at);
         let id = found.id.clone();
-        entry.begin(Life::new(cgroup, found, at, earliest, is_new), sink);
+        let mut life = Life::new(cgroup, found, at, earliest, is_new);
+        life.read_limits(&self.hierarchies);
+        entry.begin(life, sink);
         let (mine, others): (VecDeque<_>, _) = std::mem::take(&mut self.unclaimed)
             .into_iter()
             .partition(|update| self.id_of(update).as_ref() == Some(&id));

@@ -1,6 +1,7 @@
 //! Counts a run in a thread beside it, and adds up what it did.
 
 use std::mem;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::collect::{Collect, Extent, raise_priority};
 use crate::config::Config;
 use crate::config::settings::SourceKind;
 use crate::container::hierarchy::Hierarchies;
+use crate::container::totals::Surroundings;
 use crate::container::{Containers, HostFacts};
 use crate::live::{Live, is_root};
 use crate::source::Source as _;
@@ -102,7 +104,13 @@ impl Counting {
         if let (None, Live::Procfs(source)) = (&scope.cgroup, &mut source) {
             let found = scope.found.clone();
             let root = std::process::id();
-            source.set_tree(Tree::new(root, found, facts.clone(), Arc::clone(waited)));
+            let tree = Tree::new(root, found, facts.clone(), Arc::clone(waited));
+            let surroundings = Surroundings::find(Path::new("/proc")).unwrap_or_else(|error| {
+                let why = format!("limits of the cgroups that the run is in: {error}");
+                scope.missing.push(why);
+                Surroundings::default()
+            });
+            source.set_tree(tree.within(surroundings));
         }
         let mut containers = Containers::new(hierarchies, config.rules, false);
         containers.set_facts(facts);
@@ -195,9 +203,9 @@ impl Counting {
 impl Counted {
     /// The report. `missing` is what is not counted because of the scope.
     pub(super) fn report(&self, flags: &Flags, missing: Vec<String>) -> Report {
-        let slurm = || Asked::of_slurm(|name| std::env::var(name).ok());
         let context = Context {
-            asked: flags.asked.clone().unwrap_or_else(slurm),
+            asked: flags.asked.clone().unwrap_or_default(),
+            slurm: Asked::of_slurm(|name| std::env::var(name).ok()),
             missing: missing.into_iter().chain(self.missing.clone()).collect(),
             rows: flags.top.into(),
             ..Context::default()

@@ -23,7 +23,10 @@ pub struct Flags {
     /// Write the report to this file [default: standard error]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Format of the report: text, markdown, json (docs/report.schema.json), time (as GNU time -v), snakemake
+    /// Write the report to this file as one HTML page with charts, too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Format of the report: text, markdown, html, json (docs/report.schema.json), time (as GNU time -v), snakemake
     /// (a benchmark), nextflow (.command.trace)
     #[arg(
         long,
@@ -41,7 +44,7 @@ pub struct Flags {
     /// Write a line to standard error every N seconds while it runs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub every: Option<u32>,
-    /// What was asked for, such as cores=32,memory=64G,time=2h [default: what Slurm says, or the limits]
+    /// What was asked for, such as cores=32,memory=64G,time=2h [default: what Slurm says, or the limits, each by itself]
     #[arg(long, value_name = "WHAT")]
     pub asked: Option<Asked>,
     /// Rows of each list at most

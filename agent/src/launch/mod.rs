@@ -67,6 +67,9 @@ pub fn run(config: &Config, flags: &Flags) -> Result<u8> {
         files,
     };
     let clock = Clock::new();
+    if let Some(cores) = affinity() {
+        counting.note(facts::AFFINITY, cores);
+    }
     counting.note(facts::STARTED, clock.now());
     let pid = match child::start(&start) {
         Ok(pid) => pid,
@@ -108,6 +111,12 @@ fn tell(flags: &Flags, output: Output, mut counted: Counted, missing: Vec<String
             None => say(&format!("posted to {}", posted.url)),
         }
     }
+}
+
+/// On how many cores this thread may run, and so the command.
+fn affinity() -> Option<u32> {
+    let set = rustix::thread::sched_getaffinity(None).ok()?;
+    Some(set.count()).filter(|cores| *cores > 0)
 }
 
 /// Says why the command does not run, as a shell does. Returns the exit code.

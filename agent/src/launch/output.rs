@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -27,24 +28,21 @@ pub(super) fn say(text: &str) {
 pub(super) struct Output {
     /// The file; `None`: standard error.
     file: Option<File>,
+    /// The file of its HTML form.
+    html: Option<File>,
 }
 
 impl Output {
-    /// Opens the file before the command runs, so that a mistake costs nothing. It belongs to `user`.
+    /// Opens the files before the command runs, so that a mistake costs nothing. They belong to `user`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub(super) fn open(flags: &Flags, user: Option<&User>) -> Result<Self> {
-        let Some(path) = &flags.output else {
-            return Ok(Self { file: None });
-        };
-        let file =
-            File::create(path).with_context(|| format!("cannot write to {}", path.display()))?;
-        if let Some(user) = user {
-            // It stays root's if the file system has no owners.
-            let _ = std::os::unix::fs::fchown(file.as_fd(), Some(user.uid), Some(user.gid));
-        }
-        Ok(Self { file: Some(file) })
+        let open = |path: &Option<PathBuf>| path.as_deref().map(|it| create(it, user)).transpose();
+        Ok(Self {
+            file: open(&flags.output)?,
+            html: open(&flags.html)?,
+        })
     }
 
     /// Writes the report.
@@ -57,6 +55,12 @@ impl Output {
         if let Err(error) = written {
             say(&format!("cannot write the report: {error}"));
         }
+        if let Some(mut file) = self.html {
+            let html = render(report, Format::Html);
+            if let Err(error) = file.write_all(html.as_bytes()) {
+                say(&format!("cannot write the report as HTML: {error}"));
+            }
+        }
         if let Some(path) = std::env::var_os(STEP_SUMMARY).filter(|path| !path.is_empty()) {
             let opened = OpenOptions::new().append(true).create(true).open(&path);
             let markdown = render(report, Format::Markdown);
@@ -66,6 +70,16 @@ impl Output {
             }
         }
     }
+}
+
+/// Creates a file that belongs to `user`.
+fn create(path: &Path, user: Option<&User>) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot write to {}", path.display()))?;
+    if let Some(user) = user {
+        // It stays root's if the file system has no owners.
+        let _ = std::os::unix::fs::fchown(file.as_fd(), Some(user.uid), Some(user.gid));
+    }
+    Ok(file)
 }
 
 /// Lines while a command runs.

@@ -14,8 +14,6 @@ pub struct Asked {
     pub time: Option<u64>,
     /// When that time began, seconds since the Unix epoch; without it at the start.
     pub time_begin: Option<u64>,
-    /// Slurm told it, and not a person.
-    pub is_from_slurm: bool,
 }
 
 /// A text that does not say what was asked for.
@@ -81,13 +79,7 @@ impl Asked {
             memory: memory.and_then(|mib| mib.checked_mul(1 << 20)),
             time,
             time_begin: begin.filter(|_| time.is_some()),
-            is_from_slurm: true,
         }
-    }
-
-    /// Nothing is known.
-    pub fn is_empty(&self) -> bool {
-        self.cores.is_none() && self.memory.is_none() && self.time.is_none()
     }
 }
 

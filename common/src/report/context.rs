@@ -7,8 +7,10 @@ use super::asked::Asked;
 /// What a report needs to know beside the sums.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context {
-    /// What was asked for, as far as somebody told it. Limits of the cgroup are in the sums.
+    /// What was asked for, as far as a person told it. Limits of the cgroup are in the sums.
     pub asked: Asked,
+    /// The same as far as Slurm told it. What a person told counts first, each figure by itself.
+    pub slurm: Asked,
     /// What could not be counted there, one sentence each.
     pub missing: Vec<String>,
     /// The container still runs.

@@ -54,7 +54,8 @@ impl Text {
         Self::Name(text.to_owned())
     }
 
-    fn text(&self) -> String {
+    /// The text as it is shown, without markup.
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
             Self::Name(text) => clean(text),

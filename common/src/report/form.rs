@@ -32,6 +32,26 @@ pub struct Advice {
     pub threshold: f64,
 }
 
+impl TimeBudget {
+    /// Each state with its time, from what is done to what is not.
+    pub fn states(&self) -> [(&'static str, u64); 12] {
+        [
+            ("running", self.running_ns),
+            ("core", self.core_ns),
+            ("disk", self.disk_ns),
+            ("network", self.network_ns),
+            ("lock", self.lock_ns),
+            ("pipe", self.pipe_ns),
+            ("other", self.other_ns),
+            ("child", self.child_ns),
+            ("events", self.events_ns),
+            ("sleep", self.sleep_ns),
+            ("idle", self.idle_ns),
+            ("stopped", self.stopped_ns),
+        ]
+    }
+}
+
 /// Defines structs of the report.
 macro_rules! parts {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ })+) => {
@@ -67,6 +87,8 @@ parts! {
         processes: Processes,
         /// Where the time of all threads went; null if no waits were counted.
         budget: Option<TimeBudget>,
+        /// Figures by time.
+        series: ReportSeries,
         /// Time without activity.
         idle: Idle,
         /// What tasks waited for, as far as the kernel says it of the cgroup.
@@ -143,14 +165,43 @@ parts! {
         stopped_ns: u64,
         /// Waiting for anything else.
         other_ns: u64,
+        /// Threads without work: waits for a lock in seconds in which no thread of the process did
+        /// anything.
+        idle_ns: u64,
+    }
+
+    /// Figures by time, in at most 120 steps.
+    ReportSeries {
+        /// Start of the first step.
+        from: f64,
+        /// Length of a step in seconds.
+        step_seconds: u64,
+        /// Cores used; null where nothing is known.
+        cores: Vec<Option<f64>>,
+        /// Highest memory, bytes; null where nothing is known.
+        memory_bytes: Vec<Option<u64>>,
+        /// Time of threads in each state that occurs, by the names of `budget`; empty if no waits were
+        /// counted.
+        states: Vec<StateSeries>,
+    }
+
+    /// Time of threads in one state.
+    StateSeries {
+        /// The state: `running`, `core`, `disk`, …, `idle`.
+        state: String,
+        /// Threads in it on average; null where nothing is known.
+        threads: Vec<Option<f64>>,
     }
 
     /// Something that was had, and how that is known.
     Amount {
         /// Number of cores, bytes, or seconds.
         value: f64,
-        /// `asked`, `slurm`, `limit` or `host`.
+        /// `asked`, `slurm`, `limit`, `cpuset`, `affinity` or `host`.
         source: String,
+        /// The cgroup that has the limit, if it is above the container's own; empty if it cannot be seen from
+        /// the agent. Null: its own, or no limit.
+        cgroup: Option<String>,
     }
 
     /// CPU.
@@ -182,7 +233,10 @@ parts! {
         imbalance_percent: Option<f64>,
         /// Time held back by its CPU limit, added up over the cores, ns; null if unknown.
         throttled_ns: Option<u64>,
-        /// The same in percent of the CPU time that would have been used without the limit: used and
+        /// Time that limits of cgroups above its own held back all in these cgroups, ns, at most what its
+        /// threads waited for a core; null if unknown.
+        throttled_above_ns: Option<u64>,
+        /// Both in percent of the CPU time that would have been used without the limits: used and
         /// held back. So it is at most 100 for any number of threads.
         throttled_percent: Option<f64>,
     }
@@ -355,6 +409,8 @@ parts! {
         files: ReportFileSums,
         /// Sockets.
         network: NetworkSums,
+        /// Where the time of their threads went; null if no waits were counted.
+        budget: Option<TimeBudget>,
     }
 
     /// Processes.

@@ -1,7 +1,7 @@
 //! The report of a container: what a run, a life or a range of it was.
 //!
 //! A [`tally::Tally`] adds up segments, [`Report::new`] makes the report of the sums of one container
-//! with its [`advice`], and [`render`] writes it as text, Markdown, JSON, or the fields of another tool. The agent reports a run, the
+//! with its [`advice`], and [`render`] writes it as text, Markdown, HTML, JSON, or the fields of another tool. The agent reports a run, the
 //! server what it has stored, from the same sums.
 //!
 //! Sums are of everything, whatever a list shows: each list has the number of all its entries, and the
@@ -14,6 +14,7 @@ mod context;
 mod document;
 mod fields;
 pub mod form;
+mod html;
 mod print;
 pub mod render;
 pub mod tally;
@@ -31,11 +32,8 @@ impl Report {
     pub fn new(id: &ContainerId, sums: &tally::Container, context: &Context) -> Self {
         let mut report = build::report(id, sums, context);
         // Advice does not depend on how much of the lists is shown.
-        let whole = Context {
-            rows: usize::MAX,
-            ..context.clone()
-        };
-        report.advice = advice::advice(&build::report(id, sums, &whole));
+        report.advice = advice::advice(&report);
+        build::cut(&mut report, context.rows);
         report
     }
 }

@@ -1,10 +1,10 @@
-//! A report as text, Markdown or JSON, or as the fields of another tool.
+//! A report as text, Markdown, HTML or JSON, or as the fields of another tool.
 
 use serde::Deserialize;
 
 use super::form::Report;
 use super::print::blocks;
-use super::{document, fields};
+use super::{document, fields, html};
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Format {
     Text,
     /// Markdown, as GitHub shows it.
     Markdown,
+    /// One HTML file with charts and the JSON, without anything to load.
+    Html,
     /// JSON.
     Json,
     /// The lines of GNU `time -v` that are known.
@@ -33,10 +35,20 @@ pub struct UnknownFormat;
 
 impl Format {
     /// The names of all formats.
-    pub const NAMES: [&str; 6] = ["text", "markdown", "json", "time", "snakemake", "nextflow"];
-    const ALL: [Self; 6] = [
+    pub const NAMES: [&str; 7] = [
+        "text",
+        "markdown",
+        "html",
+        "json",
+        "time",
+        "snakemake",
+        "nextflow",
+    ];
+    /// All formats, in the order of their names.
+    pub const ALL: [Self; 7] = [
         Self::Text,
         Self::Markdown,
+        Self::Html,
         Self::Json,
         Self::Time,
         Self::Snakemake,
@@ -47,6 +59,7 @@ impl Format {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
+            Self::Html => "text/html; charset=utf-8",
             Self::Markdown => "text/markdown; charset=utf-8",
             Self::Snakemake => "text/tab-separated-values; charset=utf-8",
             Self::Text | Self::Time | Self::Nextflow => "text/plain; charset=utf-8",
@@ -71,6 +84,7 @@ pub fn render(report: &Report, format: Format) -> String {
     match format {
         Format::Text => document::text(&blocks(report)),
         Format::Markdown => document::markdown(&blocks(report)),
+        Format::Html => html::html(report),
         Format::Json => serde_json::to_string_pretty(report).expect("JSON") + "\n",
         Format::Time => fields::time(report),
         Format::Snakemake => fields::snakemake(report),
@@ -89,6 +103,6 @@ mod tests {
             let named: Format = serde_json::from_str(&format!("{name:?}")).unwrap();
             assert_eq!(named, format);
         }
-        assert_eq!("html".parse::<Format>(), Err(UnknownFormat));
+        assert_eq!("pdf".parse::<Format>(), Err(UnknownFormat));
     }
 }

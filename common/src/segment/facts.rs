@@ -33,6 +33,8 @@ pub const OOM_KILLED: &str = "oom_killed";
 pub const HOOKS: &str = "hooks";
 /// Cores of the host.
 pub const CORES: &str = "cores";
+/// Cores on which the first process of a run may run, if they are fewer than those of the host.
+pub const AFFINITY: &str = "affinity";
 /// Memory of the host in bytes.
 pub const HOST_MEMORY: &str = "host_memory";
 /// Prefix of a label: `label.com.example.team`.

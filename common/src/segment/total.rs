@@ -60,6 +60,9 @@ metrics! {
     OOM_KILLS = 13, "oom_kills";
     /// Processes started.
     PROCESSES_STARTED = 14, "processes_started";
+    /// Time that CPU limits of cgroups above its own held back all that is in these, added up over the cores,
+    /// ns.
+    CPU_THROTTLED_ABOVE = 15, "cpu_throttled_above_ns";
     /// CPU limit in thousandths of a core; absent without a limit.
     CPU_LIMIT = 0x8000, "cpu_limit_millicores";
     /// Memory in use, bytes (page cache included).
@@ -78,6 +81,12 @@ metrics! {
     TASKS_LIMIT = 0x8007, "tasks_limit";
     /// Highest memory in use since the cgroup was created, bytes.
     MEMORY_PEAK = 0x8008, "memory_peak_bytes";
+    /// How many levels above its own the cgroup with the CPU limit is; absent if it is its own.
+    CPU_LIMIT_LEVEL = 0x8009, "cpu_limit_level";
+    /// Likewise for the memory limit. One more than there are levels: above all that the agent sees.
+    MEMORY_LIMIT_LEVEL = 0x800a, "memory_limit_level";
+    /// Cores that its cpuset allows.
+    CPUSET_CORES = 0x800b, "cpuset_cores";
 }
 
 impl Metric {

@@ -31,10 +31,11 @@ pub(super) async fn run(settings: Report) -> Result<()> {
         rows: settings.top.into(),
     };
     let report = query.report(&id, &ask).await?;
-    let format = match (settings.json, settings.markdown) {
-        (true, _) => Format::Json,
-        (false, true) => Format::Markdown,
-        (false, false) => settings.format,
+    let format = match () {
+        () if settings.json => Format::Json,
+        () if settings.markdown => Format::Markdown,
+        () if settings.html => Format::Html,
+        () => settings.format,
     };
     let text = render(&report, format);
     match std::io::stdout().lock().write_all(text.as_bytes()) {

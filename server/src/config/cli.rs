@@ -129,7 +129,7 @@ pub struct Report {
     /// Rows of each list at most
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ROWS as u16, value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
-    /// Format: text, markdown, json (docs/report.schema.json), time (as GNU time -v), snakemake (a benchmark),
+    /// Format: text, markdown, html (one page with charts), json (docs/report.schema.json), time (as GNU time -v), snakemake (a benchmark),
     /// nextflow (.command.trace)
     #[arg(
         long,
@@ -144,6 +144,9 @@ pub struct Report {
     /// As --format markdown
     #[arg(long, conflicts_with = "format")]
     pub markdown: bool,
+    /// As --format html
+    #[arg(long, conflicts_with_all = ["json", "markdown", "format"])]
+    pub html: bool,
 }
 
 /// Commands of `retention`.

@@ -248,7 +248,7 @@ pub(super) enum Format {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportParameters {
-    /// `json`, which is the default, `text`, `markdown`; or the fields of another tool: `time` (GNU's
+    /// `json`, which is the default, `text`, `markdown`, `html` (one page with charts); or the fields of another tool: `time` (GNU's
     /// `time -v`), `snakemake` (a benchmark), `nextflow` (`.command.trace`).
     #[serde(default)]
     pub(super) format: Option<ReportFormat>,

@@ -1,8 +1,8 @@
-//! The report of a container, as JSON, text or Markdown, or as the fields of another tool.
+//! The report of a container, as JSON, text, Markdown or HTML, or as the fields of another tool.
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use bubble_common::report::Report;
 use bubble_common::report::render::{Format, render};
@@ -19,7 +19,7 @@ use super::state::AppState;
     get, path = "/api/v1/containers/{id}/report", operation_id = "getReport", tag = "containers",
     params(("id" = String, Path, description = "the container's id"), ReportParameters),
     responses((status = 200, content((Report = "application/json"), (String = "text/plain"),
-        (String = "text/markdown"), (String = "text/tab-separated-values"))), (status = 400, body = ErrorBody),
+        (String = "text/markdown"), (String = "text/html"), (String = "text/tab-separated-values"))), (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)),
     security(("token" = [])),
@@ -36,7 +36,15 @@ pub(super) async fn report(
         return Ok(Json(report).into_response());
     }
     let kind = [(header::CONTENT_TYPE, format.media_type())];
-    Ok((kind, render(&report, format)).into_response())
+    let mut answer = (kind, render(&report, format)).into_response();
+    if format == Format::Html {
+        // It is a page of its own, which does not run beside the server's.
+        let value = HeaderValue::from_static("attachment; filename=\"report.html\"");
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(answer)
 }
 
 /// The schema of a report (JSON Schema 2020-12), from the description of the API.

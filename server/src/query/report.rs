@@ -40,6 +40,7 @@ impl Query {
         let span = plan.span.clone();
         let context = Context {
             asked: ask.asked.clone(),
+            slurm: Asked::default(),
             missing: self.missing(&container).await?,
             is_running: state == State::Running && span.end >= container.last_seen,
             rows: ask.rows,

@@ -78,11 +78,12 @@ async fn a_report_is_compared_with_what_was_asked_for() {
     assert_eq!(rules, ["serial", "memory_unused"]);
     assert_eq!(
         asked["cpu"]["cores_had"],
-        json!({"value": 4.0, "source": "asked"})
+        json!({"value": 4.0, "source": "asked", "cgroup": null})
     );
     for (format, kind, begin) in [
         ("text", "text/plain", "web\n"),
         ("markdown", "text/markdown", "## `web`\n"),
+        ("html", "text/html", "<!doctype html>\n"),
     ] {
         let answer = server.get(&format!("{path}?format={format}&top=1")).await;
         let found = answer.headers()["content-type"].to_str().expect("text");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use mount::Kind;
-use mount::{find, in_first_namespace, open_root, parse_mount};
+use mount::{find, in_first_namespace, mounted_part, open_root, parse_mount};
 
 use crate::container::error::is_exhausted;
 
@@ -118,6 +118,30 @@ impl Hierarchies {
                 Self::new(all).ok_or_else(|| HierarchyError::None(PathBuf::from("/sys/fs/cgroup")))
             }
         }
+    }
+
+    /// Each mounted hierarchy as far as this process sees it, with the path of its own cgroup there.
+    ///
+    /// # Errors
+    /// When a file in `proc` cannot be read.
+    pub fn visible(proc: &Path) -> Result<Vec<(Self, String)>, HierarchyError> {
+        let read = |file: &str| {
+            let path = proc.join(file);
+            fs::read_to_string(&path).map_err(|source| HierarchyError::Read { path, source })
+        };
+        let (mounts, own) = (read("self/mountinfo")?, read("self/cgroup")?);
+        let visible = mounts.lines().filter_map(|line| {
+            let (kind, root) = parse_mount(line)?;
+            let hierarchy = Hierarchy {
+                kind,
+                root,
+                base: None,
+                _descriptor: None,
+            };
+            let path = below(&hierarchy.path_of(&own)?, &mounted_part(line)?);
+            Some((Self::new(vec![hierarchy])?, path))
+        });
+        Ok(visible.collect())
     }
 
     /// No hierarchies, for processes that are not found by their cgroups.
@@ -296,6 +320,19 @@ fn unread(path: &Path) -> impl FnOnce(io::Error) -> HierarchyError {
     move |source| HierarchyError::Read {
         path: path.to_owned(),
         source,
+    }
+}
+
+/// The path below `root` of the cgroup at `path`. In a namespace of its own, where `path` is not below what
+/// is mounted, the mount shows the namespace.
+fn below(path: &str, root: &str) -> String {
+    let root = root.trim_end_matches('/');
+    let below = path.strip_prefix(root);
+    let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
+    match below {
+        Some("") => "/".to_owned(),
+        Some(below) => below.to_owned(),
+        None => path.to_owned(),
     }
 }
 

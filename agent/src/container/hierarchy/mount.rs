@@ -57,6 +57,11 @@ pub(super) fn parse_mount(line: &str) -> Option<(Kind, PathBuf)> {
     }
 }
 
+/// The part of a hierarchy that a line of mountinfo mounts, as a path in it.
+pub(super) fn mounted_part(line: &str) -> Option<String> {
+    line.split(' ').nth(3).map(unescape)
+}
+
 /// Undoes the kernel's octal escapes in a path of mountinfo.
 fn unescape(path: &str) -> String {
     path.replace("\\040", " ")

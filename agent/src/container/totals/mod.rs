@@ -5,22 +5,24 @@
 //! file (no such controller, a cgroup that was just removed) is a missing figure, never an
 //! error. A file that cannot be read is a failure: see [`Totals::take_failure`].
 
+mod above;
 mod block;
 mod cgroup;
 mod limits;
+mod surroundings;
 
 use std::io;
 
 use bubble_common::segment::total::Metric;
 
+use self::above::Above;
 use self::block::Devices;
 use self::cgroup::{Cgroup, Figures, keyed, number};
-use self::limits::{read_limits_above, read_own_limits, tightest};
+pub use self::limits::count_cores;
+use self::limits::{LimitsAbove, OwnLimits, SLOW_INTERVAL, read_limits_above, read_own_limits};
+pub use self::surroundings::Surroundings;
 use super::files::{Files, Unread};
 use super::hierarchy::Hierarchies;
-
-/// Readings between two checks of what rarely changes: limits above the container, missing files, devices.
-const SLOW_INTERVAL: u32 = 10;
 
 /// Reads the figures of one container, again and again.
 #[derive(Debug)]
@@ -33,9 +35,11 @@ pub struct Totals {
     files: Files,
     devices: Devices,
     /// Limits of the container itself, as last read.
-    own_limits: Figures,
+    own_limits: OwnLimits,
     /// Limits of the cgroups above it, as last read.
-    limits_above: Figures,
+    limits_above: LimitsAbove,
+    /// Cgroups above its own that have a CPU limit.
+    above: Above,
 }
 
 impl Totals {
@@ -48,8 +52,24 @@ impl Totals {
             readings: 0,
             files: Files::default(),
             devices: Devices::new(),
-            own_limits: Figures::new(),
-            limits_above: Figures::new(),
+            own_limits: OwnLimits::default(),
+            limits_above: LimitsAbove::default(),
+            above: Above::default(),
+        }
+    }
+
+    /// Reads the limits above the cgroup at `path`, and what cgroups there that are new have counted so far: the
+    /// next reading reports what they count from now on.
+    pub fn read_limits(&mut self, hierarchies: &Hierarchies, path: &str) {
+        match read_limits_above(hierarchies, path) {
+            Ok(limits) => {
+                if let Err(error) = self.above.set(hierarchies, &limits.with_cpu_limit) {
+                    self.files.note_failure(error);
+                }
+                self.limits_above = limits;
+            }
+            // The last known ones stay.
+            Err(error) => self.files.note_failure(error),
         }
     }
 
@@ -86,10 +106,11 @@ impl Totals {
             self.own_limits = limits;
         }
         if is_slow {
-            match read_limits_above(hierarchies, path) {
-                Ok(limits) => self.limits_above = limits,
-                Err(error) => self.files.note_failure(error),
-            }
+            self.read_limits(hierarchies, path);
+        }
+        let (above, above_read) = self.above.growth(hierarchies);
+        if let Err(error) = above_read {
+            self.files.note_failure(error);
         }
         self.keep_monotonic(&mut counters);
         self.readings = self.readings.wrapping_add(1);
@@ -99,7 +120,10 @@ impl Totals {
                 report(metric, growth);
             }
         }
-        let limits = tightest(self.own_limits.clone(), &self.limits_above);
+        if let Some(above) = above {
+            report(Metric::CPU_THROTTLED_ABOVE, above);
+        }
+        let limits = self.limits_above.with_own(&self.own_limits);
         for (metric, value) in gauges.into_iter().chain(limits) {
             report(metric, value);
         }

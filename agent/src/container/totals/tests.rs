@@ -228,6 +228,7 @@ fn a_new_container_of_v2() {
         ("memory_current_bytes", 4_096),
         ("memory_peak_bytes", 8_192),
         ("memory_limit_bytes", 1_000),
+        ("memory_limit_level", 1),
         ("memory_file_bytes", 200),
         ("memory_anon_bytes", 100),
         ("memory_swap_bytes", 0),
@@ -469,7 +470,7 @@ fn hostile_files() {
         None,
         "system is missing, so neither is right"
     );
-    assert_eq!(Metric::ALL.len(), 24, "a new figure needs a reader here");
+    assert_eq!(Metric::ALL.len(), 28, "a new figure needs a reader here");
 }
 
 /// A folder in place of a file fails to be read, as a file does without a free descriptor.
@@ -489,4 +490,121 @@ fn limits_that_cannot_be_read_stay() {
         assert_eq!(after.get(limit), Some(&1000));
     }
     assert!(totals.take_failure().is_some());
+}
+
+/// A pod with a quota and a container in it, as v1 and as v2, with what the pod was throttled so far.
+fn limited_pod(root: &Path, is_v1: bool) -> (Hierarchies, impl Fn(u64)) {
+    let (pod, stat, unit) = if is_v1 {
+        let cpu = root.join("cpu,cpuacct");
+        write(&cpu, &[("cgroup.procs", "")]);
+        write(
+            &cpu.join("pod"),
+            &[
+                ("cpu.cfs_quota_us", "50000"),
+                ("cpu.cfs_period_us", "100000"),
+            ],
+        );
+        write(
+            &cpu.join("pod/c"),
+            &[
+                ("cpu.cfs_quota_us", "-1"),
+                ("cpu.stat", "throttled_time 0\n"),
+            ],
+        );
+        (cpu.join("pod"), "throttled_time", 1)
+    } else {
+        write(root, &[("cgroup.controllers", "cpu")]);
+        write(&root.join("pod"), &[("cpu.max", "50000 100000")]);
+        let stat = "user_usec 0\nsystem_usec 0\nthrottled_usec 0\n";
+        write(
+            &root.join("pod/c"),
+            &[("cpu.max", "max 100000"), ("cpu.stat", stat)],
+        );
+        (root.join("pod"), "throttled_usec", 1_000)
+    };
+    let throttled = move |ns: u64| {
+        let text = format!("nr_throttled 3\n{stat} {}\n", ns / unit);
+        fs::write(pod.join("cpu.stat"), text).unwrap();
+    };
+    throttled(7_000_000);
+    (Hierarchies::under(root).unwrap(), throttled)
+}
+
+#[test]
+fn what_a_limit_above_holds_back_counts_from_the_start() {
+    for is_v1 in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (hierarchies, throttled) = limited_pod(folder.path(), is_v1);
+        let mut totals = Totals::new(true);
+        totals.read_limits(&hierarchies, "/pod/c");
+        throttled(9_000_000);
+        let mut above = || {
+            let found = read(&mut totals, &hierarchies, "/pod/c");
+            assert_eq!(found.get("cpu_limit_millicores"), Some(&500), "{is_v1}");
+            assert_eq!(found.get("cpu_limit_level"), Some(&1), "{is_v1}");
+            found.get("cpu_throttled_above_ns").copied()
+        };
+        assert_eq!(above(), Some(2_000_000), "{is_v1}");
+        assert_eq!(above(), Some(0), "{is_v1}");
+        throttled(12_000_000);
+        assert_eq!(above(), Some(3_000_000), "{is_v1}");
+        assert!(totals.take_failure().is_none());
+        // Its own quota is in its own figure.
+        let own = read(&mut Totals::new(true), &hierarchies, "/pod");
+        assert_eq!(own.get("cpu_throttled_above_ns"), None, "{is_v1}");
+        assert_eq!(own.get("cpu_limit_level"), None, "{is_v1}");
+    }
+}
+
+#[test]
+fn the_root_of_a_namespace_has_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(
+        root,
+        &[
+            ("cgroup.controllers", "cpu memory cpuset"),
+            ("cpu.max", "100000 100000"),
+            ("memory.max", "max"),
+            ("memory.high", "4096"),
+        ],
+    );
+    write(
+        &root.join("c"),
+        &[
+            ("cpu.max", "max 100000"),
+            ("memory.max", "8192"),
+            ("memory.current", "1"),
+            ("cpuset.cpus.effective", "0-1,4"),
+        ],
+    );
+    let hierarchies = Hierarchies::under(root).unwrap();
+    let found = read(&mut Totals::new(true), &hierarchies, "/c");
+    let of = |metric: Metric| found.get(metric.name()).copied();
+    assert_eq!(of(Metric::CPU_LIMIT), Some(1_000));
+    assert_eq!(of(Metric::CPU_LIMIT_LEVEL), Some(1));
+    assert_eq!(of(Metric::MEMORY_LIMIT), Some(4_096));
+    assert_eq!(of(Metric::MEMORY_LIMIT_LEVEL), Some(1));
+    assert_eq!(of(Metric::CPUSET_CORES), Some(3));
+}
+
+#[test]
+fn a_v1_limit_above_the_mount_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = folder.path().join("memory");
+    write(&memory, &[("cgroup.procs", "")]);
+    let stat = "total_rss 5\nhierarchical_memory_limit 4096\n";
+    write(
+        &memory.join("c"),
+        &[
+            ("memory.usage_in_bytes", "1"),
+            ("memory.limit_in_bytes", "8192"),
+            ("memory.stat", stat),
+        ],
+    );
+    let hierarchies = Hierarchies::under(folder.path()).unwrap();
+    let found = read(&mut Totals::new(true), &hierarchies, "/c");
+    let of = |metric: Metric| found.get(metric.name()).copied();
+    assert_eq!(of(Metric::MEMORY_LIMIT), Some(4_096));
+    assert_eq!(of(Metric::MEMORY_LIMIT_LEVEL), Some(2), "above the root");
 }

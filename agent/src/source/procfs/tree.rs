@@ -12,6 +12,7 @@ use bubble_common::segment::loss::{Loss, Reason};
 use bubble_common::segment::total::Metric;
 
 use crate::container::rule::Found;
+use crate::container::totals::Surroundings;
 use crate::container::{HostFacts, describe};
 use crate::proc::{ProcessFolder, TICK, unless_gone};
 use crate::sink::{ContainerHandle, Sink};
@@ -79,6 +80,8 @@ pub struct Tree {
     parents: HashMap<u32, Parent>,
     /// Whether the last search has seen all processes.
     is_complete: bool,
+    /// The limits that hold for them.
+    surroundings: Surroundings,
 }
 
 impl Tree {
@@ -94,6 +97,16 @@ impl Tree {
             members: HashSet::new(),
             parents: HashMap::new(),
             is_complete: true,
+            surroundings: Surroundings::default(),
+        }
+    }
+
+    /// Reports these limits, too.
+    #[must_use]
+    pub fn within(self, surroundings: Surroundings) -> Self {
+        Self {
+            surroundings,
+            ..self
         }
     }
 
@@ -129,7 +142,13 @@ impl Tree {
             // The last members stay.
             Err(error) => self.miss(&error),
         }
-        if !self.is_complete {
+        let limits = self.surroundings.read(|metric, value| {
+            sink.total(at, handle, metric, value);
+        });
+        if let Err(error) = &limits {
+            tracing::debug!(%error, "cannot read the limits of this process");
+        }
+        if !self.is_complete || limits.is_err() {
             sink.loss(
                 at,
                 Some(handle),

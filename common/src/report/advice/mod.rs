@@ -151,11 +151,16 @@ fn oom_kills(report: &Report) -> Option<Advice> {
     if kills == 0 {
         return None;
     }
-    let limit = report.memory.had.as_ref();
-    let limit = limit.map(|had| format!(" of {}", bytes(had.value as u64)));
+    let had = report.memory.had.as_ref();
+    let limit = had.map(|had| format!(" of {}", bytes(had.value as u64)));
     let limit = limit.unwrap_or_default();
+    let whose = match had.and_then(|had| had.cgroup.as_deref()).map(clean) {
+        Some(path) if path.is_empty() => format!("the limit{limit} of a cgroup above it"),
+        Some(path) => format!("the limit{limit} of {path}, above it"),
+        None => format!("its limit{limit}"),
+    };
     let text = format!(
-        "the kernel killed {} because memory ran out: it needs more than its limit{limit}",
+        "the kernel killed {} because memory ran out: it needs more than {whose}",
         things(kills, "process", "processes")
     );
     said("oom_kills", Weight::Warning, kills as f64, 1.0, text)
@@ -184,20 +189,23 @@ fn things(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
+/// Peers that the C library looks for, and does without: a name cache, whose address is not known, and the
+/// log of the system.
+const OPTIONAL_PEERS: [&str; 2] = ["", "/dev/log"];
+
 fn failed_connections(report: &Report) -> Option<Advice> {
-    // Sockets without an address are of the C library, which looks for a name cache that few hosts have.
-    let is_nameless = |peer: &&PeerRow| peer.address.is_empty();
-    let nameless = report.network.rows.iter().filter(is_nameless);
+    let is_optional = |peer: &&PeerRow| OPTIONAL_PEERS.contains(&peer.address.as_str());
+    let optional = report.network.rows.iter().filter(is_optional);
     let (mut failures, mut connects) =
         (report.network.total.failures, report.network.total.connects);
-    for peer in nameless {
+    for peer in optional {
         failures = failures.saturating_sub(peer.sums.failures);
         connects = connects.saturating_sub(peer.sums.connects);
     }
     if failures == 0 {
         return None;
     }
-    let named = report.network.rows.iter().filter(|peer| !is_nameless(peer));
+    let named = report.network.rows.iter().filter(|peer| !is_optional(peer));
     let share = |failures: u64, connects: u64| {
         let tried = failures.saturating_add(connects);
         100.0 * failures as f64 / tried.max(1) as f64
@@ -234,15 +242,23 @@ fn throttled(report: &Report) -> Option<Advice> {
     if share < threshold {
         return None;
     }
-    let limit = report.cpu.cores_had.as_ref();
-    let limit = limit.filter(|had| had.source == "limit");
-    let limit = limit.map(|had| match number(had.value) {
+    let had = report.cpu.cores_had.as_ref();
+    let had = had.filter(|had| had.source == "limit");
+    let limit = had.map(|had| match number(had.value) {
         one if one == "1" => " of 1 core".to_owned(),
         cores => format!(" of {cores} cores"),
     });
+    let limit = limit.unwrap_or_default();
+    let (own, above) = (report.cpu.throttled_ns, report.cpu.throttled_above_ns);
+    let cgroup = had.and_then(|had| had.cgroup.as_deref());
+    let whose = match cgroup.map(clean).as_deref() {
+        Some("") => format!("the CPU limit{limit} of a cgroup above it"),
+        Some(path) => format!("the CPU limit{limit} of {path}, above it,"),
+        None if above > own => "the CPU limit of a cgroup above it".to_owned(),
+        None => format!("its CPU limit{limit}"),
+    };
     let text = format!(
-        "its CPU limit{} held back {} of the CPU time that it could have used",
-        limit.unwrap_or_default(),
+        "{whose} held back {} of the CPU time that it could have used",
         percent(share)
     );
     said("throttled", Weight::Warning, share, threshold, text)
@@ -277,8 +293,9 @@ fn cpu_unused(report: &Report) -> Option<Advice> {
     let cpu = &report.cpu;
     let had = asked(cpu.cores_had.as_ref())?;
     let used = cpu.used_percent?;
-    // One cause, one piece of advice.
-    if !is_long(report) || is_serial(report) || used >= THRESHOLDS.cpu_note {
+    // One cause, one piece of advice. What it waited for, it would have used.
+    let wanted = used + waited_cores(report).map_or(0.0, |cores| 100.0 * cores / had.value);
+    if !is_long(report) || is_serial(report) || wanted >= THRESHOLDS.cpu_note {
         return None;
     }
     let (weight, threshold) = match used < THRESHOLDS.cpu_warning {
@@ -293,6 +310,12 @@ fn cpu_unused(report: &Report) -> Option<Advice> {
         number(cpu.cores_peak)
     );
     said("cpu_unused", weight, used, threshold, text)
+}
+
+/// How many cores its threads waited for on average.
+fn waited_cores(report: &Report) -> Option<f64> {
+    let waited = report.budget.as_ref()?.core_ns as f64 / 1e9;
+    Some(waited / report.time.wall_seconds.max(1e-9))
 }
 
 /// The share of `part` in `all`, in percent.
@@ -355,8 +378,18 @@ fn waited_for_core(report: &Report) -> Option<Advice> {
     if !is_long(report) || is_throttled || value < threshold {
         return None;
     }
+    let cpu = &report.cpu;
+    let used = cpu.used_percent.filter(|used| *used < THRESHOLDS.cpu_note);
+    let why = match (&cpu.cores_had, used) {
+        (Some(had), Some(_)) => format!(
+            "it got {} of {} cores, others used the rest, or its affinity excludes it",
+            number(cpu.cores_mean),
+            number(had.value)
+        ),
+        _ => "there were more of them than free cores".to_owned(),
+    };
     let text = format!(
-        "its threads waited {} for a core while they ran for {}: there were more of them than free cores",
+        "its threads waited {} for a core while they ran for {}: {why}",
         seconds(budget.core_ns),
         seconds(budget.running_ns)
     );

@@ -21,6 +21,7 @@ fn amount(value: f64, source: &str) -> Option<Amount> {
     Some(Amount {
         value,
         source: source.to_owned(),
+        cgroup: None,
     })
 }
 
@@ -232,6 +233,7 @@ fn failed_connections_are_told_with_the_worst_peer() {
         })
     };
     assert_eq!(with_peer("", 4, 0), NOTHING, "a name cache is no peer");
+    assert_eq!(with_peer("/dev/log", 4, 0), NOTHING, "nor is a log");
     let with = |failures, connects| with_peer("10.0.0.3:443", failures, connects);
     assert_eq!(with(0, 9), NOTHING);
     assert_eq!(with(1, 2), only("failed_connections", Weight::Note));
@@ -348,4 +350,26 @@ fn waits_are_compared_with_the_time_that_could_be_used() {
         });
     });
     assert_eq!(throttled, only("throttled", Weight::Warning));
+}
+
+#[test]
+fn cores_that_others_used_are_not_unused() {
+    let with = |core_ns: u64| {
+        let mut report = good();
+        use_cores(&mut report, 2.0);
+        report.cpu.cores_peak = 3.0;
+        report.budget = Some(TimeBudget {
+            running_ns: 120_000_000_000,
+            core_ns,
+            ..TimeBudget::default()
+        });
+        let advice = advice(&report).into_iter();
+        advice.map(|it| (it.rule, it.text)).collect::<Vec<_>>()
+    };
+    let unused = &with(4 * 60_000_000_000)[0];
+    assert_eq!(unused.0, "cpu_unused", "it would have used 6 of 8");
+    let busy = with(5 * 60_000_000_000);
+    let text = "its threads waited 5.0 min for a core while they ran for 2.0 min: it got 2 of 8 cores, \
+                others used the rest, or its affinity excludes it";
+    assert_eq!(busy, [("waited_for_core".to_owned(), text.to_owned())]);
 }

@@ -23,23 +23,31 @@ pub(super) fn file_sums(io: FileIo) -> ReportFileSums {
 }
 
 impl ReportFileSums {
+    /// These sums and those of `other`.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
     /// What is left of these sums without `other`.
     pub(super) fn without(&self, other: &Self) -> Self {
-        let left = u64::saturating_sub;
+        self.with(other, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Self, both: fn(u64, u64) -> u64) -> Self {
         Self {
-            read_bytes: left(self.read_bytes, other.read_bytes),
-            written_bytes: left(self.written_bytes, other.written_bytes),
-            reads: left(self.reads, other.reads),
-            writes: left(self.writes, other.writes),
-            opens: left(self.opens, other.opens),
-            mapped_pages: left(self.mapped_pages, other.mapped_pages),
-            waited_ns: left(self.waited_ns, other.waited_ns),
+            read_bytes: both(self.read_bytes, other.read_bytes),
+            written_bytes: both(self.written_bytes, other.written_bytes),
+            reads: both(self.reads, other.reads),
+            writes: both(self.writes, other.writes),
+            opens: both(self.opens, other.opens),
+            mapped_pages: both(self.mapped_pages, other.mapped_pages),
+            waited_ns: both(self.waited_ns, other.waited_ns),
         }
     }
 }
 
-/// Files and pipes, with `rows` of each list.
-pub(super) fn files(sums: &Container, rows: usize) -> Files {
+/// Files and pipes.
+pub(super) fn files(sums: &Container) -> Files {
     let sorted = sums.files.sorted();
     let mut groups = [(); 3].map(|()| FileGroup::default());
     for (file, io) in &sorted {
@@ -70,10 +78,10 @@ pub(super) fn files(sums: &Container, rows: usize) -> Files {
     });
     let longest_wait = named.max_by_key(|(_, io)| io.waited);
     let longest_wait = longest_wait.map(|(file, io)| row(&file.path, file.kind, **io));
-    let by_file = sorted.iter().take(rows);
+    let by_file = sorted.iter();
     let by_file = by_file.map(|(file, io)| row(&file.path, file.kind, **io));
     let directories_count = by_directory.len() as u64;
-    let directories = by_directory.into_iter().take(rows);
+    let directories = by_directory.into_iter();
     let directories = directories.map(|(path, io)| row(&path, FileKind::Directory, io));
     Files {
         only_read,

@@ -1,18 +1,21 @@
 //! Makes the form of a report from the sums of a container.
 
+mod cpu;
+mod cut;
 mod files;
 mod numbers;
 mod processes;
+mod series;
 mod time;
 mod tree;
 
-use self::numbers::{had, network_sums, rounded};
+pub(super) use self::cut::cut;
+use self::numbers::{at, had, limit_cgroup, network_sums, rounded};
 use self::time::Span;
-use super::asked::Asked;
 use super::context::Context;
 use super::form::{
-    About, Amount, Core, Cpu, EventRow, Events, Folded, Growth, Lost, Memory, Network, PeerRow,
-    Report, ReportPressure, SCHEMA,
+    About, Amount, EventRow, Events, Folded, Growth, Lost, Memory, Network, PeerRow, Report,
+    ReportPressure, SCHEMA,
 };
 use super::tally::{Container, Moment, Peak, Peer};
 use super::words;
@@ -20,26 +23,25 @@ use crate::segment::network::{NetworkIo, Role};
 use crate::segment::total::Metric;
 use crate::segment::{ContainerId, facts, loss};
 
-/// Share of the busiest core from which on a core counts as used.
-const MIN_CORE_SHARE: f64 = 0.01;
 /// Moments from which on growth of memory can be told.
 const MIN_GROWTH_MOMENTS: usize = 8;
 
-/// The report, without advice.
+/// The report with whole lists, without advice.
 pub(super) fn report(id: &ContainerId, sums: &Container, context: &Context) -> Report {
     let span = Span::new(sums, context);
-    let asked = &context.asked;
+    let budget = time::budget(sums);
     Report {
         schema: SCHEMA.to_owned(),
         container: about(id, sums),
         time: span.time(sums, context),
         advice: Vec::new(),
-        cpu: cpu(sums, &span, asked),
-        memory: memory(sums, asked),
-        files: files::files(sums, context.rows),
-        network: network(sums, context.rows),
-        processes: processes::processes(sums, context.rows),
-        budget: time::budget(sums),
+        cpu: cpu::cpu(sums, &span, context, budget.as_ref()),
+        memory: memory(sums, context),
+        files: files::files(sums),
+        network: network(sums),
+        processes: processes::processes(sums),
+        budget,
+        series: series::series(sums, &span),
         idle: time::idle(sums),
         pressure: ReportPressure {
             cpu_percent: percent_of_time(sums, &span, Metric::PRESSURE_CPU_SOME),
@@ -55,11 +57,6 @@ pub(super) fn report(id: &ContainerId, sums: &Container, context: &Context) -> R
         losses: losses(sums),
         missing: missing(sums, context),
     }
-}
-
-/// To three digits after the point.
-fn thousandths(value: f64) -> f64 {
-    (value * 1_000.0).round() / 1_000.0
 }
 
 fn about(id: &ContainerId, sums: &Container) -> About {
@@ -79,108 +76,7 @@ fn percent_of_time(sums: &Container, span: &Span, metric: Metric) -> Option<f64>
     (span.known_ns > 0).then(|| rounded((100.0 * ns as f64 / span.known_ns as f64).min(100.0)))
 }
 
-fn cpu(sums: &Container, span: &Span, asked: &Asked) -> Cpu {
-    let in_processes = sums.cpu_ns();
-    let of_cgroup = sums
-        .total(Metric::CPU_USER)
-        .zip(sums.total(Metric::CPU_SYSTEM));
-    let of_cgroup = of_cgroup.map(|(user, system)| user.saturating_add(system));
-    // Scans of /proc miss short processes, which the cgroup has.
-    let is_sampled = sums
-        .facts
-        .get(facts::HOOKS)
-        .is_some_and(|hooks| hooks == "procfs");
-    let time_ns = match of_cgroup {
-        Some(cgroup) if is_sampled => cgroup.max(in_processes),
-        _ => in_processes,
-    };
-    let known = span.known_ns as f64;
-    let mean = if known > 0.0 {
-        time_ns as f64 / known
-    } else {
-        0.0
-    };
-    let host = sums.facts.get(facts::CORES);
-    let host = host.and_then(|cores| cores.parse::<f64>().ok());
-    let host = host.filter(|cores| *cores > 0.0);
-    let limit = sums
-        .total(Metric::CPU_LIMIT)
-        .map(|limit| limit as f64 / 1e3);
-    // A limit above the host's cores does not bind.
-    let limit = limit.filter(|limit| host.is_none_or(|host| *limit < host));
-    let cores_had = had(asked.cores, asked, limit).or_else(|| {
-        host.map(|value| Amount {
-            value,
-            source: "host".to_owned(),
-        })
-    });
-    let value = cores_had.as_ref().map(|had| had.value);
-    let used = sums.cores.values().filter(|ns| **ns > 0).count() as f64;
-    let percent = |ns: u64| {
-        if known > 0.0 {
-            100.0 * ns as f64 / known
-        } else {
-            0.0
-        }
-    };
-    Cpu {
-        time_ns,
-        in_no_process_ns: of_cgroup.map(|cgroup| cgroup.saturating_sub(in_processes)),
-        user_ns: sums.total(Metric::CPU_USER),
-        system_ns: sums.total(Metric::CPU_SYSTEM),
-        cores_mean: thousandths(mean),
-        // What is known of the busiest slot may be a part of it.
-        cores_peak: thousandths((sums.cpu_peak.value as f64 / 1e9).max(mean)),
-        cores_peak_at: at(sums.cpu_peak),
-        used_percent: value.map(|had| rounded(100.0 * mean / had)),
-        cores: sums
-            .cores
-            .iter()
-            .map(|(core, ns)| Core {
-                core: *core,
-                time_ns: *ns,
-                percent: rounded(percent(*ns)),
-            })
-            .collect(),
-        cores_idle: value.map(|had| (had.ceil() - used).max(0.0) as u64),
-        imbalance_percent: imbalance(sums, cores_had.as_ref()),
-        cores_had,
-        throttled_ns: sums.total(Metric::CPU_THROTTLED),
-        throttled_percent: throttled_percent(sums, of_cgroup.unwrap_or(in_processes)),
-    }
-}
-
-/// Throttled time in percent of the CPU time that would have been used without the limit: used and
-/// throttled. The kernel adds throttled time up over the cores, so it may exceed the time that passed.
-fn throttled_percent(sums: &Container, used_ns: u64) -> Option<f64> {
-    let throttled_ns = sums.total(Metric::CPU_THROTTLED)?;
-    let could = throttled_ns as f64 + used_ns as f64;
-    Some(rounded(100.0 * throttled_ns as f64 / could.max(1.0)))
-}
-
-/// How far the mean of the cores is below the busiest one, in percent: 1 − load balance efficiency
-/// (POP, <https://co-design.pop-coe.eu/metrics/load_balance_efficiency.html>).
-fn imbalance(sums: &Container, had: Option<&Amount>) -> Option<f64> {
-    let busiest = sums.cores.values().copied().max().filter(|ns| *ns > 0)? as f64;
-    let all = sums.cores.values().map(|ns| *ns as f64);
-    let used: Vec<f64> = all.filter(|ns| *ns >= MIN_CORE_SHARE * busiest).collect();
-    // Of the whole host it is not known which cores were meant to be used.
-    let count = match had {
-        Some(had) if had.source != "host" => had.value.ceil() as usize,
-        _ => used.len(),
-    };
-    if count < 2 || used.len() > count {
-        return None;
-    }
-    let mean = used.iter().sum::<f64>() / count as f64;
-    Some(rounded(100.0 * (1.0 - mean / busiest)))
-}
-
-fn at(peak: Peak) -> Option<f64> {
-    (peak.value > 0).then_some(peak.at as f64)
-}
-
-fn memory(sums: &Container, asked: &Asked) -> Memory {
+fn memory(sums: &Container, context: &Context) -> Memory {
     let of_cgroup = cgroup_peak(sums);
     let of_processes = Some(sums.resident_peak).filter(|peak| peak.value > 0);
     let peak = of_cgroup.or(of_processes);
@@ -193,8 +89,13 @@ fn memory(sums: &Container, asked: &Asked) -> Memory {
     let host = host.and_then(|bytes| bytes.parse::<u64>().ok());
     let limit = sums.total(Metric::MEMORY_LIMIT).filter(|limit| *limit > 0);
     let limit = limit.filter(|limit| host.is_none_or(|host| *limit < host));
-    let told = asked.memory.map(|bytes| bytes as f64);
-    let had = had(told, asked, limit.map(|limit| limit as f64));
+    let limit = limit.map(|limit| Amount {
+        cgroup: limit_cgroup(sums, Metric::MEMORY_LIMIT_LEVEL),
+        ..Amount::of(limit as f64, "limit")
+    });
+    let [asked, slurm] = [&context.asked, &context.slurm].map(|it| it.memory);
+    let [asked, slurm] = [asked, slurm].map(|bytes| bytes.map(|bytes| bytes as f64));
+    let had = had(asked, slurm, limit);
     let percent = |peak: Peak| {
         let had = had.as_ref()?.value;
         Some(rounded(100.0 * peak.value as f64 / had))
@@ -270,7 +171,7 @@ fn growth(sums: &Container) -> Option<Growth> {
     })
 }
 
-fn network(sums: &Container, rows: usize) -> Network {
+fn network(sums: &Container) -> Network {
     let total = network_sums(sums.network_io);
     let row = |peer: &Peer, io: NetworkIo| PeerRow {
         protocol: peer.protocol.name().to_owned(),
@@ -285,8 +186,7 @@ fn network(sums: &Container, rows: usize) -> Network {
     });
     let longest_wait = asked.max_by_key(|(_, io)| io.waited);
     let longest_wait = longest_wait.map(|(peer, io)| row(peer, **io));
-    let listed = sorted.into_iter().take(rows);
-    let rows: Vec<PeerRow> = listed.map(|(peer, io)| row(peer, *io)).collect();
+    let rows: Vec<PeerRow> = sorted.iter().map(|(peer, io)| row(peer, **io)).collect();
     let rest = rows
         .iter()
         .fold(total.clone(), |rest, row| rest.without(&row.sums));
@@ -342,3 +242,6 @@ fn missing(sums: &Container, context: &Context) -> Vec<String> {
     }
     missing
 }
+
+#[cfg(test)]
+mod tests;

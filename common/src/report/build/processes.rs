@@ -4,6 +4,7 @@ use super::super::form::{CommandRow, FailureRow, ProcessRow, ProcessSums, Proces
 use super::super::tally::{Command, Container, Program};
 use super::files::file_sums;
 use super::numbers::network_sums;
+use super::time::budget_of;
 use super::tree::with_children;
 use crate::segment::process::{Exit, Process};
 
@@ -16,51 +17,69 @@ pub(super) fn exit_text(exit: Exit) -> String {
 }
 
 impl ProcessSums {
+    /// These sums and those of `other`.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let budgets = self.budget.as_ref().zip(other.budget.as_ref());
+        Self {
+            cpu_ns: self.cpu_ns.saturating_add(other.cpu_ns),
+            files: self.files.plus(&other.files),
+            network: self.network.plus(&other.network),
+            budget: budgets.map(|(own, other)| own.plus(other)),
+        }
+    }
+
     /// What is left of these sums without `other`.
     fn without(&self, other: &Self) -> Self {
+        let budgets = self.budget.as_ref().zip(other.budget.as_ref());
         Self {
             cpu_ns: self.cpu_ns.saturating_sub(other.cpu_ns),
             files: self.files.without(&other.files),
             network: self.network.without(&other.network),
+            budget: budgets.map(|(own, other)| own.without(other)),
         }
     }
 }
 
-fn sums_of(program: &Program) -> ProcessSums {
+/// The sums of a program; with its time budget, if `has_waits` were counted.
+fn sums_of(program: &Program, has_waits: bool) -> ProcessSums {
     ProcessSums {
         cpu_ns: program.cpu,
         files: file_sums(program.file_io),
         network: network_sums(program.network_io),
+        budget: has_waits.then(|| budget_of(&program.waits, program.cpu, program.idle)),
     }
 }
 
-/// The processes, with `rows` of each list.
-pub(super) fn processes(sums: &Container, rows: usize) -> Processes {
+/// The processes.
+pub(super) fn processes(sums: &Container) -> Processes {
+    let has_waits = sums.waits.is_some();
+    let cpu_ns = sums.cpu_ns();
     let total = ProcessSums {
-        cpu_ns: sums.cpu_ns(),
+        cpu_ns,
         files: file_sums(sums.file_io),
         network: network_sums(sums.network_io),
+        budget: sums.waits.map(|waits| budget_of(&waits, cpu_ns, sums.idle)),
     };
     let subtrees = with_children(sums);
-    let mut commands: Vec<CommandRow> = sums
+    let commands: Vec<CommandRow> = sums
         .commands
         .sorted()
         .into_iter()
         .map(|(name, command)| {
             let subtree = subtrees.get(name.as_str());
-            command_row(name, command, subtree.map(sums_of))
+            let subtree = subtree.map(|it| sums_of(it, has_waits));
+            command_row(name, command, subtree, has_waits)
         })
         .collect();
     let rest = |total: &ProcessSums, rows: &[&ProcessSums]| {
         let rows = rows.iter();
         rows.fold(total.clone(), |rest, sums| rest.without(sums))
     };
-    commands.truncate(rows);
     let own: Vec<&ProcessSums> = commands.iter().map(|row| &row.own).collect();
     let commands_rest = rest(&total, &own);
-    let listed = sums.processes.sorted().into_iter().take(rows);
+    let listed = sums.processes.sorted().into_iter();
     let listed: Vec<ProcessRow> = listed
-        .map(|((id, _), program)| process_row(id.pid, program))
+        .map(|((id, _), program)| process_row(id.pid, program, has_waits))
         .collect();
     let own: Vec<&ProcessSums> = listed.iter().map(|row| &row.sums).collect();
     let rows_rest = rest(&total, &own);
@@ -68,7 +87,6 @@ pub(super) fn processes(sums: &Container, rows: usize) -> Processes {
         .failures
         .sorted()
         .into_iter()
-        .take(rows)
         .map(|((name, exit), count)| FailureRow {
             name: name.clone(),
             exit: exit_text(*exit),
@@ -92,11 +110,17 @@ pub(super) fn processes(sums: &Container, rows: usize) -> Processes {
     }
 }
 
-fn command_row(name: &str, command: &Command, subtree: Option<ProcessSums>) -> CommandRow {
+fn command_row(
+    name: &str,
+    command: &Command,
+    subtree: Option<ProcessSums>,
+    has_waits: bool,
+) -> CommandRow {
     let own = ProcessSums {
         cpu_ns: command.cpu,
         files: file_sums(command.file_io),
         network: network_sums(command.network_io),
+        budget: has_waits.then(|| budget_of(&command.waits, command.cpu, command.idle)),
     };
     CommandRow {
         name: name.to_owned(),
@@ -112,7 +136,7 @@ fn command_row(name: &str, command: &Command, subtree: Option<ProcessSums>) -> C
     }
 }
 
-fn process_row(pid: u32, program: &Program) -> ProcessRow {
+fn process_row(pid: u32, program: &Program, has_waits: bool) -> ProcessRow {
     let process = program.process.as_ref();
     let text = |of: fn(&Process) -> String| process.map(of).unwrap_or_default();
     ProcessRow {
@@ -121,7 +145,7 @@ fn process_row(pid: u32, program: &Program) -> ProcessRow {
         name: text(|process| process.name.clone()),
         command: text(|process| process.args.replace('\0', " ")),
         memory_bytes: program.memory,
-        sums: sums_of(program),
+        sums: sums_of(program, has_waits),
         exit: process.and_then(|process| process.exit).map(exit_text),
     }
 }

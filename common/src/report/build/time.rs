@@ -6,7 +6,7 @@ use super::super::tally::Container;
 use super::numbers::{had, rounded};
 use crate::segment::facts;
 use crate::segment::loss::Reason;
-use crate::segment::wait::UNIT;
+use crate::segment::wait::{UNIT, Waits};
 
 const SECOND: u64 = 1_000_000_000;
 /// Share of one core below which a slot is idle. The page has the same threshold (server/ui,
@@ -19,8 +19,8 @@ const MIN_PHASE: u64 = 5;
 
 /// The time of a report, in ns since the Unix epoch.
 pub(super) struct Span {
-    begin: u64,
-    end: u64,
+    pub(super) begin: u64,
+    pub(super) end: u64,
     gap_seconds: u64,
     /// Time with data, ns.
     pub(super) known_ns: u64,
@@ -56,9 +56,11 @@ impl Span {
 
     pub(super) fn time(&self, sums: &Container, context: &Context) -> Time {
         let partial = sums.losses.get(&Reason::PARTIAL.0);
-        let asked = &context.asked;
-        let limit = had(asked.time.map(|seconds| seconds as f64), asked, None);
-        let begin = asked
+        let [asked, slurm] = [&context.asked, &context.slurm];
+        let [of_asked, of_slurm] = [asked, slurm].map(|it| it.time.map(|seconds| seconds as f64));
+        let limit = had(of_asked, of_slurm, None);
+        let whose = if asked.time.is_some() { asked } else { slurm };
+        let begin = whose
             .time_begin
             .map_or(self.begin, |begin| begin.saturating_mul(SECOND));
         let used = self.end.saturating_sub(begin) as f64 / 1e9;
@@ -79,7 +81,16 @@ impl Span {
 
 /// Where the time of all threads went.
 pub(super) fn budget(sums: &Container) -> Option<TimeBudget> {
-    let waits = sums.waits?;
+    Some(budget_of(
+        &sums.waits?,
+        sums.cpu_beside_waits_ns(),
+        sums.idle,
+    ))
+}
+
+/// The budget of threads that ran for `running_ns` and waited. `idle` of the waits for a lock are of
+/// threads without work.
+pub(super) fn budget_of(waits: &Waits, running_ns: u64, idle: u64) -> TimeBudget {
     let [
         core,
         disk,
@@ -92,19 +103,50 @@ pub(super) fn budget(sums: &Container) -> Option<TimeBudget> {
         stopped,
         other,
     ] = waits.columns().map(|wait| wait.saturating_mul(UNIT));
-    Some(TimeBudget {
-        running_ns: sums.cpu_beside_waits_ns(),
+    let idle_ns = idle.saturating_mul(UNIT).min(lock);
+    TimeBudget {
+        running_ns,
         core_ns: core,
         disk_ns: disk,
         network_ns: network,
-        lock_ns: lock,
+        lock_ns: lock - idle_ns,
         events_ns: events,
         child_ns: child,
         sleep_ns: sleep,
         pipe_ns: pipe,
         stopped_ns: stopped,
         other_ns: other,
-    })
+        idle_ns,
+    }
+}
+
+impl TimeBudget {
+    /// The time of both.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What is left of this time without `other`.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Self, both: fn(u64, u64) -> u64) -> Self {
+        Self {
+            running_ns: both(self.running_ns, other.running_ns),
+            core_ns: both(self.core_ns, other.core_ns),
+            disk_ns: both(self.disk_ns, other.disk_ns),
+            network_ns: both(self.network_ns, other.network_ns),
+            lock_ns: both(self.lock_ns, other.lock_ns),
+            events_ns: both(self.events_ns, other.events_ns),
+            child_ns: both(self.child_ns, other.child_ns),
+            sleep_ns: both(self.sleep_ns, other.sleep_ns),
+            pipe_ns: both(self.pipe_ns, other.pipe_ns),
+            stopped_ns: both(self.stopped_ns, other.stopped_ns),
+            other_ns: both(self.other_ns, other.other_ns),
+            idle_ns: both(self.idle_ns, other.idle_ns),
+        }
+    }
 }
 
 impl TimeBudget {

@@ -63,4 +63,6 @@ fn add(sum: &mut Program, program: &Program) {
     sum.memory = sum.memory.max(program.memory);
     sum.file_io.absorb(Row(0, 0), &program.file_io);
     sum.network_io.absorb(Row(0, 0), &program.network_io);
+    sum.waits.absorb(Row(0, 0), &program.waits);
+    sum.idle = sum.idle.saturating_add(program.idle);
 }

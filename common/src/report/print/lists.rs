@@ -2,7 +2,8 @@
 
 use super::super::document::{Block, Text};
 use super::super::form::{
-    EventRow, FileList, NetworkSums, ProcessSums, Processes, Report, ReportFileSums,
+    EventRow, FileList, NetworkSums, ProcessRow, ProcessSums, Processes, Report, ReportFileSums,
+    TimeBudget,
 };
 use super::super::words::{bytes, count, moment, ns, seconds};
 
@@ -14,7 +15,15 @@ pub(super) fn lists(report: &Report) -> Vec<Block> {
     let processes = &report.processes;
     let tables = [
         ("Processes by command", commands(processes)),
+        (
+            "Where the time of threads went, by command",
+            command_times(processes),
+        ),
         ("Processes", rows(processes)),
+        (
+            "Where the time of threads went, by process",
+            process_times(processes),
+        ),
         ("Processes that failed", failures(processes)),
         (
             "Directories",
@@ -115,21 +124,99 @@ fn commands(processes: &Processes) -> Option<Block> {
     })
 }
 
+fn command_times(processes: &Processes) -> Option<Block> {
+    let rows = processes.commands.iter();
+    let rows = rows.map(|row| (&row.own, vec![Text::name(&row.name)]));
+    let rest = (&processes.commands_rest, processes.commands_count);
+    times(rows.collect(), rest, &["command"])
+}
+
+fn process_times(processes: &Processes) -> Option<Block> {
+    let rows = processes.rows.iter();
+    let rows = rows.map(|row| (&row.sums, vec![pid(row), Text::name(command_of(row))]));
+    let rest = (&processes.rows_rest, processes.rows_count);
+    times(rows.collect(), rest, &["pid", "process"])
+}
+
+/// Time in each state that occurs. Each row has the cells that follow it, under the names `last`.
+fn times(
+    rows: Vec<(&ProcessSums, Vec<Text>)>,
+    (rest, all): (&ProcessSums, u64),
+    last: &[&'static str],
+) -> Option<Block> {
+    let more = more(all, rows.len());
+    let budgets = rows.iter().map(|(sums, _)| sums.budget.as_ref());
+    let budgets: Vec<&TimeBudget> = budgets.collect::<Option<_>>()?;
+    let rest = rest.budget.as_ref()?;
+    let shown = TimeBudget::default().states().map(|(state, _)| state);
+    let occurs = |index: usize| {
+        let all = budgets.iter().copied().chain([rest]);
+        all.into_iter().any(|budget| budget.states()[index].1 > 0)
+    };
+    let shown: Vec<(usize, &'static str)> = shown
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| occurs(*index))
+        .collect();
+    let cells = |budget: &TimeBudget| -> Vec<Text> {
+        let states = budget.states();
+        shown
+            .iter()
+            .map(|(index, _)| time(states[*index].1))
+            .collect()
+    };
+    let mut head: Vec<&'static str> = shown.iter().map(|(_, state)| *state).collect();
+    head.extend(last);
+    let rows = rows.iter().zip(&budgets).map(|((_, last), budget)| {
+        let mut cells = cells(budget);
+        cells.extend(last.iter().cloned());
+        cells
+    });
+    let blank = last.len().saturating_sub(1);
+    table(&head, rows.collect(), more, || {
+        let mut cells = cells(rest);
+        cells.extend(std::iter::repeat_n("".into(), blank));
+        cells
+    })
+}
+
+/// A time, and nothing for 0.
+fn time(ns: u64) -> Text {
+    match ns {
+        0 => "".into(),
+        ns => seconds(ns).into(),
+    }
+}
+
+/// The command line without the folder of its program, or the name.
+fn command_of(row: &ProcessRow) -> &str {
+    if row.command.is_empty() {
+        return &row.name;
+    }
+    let program = row.command.split(' ').next().unwrap_or_default();
+    let folder = program.rfind('/').map_or(0, |slash| slash + 1);
+    let short = &row.command[folder..];
+    if folder == program.len() {
+        &row.command
+    } else {
+        short
+    }
+}
+
+fn pid(row: &ProcessRow) -> Text {
+    match row.pid {
+        0 => "".into(),
+        pid => pid.to_string().into(),
+    }
+}
+
 fn rows(processes: &Processes) -> Option<Block> {
     let rows = processes.rows.iter().map(|row| {
-        let command = if row.command.is_empty() {
-            &row.name
-        } else {
-            &row.command
-        };
         let mut cells: Vec<Text> = vec![seconds(row.sums.cpu_ns).into(), size(row.memory_bytes)];
         cells.extend(io(&row.sums));
         cells.push(row.exit.clone().unwrap_or_default().into());
-        cells.push(match row.pid {
-            0 => "".into(),
-            pid => pid.to_string().into(),
-        });
-        cells.push(Text::name(command));
+        cells.push(pid(row));
+        cells.push(Text::name(command_of(row)));
         cells
     });
     let rows: Vec<Vec<Text>> = rows.collect();
@@ -161,14 +248,6 @@ fn failures(processes: &Processes) -> Option<Block> {
         more,
         || vec![count(more).into(), "".into()],
     )
-}
-
-/// A time, and nothing for 0.
-fn time(ns: u64) -> Text {
-    match ns {
-        0 => "".into(),
-        ns => seconds(ns).into(),
-    }
 }
 
 /// Columns that a table has only if one of its rows has a number there.
@@ -271,4 +350,28 @@ fn events(events: &[EventRow], all: u64) -> Option<Block> {
     table(&["at", "event", "process", "detail"], rows, more, || {
         vec!["".into(), "".into(), "".into()]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ProcessRow, command_of};
+
+    #[test]
+    fn a_command_is_shown_without_the_folder_of_its_program() {
+        let shown = |command: &str| {
+            let row = ProcessRow {
+                name: "name".to_owned(),
+                command: command.to_owned(),
+                ..ProcessRow::default()
+            };
+            command_of(&row).to_owned()
+        };
+        assert_eq!(
+            shown("/opt/long/bin/rustc --crate-name é /a/b"),
+            "rustc --crate-name é /a/b"
+        );
+        assert_eq!(shown("nginx: worker /x"), "nginx: worker /x");
+        assert_eq!(shown("/a/ b"), "/a/ b");
+        assert_eq!(shown(""), "name");
+    }
 }

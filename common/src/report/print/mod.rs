@@ -15,6 +15,13 @@ const MIN_WAIT_PERCENT: f64 = 1.0;
 
 /// The document of a report.
 pub(super) fn blocks(report: &Report) -> Vec<Block> {
+    let mut blocks = summary(report);
+    blocks.extend(details(report));
+    blocks
+}
+
+/// The figures of the whole, and what stands out.
+pub(super) fn summary(report: &Report) -> Vec<Block> {
     let about = &report.container;
     let title = if about.name.is_empty() {
         &about.id
@@ -33,7 +40,12 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
         });
         blocks.push(Block::List(items.collect()));
     }
-    blocks.extend(lists::lists(report));
+    blocks
+}
+
+/// The lists, and what is not counted.
+pub(super) fn details(report: &Report) -> Vec<Block> {
+    let mut blocks = lists::lists(report);
     let uncounted = uncounted(report);
     if !uncounted.is_empty() {
         blocks.push(Block::Heading("Not counted, or not exactly"));
@@ -74,7 +86,7 @@ fn facts(report: &Report) -> Vec<(&'static str, Text)> {
         wall += &format!("; nothing is known of {} s of it", count(time.gap_seconds));
     }
     facts.push(("wall time", wall.into()));
-    facts.extend(cpu(&report.cpu));
+    facts.extend(cpu(&report.cpu, &about.hooks));
     if let Some(of_threads) = &report.budget {
         facts.push(budget(of_threads));
         facts.extend(longest_waits(report, of_threads));
@@ -119,19 +131,29 @@ fn had(amount: &Amount, text: String) -> String {
     match amount.source.as_str() {
         "asked" => format!("{text} asked for"),
         "slurm" => format!("{text} of Slurm"),
-        "limit" => format!("{text} allowed"),
+        "limit" => match amount.cgroup.as_deref() {
+            None => format!("{text} allowed"),
+            Some("") => format!("{text} allowed by a cgroup above it"),
+            Some(path) => format!("{text} allowed by {} above it", clean(path)),
+        },
+        "cpuset" => format!("{text} in its cpuset"),
+        "affinity" => format!("{text} of its affinity"),
         _ => format!("{text} of the host"),
     }
 }
 
-fn cpu(cpu: &Cpu) -> Vec<(&'static str, Text)> {
+fn cpu(cpu: &Cpu, hooks: &str) -> Vec<(&'static str, Text)> {
     let mut time = seconds(cpu.time_ns);
     if let (Some(user), Some(system)) = (cpu.user_ns, cpu.system_ns) {
         time += &format!(" ({} user, {} system)", seconds(user), seconds(system));
     }
     let unseen = cpu.in_no_process_ns.unwrap_or(0);
     if unseen as f64 > UNSEEN_SHARE * cpu.time_ns as f64 {
-        time += &format!("; {} of the cgroup's count in no process", seconds(unseen));
+        let unseen = seconds(unseen);
+        time += &match hooks {
+            "procfs" => format!("; {unseen} of it in processes that no scan of /proc saw"),
+            _ => format!("; {unseen} of the cgroup's count in no process"),
+        };
     }
     let mut cores = format!(
         "{} on average, {} at most",
@@ -170,12 +192,17 @@ fn cpu(cpu: &Cpu) -> Vec<(&'static str, Text)> {
         }
         facts.push(("by core", text.into()));
     }
-    if let Some(ns) = cpu.throttled_ns.filter(|ns| *ns > 0) {
-        let text = format!(
+    let above = cpu.throttled_above_ns.unwrap_or(0);
+    let all = cpu.throttled_ns.unwrap_or(0).saturating_add(above);
+    if all > 0 {
+        let mut text = format!(
             "{} over all cores, {} of the CPU time that it could have used",
-            seconds(ns),
+            seconds(all),
             percent(cpu.throttled_percent.unwrap_or(0.0))
         );
+        if above > 0 {
+            text += &format!("; {} of it by limits of cgroups above it", seconds(above));
+        }
         facts.push(("throttled", text.into()));
     }
     facts
@@ -205,26 +232,30 @@ fn longest_waits(report: &Report, budget: &TimeBudget) -> Option<(&'static str, 
     (!waits.is_empty()).then(|| ("waited", text.into()))
 }
 
+/// A state of threads in words.
+pub(super) fn state_text(state: &str) -> &str {
+    match state {
+        "core" => "waiting for a core",
+        "disk" => "for a disk",
+        "network" => "for the network",
+        "lock" => "for a lock or another thread",
+        "pipe" => "for a pipe",
+        "other" => "for something else",
+        "child" => "for a child",
+        "events" => "for events",
+        "sleep" => "sleeping",
+        "idle" => "without work",
+        state => state,
+    }
+}
+
 /// Where the time of all threads went, without what took none.
 fn budget(budget: &TimeBudget) -> (&'static str, Text) {
-    let states = [
-        ("running", budget.running_ns),
-        ("waiting for a core", budget.core_ns),
-        ("for a disk", budget.disk_ns),
-        ("for the network", budget.network_ns),
-        ("for a lock", budget.lock_ns),
-        ("for a pipe", budget.pipe_ns),
-        ("for a child", budget.child_ns),
-        ("for events", budget.events_ns),
-        ("sleeping", budget.sleep_ns),
-        ("stopped", budget.stopped_ns),
-        ("for something else", budget.other_ns),
-    ];
-    let states = states.into_iter().filter(|(_, ns)| *ns > 0);
+    let states = budget.states().into_iter().filter(|(_, ns)| *ns > 0);
     let states: Vec<String> = states
-        .map(|(state, ns)| format!("{state} {}", seconds(ns)))
+        .map(|(state, ns)| format!("{} {}", state_text(state), seconds(ns)))
         .collect();
-    ("time of threads", states.join(", ").into())
+    ("threads", states.join(", ").into())
 }
 
 fn memory(memory: &Memory) -> Vec<(&'static str, Text)> {

@@ -12,15 +12,37 @@ use crate::segment::lives::lives;
 use crate::segment::memory::memory_bounds;
 use crate::segment::process::{Exit, Memory, OTHER, Process, ProcessId};
 use crate::segment::total::Metric;
+use crate::segment::wait::{UNIT, Waits};
 
 /// Most events (failed connections, OOM kills) that are kept: the first ones.
 const MAX_EVENTS: usize = 100;
 /// A process that lived for less than this is short, in ns.
 const SHORT_LIFE: u64 = 1_000_000_000;
 
+/// Share of the time of its threads below which a process does nothing: our choice.
+const IDLE_SHARE: f64 = 0.01;
+/// Threads of a process that wait for the whole slot from which on they are several.
+const SEVERAL_THREADS: f64 = 1.5;
+
 /// Start of a slot of a segment, seconds since the Unix epoch.
 fn start_of(segment: &Segment, slot: u32) -> u64 {
     segment.key.start + u64::from(slot) * segment.key.resolution.seconds()
+}
+
+/// The part of a process's waits for a lock in a slot of `length` seconds that is of threads without
+/// work: all, if no thread did anything, so none held a lock that others needed. A single thread may wait
+/// for what another process holds.
+fn idle(waits: &Waits, running_ns: u64, length: u64) -> u64 {
+    let busy = [waits.core, waits.disk, waits.network, waits.other];
+    let busy = sum(busy).saturating_add(running_ns / UNIT);
+    let second = 1_000_000_000 / UNIT;
+    let several = SEVERAL_THREADS * (length * second) as f64;
+    let is_pool = sum([waits.lock, waits.events]) as f64 >= several;
+    if is_pool && (busy as f64) < IDLE_SHARE * waits.sum() as f64 {
+        waits.lock
+    } else {
+        0
+    }
 }
 
 fn plus(sum: &mut u64, more: u64) {
@@ -57,10 +79,7 @@ impl Container {
             self.add_memory(segment);
         }
         self.add_io(segment);
-        for cell in &segment.waits {
-            let waits = self.waits.get_or_insert_default();
-            waits.absorb(cell.row, &cell.value);
-        }
+        self.add_waits(segment);
         let source = self.sources.entry(segment.key.source).or_default();
         source.has_waits |= !segment.waits.is_empty();
         for cell in &segment.cpu {
@@ -88,6 +107,31 @@ impl Container {
             let start = start_of(segment, slot);
             self.cpu_peak.raise(ns / length, start);
             plus(&mut self.moments.at(start, length).cpu, ns);
+        }
+    }
+
+    fn add_waits(&mut self, segment: &Segment) {
+        let length = segment.key.resolution.seconds();
+        let mut running: HashMap<(u32, u32), u64> = HashMap::new();
+        for cell in &segment.cpu {
+            let ns = running.entry((cell.row.0, cell.slot)).or_default();
+            plus(ns, cell.value.ns);
+        }
+        for cell in &segment.waits {
+            let running = running.get(&(cell.row.0, cell.slot)).copied();
+            let idle = idle(&cell.value, running.unwrap_or(0), length);
+            let waits = self.waits.get_or_insert_default();
+            waits.absorb(cell.row, &cell.value);
+            plus(&mut self.idle, idle);
+            let program = self.program(segment, cell);
+            program.waits.absorb(cell.row, &cell.value);
+            plus(&mut program.idle, idle);
+            let command = self.command(segment, cell);
+            command.waits.absorb(cell.row, &cell.value);
+            plus(&mut command.idle, idle);
+            let moment = self.moments.at(start_of(segment, cell.slot), length);
+            moment.waits.absorb(cell.row, &cell.value);
+            plus(&mut moment.idle, idle);
         }
     }
 
@@ -201,6 +245,10 @@ impl Container {
                 Metric::PROCESSES_STARTED => plus(&mut self.started, value),
                 Metric::CPU_USER | Metric::CPU_SYSTEM => {
                     plus(&mut self.moments.at(start, length).cgroup_cpu, value);
+                }
+                Metric::MEMORY_CURRENT => {
+                    let moment = self.moments.at(start, length);
+                    moment.memory = moment.memory.max(value);
                 }
                 Metric::MEMORY_ANON => {
                     let moment = self.moments.at(start, length);

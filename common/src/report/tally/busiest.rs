@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use crate::segment::file::FileIo;
 use crate::segment::network::NetworkIo;
+use crate::segment::wait::{UNIT, Waits};
 
 /// Entries that a list is cut to, when it has twice as many.
 const RETAINED_ENTRIES: usize = 10_000;
@@ -28,6 +29,14 @@ impl Activity for NetworkIo {
         let bytes = self.bytes_in.saturating_add(self.bytes_out) / 4_096;
         let calls = [self.ops_in, self.ops_out, self.connects, self.failures];
         sum([bytes, sum(calls), self.waited])
+    }
+}
+
+impl Activity for Waits {
+    /// As much as if it had run meanwhile: without it, it would have.
+    fn activity(&self) -> u64 {
+        let waited = sum([self.core, self.disk, self.network]);
+        waited.saturating_mul(UNIT / 1_000)
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Container {
     pub first_memory_peak: Option<Peak>,
     /// Waits of all processes. `None` if no source counted any.
     pub waits: Option<Waits>,
+    /// The part of the waits for a lock that is of threads without work, in the unit of [`Waits`].
+    pub idle: u64,
     /// CPU time by source, and whether the source counted waits.
     sources: BTreeMap<SourceId, SourceTime>,
     /// Of all files.
@@ -123,6 +125,10 @@ pub struct Program {
     pub file_io: FileIo,
     /// Connections.
     pub network_io: NetworkIo,
+    /// What its threads waited for.
+    pub waits: Waits,
+    /// The part of the waits for a lock that is of threads without work.
+    pub idle: u64,
 }
 
 /// The sums of all processes that ran a program of one name.
@@ -140,6 +146,10 @@ pub struct Command {
     pub file_io: FileIo,
     /// Connections.
     pub network_io: NetworkIo,
+    /// What their threads waited for.
+    pub waits: Waits,
+    /// The part of the waits for a lock that is of threads without work.
+    pub idle: u64,
 }
 
 /// A number of equal things.
@@ -236,6 +246,7 @@ impl Activity for Program {
             self.cpu / 1_000,
             self.file_io.activity(),
             self.network_io.activity(),
+            self.waits.activity(),
         ])
     }
 }
@@ -246,6 +257,7 @@ impl Activity for Command {
             self.cpu / 1_000,
             self.file_io.activity(),
             self.network_io.activity(),
+            self.waits.activity(),
         ])
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::segment::cell::{Row, Value as _};
+use crate::segment::wait::Waits;
+
 /// Maximum number of steps. Beyond it they become twice as long.
 const MAX_MOMENTS: usize = 8_192;
 
@@ -20,8 +23,14 @@ pub struct Moment {
     pub cgroup_cpu: u64,
     /// Highest anonymous memory of the cgroup, bytes; 0 if it was not read.
     pub anon: u64,
+    /// Highest memory of the cgroup, bytes; 0 if it was not read.
+    pub memory: u64,
     /// Highest resident memory of all processes at one time, bytes.
     pub resident: u64,
+    /// Waits of all processes.
+    pub waits: Waits,
+    /// The part of the waits for a lock that is of threads without work.
+    pub idle: u64,
 }
 
 /// Sums by time.
@@ -41,12 +50,15 @@ impl Default for Moments {
 }
 
 impl Moment {
-    fn absorb(&mut self, other: &Self) {
+    pub(in super::super) fn absorb(&mut self, other: &Self) {
         self.known += other.known;
         self.cpu = self.cpu.saturating_add(other.cpu);
         self.cgroup_cpu = self.cgroup_cpu.saturating_add(other.cgroup_cpu);
         self.anon = self.anon.max(other.anon);
+        self.memory = self.memory.max(other.memory);
         self.resident = self.resident.max(other.resident);
+        self.waits.absorb(Row(0, 0), &other.waits);
+        self.idle = self.idle.saturating_add(other.idle);
     }
 }
 

@@ -46,7 +46,9 @@ export interface Advice {
 
 /** Something that was had, and how that is known. */
 export interface Amount {
-  /** `asked`, `slurm`, `limit` or `host`. */
+  /** The cgroup that has the limit, if it is above the container's own; empty if it cannot be seen from the agent. Null: its own, or no limit. */
+  cgroup?: string | null;
+  /** `asked`, `slurm`, `limit`, `cpuset`, `affinity` or `host`. */
   source: string;
   /** Number of cores, bytes, or seconds. */
   value: number;
@@ -238,9 +240,11 @@ export interface Cpu {
   in_no_process_ns?: number | null;
   /** In the kernel by the cgroup, ns; null if it was not read. */
   system_ns?: number | null;
+  /** Time that limits of cgroups above its own held back all in these cgroups, ns, at most what its threads waited for a core; null if unknown. */
+  throttled_above_ns?: number | null;
   /** Time held back by its CPU limit, added up over the cores, ns; null if unknown. */
   throttled_ns?: number | null;
-  /** The same in percent of the CPU time that would have been used without the limit: used and held back. So it is at most 100 for any number of threads. */
+  /** Both in percent of the CPU time that would have been used without the limits: used and held back. So it is at most 100 for any number of threads. */
   throttled_percent?: number | null;
   /** CPU time, ns: of all processes, or by the cgroup, if processes were sampled (`procfs`). */
   time_ns: number;
@@ -1036,6 +1040,7 @@ export interface ProcessRow {
 
 /** Sums of processes. */
 export interface ProcessSums {
+  budget?: TimeBudget | null;
   /** CPU time, ns. */
   cpu_ns: number;
   /** Files. */
@@ -1184,6 +1189,8 @@ export interface Report {
   processes: Processes;
   /** Name and version of this form: `bubble-report/1`. */
   schema: string;
+  /** Figures by time. */
+  series: ReportSeries;
   /** The time that it is about. */
   time: Time;
 }
@@ -1207,7 +1214,7 @@ export interface ReportFileSums {
 }
 
 /** How a report is written. */
-export type ReportFormat = "text" | "markdown" | "json" | "time" | "snakemake" | "nextflow";
+export type ReportFormat = "text" | "markdown" | "html" | "json" | "time" | "snakemake" | "nextflow";
 
 /** Percentage of time in which some task waited; null if unknown. */
 export interface ReportPressure {
@@ -1217,6 +1224,20 @@ export interface ReportPressure {
   io_percent?: number | null;
   /** For memory. */
   memory_percent?: number | null;
+}
+
+/** Figures by time, in at most 120 steps. */
+export interface ReportSeries {
+  /** Cores used; null where nothing is known. */
+  cores: (number | null)[];
+  /** Start of the first step. */
+  from: number;
+  /** Highest memory, bytes; null where nothing is known. */
+  memory_bytes: (number | null)[];
+  /** Time of threads in each state that occurs, by the names of `budget`; empty if no waits were counted. */
+  states: StateSeries[];
+  /** Length of a step in seconds. */
+  step_seconds: number;
 }
 
 /** Several rows, summed up. */
@@ -1284,14 +1305,12 @@ export interface Side {
 /** State of a container. */
 export type State = "running" | "ended" | "silent";
 
-/** A state by slot. */
+/** Time of threads in one state. */
 export interface StateSeries {
-  /** Sum over all slots, ns of thread-time. */
-  ns: number;
-  /** Its name. */
+  /** The state: `running`, `core`, `disk`, …, `idle`. */
   state: string;
-  /** Percent of one thread by slot; null in gaps, and for waits where nobody counted them. */
-  values: (number | null)[];
+  /** Threads in it on average; null where nothing is known. */
+  threads: (number | null)[];
 }
 
 /** How long each resolution is stored, in seconds. Days are stored for ever, recordings too. */
@@ -1422,6 +1441,8 @@ export interface TimeBudget {
   disk_ns: number;
   /** Waiting for one of several events (`poll`, `select`, `epoll`), a signal or a timer. */
   events_ns: number;
+  /** Threads without work: waits for a lock in seconds in which no thread of the process did anything. */
+  idle_ns: number;
   /** Waiting for another thread or process: futex, file lock, semaphore. */
   lock_ns: number;
   /** Waiting for a socket. */
