@@ -227,6 +227,7 @@ async fn ingest(name: &str, store: &Arc<dyn Store>) -> Result<()> {
                             batch,
                             Origin {
                                 key: &key,
+                                is_administrator: false,
                                 recording: None,
                                 boot: None,
                                 repeated: false,

@@ -2,13 +2,14 @@
 //!
 //! One folder per stage, in the order of the data: [`ingest`], [`store`], [`rollup`],
 //! [`query`], [`http`]. Imports point down: [`command`], [`http`] → [`document`] → [`query`], [`ingest`],
-//! [`rollup`], [`copy`] → [`store`] → [`span`]. `main.rs` is thin, so that tests can run all
+//! [`rollup`], [`copy`], [`capture`] → [`store`] → [`span`]. `main.rs` is thin, so that tests can run all
 //! of this in their own process.
 
 #![forbid(unsafe_code)]
 
 mod assets;
 pub mod auth;
+pub mod capture;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -130,6 +130,11 @@ pub struct Valid {
     pub id: String,
 }
 
+/// Whether a text has the form of a token: three parts, the first of which is JSON in Base64.
+pub fn has_form(text: &str) -> bool {
+    text.starts_with("eyJ") && text.split('.').count() == 3
+}
+
 impl Valid {
     /// When no server accepts it any more: seconds since the Unix epoch.
     pub fn ends(&self) -> u64 {

@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use crate::capture::read;
 use crate::config::cli::{Cli, Command};
 
 /// Runs the command of `cli`.
@@ -27,6 +28,10 @@ use crate::config::cli::{Cli, Command};
 pub fn run(cli: Cli) -> Result<()> {
     // Files are for this user alone: keys, the secret of tokens, and what ran.
     umask(Mode::from_raw_mode(0o077));
+    // Its bounds leave no room for a runtime.
+    if let Command::ReadCapture(bounds) = cli.command {
+        return read::run(&bounds);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -44,6 +49,7 @@ pub fn run(cli: Cli) -> Result<()> {
             Command::Report(settings) => report::run(settings).await,
             Command::Host { common, command } => host::run(&common, command).await,
             Command::Share { common, command } => share::run(&common, command).await,
+            Command::ReadCapture(bounds) => read::run(&bounds),
         }
     })
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(settings: &Serve) -> Result<()> {
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let (stop, stopped) = watch::channel(false);
-    let state = AppState {
+    let mut state = AppState {
         open: settings.auth_disable,
         base: settings.base.clone(),
         legacy_slots: settings.legacy_slots,
@@ -61,6 +61,7 @@ pub(super) async fn run(settings: &Serve) -> Result<()> {
             stopped.clone(),
         )
     };
+    state.readers.folder.clone_from(&settings.common.data);
     if state.open {
         warn!("tokens are not checked: anyone who reaches {address} can read everything");
     }

@@ -12,6 +12,8 @@ use super::period::Period;
 use super::settings::{Broker, Common, DEFAULT_LISTEN, Keep, Log, Serve};
 use super::store::StoreLocation;
 use crate::auth::link::MAX_DAYS;
+use crate::capture::read::Bounds;
+use crate::capture::start::COMMAND;
 use crate::store::cassandra::Replication;
 
 /// Stores what bubble-agents post, rolls it up, and serves the API and the page.
@@ -55,7 +57,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Host,
     },
-    /// Recordings posted by `bubble-agent analyse`
+    /// Recordings, uploaded or posted by `bubble-agent analyse`
     Recording {
         /// Settings of all commands.
         #[command(flatten)]
@@ -104,6 +106,9 @@ pub enum Command {
     },
     /// Report what a container, or a range of it, was: CPU, memory, files, peers, processes, advice
     Report(Report),
+    /// Read a capture from standard input: `serve` starts this for each upload
+    #[command(name = COMMAND, hide = true)]
+    ReadCapture(Bounds),
 }
 
 /// Settings of `report`.

@@ -143,6 +143,10 @@ pub struct Serve {
     #[arg(long, env = "BUBBLE_MAX_BODY", value_name = "BYTES",
         default_value_t = Limits::default().body)]
     max_body: usize,
+    /// Largest capture that may be uploaded, in bytes; 0: none is taken
+    #[arg(long, env = "BUBBLE_MAX_CAPTURE", value_name = "BYTES",
+        default_value_t = Limits::default().capture)]
+    max_capture: u64,
     /// Posts that are handled at the same time; more are answered 429
     #[arg(long, env = "BUBBLE_MAX_POSTS", value_name = "N",
         default_value_t = Limits::default().posts)]
@@ -334,6 +338,7 @@ impl Serve {
             connections: self.max_connections,
             connections_per_network: self.max_connections_per_client,
             body: self.max_body,
+            capture: self.max_capture,
             posts: self.max_posts,
             reads: self.max_reads,
             memory: self.memory_limit.unwrap_or_else(default_limit),

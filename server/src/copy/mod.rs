@@ -116,9 +116,7 @@ async fn copy_small(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> 
             to.put_host(host).await?;
         }
     }
-    let recordings = from.recordings().await?.into_iter();
-    let recordings: Vec<_> = recordings.map(|r| (r.label, r.created)).collect();
-    to.restore_recordings(&recordings).await
+    to.restore_recordings(&from.recordings().await?).await
 }
 
 /// All containers of a store.

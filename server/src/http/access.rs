@@ -21,6 +21,9 @@ use crate::store::error::StoreError;
 use crate::store::key::ApiKey;
 use crate::store::resolve::{Meaning, resolve};
 
+/// Header with an API key.
+const KEY_HEADER: &str = "x-api-key";
+
 /// Seconds that access without a token is good for.
 const OPEN_TTL: u64 = 86_400;
 
@@ -66,6 +69,18 @@ impl Readable {
 /// A request with a valid API key.
 #[derive(Debug, Clone)]
 pub struct Poster(pub ApiKey);
+
+/// A request that may post a recording: with an API key, or with an administrator's token.
+#[derive(Debug, Clone)]
+pub struct Uploader {
+    /// The key, or what stands for one: the token.
+    pub key: ApiKey,
+    /// Whether it is an administrator, who may post about containers of any owner.
+    pub is_administrator: bool,
+}
+
+/// Owner of recordings that administrators post.
+const ADMINISTRATOR: &str = "administrator";
 
 /// The word after `Bearer`, or after `token` as in the Python system.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -182,12 +197,16 @@ impl FromRequestParts<AppState> for Admin {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         match Reader::from_request_parts(parts, state).await?.access {
             Access::Admin => Ok(Self),
-            Access::Container(_) | Access::Link(_) => Err(ApiError::new(
-                Code::Forbidden,
-                "this token is for one container: an administrator's is needed",
-            )),
+            Access::Container(_) | Access::Link(_) => Err(no_administrator()),
         }
     }
+}
+
+fn no_administrator() -> ApiError {
+    ApiError::new(
+        Code::Forbidden,
+        "this token is for one container: an administrator's is needed",
+    )
 }
 
 impl FromRequestParts<AppState> for Readable {
@@ -289,7 +308,7 @@ impl FromRequestParts<AppState> for Poster {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let own = parts
             .headers
-            .get("x-api-key")
+            .get(KEY_HEADER)
             .and_then(|key| key.to_str().ok());
         let text = own.or_else(|| bearer(&parts.headers)).ok_or_else(|| {
             ApiError::new(
@@ -317,6 +336,35 @@ impl Poster {
                 Code::Unauthorized,
                 "unknown API key: `bubble-server key list` lists the keys",
             )
+        })
+    }
+}
+
+impl FromRequestParts<AppState> for Uploader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let has_token = bearer(&parts.headers).is_some_and(token::has_form);
+        if parts.headers.contains_key(KEY_HEADER) || !has_token {
+            let Poster(key) = Poster::from_request_parts(parts, state).await?;
+            return Ok(Self {
+                key,
+                is_administrator: false,
+            });
+        }
+        let reader = Reader::from_request_parts(parts, state).await?;
+        let (Access::Admin, Some(token)) = (reader.access, reader.token) else {
+            return Err(no_administrator());
+        };
+        Ok(Self {
+            key: ApiKey {
+                id: token.id,
+                hash: [0; 32],
+                owner: ADMINISTRATOR.to_owned(),
+                created: 0,
+                last_used: 0,
+            },
+            is_administrator: true,
         })
     }
 }

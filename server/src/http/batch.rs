@@ -58,6 +58,7 @@ pub(super) async fn post(
     let boot = headers.get(BOOT).and_then(|value| value.to_str().ok());
     let origin = Origin {
         key: &key,
+        is_administrator: false,
         recording,
         boot: boot.filter(|boot| (1..=MAX_BOOT).contains(&boot.len())),
         repeated: headers.contains_key(REPEATED),

@@ -5,6 +5,7 @@ pub mod attention;
 pub mod base;
 pub mod batch;
 mod body;
+mod capture_body;
 mod connection;
 mod containers;
 mod deletion;
@@ -24,6 +25,7 @@ mod scope;
 mod shares;
 pub mod state;
 mod status;
+mod uploads;
 mod watch;
 
 use std::sync::Arc;
@@ -67,7 +69,7 @@ pub async fn serve(listener: TcpListener, state: AppState) {
 
 /// The whole server as a router. The base path is removed before (`connection`).
 pub fn app(state: AppState) -> Router {
-    let (posts, reads, open, api) = routers();
+    let (posts, uploads, reads, open, api) = routers();
     let text = describe(api).to_pretty_json().unwrap_or_default();
     let openapi = move || {
         let text = text.clone();
@@ -94,6 +96,7 @@ pub fn app(state: AppState) -> Router {
         .fallback(get(page::serve))
         .layer(compression)
         .merge(posts)
+        .merge(uploads)
         .method_not_allowed_fallback(|| async {
             ApiError::new(
                 Code::MethodNotAllowed,
@@ -107,7 +110,7 @@ pub fn app(state: AppState) -> Router {
 
 /// The description of the API; `openapi.json` is its checked-in copy.
 pub fn openapi() -> OpenApi {
-    describe(routers().3)
+    describe(routers().4)
 }
 
 /// The JSON schema of a report; docs/report.schema.json is its checked-in copy.
@@ -119,10 +122,12 @@ type Routers = (
     Router<AppState>,
     Router<AppState>,
     Router<AppState>,
+    Router<AppState>,
     OpenApi,
 );
 
-/// Routes that post, routes that read, and routes without limits; and the description of all.
+/// Routes that post, routes that upload, which take long, routes that read, and routes without limits; and
+/// the description of all.
 fn routers() -> Routers {
     let (posts, mut api) = OpenApiRouter::new()
         .routes(routes!(batch::post))
@@ -150,12 +155,16 @@ fn routers() -> Routers {
         .routes(routes!(status::me))
         .split_for_parts();
     api.merge(more);
+    let (uploads, more) = OpenApiRouter::new()
+        .routes(routes!(uploads::upload))
+        .split_for_parts();
+    api.merge(more);
     let (open, more) = OpenApiRouter::new()
         .routes(routes!(status::ping))
         .routes(routes!(status::metrics))
         .split_for_parts();
     api.merge(more);
-    (posts, reads, open, api)
+    (posts, uploads, reads, open, api)
 }
 
 /// Schemas that only parameters refer to: utoipa collects those of bodies alone.

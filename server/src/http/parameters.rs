@@ -65,23 +65,42 @@ pub(super) struct WatchParameters {
     pub(super) version: Option<String>,
 }
 
+/// How an uploaded capture is called.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadParameters {
+    /// Name of the recording, 1 to 200 characters; that of the file, as a rule.
+    name: String,
+}
+
+impl UploadParameters {
+    /// The name, checked.
+    pub(super) fn name(self) -> Result<String, ApiError> {
+        checked_name("name", self.name)
+    }
+}
+
 impl PostParameters {
     /// The name, checked.
     pub(super) fn recording(self) -> Result<Option<String>, ApiError> {
-        let good = |name: &String| {
-            let length = name.chars().count();
-            (1..=MAX_NAME).contains(&length) && !name.chars().any(char::is_control)
-        };
-        match self.recording {
-            Some(name) if !good(&name) => Err(ApiError::new(
-                Code::BadRequest,
-                format!(
-                    "recording is a name of 1 to {MAX_NAME} characters, none a control character"
-                ),
-            )),
-            name => Ok(name),
-        }
+        let name = self.recording;
+        name.map(|name| checked_name("recording", name)).transpose()
     }
+}
+
+/// The name of a recording, if it is one.
+fn checked_name(parameter: &str, name: String) -> Result<String, ApiError> {
+    let is_good =
+        (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    is_good.then_some(name).ok_or_else(|| {
+        ApiError::new(
+            Code::BadRequest,
+            format!(
+                "{parameter} is a name of 1 to {MAX_NAME} characters, none a control character"
+            ),
+        )
+    })
 }
 
 /// A range of a container.

@@ -12,6 +12,7 @@ use super::shares::Shares;
 use crate::auth::attempts::Attempts;
 use crate::auth::revoked::Revoked;
 use crate::auth::secret::Secret;
+use crate::capture::start::Readers;
 use crate::ingest::Ingest;
 use crate::ingest::live::Live;
 use crate::memory;
@@ -30,6 +31,8 @@ pub struct Limits {
     pub connections_per_network: usize,
     /// Largest body, in bytes.
     pub body: usize,
+    /// Largest capture that is uploaded, in bytes; 0: none is taken.
+    pub capture: u64,
     /// Posts that are handled at the same time.
     pub posts: usize,
     /// Queries that are handled at the same time.
@@ -48,6 +51,7 @@ impl Default for Limits {
             connections: 4_096,
             connections_per_network: 2_048,
             body: 16 << 20,
+            capture: 1 << 30,
             posts: 64,
             reads: 64,
             streams: 256,
@@ -76,6 +80,8 @@ pub struct AppState {
     pub legacy_slots: u64,
     /// Stores batches.
     pub ingest: Arc<Ingest>,
+    /// Reads uploaded captures.
+    pub readers: Readers,
     /// Announces what was stored.
     pub live: Live,
     /// Answers queries.
@@ -135,6 +141,7 @@ impl AppState {
             watches: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
             bodies_by_key: Shares::new(share_of_bodies(&memory)),
             feeds: Feeds::default(),
+            readers: Readers::new(memory.large_query.clone()),
             memory,
             store,
             secret,

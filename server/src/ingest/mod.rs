@@ -70,6 +70,8 @@ pub struct Ingest {
 pub struct Origin<'a> {
     /// The key that it was posted with.
     pub key: &'a ApiKey,
+    /// Whether an administrator posts it: then it may be about containers of any owner.
+    pub is_administrator: bool,
     /// Name of the recording that it is part of, if it is not live.
     pub recording: Option<String>,
     /// Identifies the kernel that the agent counts in.
@@ -105,6 +107,7 @@ impl Ingest {
     pub async fn post(&self, body: Vec<u8>, of: Origin<'_>) -> Result<Receipt, IngestError> {
         let Origin {
             key,
+            is_administrator,
             recording,
             boot,
             repeated,
@@ -124,7 +127,10 @@ impl Ingest {
             })
             .await?;
         let (source, agent, prepared) = decoded;
-        let poster = Poster::agent(key, &agent.host, !live, now);
+        let poster = match is_administrator {
+            true => Poster::administrator(key, now),
+            false => Poster::agent(key, &agent.host, !live, now),
+        };
         let receipt = self.store(prepared, &poster, &agent.host, &held).await?;
         // A capture is not posted by the agent of a host.
         if live && let Some(host) = self.hosts.report(source, &agent, key, boot) {

@@ -5,11 +5,12 @@
 //! |---|---|---|
 //! | live | owner of the key, host of the batch | another owner, another host |
 //! | recording, legacy | owner of the key | another owner |
+//! | recording by an administrator | its source only | a source of live data |
 //!
 //! A container with an id of 64 digits is stored under the first 12 of them. If another container has
 //! them already, it is stored under all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ pub(super) struct Poster {
     host: String,
     /// Whether it posts a recording.
     recorded: bool,
+    /// Whether it posts recordings of containers of any owner, and binds none.
+    is_administrator: bool,
     /// Whether its sources have names of their own. Those of the legacy wire are derived from the key.
     has_sources: bool,
     now: u64,
@@ -60,8 +63,17 @@ impl Poster {
             key: key.id.clone(),
             host: host.to_owned(),
             recorded,
+            is_administrator: false,
             has_sources: true,
             now,
+        }
+    }
+
+    /// An administrator, who posts a recording. `token` stands for the key.
+    pub(super) fn administrator(token: &ApiKey, now: u64) -> Self {
+        Self {
+            is_administrator: true,
+            ..Self::agent(token, "", true, now)
         }
     }
 
@@ -111,17 +123,30 @@ impl Owners {
         poster: &Poster,
     ) -> Result<(), StoreError> {
         let mut wanted: BTreeMap<String, Binding> = BTreeMap::new();
+        // Containers that an administrator posts: they stay without an owner if they have none.
+        let mut unbound: BTreeSet<String> = BTreeSet::new();
         for post in &prepared.posts {
             let of_source = poster
                 .has_sources
                 .then(|| poster.of_source(post.key.source));
-            let all = [Some(poster.of_container(&post.key.container)), of_source];
-            // Of two containers with one short id, the second one is told apart below.
-            for binding in all.into_iter().flatten() {
+            let of_container = poster.of_container(&post.key.container);
+            if poster.is_administrator {
+                unbound.insert(of_container.name.clone());
+            } else {
+                // Of two containers with one short id, the second one is told apart below.
+                let name = of_container.name.clone();
+                wanted.entry(name).or_insert(of_container);
+            }
+            if let Some(binding) = of_source {
                 wanted.entry(binding.name.clone()).or_insert(binding);
             }
         }
         let mut bound = self.bind(store, wanted.into_values().collect()).await?;
+        for name in unbound {
+            if let Some(held) = store.binding(&name).await? {
+                bound.insert(name, held);
+            }
+        }
         // Containers whose short id belongs to another one.
         let mut twins: BTreeMap<String, Binding> = BTreeMap::new();
         for post in &prepared.posts {
@@ -138,7 +163,9 @@ impl Owners {
         for twin in twins.values() {
             self.note_twin(store, twin).await?;
         }
-        bound.extend(self.bind(store, twins.into_values().collect()).await?);
+        if !poster.is_administrator {
+            bound.extend(self.bind(store, twins.into_values().collect()).await?);
+        }
         prepared.judge(|key| judge(poster, &bound, key));
         Ok(())
     }
@@ -215,7 +242,10 @@ fn judge(
     key: &Key,
 ) -> Result<ContainerId, Reason> {
     let check = |wanted: &Binding| match bound.get(&wanted.name) {
+        // A container of another owner may have another host, too.
+        Some(held) if poster.is_administrator => permits_kind(held, wanted),
         Some(held) => permits(held, wanted),
+        None if poster.is_administrator => Ok(()),
         // Cannot be: all names were bound.
         None => Err(Reason::OtherOwner),
     };
@@ -243,15 +273,24 @@ fn permits(held: &Binding, wanted: &Binding) -> Result<(), Reason> {
     if held.owner != wanted.owner {
         return Err(Reason::OtherOwner);
     }
-    let differ = |a: &str, b: &str| !a.is_empty() && !b.is_empty() && a != b;
     if differ(&held.host, &wanted.host) {
         return Err(Reason::OtherHost {
             host: held.host.clone(),
         });
     }
-    // Ids of containers were compared before, so this is the kind of a source.
-    if differ(&held.identity, &wanted.identity) {
-        return Err(Reason::OtherSource);
+    permits_kind(held, wanted)
+}
+
+/// Whether a source that is bound by `held` may be posted as `wanted`, live or recorded. Ids of containers
+/// were compared before.
+fn permits_kind(held: &Binding, wanted: &Binding) -> Result<(), Reason> {
+    match differ(&held.identity, &wanted.identity) {
+        true => Err(Reason::OtherSource),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether both are known, and differ.
+fn differ(a: &str, b: &str) -> bool {
+    !a.is_empty() && !b.is_empty() && a != b
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bubble_common::segment::{ContainerId, SourceId};
+use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
+use super::error::{StoreError, failed};
 
 /// Lists and deletes recordings.
 #[async_trait]
@@ -15,6 +16,10 @@ pub trait Recordings: Send + Sync + 'static {
 
     /// All recordings that are not deleted, oldest first.
     async fn recordings(&self) -> Result<Vec<Recording>, StoreError>;
+
+    /// Notes what is known of an uploaded capture, before its first post and again after its last one. Adds
+    /// the recording if it is new. `false`: it is deleted, and its rows are not removed yet.
+    async fn note_upload(&self, label: &Label, upload: &Upload) -> Result<bool, StoreError>;
 
     /// Marks a recording as deleted, so that it is no longer listed; `false` if the id is
     /// unknown. [`Self::sweep`] removes its rows.
@@ -66,8 +71,62 @@ pub struct Recording {
     pub label: Label,
     /// When it was first posted: seconds since the Unix epoch.
     pub created: u64,
+    /// What is known of the upload; `None` if an agent posted it.
+    pub upload: Option<Upload>,
     /// Its containers, by id.
     pub containers: Vec<Recorded>,
+}
+
+/// What is known of a capture that was uploaded. Stored as JSON: fields may be added, with a default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Upload {
+    /// Owner of the key, or who else uploaded it.
+    pub owner: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// `scap`, `json` or `text`.
+    pub format: String,
+    /// Events (or lines) that were taken in.
+    pub events: u64,
+    /// Events (or lines) that were skipped.
+    pub skipped: u64,
+    /// Time of the first event, ns since the Unix epoch.
+    pub first_ns: Option<u64>,
+    /// Time of the latest event.
+    pub last_ns: Option<u64>,
+    /// What could not be counted.
+    pub losses: Vec<RecordedLoss>,
+    /// Why reading ended early; everything before was read.
+    pub damage: Option<String>,
+    /// Facts that the format lacks, one sentence each.
+    pub missing: Vec<String>,
+    /// Whether all that was read is stored.
+    pub is_stored: bool,
+}
+
+/// Activity that could not be counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RecordedLoss {
+    /// The reason.
+    pub reason: String,
+    /// Number of times.
+    pub count: u64,
+    /// Number of bytes, if known.
+    pub bytes: u64,
+}
+
+impl Upload {
+    /// The text that is stored.
+    pub(super) fn to_text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(failed("note an upload"))
+    }
+
+    /// Reads the stored text.
+    pub(super) fn of_text(text: &str) -> Result<Self, StoreError> {
+        serde_json::from_str(text).map_err(|_| StoreError::Corrupt {
+            what: format!("the note of an upload {text:?}"),
+        })
+    }
 }
 
 impl Recording {

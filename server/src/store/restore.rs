@@ -8,16 +8,15 @@ use bubble_common::segment::{ContainerId, Key, Resolution};
 
 use super::container::Container;
 use super::error::StoreError;
-use super::recording::{Label, Recorder};
+use super::recording::{Recorder, Recording};
 use crate::span::activity::Activity;
 use crate::span::row::Row;
 
 /// What `copy` needs of its target. Every method can be repeated.
 #[async_trait]
 pub trait Restore {
-    /// Adds recordings, oldest first, each with when it was first posted (seconds since the Unix
-    /// epoch). Existing ones stay.
-    async fn restore_recordings(&self, recordings: &[(Label, u64)]) -> Result<(), StoreError>;
+    /// Adds recordings without their containers, oldest first. Existing ones stay.
+    async fn restore_recordings(&self, recordings: &[Recording]) -> Result<(), StoreError>;
 
     /// Adds rows as they are, and marks the dirty spans. Existing rows stay. Nobody else may put into
     /// these containers, and their entries must be restored afterwards.

@@ -270,7 +270,7 @@ async fn databases_of_all_released_versions_are_read() {
         .map(|entry| entry.expect("a file").path())
         .collect();
     files.sort();
-    assert!(files.len() >= 8, "{files:?}");
+    assert!(files.len() >= 9, "{files:?}");
     let (fresh, _data) = {
         let data = TempDir::new().expect("a temporary folder");
         drop(Sqlite::serve(data.path(), Durability::Process).expect("a new store"));
@@ -334,6 +334,8 @@ async fn check_old(store: &Arc<dyn Store>, version: u32, name: &str) {
     assert_eq!(store.hosts().await.expect("answers").len(), 1, "{name}");
     let recordings = store.recordings().await.expect("answers");
     assert_eq!(recordings.len(), recorded, "{name}");
+    let uploads = recordings.iter().filter(|one| one.upload.is_some()).count();
+    assert_eq!(uploads, usize::from(version >= 8), "{name}");
     let tokens = store.tokens(1_790_000_000).await.expect("answers");
     assert_eq!(tokens.len(), usize::from(version >= 5), "{name}");
     let shared = tokens.iter().filter(|token| token.shared.is_some()).count();

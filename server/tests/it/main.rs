@@ -36,5 +36,6 @@ mod rollup;
 mod saved;
 mod security;
 mod store;
+mod upload;
 mod versions;
 mod watch;

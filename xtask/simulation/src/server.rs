@@ -162,6 +162,7 @@ impl Server {
         self.begin();
         let origin = Origin {
             key: &self.key,
+            is_administrator: false,
             recording: None,
             boot: Some("boot"),
             repeated,

@@ -26,7 +26,7 @@ use crate::span::activity::Sums;
 use crate::store::binding::of_container;
 use crate::store::column::{number, unsigned};
 use crate::store::error::StoreError;
-use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings};
+use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings, Upload};
 use crate::store::segments::Post;
 
 #[async_trait]
@@ -37,6 +37,11 @@ impl Recordings for Cassandra {
 
     async fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
         list(&self.cql).await
+    }
+
+    async fn note_upload(&self, label: &Label, upload: &Upload) -> Result<bool, StoreError> {
+        put_head(&self.cql, label.id, &label.name, clock::now_ns() / 1_000).await?;
+        put_upload(&self.cql, label.id, upload).await
     }
 
     async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError> {
@@ -88,6 +93,20 @@ pub(super) async fn put_head(
     .map(drop)
 }
 
+/// Notes what is known of an upload; `false` if the recording is deleted.
+pub(super) async fn put_upload(
+    cql: &Cql,
+    id: SourceId,
+    upload: &Upload,
+) -> Result<bool, StoreError> {
+    cql.write_if(
+        "note an upload",
+        "UPDATE recording SET upload = ? WHERE id = ? IF deleted = false",
+        (upload.to_text()?, &id.0[..]),
+    )
+    .await
+}
+
 /// Records that a source of a container belongs to a recording.
 pub(super) async fn put_part(
     cql: &Cql,
@@ -109,25 +128,30 @@ struct Head {
     /// µs since the Unix epoch.
     created: u64,
     deleted: bool,
+    upload: Option<Upload>,
 }
+
+/// The columns of [`Head`].
+type HeadRow = (Vec<u8>, String, i64, bool, Option<String>);
 
 /// All recordings, oldest first.
 async fn heads(cql: &Cql) -> Result<Vec<Head>, StoreError> {
-    let rows: Vec<(Vec<u8>, String, i64, bool)> = cql
+    let rows: Vec<HeadRow> = cql
         .rows(
             "list recordings",
-            "SELECT id, name, created, deleted FROM recording",
+            "SELECT id, name, created, deleted, upload FROM recording",
             (),
         )
         .await?;
     let mut heads = rows
         .into_iter()
-        .map(|(id, name, created, deleted)| {
+        .map(|(id, name, created, deleted, upload)| {
             Ok(Head {
                 id: source_of(&id)?,
                 name,
                 created: unsigned(created),
                 deleted,
+                upload: upload.map(|text| Upload::of_text(&text)).transpose()?,
             })
         })
         .collect::<Result<Vec<_>, StoreError>>()?;
@@ -166,6 +190,7 @@ async fn list(cql: &Cql) -> Result<Vec<Recording>, StoreError> {
                 name: head.name,
             },
             created: head.created / 1_000_000,
+            upload: head.upload,
             containers: Vec::new(),
         };
         for (container, source) in parts(cql, head.id).await? {

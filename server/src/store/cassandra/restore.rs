@@ -20,7 +20,7 @@ use crate::span::row::{Form, Row};
 use crate::store::container::Container;
 use crate::store::error::StoreError;
 use crate::store::packing::Packed;
-use crate::store::recording::{Label, Recorder};
+use crate::store::recording::{Recorder, Recording};
 use crate::store::restore::{Entry, Part, Restore, Rows};
 
 /// Rows written at the same time.
@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 32;
 
 #[async_trait]
 impl Restore for Cassandra {
-    async fn restore_recordings(&self, recordings: &[(Label, u64)]) -> Result<(), StoreError> {
+    async fn restore_recordings(&self, recordings: &[Recording]) -> Result<(), StoreError> {
         put_recordings(self, recordings).await
     }
 
@@ -90,11 +90,14 @@ async fn put_row(
 }
 
 /// Adds recordings, oldest first.
-async fn put_recordings(store: &Cassandra, recordings: &[(Label, u64)]) -> Result<(), StoreError> {
-    for (order, (label, created)) in (0..).zip(recordings) {
+async fn put_recordings(store: &Cassandra, recordings: &[Recording]) -> Result<(), StoreError> {
+    for (order, of) in (0..).zip(recordings) {
         // In µs, so that the order within a second is kept.
-        let created = created.saturating_mul(1_000_000).saturating_add(order);
-        recording::put_head(&store.cql, label.id, &label.name, created).await?;
+        let created = of.created.saturating_mul(1_000_000).saturating_add(order);
+        recording::put_head(&store.cql, of.label.id, &of.label.name, created).await?;
+        if let Some(upload) = &of.upload {
+            recording::put_upload(&store.cql, of.label.id, upload).await?;
+        }
     }
     Ok(())
 }

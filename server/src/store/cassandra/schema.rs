@@ -48,6 +48,7 @@ macro_rules! packed {
 /// - `watched` has one partition: the containers that somebody looks at, each for some seconds.
 /// - `issued_token` has the tokens that were made or revoked, until they expire. `shared` is the extent
 ///   of a shared link, and null for other tokens.
+/// - `upload` of `recording` has what is known of an uploaded capture, as JSON; it is null for others.
 /// - The migration without a statement says that rows in `piece` and `packed_…` begin with a checksum
 ///   (`span/seal.rs`), which earlier programs cannot read.
 const MIGRATIONS: &[&[&str]] = &[
@@ -118,6 +119,7 @@ const MIGRATIONS: &[&[&str]] = &[
     ) WITH gc_grace_seconds = 60"],
     &["ALTER TABLE issued_token ADD IF NOT EXISTS shared text"],
     &[],
+    &["ALTER TABLE recording ADD IF NOT EXISTS upload text"],
 ];
 
 /// Tables of migrations: those applied, and the process that is applying some.
@@ -347,6 +349,7 @@ mod tests {
             "bccdb8c13d181035",
             "10c338c108dc6a96",
             "e3b0c44298fc1c14",
+            "1d706c7fe39ed455",
         ];
         assert_eq!(digests, released);
     }

@@ -12,10 +12,11 @@ use super::database::Sqlite;
 use super::row_id::{ContainerRow, SourceRow};
 use super::writer::Transaction;
 use super::{deletion, entry, read};
+use crate::clock;
 use crate::span::activity::Activity;
 use crate::store::column::{number, unsigned};
 use crate::store::error::{StoreError, failed};
-use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings};
+use crate::store::recording::{Label, Recorded, Recorder, Recording, Recordings, Upload};
 
 #[async_trait]
 impl Recordings for Sqlite {
@@ -27,6 +28,15 @@ impl Recordings for Sqlite {
 
     async fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
         self.read(|connection| list(connection)).await
+    }
+
+    async fn note_upload(&self, label: &Label, upload: &Upload) -> Result<bool, StoreError> {
+        let (label, upload) = (label.clone(), upload.clone());
+        self.writer
+            .run(move |transaction| {
+                put_upload(transaction.connection, &label, &upload, clock::now())
+            })
+            .await
     }
 
     async fn delete_recording(&self, id: SourceId) -> Result<bool, StoreError> {
@@ -98,6 +108,24 @@ pub(super) fn put_head(
         .map_err(failed("note a recording"))
 }
 
+/// Notes what is known of an upload, and adds the recording if it is new. `false` if it is deleted.
+pub(super) fn put_upload(
+    connection: &Connection,
+    label: &Label,
+    upload: &Upload,
+    created: u64,
+) -> Result<bool, StoreError> {
+    put_head(connection, label, created)?;
+    let text = upload.to_text()?;
+    connection
+        .execute(
+            "UPDATE recording SET upload = ?2 WHERE uuid = ?1 AND NOT deleted",
+            params![label.id.0, text],
+        )
+        .map(|rows| rows > 0)
+        .map_err(failed("note an upload"))
+}
+
 /// Adds the activity of one source of a container to a recording.
 pub(super) fn put_part(
     connection: &Connection,
@@ -161,7 +189,7 @@ fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError> {
     let mut statement = connection
         .prepare_cached(
             "SELECT recording.uuid, recording.name, recording.created, container.name, container.title,
-                first, last, recorded.cpu_ns, recorded.bytes_in, recorded.bytes_out
+                first, last, recorded.cpu_ns, recorded.bytes_in, recorded.bytes_out, recording.upload
              FROM recording JOIN recorded ON recorded.recording = recording.id
              JOIN container ON container.id = recorded.container
              WHERE NOT deleted ORDER BY recording.id, container.name",
@@ -170,8 +198,9 @@ fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError> {
     let rows = statement.query_map([], read_part).map_err(failed(doing))?;
     let mut found: Vec<Recording> = Vec::new();
     for row in rows {
-        let (recording, part) = row.map_err(failed(doing))?;
+        let (mut recording, part, upload) = row.map_err(failed(doing))?;
         if found.last().map(|last| last.label.id) != Some(recording.label.id) {
+            recording.upload = upload.map(|text| Upload::of_text(&text)).transpose()?;
             found.push(recording);
         }
         if let Some(recording) = found.last_mut() {
@@ -181,8 +210,8 @@ fn list(connection: &Connection) -> Result<Vec<Recording>, StoreError> {
     Ok(found)
 }
 
-/// A recording without its containers, and one source of one container.
-fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)> {
+/// A recording without its containers, one source of one container, and the note of the upload.
+fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded, Option<String>)> {
     let column = |index: usize| row.get(index).map(unsigned);
     let recording = Recording {
         label: Label {
@@ -190,6 +219,7 @@ fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)>
             name: row.get(1)?,
         },
         created: column(2)?,
+        upload: None,
         containers: Vec::new(),
     };
     let part = Recorded {
@@ -201,7 +231,7 @@ fn read_part(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Recording, Recorded)>
         bytes_in: column(8)?,
         bytes_out: column(9)?,
     };
-    Ok((recording, part))
+    Ok((recording, part, row.get(10)?))
 }
 
 /// Marks a recording as deleted; `false` if it does not exist.

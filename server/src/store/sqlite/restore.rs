@@ -14,12 +14,12 @@ use crate::clock;
 use crate::span::activity::Activity;
 use crate::span::row::Form;
 use crate::store::error::{StoreError, failed};
-use crate::store::recording::Label;
+use crate::store::recording::Recording;
 use crate::store::restore::{Entry, Restore, Rows};
 
 #[async_trait]
 impl Restore for Sqlite {
-    async fn restore_recordings(&self, recordings: &[(Label, u64)]) -> Result<(), StoreError> {
+    async fn restore_recordings(&self, recordings: &[Recording]) -> Result<(), StoreError> {
         let recordings = recordings.to_vec();
         self.writer
             .run(move |transaction| put_recordings(transaction.connection, &recordings))
@@ -40,9 +40,16 @@ impl Restore for Sqlite {
 }
 
 /// Adds recordings, oldest first.
-fn put_recordings(connection: &Connection, recordings: &[(Label, u64)]) -> Result<(), StoreError> {
-    let mut put = recordings.iter();
-    put.try_for_each(|(label, created)| recording::put_head(connection, label, *created))
+fn put_recordings(connection: &Connection, recordings: &[Recording]) -> Result<(), StoreError> {
+    for of in recordings {
+        match &of.upload {
+            Some(upload) => {
+                recording::put_upload(connection, &of.label, upload, of.created)?;
+            }
+            None => recording::put_head(connection, &of.label, of.created)?,
+        }
+    }
+    Ok(())
 }
 
 /// Adds rows; existing ones stay.

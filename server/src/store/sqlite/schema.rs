@@ -23,6 +23,7 @@ pub(super) const PAGE: u32 = 8192;
 ///   because a source may be bound before anything of it is stored.
 /// - `issued_token` has the tokens that were made or revoked, until they expire. `shared` is the extent
 ///   of a shared link, and null for other tokens.
+/// - `upload` of `recording` has what is known of an uploaded capture, as JSON; it is null for others.
 /// - The migration without a table says that rows in `piece` and `packed` begin with a checksum
 ///   (`span/seal.rs`), which earlier programs cannot read.
 const MIGRATIONS: &[&str] = &[
@@ -142,6 +143,9 @@ const MIGRATIONS: &[&str] = &[
     "
     -- Rows have checksums.
 ",
+    "
+    ALTER TABLE recording ADD COLUMN upload TEXT;
+",
 ];
 
 /// Migrates the database to the latest version. Two processes may do so at once.
@@ -199,6 +203,7 @@ mod tests {
             "88da9f928a286a33",
             "de67dd2d00eeb8e5",
             "e27d155c516fbaaf",
+            "ae177bd25d208e9f",
         ];
         assert_eq!(digests, released);
     }

@@ -92,6 +92,7 @@ async fn merged_seconds_count_once_however_they_are_repeated(store: Arc<dyn Stor
     for (offset, slots, repeated) in posts {
         let origin = Origin {
             key: &key,
+            is_administrator: false,
             recording: None,
             boot: None,
             repeated,
@@ -135,6 +136,7 @@ async fn a_post_that_arrives_after_its_repetition_counts_once(store: Arc<dyn Sto
     for (offset, slots, repeated) in posts {
         let origin = Origin {
             key: &key,
+            is_administrator: false,
             recording: None,
             boot: None,
             repeated,
@@ -201,6 +203,7 @@ async fn a_second_that_arrives_after_its_minute_counts_once(store: Arc<dyn Store
     ] {
         let origin = Origin {
             key: &key,
+            is_administrator: false,
             recording: None,
             boot: None,
             repeated,

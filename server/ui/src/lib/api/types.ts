@@ -1121,20 +1121,39 @@ export interface RecordedItem {
   name: string;
 }
 
+/** Activity that could not be counted. */
+export interface RecordedLoss {
+  /** Number of bytes, if known. */
+  bytes: number;
+  /** Number of times. */
+  count: number;
+  /** The reason. */
+  reason: string;
+}
+
 /** A recording. Times are seconds since the Unix epoch. */
 export interface RecordingItem {
   /** Its containers, by id. */
   containers: RecordedItem[];
   /** When it was first posted. */
   created: number;
+  /** Start of the first slot of all its containers. */
+  from: number;
   /** Its id: 32 hexadecimal digits. */
   id: string;
   /** Its name. */
   name: string;
+  /** Owner of the key that posted it, or `administrator`; absent if it was stored before owners were noted. */
+  posted_by?: string | null;
+  /** End of the last slot. */
+  to: number;
+  upload?: UploadItem | null;
 }
 
 /** All recordings. */
 export interface RecordingList {
+  /** Largest capture that may be uploaded, in bytes; 0: none. */
+  max_bytes: number;
   /** Oldest first. */
   recordings: RecordingItem[];
 }
@@ -1465,6 +1484,78 @@ export interface TimePanel {
   states: StateSeries[];
   /** Whether waits were counted at all. If not, only `running` is known. */
   waits_known: boolean;
+}
+
+/** A capture that was uploaded. Times are seconds since the Unix epoch. */
+export interface UploadItem {
+  /** Bytes of the file. */
+  bytes: number;
+  /** Why reading ended early; absent if the capture is whole. */
+  damage?: string | null;
+  /** Events (or lines) that were taken in. */
+  events: number;
+  /** `scap`, `json` or `text`. */
+  format: string;
+  /** Time of the first event; absent without one. */
+  from?: number | null;
+  /** What could not be counted. */
+  losses: RecordedLoss[];
+  /** Facts that its format lacks, one sentence each. */
+  missing: string[];
+  /** Events (or lines) that were skipped. */
+  skipped: number;
+  /** Whether all of it is stored. If not, it is being stored, or that was interrupted: upload it again. */
+  stored: boolean;
+  /** Time of the latest event. */
+  to?: number | null;
+}
+
+/** A capture that was read and stored. */
+export interface Uploaded {
+  /** Bytes of the file. */
+  bytes: number;
+  /** Its containers by id, at most 1,000 of `containers_count`. */
+  containers: UploadedContainer[];
+  /** Number of all. */
+  containers_count: number;
+  /** Why reading ended early; absent if the capture is whole. Everything before was read. */
+  damage?: string | null;
+  /** Events (or lines) that were taken in. */
+  events: number;
+  /** Its format: `scap`, `json` or `text`. */
+  format: string;
+  /** Time of the first event, seconds since the Unix epoch; absent without one. */
+  from?: number | null;
+  /** Those that were stored before; they count once. */
+  known: number;
+  /** What could not be counted. */
+  losses: RecordedLoss[];
+  /** Facts that its format lacks, one sentence each. */
+  missing: string[];
+  /** Ids of its recordings, one for each section that goes back in time. Empty: no container is in it. */
+  recordings: string[];
+  /** The first of those that are not stored. */
+  refused: Refusal[];
+  /** Number of all. */
+  refused_count: number;
+  /** Events (or lines) that were skipped. */
+  skipped: number;
+  /** Seconds of containers that are stored now. */
+  stored: number;
+  /** Time of the latest event. */
+  to?: number | null;
+}
+
+/** A container in a capture. Times are seconds since the Unix epoch. */
+export interface UploadedContainer {
+  /** Start of its first second. */
+  from: number;
+  /** Its id. */
+  id: string;
+  /** Name that the runtime gave it; empty if unknown. */
+  name: string;
+  /** End of its last second. */
+  to: number;
 }
 
 /** What a container, a command, a file or a peer used. Fields without a meaning for it are 0. */
