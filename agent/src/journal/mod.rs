@@ -19,7 +19,7 @@
 //! several times, and counts once.
 //!
 //! **Records.** The ring buffers forget a record when it is read. A copy stays here until the segments
-//! that it led to are spooled.
+//! that it led to are spooled. Those that do not fit are counted, and the next run reports them as lost.
 //!
 //! **Texts.** The kernel sends each path once, so the paths in use stay here.
 
@@ -39,7 +39,7 @@ use self::region::{Region, WORDS};
 pub use self::texts::Texts;
 
 /// Changes whenever the meaning of the bytes does.
-pub const LAYOUT: u64 = 2;
+pub const LAYOUT: u64 = 3;
 
 /// Size of each of the two logs of records.
 const RECORD_BYTES: usize = 1 << 20;
@@ -63,13 +63,17 @@ mod word {
     pub(super) const RECORDED: usize = 3;
     /// Log of texts in use: 0 or 1.
     pub(super) const TEXTS: usize = 4;
-    /// Records that did not fit.
-    pub(super) const DROPPED: usize = 5;
+    /// Records of two generations that did not fit.
+    const DROPPED: usize = 5;
     /// Bytes used of each log.
     pub(super) const USED: usize = 8;
     /// Of two generations: source (2), second, generation of the totals, totals.
     const DRAINS: usize = 16;
     pub(super) const DRAIN_WORDS: usize = 4 + TOTALS;
+
+    pub(super) const fn dropped(generation: u64) -> usize {
+        DROPPED + (generation & 1) as usize
+    }
 
     pub(super) const fn drain(generation: u64) -> usize {
         DRAINS + (generation & 1) as usize * DRAIN_WORDS
@@ -243,10 +247,10 @@ impl Journal {
 
     /// Keeps a record until its segments are spooled. One that does not fit is counted.
     pub fn keep_record(&mut self, record: &[u8]) {
-        let recorded = self.load(word::RECORDED) as usize & 1;
-        if !self.records[recorded].append(&[record]) {
-            let dropped = self.load(word::DROPPED).saturating_add(1);
-            self.store(word::DROPPED, dropped);
+        let recorded = self.load(word::RECORDED);
+        if !self.records[recorded as usize & 1].append(&[record]) {
+            let index = word::dropped(recorded);
+            self.store(index, self.load(index).saturating_add(1));
         }
     }
 
@@ -254,14 +258,20 @@ impl Journal {
     pub fn end_records(&mut self, generation: u64) {
         if self.load(word::RECORDED) == generation {
             self.records[(generation + 1) as usize & 1].clear();
-            self.store(word::DROPPED, 0);
+            self.store(word::dropped(generation + 1), 0);
             self.store(word::RECORDED, generation + 1);
         }
     }
 
-    /// Number of records of an earlier run that did not fit.
-    pub fn dropped_records(&self) -> u64 {
-        self.load(word::DROPPED)
+    /// Number of records of `generation` that did not fit: if the run that read them is killed before their
+    /// segments are spooled, nobody has them.
+    pub fn dropped_records(&self, generation: u64) -> u64 {
+        let recorded = self.load(word::RECORDED);
+        let is_noted = generation == recorded || generation.checked_add(1) == Some(recorded);
+        match is_noted {
+            true => self.load(word::dropped(generation)),
+            false => 0,
+        }
     }
 
     /// The texts, which the reader of paths keeps.

@@ -135,7 +135,28 @@ fn what_does_not_fit_is_counted_or_refused() {
     journal.keep_record(&large);
     assert!(!journal.has_room());
     journal.keep_record(&large);
-    assert_eq!(journal.dropped_records(), 1);
+    assert_eq!(
+        (journal.dropped_records(0), journal.dropped_records(1)),
+        (0, 1)
+    );
+    // They are of the second that is drained now, and the next one has none.
+    journal.end_records(1);
+    assert_eq!(
+        (journal.dropped_records(1), journal.dropped_records(2)),
+        (1, 0)
+    );
+    let journal = host.journal(false).0;
+    assert_eq!(
+        (journal.dropped_records(1), journal.dropped_records(3)),
+        (1, 0)
+    );
+    let mut journal = journal;
+    journal.end_records(2);
+    assert_eq!(
+        journal.dropped_records(1),
+        0,
+        "its place is that of another"
+    );
     let text = vec![1; super::TEXT_BYTES];
     assert!(!journal.texts().keep(1, 1, &text));
 }

@@ -119,6 +119,8 @@ pub struct Ebpf {
     journal: Option<Journal>,
     /// Records of an earlier run that are to be taken in again, with their generation.
     waiting: Vec<(u64, Vec<u8>)>,
+    /// Records of this generation that an earlier run read and did not keep.
+    unkept: u64,
     /// The next sums are of a time without an agent.
     is_late: bool,
 }
@@ -278,6 +280,17 @@ impl Ebpf {
     }
 }
 
+/// Reports records that an earlier run read, which were lost with it.
+fn report_unkept<S: Sink>(count: u64, at: u64, sink: &mut S) {
+    if count > 0 {
+        tracing::warn!(
+            count,
+            "the last run was killed with records that did not fit its journal"
+        );
+        sink.loss(at, None, Reason::RING_FULL, Loss { count, bytes: 0 });
+    }
+}
+
 fn failed(what: &str) -> impl FnOnce(io::Error) -> SourceError + use<> {
     let what = what.to_owned();
     move |source| SourceError { what, source }
@@ -366,6 +379,7 @@ impl Source for Ebpf {
         if let Some(journal) = &mut self.journal {
             journal.end_records(old);
         }
+        report_unkept(std::mem::take(&mut self.unkept), at, sink);
         self.report_sums(old, at, &cores, host, sink)?;
         self.processes.check(at, &mut self.memory, sink);
         if is_slow {
@@ -422,6 +436,9 @@ impl Source for Ebpf {
         for (_, record) in due {
             context.take_in(&record, &mut self.files.paths);
         }
+        let journal = self.journal.as_ref();
+        let unkept = journal.map(|journal| journal.dropped_records(unspooled.generation));
+        report_unkept(unkept.unwrap_or(0), at, sink);
         self.report_sums(unspooled.generation, at, &cores, host, sink)?;
         self.processes.end_drain(sink);
         if let Some(journal) = &mut self.journal {

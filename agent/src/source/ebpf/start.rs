@@ -256,6 +256,7 @@ impl Ebpf {
             pins: None,
             journal: None,
             waiting: Vec::new(),
+            unkept: 0,
             is_late: false,
             loaded,
         })
@@ -272,6 +273,7 @@ impl Ebpf {
         self.generation = generation_of(stamp);
         self.list_processes();
         self.waiting = journal.resume(self.generation, first);
+        self.unkept = journal.dropped_records(self.generation);
         self.is_late = !first;
         // What the ring buffer has is sorted by time with the rest.
         while !first && journal.has_room() {
