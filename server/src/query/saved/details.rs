@@ -10,7 +10,7 @@ use bubble_common::segment::Segment;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Base, VALUE_PER_BYTE, difference, length};
+use super::base::{Base, VALUE_PER_BYTE, difference, length};
 use crate::memory::MemoryError;
 use crate::query::bound::Bound;
 use crate::query::error::QueryError;

@@ -1,14 +1,15 @@
 //! What a saved file has: the answers that the page asks for, about one container and range.
 
+mod base;
 mod details;
 
-use std::io;
 use std::sync::Arc;
 
+use base::{Base, VALUE_PER_BYTE, difference, length};
 use bubble_common::segment::{ContainerId, Segment};
 use details::Details;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::bound::Bound;
 use super::error::QueryError;
@@ -17,7 +18,6 @@ use super::lanes::Lanes;
 use super::ledger::{Ledger, Scope};
 use super::life::Life;
 use super::range::Plan;
-use super::summary::Summary;
 use super::{Ask, Query};
 use crate::clock;
 use crate::memory::MemoryError;
@@ -27,8 +27,6 @@ use crate::span::extent::Extent;
 const VERSION: u32 = 2;
 /// Bytes of answers in a file, at most. They are compressed in it.
 pub const MAX_BYTES: usize = 16 << 20;
-/// Rows of a table of the whole range.
-const MAX_ROWS: usize = 2_000;
 /// Rows of a table of one moment: as many as the page asks for.
 const MAX_MOMENT_ROWS: usize = 500;
 /// Moments in a file, at most: the work for each grows with the range.
@@ -37,9 +35,6 @@ const MAX_MOMENTS: usize = 600;
 const LANES: [(usize, usize); 3] = [(1_200, 2_000), (600, 500), (300, 100)];
 /// Bytes of lanes, at most.
 const MAX_LANES_BYTES: usize = 4 << 20;
-
-/// Memory of a value per byte of its JSON, at most: a word of one letter takes four bytes there.
-const VALUE_PER_BYTE: usize = 16;
 
 /// The answers in a file.
 #[derive(Debug, Serialize)]
@@ -73,13 +68,6 @@ pub enum SaveError {
         .0 >> 20, MAX_BYTES >> 20
     )]
     TooLarge(usize),
-}
-
-/// The summary of the range, which the other answers are compared with.
-struct Base {
-    item: ContainerItem,
-    summary: Summary,
-    value: Value,
 }
 
 /// What is made of the segments.
@@ -143,41 +131,6 @@ impl Query {
             _ => Ok(json),
         }
     }
-}
-
-impl Base {
-    fn new(
-        item: &ContainerItem,
-        plan: &Plan,
-        ledger: &Ledger<'_>,
-        bound: &Bound,
-    ) -> Result<Self, MemoryError> {
-        let summary = Summary::new(item.clone(), plan, ledger, MAX_ROWS, None, bound)?;
-        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
-        Ok(Self {
-            item: item.clone(),
-            value: value(&summary),
-            summary,
-        })
-    }
-
-    /// The summary of a part of the range, with `top` rows per table at most.
-    fn value_of(
-        &self,
-        plan: &Plan,
-        ledger: &Ledger<'_>,
-        top: usize,
-        bound: &Bound,
-    ) -> Result<Value, MemoryError> {
-        let summary = Summary::new(self.item.clone(), plan, ledger, top, None, bound)?;
-        bound.take(length(&summary).saturating_mul(VALUE_PER_BYTE))?;
-        Ok(value(&summary))
-    }
-}
-
-/// Summaries have no maps with keys that JSON cannot write.
-fn value(summary: &Summary) -> Value {
-    serde_json::to_value(summary).unwrap_or_default()
 }
 
 /// The answers about the range, and about its slots as far as they differ.
@@ -275,79 +228,4 @@ fn moments(
         moments.push(moment);
     }
     Ok(Some(moments))
-}
-
-/// Bytes of a value as JSON.
-fn length(value: &impl Serialize) -> usize {
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        Err(_) => 0,
-    }
-}
-
-/// Counts bytes.
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Name of the list of members that `value` lacks, in a difference.
-const LACKS: &str = "";
-
-/// The members of `value` that are others than those of `base`, of objects within it likewise. The names of
-/// those that only `base` has are in the member [`LACKS`].
-fn difference(base: &Value, value: Value) -> Value {
-    let (Value::Object(base), Value::Object(members)) = (base, value) else {
-        return Value::Null;
-    };
-    let lacking = base.keys().filter(|name| !members.contains_key(*name));
-    let lacking: Vec<Value> = lacking.map(|name| name.clone().into()).collect();
-    let differing = members
-        .into_iter()
-        .filter_map(|(name, member)| match base.get(&name) {
-            Some(of_base) if *of_base == member => None,
-            Some(of_base @ Value::Object(_)) if member.is_object() => {
-                Some((name, difference(of_base, member)))
-            }
-            _ => Some((name, member)),
-        });
-    let mut differing: Map<_, _> = differing.collect();
-    if !lacking.is_empty() {
-        differing.insert(LACKS.to_owned(), lacking.into());
-    }
-    Value::Object(differing)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::difference;
-
-    #[test]
-    fn a_difference_names_the_members_that_only_the_base_has() {
-        let base = json!({"counts": {"start": 1, "end": 1}, "totals": {"user": 5}});
-        let value = json!({"counts": {"end": 1, "kill": 2}, "totals": {}});
-        let expected = json!({"counts": {"kill": 2, "": ["start"]}, "totals": {"": ["user"]}});
-        assert_eq!(difference(&base, value), expected);
-    }
-
-    #[test]
-    fn a_difference_has_what_is_not_in_the_base() {
-        let base =
-            json!({"a": 1, "rows": [1, 2], "panel": {"in": [1, 2], "rows": [1]}, "same": {"x": 1}});
-        let value =
-            json!({"a": 1, "rows": [2], "panel": {"in": [1, 2], "rows": []}, "same": {"x": 1}});
-        let expected = json!({"rows": [2], "panel": {"rows": []}});
-        assert_eq!(difference(&base, value), expected);
-    }
 }
