@@ -95,11 +95,12 @@ test("the page, its parts, streams and links work below a path", async () => {
   // Each second is on the page although nginx buffers other answers.
   await page.locator(".dot.on").waitFor();
   for (let slot = 0; slot < 2; slot++) {
-    const seen = await page.locator(".scope").first().innerText();
+    const end = (): Promise<string | null> => page.getByRole("slider").getAttribute("aria-valuenow");
+    const seen = await end();
     await expect
       .poll(async () => {
         await catchUp();
-        return page.locator(".scope").first().innerText();
+        return end();
       }, { timeout: 20_000 })
       .not.toBe(seen);
   }

@@ -231,11 +231,16 @@ function joiner(base: Summary, piece: Summary, maxSlots: number): Joiner {
   const slots = Math.max(base.range.slots, offset + piece.range.slots);
   const drop = Math.max(0, slots - maxSlots);
 
+  // Copies of whole parts: the series have thousands of slots, and this is done for each of them.
+  const part = (values: Series, from: number, to: number): Values => {
+    const found = values.slice(from, to);
+    while (found.length < to - from) found.push(null);
+    return found;
+  };
+  const end = offset + piece.range.slots;
   const join = (old: Series, add: Series): Values => {
-    const joined: Values = new Array<number | null>(slots).fill(null);
-    for (let i = 0; i < base.range.slots; i++) joined[i] = old[i] ?? null;
-    for (let i = 0; i < piece.range.slots; i++) joined[offset + i] = add[i] ?? null;
-    return joined.slice(drop);
+    const joined = part(old, Math.min(drop, offset), offset).concat(part(add, 0, piece.range.slots), part(old, end, Math.max(end, base.range.slots)));
+    return drop > offset ? joined.slice(drop - offset) : joined;
   };
   // A series that is missing on one side was idle there, except in gaps.
   const idle = (covered: readonly number[]): Values => covered.map((share) => (share > 0 ? 0 : null));

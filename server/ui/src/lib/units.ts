@@ -17,8 +17,11 @@ function digits(value: number): string {
 /** `1,234,567` */
 export function count(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
-  return Math.round(value).toLocaleString("en-US");
+  return WHOLE.format(Math.round(value));
 }
+
+/** Made once: `toLocaleString` looks its format up each time. */
+const WHOLE = new Intl.NumberFormat("en-US");
 
 /** `1.5 MiB` */
 export function bytes(value: number | null | undefined): string {

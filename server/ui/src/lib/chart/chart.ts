@@ -132,6 +132,7 @@ export class Chart {
     );
   }
 
+  /** Draws before it returns. */
   update(frame: Frame, data: uPlot.AlignedData): void {
     this.frame = frame;
     this.plot.batch(() => {

@@ -17,6 +17,8 @@ export interface VisibleChart {
   label: string;
   canvas: HTMLCanvasElement;
   legend(): LegendEntry[];
+  /** Draws what it shows now: a chart that cannot be seen may be older. */
+  draw(): void;
 }
 
 interface Size {
@@ -121,6 +123,7 @@ export async function picture(head: readonly string[], charts: Iterable<VisibleC
     context.font = font;
     return context.measureText(text).width;
   };
+  for (const chart of visible) chart.draw();
   const sizes = visible.map((chart) => ({ label: title(chart.label), width: chart.canvas.clientWidth, height: chart.canvas.clientHeight, legend: chart.legend() }));
   const plan = layOut(head, sizes, measure);
   canvas.width = Math.round(plan.width * devicePixelRatio);

@@ -2,6 +2,7 @@
 // every few seconds.
 
 import { ApiError } from "../api/client";
+import { later } from "../pace";
 import type { Page } from "./page.svelte";
 
 /** In ms. */
@@ -50,6 +51,6 @@ export class About<T> {
       if (this.error.status >= 400 && this.error.status < 500 && this.error.status !== 429) return;
       wait = RETRY_DELAY;
     }
-    if (this.page.live || this.error !== null) this.timer = setTimeout(() => void this.load(signal), wait);
+    if (this.page.live || this.error !== null) later(() => void this.load(signal), wait, () => true, (timer) => (this.timer = timer));
   }
 }

@@ -3,9 +3,11 @@
 
 import { ApiError, api } from "../api/client";
 import type { RowSums, Summary, Table } from "../api/types";
+import { later, tableInterval } from "../pace";
 import type { Page } from "./page.svelte";
+import { Visible } from "./visible.svelte";
 
-/** Interval in ms at which a table of a live page is fetched again. */
+/** Interval in ms at which a table of a live page is fetched again; of a long view it is longer. */
 const LIVE_INTERVAL = 3000;
 const RETRY_DELAY = 2000;
 
@@ -32,6 +34,9 @@ export class AskedTable<Row> {
   answer = $state.raw<Answer<Row> | null>(null);
   error = $state.raw<ApiError | null>(null);
 
+  /** Of the panel with the table. */
+  readonly visible = new Visible();
+
   private pending = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -40,7 +45,7 @@ export class AskedTable<Row> {
     private readonly read: (row: never) => Row,
   ) {}
 
-  /** Fetches the table, again and again while the page is live. */
+  /** Fetches the table, again and again while the page is live and somebody sees it. */
   ask(question: Question, delay = 0): void {
     this.stop();
     this.pending = new AbortController();
@@ -62,7 +67,7 @@ export class AskedTable<Row> {
     const { range } = this.page;
     const { from, to, step } = range;
     const { at, process } = this.page.view;
-    let wait = LIVE_INTERVAL;
+    let wait = tableInterval(this.page.view.span, LIVE_INTERVAL);
     try {
       const table: Table = await api.table(this.page.id, { ...question, from, to, step, at, process }, signal);
       if (signal.aborted) return;
@@ -75,6 +80,6 @@ export class AskedTable<Row> {
       if (this.error.status >= 400 && this.error.status < 500 && this.error.status !== 429) return;
       wait = RETRY_DELAY;
     }
-    if (this.page.live || this.error !== null) this.timer = setTimeout(() => void this.fetch(question, signal), wait);
+    if (this.page.live || this.error !== null) later(() => void this.fetch(question, signal), wait, () => this.visible.now, (timer) => (this.timer = timer));
   }
 }

@@ -2,15 +2,20 @@
 
 import { ApiError, api } from "../api/client";
 import { laneSet, type LaneSet } from "../lanes/set";
+import { later, tableInterval } from "../pace";
 import type { Page } from "./page.svelte";
+import { Visible } from "./visible.svelte";
 
-/** In ms. */
+/** In ms; of a long view it is longer. */
 const LIVE_INTERVAL = 3000;
 const RETRY_DELAY = 2000;
 
 export class LanesFeed {
   set = $state.raw<LaneSet | null>(null);
   error = $state.raw<ApiError | null>(null);
+
+  /** Of the panel. */
+  readonly visible = new Visible();
 
   private pending = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -31,7 +36,7 @@ export class LanesFeed {
 
   private async fetch(signal: AbortSignal): Promise<void> {
     const { from, to } = this.page.range;
-    let wait = LIVE_INTERVAL;
+    let wait = tableInterval(this.page.view.span, LIVE_INTERVAL);
     try {
       const lanes = await api.lanes(this.page.id, { from, to }, signal);
       if (signal.aborted) return;
@@ -43,6 +48,6 @@ export class LanesFeed {
       if (this.error.status >= 400 && this.error.status < 500 && this.error.status !== 429) return;
       wait = RETRY_DELAY;
     }
-    if (this.page.live || this.error !== null) this.timer = setTimeout(() => void this.fetch(signal), wait);
+    if (this.page.live || this.error !== null) later(() => void this.fetch(signal), wait, () => this.visible.now, (timer) => (this.timer = timer));
   }
 }

@@ -1,22 +1,28 @@
 // The live view of a container: one whole summary, then the newest slots as the
-// server sends them. The whole summary is fetched again every few seconds, because
-// the tables' sums cannot drop what left the window, and because late slots may have
-// arrived. For a long window the server answers with coarser slots, and the stream
-// is then opened with their length.
+// server sends them. They are told one by one, and appended together as often as the
+// view moves by a pixel, in a frame: a hidden tab has none. The whole summary is
+// fetched again every few seconds, because the tables' sums cannot drop what left the
+// window, and because late slots may have arrived. For a long window the server answers
+// with coarser slots, and the stream is then opened with their length.
 
 import { ApiError, address, api, containerPath, MAX_NAMES, serverNow } from "../api/client";
 import { follow, type ServerEvent } from "../api/events";
 import type { Summary } from "../api/types";
+import { drawInterval, wholeInterval } from "../pace";
 import { append, HoleError, lastCovered, trim } from "../slots";
 
-/** In ms. */
+/** In ms; of a long view it is longer. */
 const REFRESH_INTERVAL = 10_000;
 const RETRY_DELAY = 2000;
 const MAX_ROWS = 200;
 /** Number of recent pieces to append to a summary that was requested before they arrived. */
 const MAX_PIECES = 30;
+/** A drawing may be so many ms early. */
+const DRAW_TOLERANCE = 300;
 
 export interface FeedListener {
+  /** The newest slots, each time that some arrive. */
+  onNewest(piece: Summary): void;
   onSummary(summary: Summary): void;
   onConnected(connected: boolean): void;
   onError(error: unknown): void;
@@ -27,6 +33,14 @@ export class LiveFeed {
   private readonly closing = new AbortController();
   private summary: Summary | null = null;
   private pieces: Summary[] = [];
+  /** Pieces that are not appended yet. */
+  private waiting: Summary[] = [];
+  private drawTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Of the next drawing, and of the next refresh. */
+  private frame = 0;
+  private refreshFrame = 0;
+  /** When the pieces were appended last. */
+  private drawn = -Infinity;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private fetching = false;
   /** Length of the streamed slots, in seconds. */
@@ -49,6 +63,9 @@ export class LiveFeed {
     this.closing.abort();
     this.following.abort();
     clearTimeout(this.timer);
+    clearTimeout(this.drawTimer);
+    cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.refreshFrame);
   }
 
   /** Opens the stream of the newest slots. */
@@ -69,7 +86,7 @@ export class LiveFeed {
     if (this.fetching || this.closing.signal.aborted) return;
     this.fetching = true;
     clearTimeout(this.timer);
-    let wait = REFRESH_INTERVAL;
+    let wait = wholeInterval(this.span, REFRESH_INTERVAL);
     try {
       const now = Math.ceil(serverNow());
       const query = { from: now - this.span, to: now, step: 1, top: MAX_ROWS, series: MAX_NAMES, process: this.process };
@@ -81,6 +98,7 @@ export class LiveFeed {
         this.pieces = [];
         this.listen();
       }
+      this.waiting = [];
       for (const piece of this.pieces) this.merge(piece);
       this.listener.onSummary(this.summary);
     } catch (error) {
@@ -91,8 +109,15 @@ export class LiveFeed {
     } finally {
       this.fetching = false;
     }
-    this.timer = setTimeout(() => void this.refresh(), wait);
+    this.timer = setTimeout(() => this.whenVisible(() => void this.refresh()), wait);
   }
+
+  /** Acts in the next frame: a hidden tab has none. */
+  private whenVisible(act: () => void): void {
+    if (document.hidden) this.refreshFrame = requestAnimationFrame(act);
+    else act();
+  }
+
 
   private received(event: ServerEvent): void {
     if (event.event === "end") {
@@ -108,9 +133,27 @@ export class LiveFeed {
       return;
     }
     this.pieces = [...this.pieces.slice(1 - MAX_PIECES), piece];
+    if (lastCovered(piece.covered) >= 0) this.listener.onNewest(piece);
     if (this.summary === null) return;
-    if (this.merge(piece)) this.listener.onSummary(this.summary);
-    else void this.refresh();
+    this.waiting.push(piece);
+    if (this.waiting.length > 1) return;
+    const wait = drawInterval(this.span) - (performance.now() - this.drawn);
+    clearTimeout(this.drawTimer);
+    // Pieces come once a second, but not to the millisecond.
+    if (wait <= DRAW_TOLERANCE) this.draw();
+    else this.drawTimer = setTimeout(() => this.draw(), wait);
+  }
+
+  /** Appends the pieces that wait, in a frame. */
+  private draw(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      const pieces = this.waiting.splice(0);
+      this.drawn = performance.now();
+      const isWhole = pieces.length <= MAX_PIECES && pieces.every((piece) => this.merge(piece));
+      if (isWhole && this.summary !== null) this.listener.onSummary(this.summary);
+      else void this.refresh();
+    });
   }
 
   /** Appends `piece` to the summary. Returns false if there is a hole between them. */

@@ -3,6 +3,7 @@
 
 import { api } from "../api/client";
 import type { Neighbour } from "../api/types";
+import { later } from "../pace";
 import { byPeer, peerKey } from "../peer";
 import { saved } from "../saved";
 import { scope } from "../scope";
@@ -55,6 +56,6 @@ export class NeighboursFeed {
       // The addresses are there without the names.
       wait = RETRY_DELAY;
     }
-    this.timer = setTimeout(() => void this.fetch(signal), wait);
+    later(() => void this.fetch(signal), wait, () => true, (timer) => (this.timer = timer));
   }
 }

@@ -56,6 +56,8 @@ export class Page {
   ranged = $state.raw<Summary | null>(null);
   /** The instant that the rows of `summary` are of; null if they are of the range. */
   rowsAt = $state<number | null>(null);
+  /** The newest slots of a live page, which `summary` may not have yet. */
+  newest = $state.raw<Summary | null>(null);
   life = $state.raw<Life | null>(null);
   /** Why the data is missing or stale. */
   error = $state.raw<ApiError | null>(null);
@@ -78,7 +80,7 @@ export class Page {
   readonly late = $derived.by(() => {
     if (!this.live || this.summary === null) return 0;
     if (this.liveSince === null || clock.now - this.liveSince < LATE_AFTER) return 0;
-    const behind = clock.now - this.range.to;
+    const behind = clock.now - Math.max(this.range.to, this.newest?.range.to ?? 0);
     return behind > LATE_AFTER ? behind : 0;
   });
   readonly shown = $derived.by<[number, number]>(() => {
@@ -162,6 +164,7 @@ export class Page {
     }
     void this.loadLife();
     this.lifeTimer = setInterval(() => {
+      if (document.hidden) return;
       if (this.container?.state !== "ended") void this.loadLife();
       if (this.container?.state !== "running") void this.checkAgain();
     }, LIFE_INTERVAL);
@@ -394,6 +397,7 @@ export class Page {
     this.feed?.close();
     this.feed = null;
     this.connected = false;
+    this.newest = null;
     this.pending.abort();
     clearTimeout(this.waiting);
     this.loading = true;
@@ -403,6 +407,7 @@ export class Page {
   private loadLive(): Promise<void> {
     this.liveSince ??= clock.now;
     this.feed = new LiveFeed(this.id, this.view.span, this.view.process, {
+      onNewest: (piece) => (this.newest = piece),
       onSummary: (summary) => this.accept(summary),
       onConnected: (connected) => (this.connected = connected),
       onError: (error) => this.failed(error),
