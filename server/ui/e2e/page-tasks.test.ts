@@ -303,3 +303,20 @@ test("a header of the list sorts both ways, failures too", async () => {
   await expect.poll(() => rows.first().innerText()).toContain("train-217");
   await person.done();
 });
+
+test("an old link with a root shows the tree below it, with its sums", async () => {
+  const { context, page, wrong } = await tab(chrome);
+  await page.goto(`${server.url}/static/index.html?container=${CONTAINER}&token=${admin}&root=nginx`);
+  await page.waitForURL(new RegExp(`/c/${CONTAINER}\\?root=nginx`));
+  // 280 known seconds, in each of which two workers read 40,960 bytes and write 1,000.
+  const root = page.getByTestId("root");
+  await expect.poll(() => root.innerText()).toMatch(/^nginx and below: 3 processes, .* of CPU, read 21\.9 MiB, written 547 KiB/);
+  const rows = page.getByRole("treegrid", { name: "processes", exact: true }).locator("tbody tr");
+  expect((await rows.allInnerTexts()).map((text) => /\w+/.exec(text)?.[0])).toEqual(["nginx", "nginx", "nginx"]);
+  await screenshot(page, "root");
+  await root.getByRole("button", { name: "Show all processes" }).click();
+  await row(page, "processes", "postgres").waitFor();
+  expect(new URL(page.url()).searchParams.has("root")).toBe(false);
+  expect(wrong).toEqual([]);
+  await context.close();
+});

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ProcessInfo } from "../src/lib/api/types";
-import { MAX_OPEN_ROWS, MIN_GROUP_SIZE, atLeast, distinct, endOrder, endText, flatten, lifeOf, mayLack, mergePrograms, openAtFirst, processTree, programsText } from "../src/lib/tree";
+import { MAX_OPEN_ROWS, MIN_GROUP_SIZE, atLeast, distinct, endOrder, endText, flatten, lifeOf, mayLack, mergePrograms, openAtFirst, processTree, programsText, rootedAt, sumOf } from "../src/lib/tree";
 import { processRow } from "./summary";
 
 const byStart = (a: ProcessInfo, b: ProcessInfo): number => a.start - b.start;
@@ -34,6 +34,21 @@ test("a fork and its exec are one line, with what both used and how the last one
   expect(line).toMatchObject({ key: "7-1-1", name: "make", cpu_ns: 7, rss_max: 8, bytes_in: 1, parent: 1, end: 9, exit: { code: 2 } });
   expect(lifeOf("7-1-1")).toBe(lifeOf("7-1-0"));
   expect(programsText(["a", "b", "c", "d"])).toBe("a → … → d");
+});
+
+test("a tree can begin at the highest processes with a name, with the sums of all below", () => {
+  const rows = [
+    processRow({ pid: 1, start: 0, name: "init", cpu_ns: 100 }),
+    processRow({ pid: 2, start: 1, parent: 1, name: "make", cpu_ns: 1, bytes_in: 7 }),
+    processRow({ pid: 3, start: 2, parent: 2, name: "make", cpu_ns: 2 }),
+    processRow({ pid: 4, start: 3, parent: 3, name: "cc1", exe: "/usr/lib/cc1", cpu_ns: 4 }),
+    processRow({ pid: 5, start: 4, parent: 1, name: "python3", exe: "/opt/make", cpu_ns: 8 }),
+  ];
+  const roots = rootedAt(tree(rows), "make");
+  const shown = flatten(roots, openAtFirst(roots)).map((node) => `${"  ".repeat(node.depth)}${node.row.name} ${node.row.pid}`);
+  expect(shown).toEqual(["make 2", "  make 3", "    cc1 4", "python3 5"]);
+  expect(sumOf(roots)).toMatchObject({ processes: 4, cpu_ns: 15, bytes_in: 7 });
+  expect(rootedAt(tree(rows), "ma")).toEqual([]);
 });
 
 test("siblings are in the order of what their subtrees used", () => {

@@ -9,6 +9,7 @@ describe("the address holds the view", () => {
     ["?from=100&to=200&t=150.25&sel=4711-1764000000000000000-2&pin=cpu", {
       ...LIVE, from: 100, to: 200, at: 150.25, process: "4711-1764000000000000000-2", pin: "cpu",
     }],
+    ["?root=slurm_script", { ...LIVE, root: "slurm_script" }],
     ["?vs=c0ffee123456", { ...LIVE, vs: "c0ffee123456" }],
     ["?from=100&to=200&vs=step_0%40node7", { ...LIVE, from: 100, to: 200, vs: "step_0@node7" }],
   ];

@@ -1,4 +1,4 @@
-//! `/static/index.html?container=ID&token=JWT`: old links lead to the new page.
+//! `/static/index.html?container=ID&token=JWT&root=NAME`: old links lead to the new page.
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,7 +18,13 @@ pub(super) struct Link {
     container: Option<String>,
     #[serde(default)]
     token: Option<String>,
+    /// Name of the process at the root of the old page's graph of processes.
+    #[serde(default)]
+    root: Option<String>,
 }
+
+/// Longest name of a root that is kept, in bytes: no file has a longer one.
+const MAX_ROOT: usize = 255;
 
 /// Redirects to the page of the container, or of the only step of a Slurm job; to the list if the job
 /// has several steps. The token moves to the fragment, which browsers do not send to servers.
@@ -52,11 +58,25 @@ pub(super) async fn redirect(
         Err(QueryError::NoContainer(_)) => format!("{base}/c/{id}"),
         Err(error) => return Err(error.into()),
     };
+    let named = |root: &String| (1..=MAX_ROOT).contains(&root.len());
+    let view = match link.root.filter(named) {
+        Some(root) => format!("?root={}", encoded(&root)),
+        None => String::new(),
+    };
     let location = match link.token.filter(jwt) {
-        Some(token) => format!("{path}#token={token}"),
-        None => path,
+        Some(token) => format!("{path}{view}#token={token}"),
+        None => path + &view,
     };
     let location = HeaderValue::from_str(&location)
         .map_err(|_| ApiError::new(Code::BadRequest, "the link can't be followed"))?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
+}
+
+/// `text` as a value in a query (RFC 3986).
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }

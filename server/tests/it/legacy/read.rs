@@ -204,6 +204,17 @@ async fn old_links_lead_to_the_new_page() {
         follow(&format!("?container={ID}&token=x%0d%0aset-cookie:a")).await,
         (303, Some(format!("/c/{ID}")))
     );
+    assert_eq!(
+        follow(&format!("?container={ID}&token={jwt}&root=a%26b%23%0d%0a")).await,
+        (
+            303,
+            Some(format!("/c/{ID}?root=a%26b%23%0D%0A#token={jwt}"))
+        )
+    );
+    assert_eq!(
+        follow(&format!("?container={ID}&root=slurm_script")).await,
+        (303, Some(format!("/c/{ID}?root=slurm_script")))
+    );
     for bad in ["", "?container=", "?container=//evil.example", "?token=x"] {
         assert_eq!(follow(bad).await, (400, None), "{bad}");
     }

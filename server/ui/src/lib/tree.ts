@@ -113,6 +113,19 @@ export function processTree(rows: readonly ProcessLine[], compare: (a: ProcessIn
   return build(null, 0);
 }
 
+/** The highest nodes that ran a program called `name`, with all below them. */
+export function rootedAt(nodes: readonly ProcessNode[], name: string): ProcessNode[] {
+  const isNamed = ({ row }: ProcessNode): boolean => row.programs.includes(name) || row.exe.split("/").at(-1) === name;
+  const raised = (node: ProcessNode, by: number): ProcessNode => ({ ...node, depth: node.depth - by, children: node.children.map((child) => raised(child, by)) });
+  return nodes.flatMap((node) => (isNamed(node) ? [raised(node, node.depth)] : rootedAt(node.children, name)));
+}
+
+/** What the processes of nodes and of all below them used together, and how many they are. */
+export function sumOf(nodes: readonly ProcessNode[]): ReturnType<typeof used> & { processes: number } {
+  const processes = nodes.reduce((sum, node) => sum + node.below + (node.group === null ? 1 : 0), 0);
+  return { processes, ...used(nodes.map((node) => node.total)) };
+}
+
 /** Keys of the rows that are open at first: all of a small tree, else the path of those that used most CPU. */
 export function openAtFirst(nodes: readonly ProcessNode[]): Set<string> {
   const open = new Set<string>();

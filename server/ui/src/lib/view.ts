@@ -2,7 +2,8 @@
 //
 // `from` and `to` are the range of the charts, `t` is the instant of the tables,
 // `sel` the process that all panels are limited to, `pin` the panel shown large,
-// `vs` the container to compare with, `show` the thing in the side panel. Without `from`
+// `vs` the container to compare with, `show` the thing in the side panel, `root` the name of
+// the processes at whose top the tree begins (as in the page of the Python system). Without `from`
 // and `t` the page is live and shows the last `span` seconds.
 
 import { formatThing, parseThing, type Thing } from "./thing";
@@ -13,6 +14,9 @@ export const DEFAULT_SPAN = 300;
 /** Seconds shown around an instant if a link has no range. */
 const AROUND = 300;
 
+/** Longest name of a root, in characters. */
+const MAX_ROOT = 255;
+
 export interface View {
   from: number | null;
   to: number | null;
@@ -22,10 +26,11 @@ export interface View {
   vs: string | null;
   /** The thing in the side panel. */
   thing: Thing | null;
+  root: string | null;
   span: number;
 }
 
-export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, thing: null, span: DEFAULT_SPAN };
+export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, thing: null, root: null, span: DEFAULT_SPAN };
 
 export function isLive(view: View): boolean {
   return view.from === null && view.at === null;
@@ -64,6 +69,7 @@ export function parseView(text: string): View {
     pin: search.get("pin") || null,
     vs: isId(vs) ? vs : null,
     thing: parseThing(search.get("show") ?? ""),
+    root: search.get("root")?.slice(0, MAX_ROOT) || null,
     span: span !== null && span >= 10 && span <= 86_400 ? Math.round(span) : DEFAULT_SPAN,
   };
 }
@@ -85,6 +91,7 @@ export function formatView(view: View): string {
   if (view.pin !== null) search.set("pin", view.pin);
   if (view.vs !== null) search.set("vs", view.vs);
   if (view.thing !== null) search.set("show", formatThing(view.thing));
+  if (view.root !== null) search.set("root", view.root);
   if (view.span !== DEFAULT_SPAN) search.set("span", String(view.span));
   const text = search.toString();
   return text === "" ? "" : `?${text}`;

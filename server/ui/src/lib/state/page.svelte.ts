@@ -311,6 +311,12 @@ export class Page {
     router.note(formatView(this.view), false);
   }
 
+  /** Begins the tree at the processes with this name. Null: at those without a parent. */
+  showRoot(root: string | null): void {
+    this.view = { ...this.view, root };
+    router.note(formatView(this.view), false);
+  }
+
   pin(panel: string | null): void {
     this.view = { ...this.view, pin: this.view.pin === panel ? null : panel };
     router.note(formatView(this.view), true);
