@@ -320,3 +320,37 @@ test("an old link with a root shows the tree below it, with its sums", async () 
   expect(wrong).toEqual([]);
   await context.close();
 });
+
+test("events have counts and groups, and each leads to its moment", async () => {
+  const person = await shop(0, 300);
+  const { page } = person;
+  const panel = page.getByRole("region", { name: "Events" });
+  // The database tries every 30 seconds, but for the one in which the agent was away.
+  await panel.getByText("connection failed 9, ").waitFor();
+  const [newest] = await panel.locator("tbody tr").allInnerTexts();
+  expect(newest?.replace(/\s+/g, " ")).toContain(`${clock(started + 270)} connection failed 10.9.9.9:5432 postgres 1`);
+  await person.click(panel.getByLabel("grouped"));
+  const groups = panel.getByRole("table", { name: "groups of events" }).locator("tbody tr");
+  await expect.poll(() => groups.count()).toBe(3);
+  expect((await groups.first().innerText()).replace(/\s+/g, " ")).toContain("connection failed 10.9.9.9:5432 postgres 9");
+  await person.click(panel.getByLabel("grouped"));
+  await screenshot(page, "events");
+  await person.click(panel.getByRole("link", { name: clock(started + 270) }));
+  await page.waitForURL(new RegExp(`[?&]t=${started + 270}`));
+  await person.done();
+});
+
+test("the length of a slot is chosen, and is in the address", async () => {
+  const person = await shop(0, 300);
+  const { page } = person;
+  const choice = page.getByRole("combobox", { name: "length of a slot" });
+  expect(await choice.locator("option").allInnerTexts()).toEqual(["slots of 1 s", "slots of 1 s", "slots of 10 s", "slots of 1 min"]);
+  await choice.selectOption({ label: "slots of 1 min" });
+  await page.waitForURL(/[?&]step=60/);
+  await page.reload();
+  await expect.poll(() => choice.locator("option:checked").innerText()).toBe("slots of 1 min");
+  await page.keyboard.press("ArrowLeft");
+  await page.waitForURL(new RegExp(`[?&]t=${started + 180}`));
+  await page.getByText("sums of the 1 min from").first().waitFor();
+  await person.done();
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { follow, formatView, isLive, LIVE, parseView, type View } from "../src/lib/view";
+import { follow, formatView, isLive, LIVE, parseView, stepsFor, type View } from "../src/lib/view";
 
 describe("the address holds the view", () => {
   const views: [string, View][] = [
@@ -9,6 +9,7 @@ describe("the address holds the view", () => {
     ["?from=100&to=200&t=150.25&sel=4711-1764000000000000000-2&pin=cpu", {
       ...LIVE, from: 100, to: 200, at: 150.25, process: "4711-1764000000000000000-2", pin: "cpu",
     }],
+    ["?from=100&to=400&step=60", { ...LIVE, from: 100, to: 400, step: 60 }],
     ["?root=slurm_script", { ...LIVE, root: "slurm_script" }],
     ["?vs=c0ffee123456", { ...LIVE, vs: "c0ffee123456" }],
     ["?from=100&to=200&vs=step_0%40node7", { ...LIVE, from: 100, to: 200, vs: "step_0@node7" }],
@@ -17,6 +18,14 @@ describe("the address holds the view", () => {
     expect(parseView(text)).toEqual(view);
     expect(formatView(view)).toBe(text);
   });
+});
+
+test("steps that make sense have at least two slots, and no more than the server answers", () => {
+  expect(stepsFor(300)).toEqual([1, 10, 60]);
+  expect(stepsFor(86_400)).toEqual([60, 600, 3600, 21_600]);
+  expect(stepsFor(1)).toEqual([]);
+  expect(parseView("?step=0.5").step).toBeNull();
+  expect(parseView("?step=-60").step).toBeNull();
 });
 
 test("an instant without a range gets a range around it", () => {

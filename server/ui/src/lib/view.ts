@@ -3,7 +3,8 @@
 // `from` and `to` are the range of the charts, `t` is the instant of the tables,
 // `sel` the process that all panels are limited to, `pin` the panel shown large,
 // `vs` the container to compare with, `show` the thing in the side panel, `root` the name of
-// the processes at whose top the tree begins (as in the page of the Python system). Without `from`
+// the processes at whose top the tree begins (as in the page of the Python system), `step` the
+// length of the slots of a past range, in seconds; by default the server chooses. Without `from`
 // and `t` the page is live and shows the last `span` seconds.
 
 import { formatThing, parseThing, type Thing } from "./thing";
@@ -13,6 +14,16 @@ export const DEFAULT_SPAN = 300;
 
 /** Seconds shown around an instant if a link has no range. */
 const AROUND = 300;
+
+/** Lengths of a slot that can be chosen, in seconds. */
+const STEPS = [1, 10, 60, 600, 3600, 21_600, 86_400] as const;
+const MAX_STEP = 86_400;
+/** Bounds of the number of slots of a range; the upper one is the server's. */
+const MIN_SLOTS = 2;
+const MAX_SLOTS = 2000;
+
+/** The steps that make sense for a range of `seconds`. */
+export const stepsFor = (seconds: number): number[] => STEPS.filter((step) => seconds / step >= MIN_SLOTS && seconds / step <= MAX_SLOTS);
 
 /** Longest name of a root, in characters. */
 const MAX_ROOT = 255;
@@ -27,10 +38,12 @@ export interface View {
   /** The thing in the side panel. */
   thing: Thing | null;
   root: string | null;
+  /** Null: the server chooses. */
+  step: number | null;
   span: number;
 }
 
-export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, thing: null, root: null, span: DEFAULT_SPAN };
+export const LIVE: View = { from: null, to: null, at: null, process: null, pin: null, vs: null, thing: null, root: null, step: null, span: DEFAULT_SPAN };
 
 export function isLive(view: View): boolean {
   return view.from === null && view.at === null;
@@ -60,6 +73,7 @@ export function parseView(text: string): View {
     }
   }
   const span = number(search, "span");
+  const step = number(search, "step");
   const vs = search.get("vs") ?? "";
   return {
     from,
@@ -70,6 +84,7 @@ export function parseView(text: string): View {
     vs: isId(vs) ? vs : null,
     thing: parseThing(search.get("show") ?? ""),
     root: search.get("root")?.slice(0, MAX_ROOT) || null,
+    step: step !== null && Number.isInteger(step) && step >= 1 && step <= MAX_STEP ? step : null,
     span: span !== null && span >= 10 && span <= 86_400 ? Math.round(span) : DEFAULT_SPAN,
   };
 }
@@ -92,6 +107,7 @@ export function formatView(view: View): string {
   if (view.vs !== null) search.set("vs", view.vs);
   if (view.thing !== null) search.set("show", formatThing(view.thing));
   if (view.root !== null) search.set("root", view.root);
+  if (view.step !== null) search.set("step", String(view.step));
   if (view.span !== DEFAULT_SPAN) search.set("span", String(view.span));
   const text = search.toString();
   return text === "" ? "" : `?${text}`;

@@ -11,7 +11,7 @@ import { scope } from "../scope";
 import { lastCovered, slotOf } from "../slots";
 import type { Thing } from "../thing";
 import type { Typed } from "../timespan";
-import { follow as followRange, formatView, isLive, LIVE, parseView, type View } from "../view";
+import { follow as followRange, formatView, isLive, LIVE, parseView, stepsFor, type View } from "../view";
 import { clock } from "./clock.svelte";
 import { Compare } from "./compare.svelte";
 import { LanesFeed } from "./lanes.svelte";
@@ -311,6 +311,11 @@ export class Page {
     router.note(formatView(this.view), false);
   }
 
+  /** Shows slots of `step` seconds. Null: the server chooses. */
+  setStep(step: number | null): void {
+    this.change({ step }, true);
+  }
+
   /** Begins the tree at the processes with this name. Null: at those without a parent. */
   showRoot(root: string | null): void {
     this.view = { ...this.view, root };
@@ -428,10 +433,11 @@ export class Page {
     const [first, last] = this.bounds();
     const from = this.view.from ?? first;
     const to = this.view.to ?? last;
+    const { step } = this.view;
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
-      const summary = await api.summary(this.id, { from, to, at, process, top: MAX_ROWS, series: MAX_NAMES }, signal);
+      const summary = await api.summary(this.id, { from, to, at, process, step: step !== null && stepsFor(to - from).includes(step) ? step : null, top: MAX_ROWS, series: MAX_NAMES }, signal);
       if (!signal.aborted) this.accept(summary, at);
     } catch (error) {
       if (signal.aborted) return;
