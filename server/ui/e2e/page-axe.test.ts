@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { browser, CONTAINER, DESKTOP, Server, tab } from "./system";
+import { browser, CAPTURE, CONTAINER, DESKTOP, Server, tab } from "./system";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const server = new Server();
@@ -17,6 +17,7 @@ beforeAll(async () => {
   await server.start();
   admin = server.token("--admin");
   await server.postBatch(started, started, 300);
+  await server.upload(admin, "a capture.scap", CAPTURE);
   chrome = await browser();
 });
 
@@ -39,6 +40,7 @@ const range = `from=${started}&to=${started + 240}`;
 const VIEWS: [string, string, string][] = [
   ["the list", "/", "table"],
   ["hosts", "/hosts", "main .card, main table"],
+  ["recordings", "/recordings", "main .card"],
   ["a container", `/c/${CONTAINER}?${range}`, ".lanes canvas"],
   ["a process in the side panel", `/c/${CONTAINER}?${range}&show=process:1040-${BigInt(started) * 1_000_000_000n + 400_000_000n}-1`, ".side dl"],
   ["a comparison", `/c/${CONTAINER}?${range}&vs=0ddba11c0de5`, ".lanes canvas"],

@@ -1,7 +1,7 @@
 // A real server with data, and a real browser.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,8 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 
 const TARGET = fileURLToPath(new URL(`../../../target/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu/debug/`, import.meta.url));
 export const CONTAINER = "c0ffee123456";
+/** A capture of some seconds, with the containers of agent/tests/captures/containers.workload.sh. */
+export const CAPTURE = fileURLToPath(new URL("../../../agent/tests/captures/containers.scap", import.meta.url));
 
 function program(variable: string, path: string, build: string): string {
   const file = process.env[variable] ?? join(TARGET, path);
@@ -109,8 +111,14 @@ export class Server {
     await this.post(`/event/api/${this.key}`, body, "application/json");
   }
 
-  private async post(path: string, body: BodyInit, type: string): Promise<void> {
-    const headers = { authorization: `Bearer ${this.key}`, "content-type": type };
+  /** Uploads a capture with a token. */
+  async upload(token: string, name: string, file: string): Promise<void> {
+    const path = `/api/v1/recordings?name=${encodeURIComponent(name)}`;
+    await this.post(path, new Uint8Array(readFileSync(file)), "application/octet-stream", token);
+  }
+
+  private async post(path: string, body: BodyInit, type: string, bearer = this.key): Promise<void> {
+    const headers = { authorization: `Bearer ${bearer}`, "content-type": type };
     const response = await fetch(`${this.url}${path}`, { method: "POST", headers, body });
     if (!response.ok) throw new Error(`the server answered ${response.status}: ${await response.text()}`);
   }

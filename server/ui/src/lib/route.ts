@@ -7,13 +7,15 @@ export type Route =
   | { name: "container"; id: string }
   | { name: "report"; id: string }
   | { name: "hosts" }
+  | { name: "recordings" }
   | { name: "unknown" };
 
 export function parseRoute(address: string, base = BASE): Route {
   if (base !== "" && address !== base && !address.startsWith(`${base}/`)) return { name: "unknown" };
   const path = address.slice(base.length) || "/";
   if (path === "/" || path === "/index.html") return { name: "containers" };
-  if (path === "/hosts" || path === "/hosts/") return { name: "hosts" };
+  const [, view] = /^\/(hosts|recordings)\/?$/.exec(path) ?? [];
+  if (view !== undefined) return { name: view as "hosts" | "recordings" };
   const [, container, report] = /^\/c\/([^/]+)(\/report)?\/?$/.exec(path) ?? [];
   if (container === undefined) return { name: "unknown" };
   try {
@@ -25,6 +27,7 @@ export function parseRoute(address: string, base = BASE): Route {
 
 export const LIST_LINK = `${BASE}/`;
 export const HOSTS_LINK = `${BASE}/hosts`;
+export const RECORDINGS_LINK = `${BASE}/recordings`;
 
 export const containerLink = (id: string): string => `${BASE}/c/${encodeURIComponent(id)}`;
 

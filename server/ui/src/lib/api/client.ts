@@ -109,7 +109,8 @@ export async function request(url: string, signal?: AbortSignal, accept = "appli
   return response;
 }
 
-async function failure(response: Response): Promise<ApiError> {
+/** The error that an answer has. */
+export async function failure(response: Response): Promise<ApiError> {
   try {
     const body = (await response.json()) as { code?: string; message?: string; request_id?: string };
     if (typeof body.message === "string") {
