@@ -114,6 +114,46 @@ fn calls_of_a_second_add_up() {
 }
 
 #[test]
+fn waits_for_files_and_connections_are_in_their_rows() {
+    let mut window = window();
+    let c = container(&mut window, "c");
+    let p = window.process(c, &process(7, 5));
+    let (used, idle) = (
+        window.file(c, &file("/used")),
+        window.file(c, &file("/idle")),
+    );
+    let n = window.connection(c, &Connection::other());
+    let at = T * SECOND + 5;
+    window.file_io(at, p, used, read(10));
+    for _ in 0..2 {
+        window.file_wait(at, p, used, 1_250_000);
+        window.connection_wait(at, p, n, 3_020_000);
+    }
+    window.file_wait(at, p, idle, 250_000_000);
+    let segments = end(&mut window, T);
+    let waited = |path: &str| {
+        let row = segments[0].files.iter().position(|file| file.path == path);
+        let cells = segments[0].file_io.iter();
+        let mut cells = cells.filter(|cell| Some(cell.row.1 as usize) == row);
+        let value = cells.next().map(|cell| cell.value);
+        assert!(cells.next().is_none(), "one cell of {path}");
+        value.unwrap_or_default()
+    };
+    let of_used = FileIo {
+        waited: 25,
+        ..read(10)
+    };
+    assert_eq!(waited("/used"), of_used);
+    assert_eq!(waited("/idle").waited, 2_500);
+    assert_eq!(segments[0].network_io[0].value.waited, 60);
+    // Nothing was done that could be late.
+    window.connection_wait(at, p, n, 70_000);
+    let next = end(&mut window, T + 1);
+    assert_eq!(next[0].network_io[0].value.waited, 1);
+    assert!(next[0].losses.is_empty(), "{:?}", next[0].losses);
+}
+
+#[test]
 fn each_second_is_another_segment() {
     let mut window = window();
     let c = container(&mut window, "c");

@@ -46,10 +46,11 @@ fn round(rest: &mut i32, ns: u64) -> u64 {
     if whole != 0 && ns.abs_diff(whole) <= whole / TOLERANCE {
         return whole / UNIT;
     }
-    let exact = ns.saturating_add_signed((*rest).into());
-    let units = exact.saturating_add(UNIT / 2) / UNIT;
-    *rest = (exact as i64).wrapping_sub((units * UNIT) as i64) as i32;
-    units
+    // Below zero if the last call rounded up by more than this wait.
+    let (exact, unit) = (i128::from(ns) + i128::from(*rest), i128::from(UNIT));
+    let units = (exact + unit / 2).max(0) / unit;
+    *rest = (exact - units * unit) as i32;
+    units as u64
 }
 
 #[cfg(test)]
