@@ -75,6 +75,7 @@ impl Server {
             recording: None,
             boot: None,
             repeated,
+            is_administrator: false,
         };
         let receipt = self.ingest.post(batch(vec![segment]).encode(), origin);
         receipt.await.expect("taken").stored == 1
