@@ -9,9 +9,6 @@ use crate::mounts::on_disk;
 
 /// Maximum deviation of a wait, percent of what the process measured around its call.
 const PERCENT: f64 = 3.0;
-/// The same for many short waits for a disk. Interrupts that end them are in no CPU time, and in no wait: on one
-/// emulated processor some 8 %.
-const DISK_PERCENT: f64 = 10.0;
 /// Deviation that does not count, ns: what the process does between its clock and its call. On an
 /// emulated machine that is much.
 const SLACK_NS: f64 = 30e6;
@@ -86,15 +83,13 @@ fn budget() {
             "{} {}: stored {seen}, measured {min} to {max}",
             truth.name, truth.kind
         );
-        let percent = match truth.kind.as_str() {
-            "disk" => DISK_PERCENT,
-            _ => PERCENT,
-        };
-        let slack = max * percent / 100.0 + SLACK_NS;
+        let slack = max * PERCENT / 100.0 + SLACK_NS;
         let is_within = |seen: f64| seen >= min - slack && seen <= max + slack;
         // Each waits for at least half a second.
         if min < 3e8 || !is_within(seen) {
-            wrong.push(format!("{truth:?}: stored {seen}"));
+            let rows = ledger.processes.iter().filter(|row| row.name == truth.name);
+            let all: Vec<_> = rows.map(|row| &row.waits).collect();
+            wrong.push(format!("{truth:?}: stored {seen}, of all {all:?}"));
         }
         if let Some(of_subject) = stored_by_subject(&ledger, truth) {
             eprintln!("{} by file or peer: stored {of_subject}", truth.name);
