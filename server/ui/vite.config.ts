@@ -25,6 +25,9 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: "es2022",
+    // 6 % smaller than with the default (`node scripts/size.mjs`).
+    minify: "terser",
+    terserOptions: { compress: { passes: 3 } },
     reportCompressedSize: false,
   },
   // `npx vite` serves the page during development, in front of a real server.

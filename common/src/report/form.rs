@@ -182,11 +182,11 @@ parts! {
         memory_bytes: Vec<Option<u64>>,
         /// Time of threads in each state that occurs, by the names of `budget`; empty if no waits were
         /// counted.
-        states: Vec<StateSeries>,
+        states: Vec<ReportStateSeries>,
     }
 
     /// Time of threads in one state.
-    StateSeries {
+    ReportStateSeries {
         /// The state: `running`, `core`, `disk`, …, `idle`.
         state: String,
         /// Threads in it on average; null where nothing is known.

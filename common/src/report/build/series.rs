@@ -1,6 +1,6 @@
 //! Figures of a report by time.
 
-use super::super::form::{ReportSeries, StateSeries, TimeBudget};
+use super::super::form::{ReportSeries, ReportStateSeries, TimeBudget};
 use super::super::tally::{Container, Moment};
 use super::numbers::{is_sampled, thousandths};
 use super::time::{Span, budget_of};
@@ -111,7 +111,7 @@ fn by_step(steps: &[Step], value: impl Fn(&Step) -> f64) -> Vec<Option<f64>> {
 }
 
 /// Threads by state, without states that do not occur.
-fn states(steps: &[Step]) -> Vec<StateSeries> {
+fn states(steps: &[Step]) -> Vec<ReportStateSeries> {
     let names = TimeBudget::default().states().map(|(state, _)| state);
     let threads = |index: usize| {
         by_step(steps, |step| {
@@ -123,7 +123,7 @@ fn states(steps: &[Step]) -> Vec<StateSeries> {
     let all = names
         .into_iter()
         .enumerate()
-        .map(|(index, state)| StateSeries {
+        .map(|(index, state)| ReportStateSeries {
             state: state.to_owned(),
             threads: threads(index),
         });

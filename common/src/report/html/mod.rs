@@ -101,7 +101,7 @@ fn table(head: &[&'static str], rows: &[Vec<Text>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::html;
-    use crate::report::form::{FileRow, ProcessRow, Report, ReportSeries, StateSeries};
+    use crate::report::form::{FileRow, ProcessRow, Report, ReportSeries, ReportStateSeries};
 
     /// A report with `name` wherever a stranger may choose one.
     fn report(name: &str) -> Report {
@@ -148,7 +148,7 @@ mod tests {
             step_seconds: 1,
             cores: vec![Some(1.0), None, Some(0.5)],
             memory_bytes: vec![Some(1 << 20), None, Some(1 << 21)],
-            states: vec![StateSeries {
+            states: vec![ReportStateSeries {
                 state: "disk".to_owned(),
                 threads: vec![Some(1.0), None, Some(2.0)],
             }],

@@ -1254,9 +1254,17 @@ export interface ReportSeries {
   /** Highest memory, bytes; null where nothing is known. */
   memory_bytes: (number | null)[];
   /** Time of threads in each state that occurs, by the names of `budget`; empty if no waits were counted. */
-  states: StateSeries[];
+  states: ReportStateSeries[];
   /** Length of a step in seconds. */
   step_seconds: number;
+}
+
+/** Time of threads in one state. */
+export interface ReportStateSeries {
+  /** The state: `running`, `core`, `disk`, …, `idle`. */
+  state: string;
+  /** Threads in it on average; null where nothing is known. */
+  threads: (number | null)[];
 }
 
 /** Several rows, summed up. */
@@ -1324,12 +1332,14 @@ export interface Side {
 /** State of a container. */
 export type State = "running" | "ended" | "silent";
 
-/** Time of threads in one state. */
+/** A state by slot. */
 export interface StateSeries {
-  /** The state: `running`, `core`, `disk`, …, `idle`. */
+  /** Sum over all slots, ns of thread-time. */
+  ns: number;
+  /** Its name. */
   state: string;
-  /** Threads in it on average; null where nothing is known. */
-  threads: (number | null)[];
+  /** Percent of one thread by slot; null in gaps, and for waits where nobody counted them. */
+  values: (number | null)[];
 }
 
 /** How long each resolution is stored, in seconds. Days are stored for ever, recordings too. */
