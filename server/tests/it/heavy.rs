@@ -185,14 +185,16 @@ async fn heavy_posts_reads_and_viewers_at_once_fit_into_1_gib() {
         start: (clock::now() - POSTS * 10 - 60) / 60 * 60,
     };
     for post in 0..POSTS {
-        assert_eq!(site.post(post * 10, 1, 70).await, StatusCode::OK);
+        assert_eq!(site.post(post * 10, 1, 55).await, StatusCode::OK);
     }
     let tokens: Vec<String> = (0..TOKENS).map(|_| token(&Access::Admin)).collect();
     let viewers = (0..VIEWERS).map(|number| site.watch(&tokens[number % TOKENS]));
     let viewers = join_all(viewers).await;
     let strangers: Vec<TcpStream> = (0..STRANGERS).map(|_| stranger(&site.program)).collect();
 
-    let posts = (0..HEAVY).map(|number| site.post(number % 4 * 10, 2 + number as u8, 120));
+    // After the range that is read: what a query needs does not depend on which of them come first.
+    let later = |number: u64| POSTS * 10 + number % 4 * 10;
+    let posts = (0..HEAVY).map(|number| site.post(later(number), 2 + number as u8, 120));
     let summaries = (0..HEAVY).map(|_| site.read("summary?step=1"));
     let tables = (0..HEAVY).map(|_| site.read("table?step=1&kind=file&limit=100"));
     let is_over = AtomicBool::new(false);
@@ -230,7 +232,7 @@ async fn heavy_posts_reads_and_viewers_at_once_fit_into_1_gib() {
     assert!(streams > 0 && pings > 0);
     drop(viewers);
     // Some were sent away above, and come again.
-    assert_eq!(site.post(0, 1, 70).await, StatusCode::OK);
+    assert_eq!(site.post(0, 1, 55).await, StatusCode::OK);
     drop(site);
     if let Some(group) = &limited {
         assert_eq!(group.kills(), 0);
