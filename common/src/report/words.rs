@@ -6,11 +6,20 @@ use time::macros::format_description;
 /// Most characters of a name.
 const MAX_NAME: usize = 60;
 
+/// Whether a letter does not show itself: a control character, or one that changes the direction of the text
+/// around it (Unicode, UAX #9).
+fn is_invisible(letter: char) -> bool {
+    let directions = ['\u{61c}', '\u{200e}', '\u{200f}'];
+    letter.is_control()
+        || directions.contains(&letter)
+        || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Untrusted text, made fit for a terminal: no control characters, not too long.
 pub fn clean(text: &str) -> String {
     let mut shown = text
         .chars()
-        .map(|letter| if letter.is_control() { '·' } else { letter });
+        .map(|letter| if is_invisible(letter) { '·' } else { letter });
     let mut clean: String = shown.by_ref().take(MAX_NAME).collect();
     if shown.next().is_some() {
         clean.pop();

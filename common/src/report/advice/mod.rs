@@ -4,7 +4,7 @@
 //! rules of its own (server/ui/src/lib/account.ts), which are about any range. Where both have a rule, the
 //! threshold is the same. The page compares memory with the page cache included, and a report without it.
 
-use super::form::{Advice, Amount, PeerRow, Report, Weight};
+use super::form::{Advice, Amount, Cpu, PeerRow, Report, Weight};
 use super::words::{bytes, clean, count, number, percent, seconds};
 
 /// Limits from which on something is said. Shares are in percent.
@@ -294,7 +294,8 @@ fn cpu_unused(report: &Report) -> Option<Advice> {
     let had = asked(cpu.cores_had.as_ref())?;
     let used = cpu.used_percent?;
     // One cause, one piece of advice. What it waited for, it would have used.
-    let wanted = used + waited_cores(report).map_or(0.0, |cores| 100.0 * cores / had.value);
+    let waited = waited_cores(report).filter(|_| is_held_back(cpu, had));
+    let wanted = used + waited.map_or(0.0, |cores| 100.0 * cores / had.value);
     if !is_long(report) || is_serial(report) || wanted >= THRESHOLDS.cpu_note {
         return None;
     }
@@ -310,6 +311,11 @@ fn cpu_unused(report: &Report) -> Option<Advice> {
         number(cpu.cores_peak)
     );
     said("cpu_unused", weight, used, threshold, text)
+}
+
+/// Whether it never got the cores that it had. If it did at times, its threads waited for each other then.
+fn is_held_back(cpu: &Cpu, had: &Amount) -> bool {
+    cpu.cores_peak < had.value * THRESHOLDS.cpu_note / 100.0
 }
 
 /// How many cores its threads waited for on average.
@@ -381,11 +387,20 @@ fn waited_for_core(report: &Report) -> Option<Advice> {
     let cpu = &report.cpu;
     let used = cpu.used_percent.filter(|used| *used < THRESHOLDS.cpu_note);
     let why = match (&cpu.cores_had, used) {
-        (Some(had), Some(_)) => format!(
-            "it got {} of {} cores, others used the rest, or its affinity excludes it",
-            number(cpu.cores_mean),
-            number(had.value)
-        ),
+        (Some(had), Some(_)) if is_held_back(cpu, had) => {
+            // Its affinity is known otherwise.
+            let is_affinity_known = ["affinity", "cpuset"].contains(&had.source.as_str());
+            format!(
+                "it got {} of {} cores, others used the rest{}",
+                number(cpu.cores_mean),
+                number(had.value),
+                if is_affinity_known {
+                    ""
+                } else {
+                    ", or its affinity excludes it"
+                }
+            )
+        }
         _ => "there were more of them than free cores".to_owned(),
     };
     let text = format!(

@@ -109,7 +109,8 @@ fn allowed(sums: &Container) -> Option<Amount> {
 /// was its own is at most what its threads waited for a core.
 fn throttled_above(sums: &Container, budget: Option<&TimeBudget>) -> Option<u64> {
     let all = sums.total(Metric::CPU_THROTTLED_ABOVE)?;
-    Some(budget.map_or(all, |budget| all.min(budget.core_ns)))
+    // Without waits it is not known whether any of it was its own.
+    budget.map(|budget| all.min(budget.core_ns))
 }
 
 /// Throttled time in percent of the CPU time that would have been used without the limit: used and

@@ -130,11 +130,12 @@ fn a_limit_above_holds_back_at_most_what_was_waited_for_a_core() {
         });
         let said = report.advice.iter().find(|it| it.rule == "throttled");
         let said = said.map(|it| it.text.clone()).unwrap_or_default();
-        (report.cpu.throttled_percent.unwrap(), said)
+        (report.cpu.throttled_percent.unwrap_or(0.0), said)
     };
     let said = "the CPU limit of 1 core of /docker/abc, above it, held back 50 % of the CPU time that \
                 it could have used";
-    assert_eq!(throttled(None, SECOND / 2), (50.0, said.to_owned()));
+    // Without waits it is not known whether any of it was its own.
+    assert_eq!(throttled(None, SECOND / 2), (0.0, String::new()));
     assert_eq!(
         throttled(Some(WHOLE / 2), 9 * SECOND),
         (50.0, said.to_owned())

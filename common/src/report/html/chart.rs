@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::form::{Amount, Report, ReportSeries};
 use super::super::print::state_text;
-use super::super::words::{bytes, ns, number, second};
+use super::super::words::{bytes, day, ns, number, second};
 use super::escape::escaped;
 
 /// Size of a chart in its own units.
@@ -125,9 +125,10 @@ fn figure(chart: &Chart<'_>, series: &ReportSeries) -> String {
     let x = |step: usize| LEFT + (WIDTH - LEFT) * step as f64 / steps as f64;
     let mut out = format!(
         "<figure>\n<figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"{}: {} at most\">\n",
+         aria-label=\"{}: highest mean of {} s: {}\">\n",
         chart.title,
         chart.title,
+        series.step_seconds,
         (chart.text)(top)
     );
     for index in 0..=(scale / part).round() as u32 {
@@ -213,6 +214,12 @@ fn area(
 fn times(series: &ReportSeries, steps: usize, x: &dyn Fn(usize) -> f64) -> String {
     let mut out = String::new();
     let count = TIMES.min(steps);
+    // The time of day says nothing over several days.
+    let is_long = steps as u64 * series.step_seconds >= 86_400;
+    let time = |at: f64| match is_long {
+        true => day(ns(at)),
+        false => second(ns(at)),
+    };
     for index in 0..count {
         let step = index * steps / count;
         let at = series.from + (step as u64 * series.step_seconds) as f64;
@@ -222,7 +229,7 @@ fn times(series: &ReportSeries, steps: usize, x: &dyn Fn(usize) -> f64) -> Strin
             "<text x=\"{:.1}\" y=\"{}\">{}</text>",
             x(step),
             HEIGHT - 5.0,
-            escaped(&second(ns(at)))
+            escaped(&time(at))
         );
     }
     out

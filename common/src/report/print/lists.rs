@@ -165,7 +165,12 @@ fn times(
             .map(|(index, _)| time(states[*index].1))
             .collect()
     };
-    let mut head: Vec<&'static str> = shown.iter().map(|(_, state)| *state).collect();
+    let head = shown.iter().map(|(_, state)| match *state {
+        // The whole container is idle in another sense.
+        "idle" => "no work",
+        state => state,
+    });
+    let mut head: Vec<&'static str> = head.collect();
     head.extend(last);
     let rows = rows.iter().zip(&budgets).map(|((_, last), budget)| {
         let mut cells = cells(budget);

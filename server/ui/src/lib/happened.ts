@@ -37,11 +37,11 @@ export function countsText(counts: Record<string, number>): string {
 /** Columns that the events of a group agree in. */
 export const GROUP = "kind,detail,name";
 
-export const lineOf = (cell: EventCell): EventLine => ({ ...cell, key: `${cell.at} ${cell.kind} ${cell.process} ${cell.detail}` });
+export const lineOf = (cell: EventCell): EventLine => ({ ...cell, key: JSON.stringify([cell.at, cell.kind, cell.process, cell.detail]) });
 
 export function groupLine({ group, sums }: GroupRow): EventLine {
   const { kind = "", detail = "", name = "" } = group;
-  return { key: `${kind} ${name} ${detail}`, kind, name, process: "", detail, at: null, count: sums.count ?? 0 };
+  return { key: JSON.stringify([kind, name, detail]), kind, name, process: "", detail, at: null, count: sums.count ?? 0 };
 }
 
 /** The events of a summary, which has all of them. */

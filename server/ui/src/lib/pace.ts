@@ -24,15 +24,15 @@ export const tableInterval = (span: number, least: number): number => clamp(span
 /** The same for the whole summary. */
 export const wholeInterval = (span: number, least: number): number => clamp(span * WHOLE_SHARE * 1000, least, 2 * UNSEEN_INTERVAL);
 
-/** Interval in ms at which `later` looks whether somebody can see it. */
-const LOOK_INTERVAL = 1000;
+/** Interval in ms between checks whether somebody can see it. */
+const VISIBILITY_CHECK_INTERVAL = 1000;
 
 /** Calls `act` after `wait` ms; later if nobody can see its result then: in a hidden tab never, else after `UNSEEN_INTERVAL`. */
 export function later(act: () => void, wait: number, isSeen: () => boolean, note: (timer: ReturnType<typeof setTimeout>) => void): void {
   const began = Date.now();
-  const look = (): void => {
+  const check = (): void => {
     if (!document.hidden && (isSeen() || Date.now() - began >= UNSEEN_INTERVAL)) act();
-    else note(setTimeout(look, LOOK_INTERVAL));
+    else note(setTimeout(check, VISIBILITY_CHECK_INTERVAL));
   };
-  note(setTimeout(look, wait));
+  note(setTimeout(check, wait));
 }

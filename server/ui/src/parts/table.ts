@@ -38,6 +38,16 @@ export interface Link {
   href: string;
   text: string;
   title: string;
+  /** Instead of opening another page. */
+  follow?: () => void;
+}
+
+/** Follows a link within the page. Clicks for another tab are the browser's. */
+export function clickLink(event: MouseEvent, { follow }: Link): void {
+  if (follow === undefined || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  follow();
 }
 
 export interface Order {

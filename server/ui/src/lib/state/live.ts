@@ -135,7 +135,8 @@ export class LiveFeed {
     this.pieces = [...this.pieces.slice(1 - MAX_PIECES), piece];
     if (lastCovered(piece.covered) >= 0) this.listener.onNewest(piece);
     if (this.summary === null) return;
-    this.waiting.push(piece);
+    // A hidden tab draws nothing. More pieces than this lead to a new summary.
+    this.waiting = [...this.waiting.slice(-MAX_PIECES), piece];
     if (this.waiting.length > 1) return;
     const wait = drawInterval(this.span) - (performance.now() - this.drawn);
     clearTimeout(this.drawTimer);

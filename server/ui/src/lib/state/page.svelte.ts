@@ -150,7 +150,11 @@ export class Page {
   /** The process that `ranged` is limited to. */
   private rangedOf: string | null = null;
 
-  constructor(readonly id: string) {}
+  constructor(readonly id: string) {
+    // Charts that nobody sees are not drawn each second while it is live.
+    const drawAll = (): void => this.charts.forEach((chart) => chart.draw());
+    addEventListener("beforeprint", drawAll, { signal: this.closing.signal });
+  }
 
   /** Loads the view that the address encodes. */
   async open(search: string): Promise<void> {

@@ -11,6 +11,8 @@ export class Upload {
   sent = $state.raw(0);
   result = $state.raw<Uploaded | null>(null);
   error = $state.raw<ApiError | null>(null);
+  /** It is larger than the server takes, so it is not sent. */
+  isTooLarge = false;
 
   constructor(
     readonly id: number,
@@ -53,6 +55,7 @@ class Uploads {
 
   private refuse(upload: Upload, max: number): void {
     upload.error = new ApiError(413, "", `it is larger than ${count(max)} bytes: compress it, record less at a time (sysdig -w FILE -C 100), or post it with bubble-agent analyse`);
+    upload.isTooLarge = true;
     upload.state = "failed";
   }
 
