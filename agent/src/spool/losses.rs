@@ -113,9 +113,9 @@ pub(super) fn write(
     disk.sync_folder(spool)
 }
 
-/// Removes the file if nothing is left to report.
-pub(super) fn close(disk: &dyn Disk, spool: &Path, losses: &Undelivered) {
-    if losses.all().is_empty() {
+/// Removes the file if nothing is left to report, and no damage to remember that is still in the spool.
+pub(super) fn close(disk: &dyn Disk, spool: &Path, losses: &Undelivered, damage: &NotedDamage) {
+    if losses.all().is_empty() && damage.is_empty() {
         // An absent file has no losses either.
         let _ = disk.remove(&path(spool));
     }

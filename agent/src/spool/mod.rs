@@ -397,7 +397,8 @@ impl Spool {
         }
         self.files.close();
         self.save_losses();
-        losses::close(&*self.files.disk, self.files.folder(), &self.undelivered);
+        let (disk, folder) = (&*self.files.disk, self.files.folder());
+        losses::close(disk, folder, &self.undelivered, &self.noted_damage);
     }
 
     /// Counts slots that are given up.

@@ -136,6 +136,11 @@ impl Spool {
             self.waiting.remove(&id);
         }
         self.files.remove(key);
+        // The coarser file has the same number, and none of that damage.
+        if self.noted_damage.remove(&key.number).is_some() {
+            self.undelivered.set_changed(true);
+            self.save_losses();
+        }
         Ok(())
     }
 }

@@ -479,10 +479,15 @@ fn a_loss_that_is_lost_itself_is_told_again() {
 
 /// A batch of one second that tells that the server has refused `seconds` seconds.
 fn telling(second: u64, seconds: u64) -> (Vec<u8>, u32) {
+    reporting(Reason::REFUSED, second, seconds)
+}
+
+/// A batch of one second that reports a loss.
+fn reporting(reason: Reason, second: u64, seconds: u64) -> (Vec<u8>, u32) {
     let (bytes, segments) = batch(1, second, 1);
     let mut batch = Batch::decode(&bytes).unwrap();
     batch.segments[0].losses.push(Cell {
-        row: Row(Reason::REFUSED.0, 0),
+        row: Row(reason.0, 0),
         slot: 0,
         value: Loss {
             count: seconds,
@@ -630,6 +635,25 @@ fn damage_that_a_run_has_told_is_not_told_by_the_next() {
     damage_first_batch(folder.path());
     let spool = Spool::open(folder.path(), PLENTY).unwrap();
     assert_eq!((spool.dropped(), spool.batches()), (2, 3));
+}
+
+#[test]
+fn damage_that_is_reported_stays_noted_when_the_spool_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), PLENTY).unwrap();
+    for n in 0..5 {
+        append(&mut spool, batch(1, START + n, 2));
+    }
+    damage_first_batch(folder.path());
+    assert!(spool.peek(false).is_err());
+    let lost = spool.undelivered().take(SOURCE, START, |_| true);
+    assert_eq!(lost, [((None, Reason::SPOOL_DAMAGED), 2)]);
+    append(&mut spool, reporting(Reason::SPOOL_DAMAGED, START, 2));
+    spool.close();
+    drop(spool);
+    let spool = Spool::open(folder.path(), PLENTY).unwrap();
+    assert_eq!((spool.dropped(), spool.batches()), (0, 5));
+    assert_eq!(spool.undelivered().take(SOURCE, START, |_| true), []);
 }
 
 #[test]

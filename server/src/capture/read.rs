@@ -23,6 +23,8 @@ use crate::store::recording::RecordedLoss;
 
 /// Most segments of a batch.
 const MAX_BATCH_SEGMENTS: usize = 64;
+/// Most sections that go back in time: each is a recording.
+const MAX_SECTIONS: usize = 100;
 /// Most open files: standard input and output, and their copies.
 const MAX_FILES: u64 = 16;
 /// Seconds of CPU time between the signal and the end.
@@ -106,6 +108,11 @@ fn read(mut file: File, output: &mut impl Write) -> Result<Summary, Failed> {
         let step = opened.step(&mut window);
         for segment in window.take_closed() {
             batches.add(segment).map_err(Failed::Write)?;
+        }
+        if batches.sections.len() > MAX_SECTIONS {
+            return Err(Failed::Refused(format!(
+                "its time goes back more than {MAX_SECTIONS} times: upload its parts one by one"
+            )));
         }
         match step {
             Ok(Step::More) => {}

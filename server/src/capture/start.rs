@@ -122,6 +122,11 @@ fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> ReadError {
     move |source| ReadError::Io { doing, source }
 }
 
+/// Most bytes that are read out of a capture of `size` bytes.
+pub fn max_output(size: u64) -> u64 {
+    MIN_OUTPUT.saturating_add(size)
+}
+
 impl Readers {
     /// Readers with memory from `memory`.
     pub fn new(memory: Pool) -> Self {
@@ -164,7 +169,7 @@ impl Readers {
         let allowed = Allowed {
             memory: held.bytes(),
             cpu: self.min_cpu + Duration::from_secs(size >> 20),
-            output: MIN_OUTPUT.saturating_add(size),
+            output: max_output(size),
         };
         let output = self.file()?;
         let child = self.start(capture, &output, &allowed)?;

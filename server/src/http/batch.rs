@@ -9,7 +9,7 @@ use super::body::Whole;
 use super::error::{ApiError, Code, ErrorBody};
 use super::parameters::{Checked, PostParameters};
 use super::state::AppState;
-use crate::ingest::{Origin, Receipt};
+use crate::ingest::{IngestError, Origin, Receipt};
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.bubble.batch";
@@ -56,14 +56,20 @@ pub(super) async fn post(
         ));
     }
     let boot = headers.get(BOOT).and_then(|value| value.to_str().ok());
-    let origin = Origin {
-        key: &key,
-        is_administrator: false,
-        recording,
-        boot: boot.filter(|boot| (1..=MAX_BOOT).contains(&boot.len())),
-        repeated: headers.contains_key(REPEATED),
-    };
-    let receipt = state.ingest.post(body, origin).await?;
-    drop(place);
-    Ok(Json(receipt))
+    let boot = boot.filter(|boot| (1..=MAX_BOOT).contains(&boot.len()));
+    let (boot, repeated) = (boot.map(str::to_owned), headers.contains_key(REPEATED));
+    // Goes on if the client is gone: what it is about to write depends on what it has read.
+    let storing = tokio::spawn(async move {
+        let origin = Origin {
+            key: &key,
+            is_administrator: false,
+            recording,
+            boot: boot.as_deref(),
+            repeated,
+        };
+        let receipt = state.ingest.post(body, origin).await;
+        drop(place);
+        receipt
+    });
+    Ok(Json(storing.await.map_err(|_| IngestError::Panicked)??))
 }

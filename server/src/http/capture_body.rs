@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{ApiError, Code};
 use super::state::AppState;
+use crate::capture::start::max_output;
 
 /// Time that any body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,7 +38,8 @@ pub(super) async fn receive(request: Request, state: &AppState) -> Result<File, 
         return Err(too_large(limit));
     }
     let file = state.readers.file()?;
-    has_space(&file, announced.unwrap_or(0))?;
+    let announced = announced.unwrap_or(0);
+    has_space(&file, announced.saturating_add(max_output(announced)))?;
     let disk_failed = |error: std::io::Error| no_disk(error.to_string());
     let mut file = tokio::fs::File::from_std(file);
     let began = Instant::now();
@@ -73,6 +75,7 @@ pub(super) async fn receive(request: Request, state: &AppState) -> Result<File, 
         }
     }
     file.flush().await.map_err(disk_failed)?;
+    has_space(&file, max_output(received))?;
     Ok(file.into_std().await)
 }
 

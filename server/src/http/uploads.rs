@@ -208,7 +208,7 @@ impl Storing {
         self.check_owner(&output).await?;
         // The note says that it is not whole until all of it is stored.
         self.note(&output, false).await?;
-        let mut sum = Receipt::default();
+        let (mut sum, mut refused_count) = (Receipt::default(), 0);
         while let Some(batch) = output.batches.next_batch().await? {
             let origin = Origin {
                 key: &self.uploader.key,
@@ -221,14 +221,16 @@ impl Storing {
             let receipt = self.state.ingest.post(batch, origin).await?;
             sum.stored += receipt.stored;
             sum.known += receipt.known;
-            sum.refused.extend(receipt.refused);
+            refused_count += receipt.refused.len() as u64;
+            let room = MAX_REFUSALS - sum.refused.len();
+            sum.refused.extend(receipt.refused.into_iter().take(room));
         }
         // A recording without a row is not listed.
         let is_stored = sum.stored + sum.known > 0;
         if is_stored {
             self.note(&output, true).await?;
         }
-        Ok(self.answer(output, sum, is_stored))
+        Ok(self.answer(output, sum, refused_count, is_stored))
     }
 
     /// Refuses recordings of other owners, before anything of them is changed.
@@ -279,11 +281,15 @@ impl Storing {
         Ok(())
     }
 
-    fn answer(&self, output: Output, mut sum: Receipt, is_stored: bool) -> Uploaded {
+    fn answer(
+        &self,
+        output: Output,
+        sum: Receipt,
+        refused_count: u64,
+        is_stored: bool,
+    ) -> Uploaded {
         let summary = output.summary;
         let seconds = |ns: u64| ns as f64 / 1e9;
-        let refused_count = sum.refused.len() as u64;
-        sum.refused.truncate(MAX_REFUSALS);
         let sections = summary.sections.into_iter();
         let (recordings, losses): (Vec<_>, Vec<_>) =
             sections.map(|section| (section.id, section.losses)).unzip();

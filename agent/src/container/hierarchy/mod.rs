@@ -133,15 +133,28 @@ impl Hierarchies {
         let visible = mounts.lines().filter_map(|line| {
             let (kind, root) = parse_mount(line)?;
             let hierarchy = Hierarchy {
-                kind,
+                kind: kind.clone(),
                 root,
                 base: None,
                 _descriptor: None,
             };
-            let path = below(&hierarchy.path_of(&own)?, &mounted_part(line)?);
-            Some((Self::new(vec![hierarchy])?, path))
+            let part = mounted_part(line)?;
+            let path = below(&hierarchy.path_of(&own)?, &part);
+            Some((kind, part.len(), Self::new(vec![hierarchy])?, path))
         });
-        Ok(visible.collect())
+        // Of several mounts of one hierarchy, the one that shows most.
+        let mut best: Vec<(Kind, usize, Self, String)> = Vec::new();
+        for next in visible {
+            match best.iter_mut().find(|known| known.0 == next.0) {
+                Some(known) if next.1 < known.1 => *known = next,
+                Some(_) => {}
+                None => best.push(next),
+            }
+        }
+        let best = best.into_iter();
+        Ok(best
+            .map(|(_, _, hierarchies, path)| (hierarchies, path))
+            .collect())
     }
 
     /// No hierarchies, for processes that are not found by their cgroups.

@@ -68,14 +68,17 @@ impl Devices {
             }
         }
         for (device, now) in read {
+            let has_numbers = device.contains(':');
             let is_stacked = self.stacked.get(device).copied().unwrap_or(false);
             let counted = self.counted.entry(device.to_owned()).or_default();
             for ((counted, sum), now) in counted.iter_mut().zip(&mut self.sums).zip(now) {
                 let Some(now) = now else { continue };
                 let before = counted.replace(now).unwrap_or(0);
                 if let Some(sum) = sum.as_mut().filter(|_| !is_stacked) {
-                    // A smaller value is that of another device with its numbers.
-                    let grown = now.checked_sub(before).unwrap_or(now);
+                    // A smaller value is that of another device with its numbers. Those without numbers are
+                    // summed under one name, and one of them is gone.
+                    let fallen = if has_numbers { now } else { 0 };
+                    let grown = now.checked_sub(before).unwrap_or(fallen);
                     *sum = sum.saturating_add(grown);
                 }
             }
@@ -144,16 +147,17 @@ fn add(count: &mut Option<u64>, value: u64) {
     *count = Some(count.unwrap_or(0).saturating_add(value));
 }
 
-/// The devices of an io.stat.
+/// The devices of an io.stat. Some kernels (5.15) end no line after a device without statistics, so the last
+/// name before the numbers counts.
 fn io_stat(text: &str) -> HashMap<&str, Counts> {
     let mut devices: HashMap<&str, Counts> = HashMap::new();
     for line in text.lines() {
-        let mut words = line.split(' ');
-        let Some(device) = words.next() else {
+        let names = line.split(' ').take_while(|word| !word.contains('='));
+        let Some(device) = names.last() else {
             continue;
         };
         let counts = devices.entry(device).or_default();
-        for word in words {
+        for word in line.split(' ') {
             let Some((key, value)) = word.split_once('=') else {
                 continue;
             };
@@ -187,4 +191,31 @@ fn blkio(texts: &[String; 2]) -> HashMap<&str, Counts> {
         }
     }
     devices
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Devices, io_stat};
+
+    #[test]
+    fn a_line_may_begin_with_devices_without_statistics() {
+        let of = |bytes| [Some(bytes), None, None, Some(1)];
+        let text = "7:1 7:0 rbytes=5 wios=1\n8:0 rbytes=2 wios=1\n7:9\n";
+        let expected = HashMap::from([("7:0", of(5)), ("8:0", of(2)), ("7:9", [None; 4])]);
+        assert_eq!(io_stat(text), expected);
+    }
+
+    #[test]
+    fn of_devices_without_numbers_one_may_vanish() {
+        let mut devices = Devices::new();
+        let mut read = |text: &str| {
+            devices.add(io_stat(text), [true; 4]).unwrap();
+            devices.sums[0]
+        };
+        assert_eq!(read("(unknown) rbytes=5\n(unknown) rbytes=3\n"), Some(8));
+        assert_eq!(read("(unknown) rbytes=5\n"), Some(8));
+        assert_eq!(read("(unknown) rbytes=6\n"), Some(9));
+    }
 }

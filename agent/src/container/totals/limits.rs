@@ -155,7 +155,7 @@ fn millicores(quota: u64, period: u64) -> Option<u64> {
     quota.saturating_mul(1_000).checked_div(period)
 }
 
-/// How many cores a list such as `0-3,8` has. `None` if it is none.
+/// How many cores a list such as `0-3,8` has. `None` if the text is not a list.
 pub fn count_cores(list: &str) -> Option<u64> {
     let parts = list.trim().split(',');
     let counts = parts.map(|part| {

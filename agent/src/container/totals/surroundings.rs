@@ -97,7 +97,7 @@ mod tests {
 
     use super::Surroundings;
 
-    /// Files of /proc for a process in the cgroup `own` of a v1 controller, of which `root` is mounted.
+    /// Files of /proc for a process in the cgroup `own` of a v1 controller, whose part `root` is mounted twice.
     fn proc(folder: &Path, own: &str, root: &str) {
         let own_folder = folder.join("proc/self");
         fs::create_dir_all(&own_folder).unwrap();
@@ -107,7 +107,7 @@ mod tests {
             "77 76 0:29 {root} {} ro - cgroup cgroup rw,cpu\n",
             mounted.display()
         );
-        fs::write(own_folder.join("mountinfo"), mount).unwrap();
+        fs::write(own_folder.join("mountinfo"), mount.repeat(2)).unwrap();
         fs::write(own_folder.join("cgroup"), format!("3:cpu:{own}\n")).unwrap();
     }
 

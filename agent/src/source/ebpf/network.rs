@@ -181,7 +181,12 @@ impl Network {
             charge(context, paths, &mut handles, key, io_of(sum), waited_ns);
         }
         for (process, sum) in self.others.take(generation)? {
-            if let Some(owner) = context.owner(process) {
+            // Who only waits is not active.
+            let owner = match io_of(sum) == NetworkIo::default() {
+                true => context.idle_owner(process),
+                false => context.owner(process),
+            };
+            if let Some(owner) = owner {
                 let other = context
                     .sink
                     .connection(owner.container, &Connection::other());

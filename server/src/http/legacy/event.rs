@@ -11,6 +11,7 @@ use crate::http::body::Whole;
 use crate::http::error::{ApiError, Code};
 use crate::http::parameters::{Checked, PostParameters};
 use crate::http::state::AppState;
+use crate::ingest::IngestError;
 use crate::ingest::lanes::Sender;
 
 /// Longest text that identifies a sender, in bytes.
@@ -73,8 +74,13 @@ pub(super) async fn post(
 ) -> Result<&'static str, ApiError> {
     let Checked(Query(parameters)) = parameters;
     let recording = parameters.recording()?;
-    let receipt = state.ingest.event(body, sender, recording).await?;
-    drop(place);
+    // Goes on if the client is gone: what it is about to write depends on what it has read.
+    let storing = tokio::spawn(async move {
+        let receipt = state.ingest.event(body, sender, recording).await;
+        drop(place);
+        receipt
+    });
+    let receipt = storing.await.map_err(|_| IngestError::Panicked)??;
     match receipt.refused.first() {
         None => Ok("ok"),
         Some(first) => Err(ApiError::new(

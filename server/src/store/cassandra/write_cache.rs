@@ -111,9 +111,11 @@ impl WriteCache {
             listed.insert(id.clone(), post.activity.last.saturating_sub(1) / DAY);
             let source = (id.clone(), post.key.source);
             if post.slots != 0 {
-                // A repeated post does not move the end back.
+                // A repeated post neither moves the end back nor makes it younger.
                 let end = ends.get(&source).map_or(0, |(end, _)| *end);
-                ends.insert(source.clone(), (end_of(post).max(end), now));
+                if end_of(post) > end {
+                    ends.insert(source.clone(), (end_of(post), now));
+                }
             }
             remember(facts.entry(source).or_default(), &post.activity.facts);
         }
