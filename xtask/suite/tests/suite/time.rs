@@ -98,7 +98,7 @@ fn budget() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}, {:?}", ledger.summary.losses);
     let subjects = finished.truth.waits.iter();
     let subjects = subjects.filter(|truth| truth.file.is_some() || truth.peer.is_some());
     assert_eq!(subjects.count(), 2, "a file and a peer");

@@ -16,8 +16,8 @@ use super::blocks::{fill, open};
 use crate::ledger::Ledger;
 use crate::sys;
 
-/// Time from the beginning of a call until it certainly waits.
-const BLOCKED: Duration = Duration::from_millis(200);
+/// Time from the beginning of a call until it waits, also on a busy machine.
+const BLOCKED: Duration = Duration::from_millis(700);
 const BYTES: usize = 1000;
 const ROUNDS: usize = 3;
 
