@@ -3,6 +3,7 @@
 use bubble_suite::api::{Ledger, Process};
 use bubble_suite::bench::{Bench, ledger, run, span};
 use bubble_suite::container::Spec;
+use bubble_suite::settings;
 use bubble_workload::truth::WaitTruth;
 
 use crate::mounts::on_disk;
@@ -84,7 +85,11 @@ fn budget() {
             truth.name, truth.kind
         );
         let slack = max * PERCENT / 100.0 + SLACK_NS;
-        let is_within = |seen: f64| seen >= min - slack && seen <= max + slack;
+        // Interrupts that end a wait for a disk are in no CPU time, and in no wait. On an emulated processor they
+        // take long, and a kernel that counts in ticks does not see them.
+        let is_uncertain = truth.kind == "disk" && settings::is_slow();
+        let least = if is_uncertain { min / 2.0 } else { min };
+        let is_within = |seen: f64| seen >= least - slack && seen <= max + slack;
         // Each waits for at least half a second.
         if min < 3e8 || !is_within(seen) {
             let rows = ledger.processes.iter().filter(|row| row.name == truth.name);
