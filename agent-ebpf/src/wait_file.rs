@@ -6,7 +6,7 @@
 //! | sleeps in | file |
 //! |---|---|
 //! | a call on a descriptor: read, write, fsync, … | that of the descriptor |
-//! | `sendfile` | that which it reads |
+//! | `sendfile` | the file it reads   |
 //! | a page fault of a mapping that was noted (`file_fault`) | the mapped one |
 //! | a call on a path (`open`, `stat`, `rename`), `close`, `io_getevents`, io_uring | none: only the process waits |
 

@@ -167,6 +167,8 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\n"), "a·[2Jb·");
+        // They would reverse the text that follows.
+        assert_eq!(clean("a\u{202e}b\u{2066}c\u{200f}"), "a·b·c·");
         assert_eq!(clean(&"x".repeat(100)).chars().count(), 60);
     }
 }

@@ -25,3 +25,8 @@ test("groups of the page are those of the server", () => {
 test("counts are in words, the most frequent first", () => {
   expect(countsText({ oom_kill: 1, connection_failed: 4208 })).toBe("connection failed 4,208, killed: out of memory 1");
 });
+
+test("groups whose texts have blanks stay apart", () => {
+  const sums = (name: string, detail: string) => groupLine({ group: { kind: "connection_failed", name, detail }, sums: { count: 1 }, rows: 1 } as never).key;
+  expect(sums("a", "b c")).not.toBe(sums("a b", "c"));
+});

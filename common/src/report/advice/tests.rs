@@ -373,3 +373,23 @@ fn cores_that_others_used_are_not_unused() {
                 others used the rest, or its affinity excludes it";
     assert_eq!(busy, [("waited_for_core".to_owned(), text.to_owned())]);
 }
+
+#[test]
+fn a_run_that_got_all_its_cores_at_times_left_them_unused_at_others() {
+    let mut report = good();
+    use_cores(&mut report, 2.0);
+    report.cpu.cores_peak = 8.0;
+    report.budget = Some(TimeBudget {
+        running_ns: 120_000_000_000,
+        core_ns: 11 * 60_000_000_000,
+        ..TimeBudget::default()
+    });
+    let advice = advice(&report);
+    let rules: Vec<&str> = advice.iter().map(|it| it.rule.as_str()).collect();
+    assert_eq!(rules, ["cpu_unused", "waited_for_core"]);
+    let text = &advice[1].text;
+    assert!(
+        text.ends_with("there were more of them than free cores"),
+        "{text}"
+    );
+}
